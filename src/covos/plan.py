@@ -223,8 +223,9 @@ class Follow(_Value):
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
             file; or ``"auto"`` (see `covos.model.Model.prompter`).
-        quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"best"`` follows in larger and in mirrored
-            frames, too, and takes the mean.
+        quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"draft"`` leaves each second frame of the
+            forward pass to its neighbours, where these agree. ``"best"`` follows in larger and in mirrored frames, too, and
+            takes the mean.
     """
 
     kind: Literal["follow"] = "follow"

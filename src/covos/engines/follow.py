@@ -46,6 +46,8 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 """Views of the frames in which objects are followed, for each quality; masks are made at the size of the first."""
 FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
 """Frames from one that the networks look at to the next, where that is not the next one."""
+AFTER_DOUBT: Final = 12
+"""Frames that are all looked at after one that could not be made of its neighbours: to go back costs a step more."""
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
@@ -265,10 +267,12 @@ class FollowEngine:
         """
         before: tuple[Seen, FramePrediction] | None = None
         waiting: Observed | None = None
+        doubted = -AFTER_DOUBT
         while batch := list(islice(frames, self.encoder.together)):
             chosen, left = [], waiting
             for each in batch:
-                if self._is_looked_at(each, given) or left is not None:
+                sure = each.frame.index >= doubted + AFTER_DOUBT
+                if left is not None or not sure or self._is_looked_at(each, given):
                     chosen.append(each if left is None else _over(each, left))
                     left = None
                 else:
@@ -286,7 +290,7 @@ class FollowEngine:
                     if made is not None:
                         yield waiting.frame, made, True
                     else:
-                        current = earlier
+                        current, doubted = earlier, frame.index
                         (left_out,) = self.seen([waiting])
                         yield waiting.frame, self._step(current, left_out, given), False
                         prediction = self._step(current, self._as_it_came(here, observed), given)
