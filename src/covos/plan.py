@@ -224,8 +224,8 @@ class Follow(_Value):
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
             file; or ``"auto"`` (see `covos.model.Model.prompter`).
         quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"draft"`` leaves each second frame of the
-            forward pass to its neighbours, where these agree. ``"best"`` follows in larger and in mirrored frames, too, and
-            takes the mean.
+            forward pass to its neighbours, where these agree. ``"best"`` follows in larger and in mirrored frames,
+            too, and takes the mean.
     """
 
     kind: Literal["follow"] = "follow"
