@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from covos import cli
 from covos.evaluation.protocols import DAVIS2016_VAL
@@ -34,7 +33,7 @@ def commands(page: Path) -> list[list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_have_verbs_and_options_that_exist(page: Path) -> None:
     for words in commands(page):
-        command: Any = typer.main.get_command(cli.app)
+        command: Any = cli.command(cli.app)
         rest = words[1:]
         while hasattr(command, "commands") and rest:
             assert rest[0] in command.commands, " ".join(words)

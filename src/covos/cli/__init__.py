@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Annotated, NoReturn
+from functools import lru_cache
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         with unwinding_signals():
             arguments = _take_limits(arguments)
             # Not standalone: typer would print errors its own way and end with its own codes.
-            result = typer.main.get_command(app).main(arguments, prog_name="covos", standalone_mode=False)
+            result = command(app).main(arguments, prog_name="covos", standalone_mode=False)
             if result == SIGINT_EXIT:  # typer turns a KeyboardInterrupt into this
                 raise KeyboardInterrupt
             sys.stdout.flush()
@@ -99,6 +100,12 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         set_limits(**asdict(before))
     return result if isinstance(result, int) else 0
+
+
+@lru_cache(maxsize=1)
+def command(verbs: typer.Typer) -> Any:
+    """Return the command of click that typer makes of all verbs; it takes longer than to run some."""
+    return typer.main.get_command(verbs)
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
