@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -54,6 +55,26 @@ def test_they_are_small_and_linked() -> None:
     assert all(f"notebooks/{notebook.name}" in pages for notebook in NOTEBOOKS)
 
 
+def test_texts_are_compared_but_for_what_varies() -> None:
+    spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def shown(text: str, **metadata: Any) -> list[str]:
+        output = {"output_type": "stream", "name": "stdout", "text": text}
+        cell = {"cell_type": "code", "metadata": metadata, "outputs": [output], "source": "", "execution_count": 1}
+        content = {"cells": [cell | {"id": "a"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        return list(module.told(module.nbformat.from_dict(content)))
+
+    for alike in ("J  0.91 of 24", "J -0.9123 of 24\n"):
+        module.refuse_others(shown(alike), shown("J 0.90 of 24"), Path("x.ipynb"))
+    with pytest.raises(SystemExit, match="cell 1 shows"):
+        module.refuse_others(shown("J 0.91 of 25"), shown("J 0.90 of 24"), Path("x.ipynb"))
+    assert shown("frame 14", tags=["varies"]) == [""]
+
+
 @pytest.mark.slow
 def test_a_cell_that_raises_is_told_and_nothing_is_stored(tmp_path: Path) -> None:
     folder = tmp_path / "docs" / "notebooks"
@@ -72,3 +93,8 @@ def test_a_cell_that_raises_is_told_and_nothing_is_stored(tmp_path: Path) -> Non
     assert execute(folder, "--store", "fine").returncode == 0
     (stored,) = code_cells(folder / "fine.ipynb")
     assert stored["outputs"][0]["data"] == {"text/plain": ["2"]}
+    fine = folder / "fine.ipynb"
+    fine.write_text(fine.read_text().replace('"2"', '"3"'))
+    other = execute(folder, "fine")
+    assert other.returncode == 1
+    assert "cell 1 shows" in other.stderr

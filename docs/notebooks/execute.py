@@ -1,9 +1,10 @@
 """Execute the notebooks of this folder in a temporary place; ``--store`` keeps what they show in them.
 
-python docs/notebooks/execute.py                     # does every cell run?
+python docs/notebooks/execute.py                     # does every cell run, and show what is kept?
 python docs/notebooks/execute.py --store data        # execute data.ipynb, and keep its outputs
 
-What goes to stderr, such as progress, is not kept.
+What goes to stderr, such as progress, is not kept. Texts are compared with what is kept, except for numbers with decimals,
+which differ with the processor, and for cells with the tag "varies", in which all may.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -38,6 +40,7 @@ def main() -> None:
     for name in names:
         file = HERE / f"{name}.ipynb"
         notebook = nbformat.read(file, as_version=4)
+        kept = told(notebook)
         try:
             execute(notebook)
         except CellExecutionError as error:
@@ -45,6 +48,8 @@ def main() -> None:
         if arguments.store:
             shrink(notebook)
             nbformat.write(notebook, file)
+        else:
+            refuse_others(told(notebook), kept, file)
         print(f"{file.name}: {len(notebook.cells)} cells")
 
 
@@ -57,6 +62,27 @@ def execute(notebook: nbformat.NotebookNode) -> None:
         resources = {"metadata": {"path": str(folder)}}
         client = NotebookClient(notebook, timeout=1200, record_timing=False, resources=resources)
         client.execute()
+
+
+def told(notebook: nbformat.NotebookNode) -> list[str]:
+    """The texts that each cell shows, without decimals and without the space that lines columns up."""
+    found = []
+    for cell in notebook.cells:
+        outputs = [output for output in cell.get("outputs", []) if output.get("name") != "stderr"]
+        texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs]
+        plain = re.sub(r"[-+]?\d+\.\d+", "#", "".join(texts))
+        found.append("" if "varies" in cell.metadata.get("tags", []) else re.sub(r"[\s-]+", " ", plain).strip())
+    return found
+
+
+def refuse_others(now: list[str], kept: list[str], file: Path) -> None:
+    """End with 1 at the first cell that shows another text than the one that is kept; one that keeps none may."""
+    for number, (new, old) in enumerate(zip(now, kept, strict=True), 1):
+        if old and new != old:
+            sys.exit(
+                f"{file}: cell {number} shows\n  {new}\nand kept is\n  {old}\nkeep what it shows now (--store), or tag it "
+                "as one that varies"
+            )
 
 
 def shrink(notebook: nbformat.NotebookNode) -> None:

@@ -119,9 +119,9 @@ def test_one_seed_divides_for_all_recipes(root: Path, tmp_path: Path) -> None:
     covos.train("lite-finetune", root, tmp_path / "run", **SMALL, seed=7)
     record = json.loads((tmp_path / "run" / "data.json").read_text())
     assert record["validation"][0]["videos"] == measured
-    other = [each.name for each in open_dataset(root, subset="val", ratio=0.8, seed=1)]
+    other = [each.name for each in open_dataset(root, subset="val", ratio=0.8, seed=5)]
     assert other != measured
-    covos.train("lite-finetune", root, tmp_path / "other", **SMALL, split_seed=1)
+    covos.train("lite-finetune", root, tmp_path / "other", **SMALL, split_seed=5)
     record = json.loads((tmp_path / "other" / "data.json").read_text())
     assert record["validation"][0]["videos"] == other
 
