@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import traceback
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -45,7 +46,9 @@ class CovosError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # The keyword-only arguments make the default pickling of exceptions fail; workers send errors home.
-        return partial(type(self), self.what, why=self.why, fix=self.fix), ()
+        # Notes have the traceback of a bug that a worker met.
+        notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else None
+        return partial(type(self), self.what, why=self.why, fix=self.fix), (), notes
 
     def __str__(self) -> str:
         return f"{printable(self.what)}\n  why: {printable(self.why)}\n  fix: {printable(self.fix)}"
@@ -126,11 +129,13 @@ def explained(error: BaseException) -> CovosError:
             why=error.strerror or type(error).__name__,
             fix="check free space and permissions; --debug shows where it happened",
         )
-    return CovosError(
+    bug = CovosError(
         f"{type(error).__name__}: {error}",
         why="this is a bug of ours, not yours",
         fix="run the command again with --debug, and report what it prints",
     )
+    bug.add_note("".join(traceback.format_exception(error)))  # it may be sent home from a worker
+    return bug
 
 
 _REFUSED = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from covos.core.errors import EnvironmentProblem
 
-LIBRARIES = 1_500_000_000
+LIBRARIES = 2_200_000_000
 """Address space that the libraries take, those for the processor alone, and that a run takes at the least."""
 _STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")

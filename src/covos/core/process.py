@@ -17,6 +17,7 @@ from typing import Any
 
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
 from covos.core.limits import Limits, limits, set_limits
+from covos.core.memory import free_address_space
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
 
 PATIENCE = 60.0
@@ -80,6 +81,14 @@ class Worker:
                 f"{name}: its process was killed",
                 why=f"{how} comes from the system, most often because memory ran out",
                 fix="close other programs, or use a smaller input; then run it again",
+            )
+        space = free_address_space()
+        if space is not None:
+            return EnvironmentProblem(
+                f"{name}: its process died",
+                why=f"{how}, under a limit on the address space (ulimit -v) that leaves {space / 1e9:.1f} GB: "
+                "libraries end the process where they get no memory",
+                fix="raise the limit, or remove it; the file may be damaged if it dies then, too",
             )
         return SourceError(
             f"{name}: its process died",

@@ -61,11 +61,11 @@ def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing, fold: 
     if files is None:
         files = _kept(entry, network, folder, runtime=computing.runtime)
     if files is not None:
-        programs = {name: load(file, exact=stages[name].exact) for name, file in files.items()}
+        programs = {name: load(file, exact=stages[name].exact, stage=stages[name]) for name, file in files.items()}
         return kind.joined(network, programs)
     with tempfile.TemporaryDirectory(prefix="covos-graphs-", ignore_cleanup_errors=True) as name:
         files = _made(entry, network, Path(name), runtime=computing.runtime)
-        return kind.joined(network, {each: load(files[each], exact=stages[each].exact) for each in files})
+        return kind.joined(network, {each: load(files[each], exact=stages[each].exact, stage=stages[each]) for each in files})
 
 
 def export_to(folder: Path, *, entry: ModelEntry, overwrite: bool = False) -> GraphsCard:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.errors import EnvironmentProblem
-from covos.runtimes.stages import Program
+from covos.runtimes.stages import Program, Stage
 
 _CORE: list[Any] = []
 """OpenVINO itself, once it was asked for: it looks for its devices when it is made."""
@@ -25,8 +26,10 @@ _CORE: list[Any] = []
 class OpenVinoProgram:
     """A graph in OpenVINO, in float32 or bfloat16; threads may share it."""
 
-    def __init__(self, file: Path, *, precision: torch.dtype) -> None:
+    def __init__(self, file: Path, *, precision: torch.dtype, stage: Stage | None = None) -> None:
         import openvino
+
+        self._stage = stage
 
         if not _CORE:
             _CORE.append(openvino.Core())
@@ -48,9 +51,16 @@ class OpenVinoProgram:
         """Compute; see `covos.runtimes.stages.Program`."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
-        found = self._own.request.infer([_array(each) for each in inputs], share_inputs=True, share_outputs=True)
-        # Copied: the next call writes to the same place.
-        return tuple(torch.from_numpy(np.array(found[output])) for output in self._compiled.outputs)
+        try:
+            found = self._own.request.infer([_array(each) for each in inputs], share_inputs=True, share_outputs=True)
+            # Copied: the next call writes to the same place.
+            outputs = tuple(torch.from_numpy(np.array(found[output])) for output in self._compiled.outputs)
+            if self._stage is not None:
+                refuse_stale(self._stage, inputs, outputs)
+        except BaseException:
+            del self._own.request  # one that has failed may give what an earlier call has left
+            raise
+        return outputs
 
 
 class OnnxProgram:
@@ -79,8 +89,27 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(tensor.detach().to(torch.float32).numpy())
 
 
-def load_program(file: Path, *, runtime: str, precision: torch.dtype, exact: bool) -> Program:
+def refuse_stale(stage: Stage, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    """Refuse outputs of other sizes than the inputs make: OpenVINO gives those of an earlier call.
+
+    Raises:
+        MemoryError: They are; it happens where OpenVINO could not have the memory for new ones.
+    """
+    known: dict[str, int] = {}
+    for port, value in zip(stage.inputs, inputs, strict=True):
+        known |= {name: value.shape[axis] for axis, name in port.dynamic.items()}
+    for port, value in zip(stage.outputs, outputs, strict=True):
+        wanted = {axis: known[name] for axis, name in port.dynamic.items() if name in known}
+        if any(value.shape[axis] != size for axis, size in wanted.items()):
+            raise MemoryError(f"OpenVINO could not have the memory for the outputs of {stage.name}")
+
+
+def load_program(
+    file: Path, *, runtime: str, precision: torch.dtype, exact: bool, stage: Stage | None = None
+) -> Program:
     """Load a graph into a runtime, ``"openvino"`` or ``"onnxruntime"``; one that is exact in float32.
+
+    Outputs are compared with a stage, if it is given.
 
     Raises:
         EnvironmentProblem: The runtime is installed, and cannot be loaded.
@@ -88,7 +117,7 @@ def load_program(file: Path, *, runtime: str, precision: torch.dtype, exact: boo
     try:
         if runtime == "onnxruntime":
             return OnnxProgram(file)
-        return OpenVinoProgram(file, precision=torch.float32 if exact else precision)
+        return OpenVinoProgram(file, precision=torch.float32 if exact else precision, stage=stage)
     except ImportError as error:
         raise EnvironmentProblem(
             f"the runtime {runtime} cannot be loaded",
