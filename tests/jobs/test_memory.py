@@ -172,6 +172,17 @@ def test_a_limit_under_which_nothing_can_be_loaded(clip: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.thorough
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
+@pytest.mark.parametrize("kilobytes", range(1_500_000, 3_300_000, 100_000))
+def test_any_limit_ends_in_clear_words_or_in_the_whole_result(clip: Path, tmp_path: Path, kilobytes: int) -> None:
+    command = f"ulimit -v {kilobytes}; exec {sys.executable} -m covos segment {clip} -o {tmp_path / 'out'} --device cpu -q"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode in {0, 5}, done.stderr
+    assert done.returncode == 0 or "memory" in done.stderr
+    assert "bug of ours" not in done.stderr
+
+
 def test_large_frames_are_warned_of(info, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = info(), info(height=4320, width=7680)
     assert memory_needed(large) > 5e9 > memory_needed(small)

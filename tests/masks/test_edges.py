@@ -166,3 +166,10 @@ def test_frames_of_other_sizes_are_left_apart(result):
     frames = [result(0), result(1), result(2, size=(24, 32)), result(3, size=(24, 32))]
     out = list(retouched(iter(frames), Edges(smooth_time=2)))
     assert [each.frame.size for each in out] == [each.frame.size for each in frames]
+
+
+def test_a_feather_is_no_wider_than_the_frame() -> None:
+    labels = np.zeros((24, 32), np.uint8)
+    labels[8:16, 8:20] = 1
+    widest, beyond = (Edges(feather=width).apply(labels, labels.astype(np.float32))[1] for width in (24, 100_000))
+    assert np.array_equal(widest, beyond)

@@ -95,7 +95,7 @@ class Clip(Record):
     objects: _Text = None
     start: _Text = None
     end: _Text = None
-    every: Annotated[int | None, Field(ge=1), BeforeValidator(_given)] = None
+    every: Annotated[int | None, Field(ge=1, le=1_000_000_000), BeforeValidator(_given)] = None
     label: _Text = None
     frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
     carried: dict[str, str] = Field(default_factory=dict)

@@ -84,7 +84,8 @@ class Edges(Record):
         fill_holes: Holes up to this area are filled; ``"all"`` fills every hole.
         grow: Objects grow by this length, on all sides, over the background.
         shrink: Objects shrink by this length.
-        feather: The edge becomes soft over about this length, half of it on each side.
+        feather: The edge becomes soft over about this length, half of it on each side, over the
+            frame's height at the most.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -124,15 +125,16 @@ class Edges(Record):
             Both, of the same kind. Feathering leaves the labels as they are.
         """
         height = labels.shape[0]
+        widest = math.hypot(*labels.shape)  # a longer way leads out of the frame from anywhere
         if least := _pixels(self.min_area, labels.size):
             labels, probability = _without_specks(labels, probability, least)
         if most := _pixels(self.fill_holes, labels.size):
             labels, probability = _without_holes(labels, probability, most)
-        if radius := in_pixels(self.grow, height):
+        if radius := min(in_pixels(self.grow, height), widest):
             labels, probability = _grown(labels, radius), _moved(probability, radius)
-        if radius := in_pixels(self.shrink, height):
+        if radius := min(in_pixels(self.shrink, height), widest):
             labels, probability = _shrunk(labels, radius), 1 - _moved(1 - probability, radius)
-        if width := in_pixels(self.feather, height):
+        if width := min(in_pixels(self.feather, height), height):
             # A Gaussian rises from 2 to 98 percent over four of its widths.
             probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), max(width / 4, 0.1)), np.float32)
         return labels, probability

@@ -13,6 +13,9 @@ from covos.media.structure_found import Content, Structure
 MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 """Types of the boxes with which a file may begin."""
 _MOST_SAMPLES = 1 << 26
+_HEAD = (b"tkhd",)  # from a track
+_FEW, _FAR = 4, 20
+_SLOWEST, _FASTEST = 0.1, 1000  # frames a second
 _TO_THE_HEAD = (b"mdia", b"mdhd")  # from a track
 _TO_THE_TABLES = (b"mdia", b"minf", b"stbl")  # from a track
 
@@ -67,7 +70,36 @@ def _torn_tables(content: Content, start: int, end: int) -> tuple[int, int]:
             )
             if samples := _samples_of_torn(content, tables, is_whole=is_whole, longest=longest):
                 return one, samples
+            shown = max((_seconds_shown(content, start, end, head) for head, _ in _inside(content, at, stop, _HEAD)), default=0)
+            for head, _ in _inside(content, at, stop, _TO_THE_HEAD):
+                if (samples := max(_counts(content, tables), default=0)) and _is_impossible(content, head, samples, shown):
+                    return head, samples
     return 0, 0
+
+
+def _seconds_shown(content: Content, start: int, end: int, head: int) -> float:
+    """Return the duration of a track as its film counts (8.3.2, 8.2.2); 0 if it states none."""
+    is_long = content[head + 8] == 1
+    units = int.from_bytes(content[head + 36 : head + 44] if is_long else content[head + 28 : head + 32], "big")
+    scale = max((_timescale(content, at) for at, _ in _inside(content, start, end, (b"mvhd",))), default=0)
+    return units / scale if scale and units not in {(1 << 32) - 1, (1 << 64) - 1} else 0
+
+
+def _timescale(content: Content, head: int) -> int:
+    """Return the units in a second of a head of a film, or of a track's media (8.2.2, 8.4.2)."""
+    return _word(content, head + (28 if content[head + 8] == 1 else 20))
+
+
+def _is_impossible(content: Content, head: int, samples: int, shown: float) -> bool:
+    """Return True if the units in a second make a rate that no film has, and a length far from that of the track."""
+    scale, units = _timescale(content, head), _stated_units(content, head)
+    if not scale:
+        return True
+    seconds = units / scale
+    if not seconds or not shown or samples < _FEW:
+        return False
+    rate, ratio = samples / seconds, seconds / shown
+    return not _SLOWEST <= rate <= _FASTEST and not 1 / _FAR <= ratio <= _FAR
 
 
 def _stated_units(content: Content, head: int) -> int:

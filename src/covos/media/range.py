@@ -75,6 +75,9 @@ class Timed(Protocol):
     def index_of(self, number: int) -> int:
         """Return the index of the frame with this number in the whole source."""
 
+MOST_EVERY = 1_000_000_000
+"""The widest step between frames that are taken: more than any video has."""
+
 
 class Range(Record):
     """The part of a source that is taken.
@@ -94,7 +97,7 @@ class Range(Record):
 
     start: Place | None = None
     end: Place | None = None
-    every: int = Field(default=1, ge=1)
+    every: int = Field(default=1, ge=1, le=MOST_EVERY)
     times: Times = "zero"
 
     @model_validator(mode="after")
