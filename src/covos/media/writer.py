@@ -14,7 +14,7 @@ from av.codec.context import ThreadType
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from covos.core.device import choose_threads, usable_cpus
-from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Planes, Tags, Window
 from covos.media.displayed import plane_of
@@ -35,6 +35,7 @@ _LEAST_AHEAD = 160
 """Pixels of the shorter side. Of smaller pictures x264's look ahead reads what was never written: of 100 equal runs at
 64 x 48, four gave another file."""
 
+_LONGEST = (1 << 31) - 1  # units of time that a frame may last in any container
 # Players show a video that starts late as black until then. Broadcast recordings start hours late.
 _LATEST_START = Fraction(10)
 
@@ -199,7 +200,8 @@ class VideoWriter:
         with self._explained():
             self._mux(self._stream.encode(None))
             if self._held is not None:
-                self._held.duration = round(self._step * self._time_base / self._held.time_base)
+                # More than the muxers hold comes of a damaged rate.
+                self._held.duration = min(round(self._step * self._time_base / self._held.time_base), _LONGEST)
                 self._container.mux_one(self._held)
             if self._sound is not None:
                 self._sound.finish((self._last + self._shift + self._step) * self._time_base)
@@ -342,6 +344,13 @@ class VideoWriter:
                 f"{self._path}: the video cannot be written",
                 why=f"the encoder {self._preset.codec} failed without saying why, most often for lack of memory",
                 fix="close other programs, raise the limit on memory if there is one, or choose another format",
+            ) from error
+        except av.ArgumentError as error:
+            self.abort()
+            raise SourceError(
+                f"{self._path}: the frames cannot be written at their times",
+                why=f"the container takes none like these: {error.strerror}",
+                fix="mend the times of the input, or choose another format",
             ) from error
         except OSError as error:
             self.abort()
