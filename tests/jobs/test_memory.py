@@ -176,7 +176,9 @@ def test_a_limit_under_which_nothing_can_be_loaded(clip: Path, tmp_path: Path) -
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
 @pytest.mark.parametrize("kilobytes", range(1_500_000, 3_300_000, 100_000))
 def test_any_limit_ends_in_clear_words_or_in_the_whole_result(clip: Path, tmp_path: Path, kilobytes: int) -> None:
-    command = f"ulimit -v {kilobytes}; exec {sys.executable} -m covos segment {clip} -o {tmp_path / 'out'} --device cpu -q"
+    command = (
+        f"ulimit -v {kilobytes}; exec {sys.executable} -m covos segment {clip} -o {tmp_path / 'out'} --device cpu -q"
+    )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode in {0, 5}, done.stderr
     assert done.returncode == 0 or "memory" in done.stderr

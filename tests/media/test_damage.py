@@ -238,3 +238,27 @@ def test_metadata_in_another_encoding_is_no_obstacle(film: Film) -> None:
         assert b"TITLE___TITLE" in data
         path.write_bytes(data.replace(b"TITLE___TITLE", b"\xff\xfe\xc3\x28caf\xe9_\xa0\xa1\xf0\x28"))
         assert len(list(open_source(path))) == 30
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "flv", "nut", "avi"])
+@pytest.mark.parametrize("pauses", [[1] * 19, [500] * 6 + [17] * 17], ids=["one tick apart", "slow, then fast"])
+def test_a_last_frame_that_lasts_longer_is_not_taken_for_damage(film: Film, suffix: str, pauses: list[int]) -> None:
+    pts = [sum(pauses[:index]) for index in range(len(pauses) + 1)]
+    path = film(
+        f"last.{suffix}",
+        codec="mpeg4" if suffix == "avi" else "libx264",
+        count=len(pts),
+        pts=pts,
+        time_base=Fraction(1, 1000),
+        options={} if suffix == "avi" else {"bf": "0"},
+    )
+    with open_source(path) as source:
+        assert len(list(source)) == len(pts)
+        assert source.health.complete, source.health
+
+
+def test_tiff_in_a_film_is_intact(film: Film) -> None:
+    path = film("film.mov", codec="tiff", pix_fmt="rgb24", count=4)
+    with open_source(path) as source:
+        assert [frame.status for frame in source] == ["ok"] * 4
+        assert source.health.complete

@@ -125,9 +125,7 @@ def damaged(content: bytes, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["zeros", "noise", "cut"])
-def test_a_damaged_jpeg_that_decodes_all_the_same_is_marked(
-    folder: Callable[..., Path], draw: Draw, kind: str
-) -> None:
+def test_a_damaged_jpeg_that_decodes_all_the_same_is_marked(folder: Callable[..., Path], draw: Draw, kind: str) -> None:
     path = folder(".jpg") / "00004.jpg"
     path.write_bytes(damaged(path.read_bytes(), kind))
     found, warnings, complete = statuses(path.parent)
@@ -156,9 +154,7 @@ def test_a_jpeg_that_lacks_only_the_mark_of_its_end_is_whole(folder: Callable[..
     ],
 )
 @pytest.mark.parametrize("behind", [b"", bytes(300), b"ftypmp42" * 20])
-def test_an_intact_jpeg_is_not_called_damaged(
-    draw: Draw, mode: str, options: dict[str, object], behind: bytes
-) -> None:
+def test_an_intact_jpeg_is_not_called_damaged(draw: Draw, mode: str, options: dict[str, object], behind: bytes) -> None:
     content = io.BytesIO()
     Pillow.fromarray(draw(3, (203, 301))).convert(mode).save(content, "JPEG", **options)
     assert not is_damaged(content.getvalue() + behind)

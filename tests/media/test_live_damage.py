@@ -85,6 +85,11 @@ def test_a_link_is_no_output(film: Film, tmp_path: Path) -> None:
     (tmp_path / "out.mkv").symlink_to(kept)
     with pytest.raises(UsageError, match="link"):
         LiveSink(
-            os.fspath(tmp_path / "out.mkv"), container=None, pixels="gray", size=(4, 4), frame_rate=Fraction(25), overwrite=True
+            os.fspath(tmp_path / "out.mkv"),
+            container=None,
+            pixels="gray",
+            size=(4, 4),
+            frame_rate=Fraction(25),
+            overwrite=True,
         )
     assert kept.read_text() == "kept"

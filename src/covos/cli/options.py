@@ -135,7 +135,12 @@ Start: TypeAlias = Annotated[
 End: TypeAlias = Annotated[str | None, typer.Option(metavar="PLACE", help="End before this place, likewise.")]
 Every: TypeAlias = Annotated[
     int,
-    typer.Option(min=1, max=1_000_000_000, metavar="N", help="Take each N-th frame; videos keep their speed at a lower frame rate.")
+    typer.Option(
+        min=1,
+        max=1_000_000_000,
+        metavar="N",
+        help="Take each N-th frame; videos keep their speed at a lower frame rate.",
+    ),
 ]
 Times: TypeAlias = Annotated[
     Literal["zero", "source"],

@@ -39,6 +39,8 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _PLACEHOLDER = 8  # bytes: a header that says that nothing is coded
 STRICT = "crccheck+explode"
 """Checks of a decoder that refuses damaged packets, instead of painting over what they lack."""
+_NOT_STRICT = frozenset({"tiff"})
+"""Codecs of which such a decoder refuses intact packets, too: those of FFmpeg's own encoder."""
 
 
 def open_container(path: Path) -> InputContainer:
@@ -90,7 +92,8 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
         )
     context = stream.codec_context
     source.check_pixels(str(path), height=context.height, width=context.width)
-    context.options = {"max_pixels": str(limits().pixels), **({"err_detect": STRICT} if strict else {})}
+    judges = strict and context.name not in _NOT_STRICT
+    context.options = {"max_pixels": str(limits().pixels), **({"err_detect": STRICT} if judges else {})}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value

@@ -252,7 +252,9 @@ class Losses:
 
     def _is_steady(self, steps: NDArray[np.int64]) -> bool:
         """Return True if nearly all intervals between frames are small multiples of the stated one."""
-        strays = np.abs(steps - np.rint(steps / self._step) * self._step) > np.maximum(1, 0.02 * self._step)
+        multiples = np.rint(steps / self._step)
+        strays = np.abs(steps - multiples * self._step) > np.maximum(1, 0.02 * self._step)
+        strays |= (multiples < 1) & (steps > 0)
         return len(steps) == 0 or bool(20 * strays.sum() <= len(steps) and np.median(steps) <= _SPARSE * self._step)
 
     def _certain(self, number: int, steps: NDArray[np.int64], *, at_all: bool = True) -> int:
@@ -330,7 +332,7 @@ class Losses:
         None if there is neither.
 
         A long last frame looks the same as lost ones. So a file without damage is only doubted where the room is wider
-        than twice its longest interval between frames.
+        than twice its longest interval between frames, and not at all where frames have no usual interval.
         """
         if "mp4" in self._name and not self._structure.breaks and self._stream.frames:
             # The index is whole and made while writing; that of others may not be.
@@ -338,6 +340,8 @@ class Losses:
             return self._behind(wanted, after=self._count)
         if self._times is None or self._count == 0:
             return None
+        if self._name == "avi" and not self.suspects and not self._structure.cut and self._is_index_read():
+            return []  # behind its last picture are the empty chunks by which it lasts longer
         times = np.sort(self._times)
         steps = np.diff(times)
         step = Fraction(self._usual(steps, len(steps))) * self._base
@@ -353,7 +357,7 @@ class Losses:
         room = stated - end
         if damaged or self._structure.cut:
             tolerance = step / 2
-        elif len(steps):
+        elif len(steps) and self._is_steady(steps):
             tolerance = 2 * max(step, int(steps.max()) * self._base)
         else:
             return []
@@ -361,6 +365,9 @@ class Losses:
         fitting = self._behind(self._certain(number, steps), after=self._count)
         self.doubtful = [] if room > tolerance else fitting
         return fitting if room > tolerance else []
+
+    def _is_index_read(self) -> bool:
+        return len(self._stream.index_entries) == self._count
 
     def _stated_end(self) -> tuple[Fraction | None, bool]:
         """Return the stated end in seconds, None if there is none, and True if it is that of this stream alone."""

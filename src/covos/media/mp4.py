@@ -70,9 +70,13 @@ def _torn_tables(content: Content, start: int, end: int) -> tuple[int, int]:
             )
             if samples := _samples_of_torn(content, tables, is_whole=is_whole, longest=longest):
                 return one, samples
-            shown = max((_seconds_shown(content, start, end, head) for head, _ in _inside(content, at, stop, _HEAD)), default=0)
+            shown = max(
+                (_seconds_shown(content, start, end, head) for head, _ in _inside(content, at, stop, _HEAD)), default=0
+            )
             for head, _ in _inside(content, at, stop, _TO_THE_HEAD):
-                if (samples := max(_counts(content, tables), default=0)) and _is_impossible(content, head, samples, shown):
+                if (samples := max(_counts(content, tables), default=0)) and _is_impossible(
+                    content, head, samples, shown
+                ):
                     return head, samples
     return 0, 0
 

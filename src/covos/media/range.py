@@ -75,6 +75,7 @@ class Timed(Protocol):
     def index_of(self, number: int) -> int:
         """Return the index of the frame with this number in the whole source."""
 
+
 MOST_EVERY = 1_000_000_000
 """The widest step between frames that are taken: more than any video has."""
 

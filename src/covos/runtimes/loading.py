@@ -65,7 +65,9 @@ def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing, fold: 
         return kind.joined(network, programs)
     with tempfile.TemporaryDirectory(prefix="covos-graphs-", ignore_cleanup_errors=True) as name:
         files = _made(entry, network, Path(name), runtime=computing.runtime)
-        return kind.joined(network, {each: load(files[each], exact=stages[each].exact, stage=stages[each]) for each in files})
+        return kind.joined(
+            network, {each: load(files[each], exact=stages[each].exact, stage=stages[each]) for each in files}
+        )
 
 
 def export_to(folder: Path, *, entry: ModelEntry, overwrite: bool = False) -> GraphsCard:
