@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,10 +40,23 @@ def test_a_disk_that_certainly_does_not_do(tmp_path: Path, info, monkeypatch: py
 
 def test_how_much_more_is_needed(tmp_path: Path, info) -> None:
     half = disk_needed(["palette"], info=info(frame_count=100), frames=50, written=5_000_000, left=4_000_000)
-    assert half == "about 6.0 MB more are needed for all 100 frames"
+    assert half == "about 7.0 MB more are needed for all 100 frames"
     start = disk_needed(["prores"], info=info(frame_count=100, height=1080, width=1920), frames=0, written=0, left=0)
-    assert start == "about 102 MB more are needed for all 100 frames"
+    assert start == "about 112 MB more are needed for all 100 frames"
+    # At the beginning most is held back: the estimate of the formats counts if it is larger.
+    early = disk_needed(
+        ["prores"], info=info(frame_count=100, height=1080, width=1920), frames=1, written=5_000, left=5_000
+    )
+    assert early == start
     assert bytes_below(tmp_path / "nothing") == 0
+
+
+def test_a_disk_that_takes_no_more_files(tmp_path: Path, info, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = os.statvfs(tmp_path)
+    full = SimpleNamespace(f_files=25, f_favail=0, f_bavail=disk.f_bavail, f_frsize=disk.f_frsize, f_blocks=9**9)
+    monkeypatch.setattr("covos.runs.room.os.statvfs", lambda path: full)
+    with pytest.raises(EnvironmentProblem, match="no more files"):
+        refuse_small_disk(["palette"], info=info(frame_count=9), folder=tmp_path / "out")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -26,7 +26,12 @@ LEAST_ADDRESS_SPACE = 500_000_000
 _ROW = 200
 """Bytes of a frame in the report, at the least."""
 _BLOCK = 4096
+_PAGES = 200_000
+"""Bytes of the report and of its page, beside the rows."""
+_SPARE = 1.1
+"""Room that is asked for, in parts of what is expected: an estimate that is a little short helps nobody."""
 _LARGE = 1280 * 720
+NO_FILES_LEFT = "it takes no more files, though it has room (df -i shows how many)"
 _MANY = {"a picture a frame", "a label map a frame", "a picture a frame and object"}
 
 
@@ -94,6 +99,12 @@ def refuse_small_disk(formats: Sequence[str], *, info: SourceInfo, folder: Path)
     many = sum(parse_format(name)[0].shape in _MANY for name in formats)
     files = many * info.frame_count
     least = _ROW * info.frame_count + _BLOCK * files
+    if many and without_files_left(place):
+        raise EnvironmentProblem(
+            f"{folder}: the disk cannot hold the results",
+            why=NO_FILES_LEFT,
+            fix="remove files, or write to another disk",
+        )
     free = shutil.disk_usage(place).free + bytes_below(here)
     if free < least:
         likely = max(least, sum(expected_sizes(formats, info=info).values()))
@@ -115,20 +126,34 @@ def disk_needed(formats: Sequence[str], *, info: SourceInfo, frames: int, writte
         written: Bytes that they took, those of unfinished files among them.
         left: Bytes that are still there.
     """
-    total = sum(expected_sizes(formats, info=info).values()) + _ROW * info.frame_count
-    if frames and written:
-        total = round(written / frames * max(frames, info.frame_count))
-    more = max(total - left, _BLOCK)
-    return f"about {spoken_size(more)} more are needed for all {counted(max(frames, info.frame_count), 'frame')}"
+    count = max(frames, info.frame_count)
+    expected = sum(expected_sizes(formats, info=info).values()) + _ROW * count + _PAGES
+    # Encoders hold much back, and give it at the end: the beginning of a run tells too little.
+    grown = round(written / frames * count) if frames and written else 0
+    more = max(round(_SPARE * max(expected, grown)) - left, _BLOCK)
+    return f"about {spoken_size(more)} more are needed for all {counted(count, 'frame')}"
+
+
+def without_files_left(folder: Path) -> bool:
+    """Return True if a disk takes no more files, however much room it has: some count them."""
+    if not hasattr(os, "statvfs"):
+        return False
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_files > 0 and disk.f_favail == 0
 
 
 def bytes_below(folder: Path) -> int:
-    """Return the bytes of all files in a folder; 0 if it is not there."""
+    """Return the bytes that all files in a folder take on the disk; 0 if it is not there."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118 - a path for each file is slow
+                found = os.lstat(os.path.join(root, name))  # noqa: PTH118 - a path for each file is slow
+                # Disks give whole blocks; files with holes take fewer than they are long.
+                total += 512 * found.st_blocks if hasattr(found, "st_blocks") else found.st_size
             except OSError:  # removed meanwhile
                 continue
     return total

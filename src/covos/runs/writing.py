@@ -31,7 +31,7 @@ from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
-from covos.runs.room import bytes_below, disk_needed
+from covos.runs.room import NO_FILES_LEFT, bytes_below, disk_needed, without_files_left
 from covos.runs.schema import REPORT, QualityRecord, followed_notes, load_report
 from covos.runs.terms import is_complete
 
@@ -350,6 +350,8 @@ class RunWriter:
             error.add_note(safe)
 
     def _needed(self, frames: int, written: int) -> str:
+        if without_files_left(self._folder.path):
+            return NO_FILES_LEFT
         left = bytes_below(self._folder.path)
         return disk_needed(self._formats, info=self._info, frames=frames, written=written, left=left)
 
