@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,3 +215,37 @@ def test_a_file_that_ends_within_its_header(tmp_path: Path, head: bytes) -> None
     path.write_bytes(head)
     with pytest.raises(SourceError):
         open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"\0\0\0\0\x01\xbc\0\0\0\0\xe1\xe2", "GXF"),
+        (b"FWS\x05", "Flash"),
+        (b"\0\0\1\0\1\0", "icon"),
+        (b"8BPS\0\1", "Photoshop"),
+    ],
+)
+def test_kinds_that_are_not_read_are_named(tmp_path: Path, head: bytes, said: str) -> None:
+    (tmp_path / "a.bin").write_bytes(head + bytes(range(256)) * 8)
+    error = refusal(tmp_path / "a.bin")
+    assert said in error.what and "not read" in error.what
+
+
+def test_a_png_with_a_text_that_swells_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Pillow.new("RGB", (8, 8)).save(path)
+    content, text = path.read_bytes(), b"zTXtk\0\0" + zlib.compress(bytes(80 << 20), 9)
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    path.write_bytes(content[:33] + chunk + content[33:])
+    error = refusal(path)
+    assert "image cannot be read" in error.what and "too large" in error.why
+
+
+def test_an_encrypted_film_is_refused(film: Film) -> None:
+    key = "00112233445566778899aabbccddeeff"
+    path = film(
+        "film.mp4",
+        container_options={"encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": key},
+    )
+    assert "encrypted" in refusal(path).what

@@ -159,6 +159,10 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
     if root.is_file():
         return {root.stem: MaskVideo.open(root, name=root.stem)}
     if not root.is_dir():
+        if root.exists():
+            raise AnnotationError(
+                f"{root} holds no masks", why="it is a device or a pipe, no folder", fix="give a folder of masks"
+            )
         raise AnnotationError(f"{root} does not exist", why="there is no such file or folder", fix="check the path")
     home = masks_home(root)
     if files := mask_files(home):

@@ -34,6 +34,15 @@ FORMATS = (
 )
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"RTSPtext")
 _JPEG = b"\xff\xd8\xff"
+_NOT_READ = {
+    b"\0\0\0\0\x01\xbc": "a GXF film",
+    b"FWS": "a Flash film (SWF)",
+    b"CWS": "a Flash film (SWF)",
+    b"ZWS": "a Flash film (SWF)",
+    b"\0\0\1\0": "an icon (ICO)",
+    b"8BPS": "a Photoshop picture (PSD)",
+    b"v/1\1": "an OpenEXR picture",
+}
 _READ_ERRORS_IN_A_ROW = 32
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _PLACEHOLDER = 8  # bytes: a header that says that nothing is coded
@@ -62,6 +71,7 @@ def open_container(path: Path) -> InputContainer:
         refuse_shortage(error)
         raise unreadable(path, error) from error
     try:
+        _refuse_encrypted(path, container)
         source.check_streams(str(path), len(container.streams))
     except SourceError:
         container.close()
@@ -70,6 +80,22 @@ def open_container(path: Path) -> InputContainer:
     generate_times: Any = ContainerFlags.gen_pts.value
     container.flags &= ~generate_times
     return container
+
+
+def _refuse_encrypted(path: Path, container: InputContainer) -> None:
+    """Refuse an mp4 whose samples are encrypted (ISO/IEC 23001-7): without its key, rubbish would come out."""
+    if not container.format.name.startswith("mov") or not container.streams.video:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for kind, start, end in mp4_boxes(content, len(content)):
+            stop = min(end, len(content))
+            at = content.find(b"encv", start, stop) if kind == b"moov" else -1
+            if at >= 0 and content.find(b"schm", at, stop) >= 0:
+                raise SourceError(
+                    f"{path}: its pictures are encrypted",
+                    why="they can be decoded with a key alone, which is not asked for",
+                    fix="decrypt it with the program that made it, or export it without protection",
+                )
 
 
 def picture_stream(container: InputContainer, path: Path, *, strict: bool = False) -> VideoStream:
@@ -197,6 +223,12 @@ def unreadable(path: Path, error: Exception) -> SourceError:
         what = "it was cut short"
         why = "the mp4 index (moov) is missing: the recording or copy did not finish"
         fix = "copy it again, or repair it with a tool such as untrunc"
+    elif (name := next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), "")) or isinstance(
+        error, av.ArgumentError
+    ):
+        what = f"it is {name}, which is not read" if name else "it is of a kind that is not read"
+        why = "only kinds of files are opened whose losses can be told"
+        fix = "convert it to mp4, or a picture to PNG"
     else:
         what = "it cannot be opened as a video or an image"
         why = str(error.args[1] if isinstance(error, av.FFmpegError) and len(error.args) > 1 else error)

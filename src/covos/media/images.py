@@ -42,6 +42,7 @@ _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 _WITH_ALPHA = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 _HEAD = 1 << 16
+_PNG = b"\x89PNG\r\n\x1a\n"
 # Brands of ISO/IEC 23008-12 for pictures coded as HEVC; sequences of them have others.
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"})
 _AVIF, _AVIF_SEQUENCE = b"avif", b"avis"
@@ -72,7 +73,8 @@ def kind_of(path: Path) -> ImageKind:
             return "animated"
         return "video" if (kind == "PNG" and several) or (kind == "JPEG" and is_motion_jpeg(path)) else "still"
     except _DAMAGE:
-        return "video"
+        # Pillow refuses texts and profiles that swell; its reason is told where the picture is read.
+        return "still" if head.startswith(_PNG) and b"acTL" not in head else "video"
 
 
 def _has_alpha(path: Path) -> bool:
