@@ -187,7 +187,7 @@ def test_a_wrong_choice_is_answered_with_the_choices() -> None:
     with pytest.raises(UsageError) as caught:
         Find(quality="ballanced")
     assert caught.value.why == "it is none of the choices"
-    assert caught.value.fix == "did you mean balanced? use one of: fast, balanced, best"
+    assert caught.value.fix == "did you mean balanced? use one of: draft, fast, balanced, best"
     with pytest.raises(UsageError, match="did you mean source"):
         Plan(source="a.mp4", sorce="b.mp4")
 

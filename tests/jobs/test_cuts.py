@@ -79,7 +79,7 @@ def test_a_stopped_run_goes_on_with_its_cuts(pictures: Path, tmp_path: Path) -> 
     folder = tmp_path / "out"
     run(plan_of(pictures), folder, stop_at=10)
     assert json.loads((folder / "covos.json").read_text())["cuts"] == [CUT]
-    with pytest.raises(UsageError, match="cuts was auto, is off"):
+    with pytest.raises(UsageError, match="cuts: auto before, off now"):
         run(plan_of(pictures, cuts="off"), folder)
     assert "looking for cuts" not in run(plan_of(pictures), folder)
     assert report_of(folder).cuts == (CUT,)
