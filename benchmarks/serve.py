@@ -141,6 +141,8 @@ def go_to(page: Any, share: float) -> None:
     """Go to a place of the clip, a share of its length, by the timeline."""
     box = page.locator("#timeline").bounding_box()
     page.mouse.click(box["x"] + share * box["width"] + 1, box["y"] + box["height"] / 2)
+    if not share:  # a pixel is several frames
+        page.keyboard.press("Home")
 
 
 def click_times(page: Any, *, clicks: int) -> list[float]:
@@ -247,7 +249,7 @@ def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked
             page.keyboard.press("Home")
             before = int(page.get_attribute("main", "data-revision"))
             began = time.monotonic()
-            page.keyboard.press("Shift+t")
+            page.click("#track-mark:enabled")
             page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
             rate = tracked / (time.monotonic() - began)
             tab, served = tab_memory(browser), memory(process)
