@@ -13,6 +13,7 @@ from types import ModuleType
 os.environ["OMP_NUM_THREADS"] = "1"
 # OpenCV's copy of IPP computes by the kind of processor, and golden values are without it: a grey level grows.
 os.environ["OPENCV_IPP"] = "disabled"
+os.environ["OPENCV_LOG_LEVEL"] = "ERROR"  # else each program says so
 # Golden values are torch's, and graphs would be made for each model; tests of the runtimes name them.
 os.environ["COVOS_RUNTIME"] = "torch"
 
@@ -48,6 +49,14 @@ def limited() -> Iterator[Callable[..., Limits]]:
     before = limits()
     yield set_limits
     set_limits(**asdict(before))
+
+
+@pytest.fixture(scope="module")
+def small_networks() -> Iterator[None]:
+    """Networks see small frames: for rooms whose tests ask what becomes of masks, not how good these are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("covos.model.DEFAULT_AREA", 96 * 128)
+        yield
 
 
 @pytest.fixture(scope="session")

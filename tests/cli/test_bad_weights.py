@@ -95,7 +95,7 @@ def test_a_text_file_is_told_by_how_it_begins(tmp_path: Path, capsys: Capture) -
         3,
         [
             f"error: {source} is no PyTorch checkpoint",
-            "  why: it begins with b'hello', neither a zip file nor a pickle",
+            "  why: it begins with 'hello', neither a zip file nor a pickle",
             "  fix: give a file that torch.save wrote, usually a .pth",
         ],
     )

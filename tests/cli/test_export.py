@@ -16,6 +16,8 @@ from covos import cli
 from covos.media.opening import open_source
 from covos.media.writer import VideoWriter
 
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # As `python examples/onnx_without_torch.py ...`, where neither is installed.
 PROGRAM = """

@@ -17,6 +17,9 @@ from covos.core.types import Box, Point
 from covos.masks import read_label_map, write_label_map
 from covos.prompts.values import PointPrompt
 
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
+
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]
 

@@ -200,10 +200,10 @@ def test_other_settings_are_refused(davis: Path, tmp_path: Path, capsys: Capture
     assert run(davis, out, "--references", "1") == 2
     assert "references: 5 before, 1 now" in capsys.readouterr().err
     assert run(davis, out, "--subset", "train") == 2
-    assert "the data set's subset was val, is train" in capsys.readouterr().err
+    assert "the data set's subset: val before, train now" in capsys.readouterr().err
     moved = davis.rename(davis.with_name("elsewhere"))
     assert run(moved, out) == 2
-    assert f"is {moved}" in capsys.readouterr().err
+    assert f"{moved} now" in capsys.readouterr().err
     assert files(out) == before
 
 

@@ -117,7 +117,7 @@ def test_the_command_writes_ids_and_states_and_knows_when_it_is_done(
     assert main(["segment", str(clip), "-o", str(out), *options, "--device", "cpu", "--precision", "fp32"]) == 0
     assert f"note: {clip.name}: 2 objects found" in capsys.readouterr().err
     assert run(clip, out, "--objects", "3", *options[2:]) == 2
-    assert "objects was 10, is 3" in capsys.readouterr().err
+    assert "objects: 10 before, 3 now" in capsys.readouterr().err
 
 
 def test_a_real_clip_goes_through_discovery(

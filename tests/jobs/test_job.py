@@ -215,7 +215,7 @@ def test_a_part_and_frames_in_memory(model: Model, clip: Path, tmp_path: Path) -
     with pytest.raises(UsageError) as caught:
         Job(plan.model_copy(update={"range": covos.Range(end="f6")}), tmp_path / "stopped", load=lambda _: model).run()
     assert caught.value.why == (
-        "range was frames 0 to 4 of the source, times from zero, is frames 0 to 5 of the source, times from zero"
+        "range: frames 0 to 4 of the source, times from zero before, frames 0 to 5 of the source, times from zero now"
     )
     job = Job(Plan(source=frames, formats=("palette",)), tmp_path / "job", load=lambda _: model)
     assert job.run().frames == 6  # type: ignore[union-attr]

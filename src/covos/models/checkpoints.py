@@ -368,13 +368,19 @@ def _too_large(path: Path, why: str, needed: int) -> CheckpointError:
     )
 
 
+def _shown(start: bytes) -> str:
+    """Say the first bytes: as text if they are some, else by their numbers."""
+    text = start.decode("latin-1")
+    return repr(text) if text.isascii() and all(c.isprintable() or c.isspace() for c in text) else start[:8].hex(" ")
+
+
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     with path.open("rb") as handle:
         start = handle.read(16)
     if start and not start.startswith((_ZIP, _PICKLE)):
         return CheckpointError(
             f"{path} is no PyTorch checkpoint",
-            why=f"its first bytes are {start[:8].hex(' ')}: it is neither a zip file nor a pickle",
+            why=f"it begins with {_shown(start)}, neither a zip file nor a pickle",
             fix="give a file that torch.save wrote, usually a .pth",
         )
     if not start:
