@@ -141,6 +141,7 @@ def test_the_views_of_each_quality(engine: FollowEngine) -> None:
         for quality in FOLLOWED_IN
     }
     assert sizes == {
+        "draft": [((192, 320), False)],
         "fast": [((192, 320), False)],
         "balanced": [((256, 448), False)],
         "best": [((384, 672), False), ((256, 448), False), ((256, 448), True)],
