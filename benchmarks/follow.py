@@ -60,6 +60,7 @@ from covos.masks import VOID, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import follow as network
+from covos.runtimes.choice import ChosenRuntime
 from recorded import keep
 from scenes_twins import with_twin
 from segment import COVOS, EXAMPLE, make_clip, run
@@ -74,7 +75,9 @@ def main() -> None:
     """Measure and print what is asked for."""
     options = _options()
     threads = configure_threads()
-    model = load_model(options.model, device=options.device)
+    # The graphs of other runtimes are made once, and nothing can be left out of them.
+    runtime: ChosenRuntime = "torch" if options.without else "auto"
+    model = load_model(options.model, device=options.device, runtime=runtime)
     print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
     with tempfile.TemporaryDirectory() as name:
         if options.data is not None:
