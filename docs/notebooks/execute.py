@@ -3,8 +3,8 @@
 python docs/notebooks/execute.py                     # does every cell run, and show what is kept?
 python docs/notebooks/execute.py --store data        # execute data.ipynb, and keep its outputs
 
-What goes to stderr, such as progress, is not kept. Texts are compared with what is kept, except for numbers with decimals,
-which differ with the processor, and for cells with the tag "varies", in which all may.
+What goes to stderr, such as progress, is not kept. Texts are compared with what is kept, except for numbers with
+decimals, which differ with the processor, and for cells with the tag "varies", in which all may.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def refuse_others(now: list[str], kept: list[str], file: Path) -> None:
     for number, (new, old) in enumerate(zip(now, kept, strict=True), 1):
         if old and new != old:
             sys.exit(
-                f"{file}: cell {number} shows\n  {new}\nand kept is\n  {old}\nkeep what it shows now (--store), or tag it "
-                "as one that varies"
+                f"{file}: cell {number} shows\n  {new}\nand kept is\n  {old}\nkeep what it shows now (--store), or "
+                "tag it as one that varies"
             )
 
 

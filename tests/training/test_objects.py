@@ -9,11 +9,12 @@ from typing import Any
 
 import cv2
 import pytest
+import torch
 
 import covos
-from covos.core.errors import CheckpointError, UsageError
+from covos.core.errors import CheckpointError, SourceError, UsageError
 from covos.data import Dataset, open_dataset
-from covos.predict import predict
+from covos.predict import open_subset, predict
 from covos.training import Console, LiteTask, StepDone, register, registry
 
 SMALL: dict[str, Any] = {
@@ -124,6 +125,27 @@ def test_one_seed_divides_for_all_recipes(root: Path, tmp_path: Path) -> None:
     covos.train("lite-finetune", root, tmp_path / "other", **SMALL, split_seed=5)
     record = json.loads((tmp_path / "other" / "data.json").read_text())
     assert record["validation"][0]["videos"] == other
+
+
+def test_a_run_of_an_older_covos_divided_by_its_only_seed(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    covos.train("lite-finetune", root, folder, **SMALL, split_seed=1)
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    kept = json.loads(checkpoint["recipe"])
+    assert (kept.pop("split_seed"), kept.pop("start"), kept["seed"]) == (1, "covos-lite", 1)
+    torch.save({**checkpoint, "recipe": json.dumps(kept)}, folder / "checkpoint.pt")
+    (folder / "data.json").unlink()
+    with pytest.raises(CheckpointError, match="split_seed: 1 there, 0 here"):
+        covos.train("lite-finetune", root, folder, **SMALL)
+    assert covos.train("lite-finetune", root, folder, **SMALL, split_seed=1).steps == 2
+
+
+def test_the_videos_that_are_held_back_are_offered(root: Path) -> None:
+    with pytest.raises(SourceError, match=r"add --ratio 0\.8"):
+        open_subset(root, subset="val")
+    with pytest.raises(SourceError) as caught:
+        open_subset(root, subset="test")
+    assert "--ratio" not in str(caught.value)
 
 
 def test_a_recipe_is_taken_as_it_is_handed_out(root: Path, tmp_path: Path) -> None:
