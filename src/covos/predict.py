@@ -105,8 +105,9 @@ def predict(
     if follow:
         refuse_where_followed(refine=task.refine)
     subsets = {video.subset for video in dataset}
-    followed = {"follower": model.describe_follower(follower), **described_quality(task.quality)}
-    depends = followed if follow else task.settings
+    depends = dict(task.settings)
+    if follow:  # a COSNet has no follower to describe
+        depends = {"follower": model.describe_follower(follower), **described_quality(task.quality)}
     terms = PredictTerms(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
         settings=dict(model.origin(**depends).settings),
