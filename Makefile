@@ -183,6 +183,7 @@ bench-pictures: $(READY)
 	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/confidence.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/jpegs.py "$(PICTURES)"
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
