@@ -71,7 +71,8 @@ def test_what_is_named_like_a_frame_and_is_no_file_has_its_row(
     become(path)
     found, warnings, complete = statuses(path.parent)
     assert [at for at, status in enumerate(found) if status == "unreadable"] == [index]
-    assert len(found) == 6 and not complete
+    assert len(found) == 6
+    assert not complete
     assert any(path.name in text for text in warnings)
 
 
@@ -110,9 +111,11 @@ def test_holes_in_the_numbering_are_told_once(tmp_path: Path, draw: Draw, number
     for number in numbers:
         Pillow.fromarray(draw(number)).save(tmp_path / f"shot {number}.png")
     found, warnings, complete = statuses(tmp_path)
-    assert len(found) == len(numbers) and complete
+    assert len(found) == len(numbers)
+    assert complete
     told = [text for text in warnings if "numbering" in text]
-    assert len(told) == bool(said) and all(said in text for text in told)
+    assert len(told) == bool(said)
+    assert all(said in text for text in told)
 
 
 def damaged(content: bytes, kind: str) -> bytes:
@@ -130,7 +133,8 @@ def test_a_damaged_jpeg_that_decodes_all_the_same_is_marked(folder: Callable[...
     path.write_bytes(damaged(path.read_bytes(), kind))
     found, warnings, complete = statuses(path.parent)
     assert found == ["ok"] * 4 + ["concealed", "ok"]
-    assert not complete and any("painted over: 00004.jpg" in text for text in warnings)
+    assert not complete
+    assert any("painted over: 00004.jpg" in text for text in warnings)
 
 
 def test_a_jpeg_that_lacks_only_the_mark_of_its_end_is_whole(folder: Callable[..., Path]) -> None:

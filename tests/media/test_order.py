@@ -182,11 +182,13 @@ def test_packets_that_are_gone_from_a_container(
         pytest.skip("it does not go into this container, or without the times of its pictures")
     whole = film("whole.mkv", codec=codec, options=_CODED[codec])
     with opened(without(whole, tmp_path / f"intact.{suffix}", gone=())) as source:
-        assert len(list(source)) == FILM and source.health.complete
+        assert len(list(source)) == FILM
+        assert source.health.complete
     with opened(without(whole, tmp_path / f"less.{suffix}", gone=gone)) as source:
         assert len(list(source)) < FILM
         health = source.health
-    assert health.missing >= 1 and not health.complete
+    assert health.missing >= 1
+    assert not health.complete
     assert health.at_least or health.decoded + health.missing >= FILM
 
 
@@ -207,4 +209,5 @@ def test_a_pause_between_pictures_that_follow_each_other_is_none_gone(film: Call
     times = [*range(12), *range(20, 30), *range(31, 70, 3)]
     for name in ("paused.mkv", "paused.mp4"):
         with opened(film(name, count=len(times), pts=times, options={"g": "10", "bf": "2"})) as source:
-            assert len(list(source)) == len(times) and source.health.complete
+            assert len(list(source)) == len(times)
+            assert source.health.complete

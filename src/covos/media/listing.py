@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _NOT_READ = frozenset(
-    ".arw .bpg .cin .cr2 .cr3 .dds .dng .dpx .exr .gif .hdr .ico .j2k .jp2 .jpf .jpx .jxl .jxr .mng .nef .orf .pam .pcx "
-    ".pfm .psb .psd .qoi .raf .ras .rw2 .sgi .svg .tga .wbmp .xbm .xcf .xpm".split()
+    {
+        *(".arw", ".bpg", ".cin", ".cr2", ".cr3", ".dds", ".dng", ".dpx", ".exr", ".gif", ".hdr", ".ico", ".j2k"),
+        *(".jp2", ".jpf", ".jpx", ".jxl", ".jxr", ".mng", ".nef", ".orf", ".pam", ".pcx", ".pfm", ".psb", ".psd"),
+        *(".qoi", ".raf", ".ras", ".rw2", ".sgi", ".svg", ".tga", ".wbmp", ".xbm", ".xcf", ".xpm"),
+    }
 )
 """Suffixes of pictures that are no frames of a folder."""
 _HEAD = 32
