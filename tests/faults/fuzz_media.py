@@ -24,9 +24,11 @@ import torch
 
 from covos.model import Model
 from faults.invariants import Looked, look_at
-from faults.media_mutants import INPUTS, KINDS, clip_of, is_unseen, mutant
+from faults.media_mutants import INPUTS, KINDS, clip_of, is_unseen, mutant, without_packets
 from stub_model import bright_model
 
+_EACH = 8
+"""One in so many mutants lacks whole packets."""
 FAILURES = ("lost", "withheld", "broken")
 COLUMNS = ("mutants", "whole", "in part", "refused", "lost", "unseen", "withheld", "alarms", "broken")
 
@@ -63,8 +65,13 @@ def tried(kind: str, folder: Path, *, model: Model, seed: str, count: int, keep:
     content, intact = clip.read_bytes(), INPUTS.decode_plainly(clip)
     path = folder / f"mutant.{KINDS[kind].suffix}"
     for number in range(count):
-        name, data = mutant(content, f"{seed}/{kind}/{number}")
-        path.write_bytes(data)
+        own = f"{seed}/{kind}/{number}"
+        taken = without_packets(clip, path, own) if number % _EACH == _EACH - 1 else None
+        if taken is None:
+            name, data = mutant(content, own)
+            path.write_bytes(data)
+        else:
+            name, data = taken, path.read_bytes()
         looked = look_at(path, folder / "out", model=model, intact=intact)
         row.update(_counted(looked, is_unseen=is_unseen(kind, name)))
         if looked.lost or looked.withheld or looked.alarm or looked.broken:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
+
 from loaded import damage_inputs
 
 INPUTS: Any = damage_inputs()
@@ -23,6 +25,11 @@ KINDS: dict[str, Any] = {
     "mov, pcm": INPUTS.Kind(suffix="mov", codec="mpeg4", options=_MPEG, audio="pcm_s16be"),
     "flv, sound": INPUTS.Kind(suffix="flv", codec="flv", options=_MPEG, audio="aac"),
 }
+
+
+_TELLING_ORDER = {"libx264", "libx265", "mpeg2video"}
+"""Codecs whose pictures tell their place in the order of display."""
+PACKETS_GONE = "packets gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,13 @@ UNSEEN = (
         kinds=("flv", "flv, h264", "flv, sound"),
         changes=("a length changed", "bits flipped"),
         why="the stated duration was changed to a shorter one, or the first tag to one of another kind",
+    ),
+)
+UNSEEN += (
+    Unseen(
+        kinds=tuple(name for name, kind in KINDS.items() if kind.codec not in _TELLING_ORDER),
+        changes=(PACKETS_GONE,),
+        why="their pictures tell no order: a gap in time looks like a pause",
     ),
 )
 """All losses that may go unseen, and no others: docs/damage.md lists them for users."""
@@ -151,3 +165,20 @@ def mutant(content: bytes, seed: str) -> tuple[str, bytes]:
     for name in names:
         CHANGES[name](data, chance)
     return " and ".join(names), bytes(data)
+
+
+def without_packets(clip: Path, target: Path, seed: str) -> str | None:
+    """Copy a clip without one to three packets in its midst; return how it was changed, None if it cannot be copied."""
+    chance = random.Random(seed)
+    try:
+        with av.open(str(clip)) as container, av.open(str(target), "w") as copy:
+            stream = copy.add_stream_from_template(container.streams.video[0])
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+            first = chance.randrange(2, max(3, len(packets) - 6))
+            del packets[first : first + chance.randint(1, 3)]
+            for packet in packets:
+                packet.stream = stream
+                copy.mux(packet)
+    except (av.FFmpegError, ValueError):  # a container that is not written, or takes no such codec
+        return None
+    return PACKETS_GONE

@@ -14,7 +14,18 @@ from covos.model import Model
 from faults import fuzz_media
 from faults.children import in_child
 from faults.invariants import STATING, described, look_at
-from faults.media_mutants import CHANGES, COUNT, INPUTS, KINDS, UNSEEN, clip_of, is_unseen, mutant
+from faults.media_mutants import (
+    CHANGES,
+    COUNT,
+    INPUTS,
+    KINDS,
+    PACKETS_GONE,
+    UNSEEN,
+    clip_of,
+    is_unseen,
+    mutant,
+    without_packets,
+)
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
 MUTANTS = 2
@@ -106,7 +117,7 @@ def assert_all_is_told(kind: str, seed: str, folder: Path, model: Model) -> None
 def test_losses_that_may_go_unseen_are_of_kinds_and_changes_that_there_are() -> None:
     for each in UNSEEN:
         assert set(each.kinds) <= KINDS.keys()
-        assert set(each.changes) <= CHANGES.keys()
+        assert set(each.changes) <= CHANGES.keys() | {PACKETS_GONE}
     assert is_unseen("hevc", "noise and cut")
     assert not is_unseen("mkv", "cut")
 
@@ -145,3 +156,14 @@ def test_mutants_are_others_and_the_same_for_a_seed() -> None:
     assert made == [mutant(content, f"{number}") for number in range(60)]
     assert sum(data != content for _, data in made) > 50
     assert set(itertools.chain.from_iterable(name.split(" and ") for name, _ in made)) == set(CHANGES)
+
+
+@posix
+@pytest.mark.parametrize("kind", ["mkv", "mp4, hevc", "flv, h264", "ts, mpeg2"])
+def test_whole_packets_that_are_gone_are_told(bright: Model, tmp_path: Path, kind: str) -> None:
+    clip = clip_of(kind, tmp_path)
+    intact, path = INPUTS.decode_plainly(clip), tmp_path / f"less.{KINDS[kind].suffix}"
+    for number in range(2):
+        assert without_packets(clip, path, f"{kind}/{number}") is not None
+        looked = look_at(path, tmp_path / "out", model=bright, intact=intact)
+        assert (looked.code, looked.lost, looked.broken) == (4, 0, ()), described(looked)
