@@ -117,7 +117,7 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Plan(source=7), "a int is no source"),
         (lambda: choose_task(objects=3, prompts=(PointPrompt(points=(Point(x=1, y=1),)),)), "objects = 3 beside masks"),
         (lambda: choose_task(objects=3, refine="crf"), "refine = 'crf' where objects are followed"),
-        (lambda: choose_task(objects=3, quality="good"), "the discover cannot be used"),
+        (lambda: choose_task(objects=3, quality="good"), "quality='good' cannot be used"),
     ],
 )
 def test_what_makes_no_sense_is_refused_when_the_plan_is_made(make, what: str) -> None:

@@ -48,7 +48,7 @@ def test_the_whole_error_tree_is_public() -> None:
 
 ROOTS = ("Event", "LadderStep", "FrameResult", "PromptedMask", "Segmentation", "TrainingResult")
 """What functions give back, and what they tell those who listen."""
-INSIDE = {"held", "composition"}
+INSIDE = {"held", "composition", "later"}
 """Attributes by which a result is computed, with what the user has passed in."""
 
 
