@@ -373,7 +373,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, info, result) -> None:
         (["sheet=0"], "sheet=0"),
         (["sheet=many"], "sheet=many"),
         (["preview=png"], "preview=png"),
-        (["background=#12345"], "background=#12345"),
+        (["background=#12345"], "background #12345"),
         (["background=nowhere.jpg"], "nowhere.jpg"),
         (["matte", "matte=16"], "the format matte beside the format matte=16"),
     ],
