@@ -33,13 +33,13 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_cosnet_learns_two_videos_by_heart(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As deep as published, an eighth as wide, from random weights.
     monkeypatch.setitem(COSNETS, "cosnet_resnet50", replace(COSNET_RESNET50, width=8))
     result = covos.train(
-        "cosnet-resnet50", videos, tmp_path / "run", overfit=2, steps=200, device="cpu", workers=0,
-        size=(HEIGHT, WIDTH), outputs=1, batch=4, learning_rate=0.05, power=0.9,
+        "cosnet-resnet50", videos, tmp_path / "run", overfit=2, steps=160, device="cpu", workers=0,
+        size=(HEIGHT, WIDTH), learning_rate=0.05, power=0.9,
     )  # fmt: skip
     assert result.best is not None
     assert result.best.j > 0.95
