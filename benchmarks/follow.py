@@ -3,7 +3,7 @@
     python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
     python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
     python benchmarks/follow.py --data DAVIS --ids --quality fast balanced best
-    python benchmarks/follow.py --data DAVIS --subset train --each 6 --twins --without focus
+    python benchmarks/follow.py --data DAVIS --subset train --each 8 --twins --without focus
     python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000 [--json FILE]
 
 With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
