@@ -68,7 +68,7 @@ def test_equal_stems_are_refused(shots: Path, draw: Draw) -> None:
 
 
 def test_another_size_is_refused_by_name(shots: Path, draw: Draw) -> None:
-    for name in ("a3.png", "a4.png"):  # one alone costs its row
+    for name in ("a3.png", "a4.png", "a5.png", "a6.png"):  # one alone costs its row
         Pillow.fromarray(draw(0, (64, 48))).save(shots / name)
     with pytest.raises(SourceError, match=r"a3\.png: it is 48x64, but 1\.png is 64x48"):
         open_source(shots)
