@@ -148,13 +148,13 @@ def test_only_what_a_mended_picture_touches_is_computed_again(
     run(folder, references=2)
     Image.fromarray(picture(7)).save(folder / "07.png")
     seen: list[int] = []
-    segment = type(model.engine)._segment
+    segment = type(model.engine)._in_views
 
-    def counted(self: Any, observed: Any, *rest: Any) -> Any:
+    def counted(self: Any, observed: Any, **rest: Any) -> Any:
         seen.extend(each.frame.index for each in observed)
-        return segment(self, observed, *rest)
+        return segment(self, observed, **rest)
 
-    monkeypatch.setattr(type(model.engine), "_segment", counted)
+    monkeypatch.setattr(type(model.engine), "_in_views", counted)
     assert run(folder, references=2).health.complete
     batch = model.engine.encoder.batch
     assert 7 in seen
