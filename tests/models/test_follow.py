@@ -12,9 +12,6 @@ from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import Card, save_weights
 from covos.models.coattention import join_memories
 from covos.models.follow import (
-    KERNEL_LEAST,
-    KERNEL_REACH,
-    TOP,
     Belief,
     CovosFollow,
     DecodedObjects,
@@ -22,12 +19,11 @@ from covos.models.follow import (
     FollowFeatures,
     ObjectMemory,
     agreement,
-    focused,
-    read,
     target_moments,
 )
 from covos.models.lite import CovosLite, Features
 from covos.models.object_masks import aggregate, certainty, moved, with_others
+from covos.models.readout import KERNEL_LEAST, KERNEL_REACH, TOP, focused, read
 from covos.models.registry import build_follower, find_follower, find_model
 from covos.models.target import fit
 from covos.training.recipe import FollowRecipe

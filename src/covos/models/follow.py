@@ -39,6 +39,7 @@ from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, shrink_to, upsample_to
 from covos.models.lite import Features, LiteConfig
 from covos.models.object_masks import moved
+from covos.models.readout import focused, read
 from covos.models.target import TargetModel, TargetMoments, fit_features, moments, score
 
 MASK_STRIDE = 4
@@ -48,13 +49,6 @@ OUTPUT_STRIDE = 2
 MAX_SCALE = 40.0
 """Largest scale of the affinity: exp(-2 * 40) is still a number in float32, so no position of a memory is ever divided
 away."""
-TINY = 1e-30
-TOP = 32
-"""Positions of the long-term memory that a position of the frame reads: those that match it best."""
-KERNEL_REACH = 6.0
-"""Standard deviation, in cells of stride 16, of the kernel round the position that a remembered one matches best."""
-KERNEL_LEAST = 0.01
-"""The kernel falls no lower along an axis: what is far from the best match is doubted, not denied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +146,7 @@ class DecodedObjects(NamedTuple):
     read_P2hw: Tensor
     """The remembered masks as read by the long-term and the short-term affinity, in [0, 1]."""
     match_Phw: Tensor
-    """Match of each position with what is remembered, in [-1, 1] (see `read`)."""
+    """Match of each position with what is remembered, in [-1, 1] (see `covos.models.readout.read`)."""
     affinity_BNM: Tensor
     """See `CovosFollow.affinity`."""
     before_P1HW: Tensor
@@ -316,7 +310,7 @@ class CovosFollow(nn.Module):
     def affinity(self, features: FollowFeatures, key_BMK: Tensor) -> Tensor:
         """Return the affinity of each position to each position of a memory: B x N x M float32, in (0, 1].
 
-        Not normalised, so that objects that part of the memory knows nothing of can share it (see `read`).
+        Not normalised, so that objects that part of the memory knows nothing of can share it (see `covos.models.readout.read`).
         """
         scale = self.scale
         logit = torch.baddbmm(-scale.view(1, 1, 1), scale * features.key_BNK, key_BMK.transpose(1, 2))
@@ -451,79 +445,3 @@ def agreement(mask_P2HW: Tensor, features: FollowFeatures, owner_P: Tensor) -> T
     every = torch.cat([mask[:, :1], mask.sum(dim=1, keepdim=True).clamp(max=1)], dim=1)
     either = torch.maximum(every, cue).sum(dim=(2, 3)).clamp(min=1.0)
     return torch.minimum(every, cue).sum(dim=(2, 3)) / either * features.cue_known_B[owner_P].unsqueeze(1)
-
-
-def focused(affinity_BNM: Tensor, cells: Sequence[int]) -> Tensor:
-    """Let positions of a frame and of a memory choose each other, as things that look alike demand.
-
-    A position of the frame reads the `TOP` positions that match it best: of the others there are so many that together
-    they outvote them (Cheng et al., *Modular Interactive Video Object Segmentation*, CVPR 2021, section 3.2). And a
-    position of the memory speaks most round the position of the frame that it matches best, by the kernel of KMN (Seong
-    et al., *Kernelized Memory Network for Video Object Segmentation*, ECCV 2020, section 3.2): it is to be found in one
-    place, and what looks like it elsewhere is another thing.
-
-    Args:
-        affinity_BNM: From `CovosFollow.affinity`, for h x w = N positions of the frame.
-        cells: h and w.
-    """
-    # Padded, since a memory of a small frame has fewer.
-    least = torch.topk(F.pad(affinity_BNM, (0, TOP)), TOP, dim=2, sorted=False).values.amin(dim=2, keepdim=True)
-    height, width = cells
-    device = affinity_BNM.device
-    best_BM = affinity_BNM.argmax(dim=1)
-    row = torch.div(best_BM, width, rounding_mode="floor").unsqueeze(1)
-    column = best_BM.unsqueeze(1) - row * width
-    # A Gaussian of a plane is the product of two, one of the rows and one of the columns.
-    down, across = (
-        torch.exp(-((torch.arange(count, device=device).view(1, -1, 1) - at) / KERNEL_REACH).square() / 2).clamp(
-            min=KERNEL_LEAST
-        )
-        for count, at in ((height, row), (width, column))
-    )
-    batch, _, positions = affinity_BNM.shape
-    chosen = torch.where(affinity_BNM >= least, affinity_BNM, torch.zeros_like(affinity_BNM))
-    shaped = chosen.view(batch, height, width, positions)
-    return (shaped * down.unsqueeze(2) * across.unsqueeze(1)).flatten(1, 2)
-
-
-def read(
-    affinity_BNM: Tensor,
-    value_PMC: Tensor,
-    owner_P: Tensor,
-    *,
-    scale: Tensor,
-    precision: torch.dtype = torch.float32,
-    matched_BNM: Tensor | None = None,
-) -> Tensor:
-    """Read the memory at each position.
-
-    Args:
-        affinity_BNM: From `CovosFollow.affinity` or `CovosFollow.nearby`.
-        value_PMC: See `ObjectMemory`; where the last channel is 0, the object is not looked for.
-        owner_P: Frame of each object.
-        scale: Scale of the affinity.
-        precision: Type of the products, if there is one frame: sums of them are normalised by sums that are rounded
-            alike.
-        matched_BNM: Affinity that the match is told by; None takes the same.
-
-    Returns:
-        P x N x C: the mean of the values under the affinity, and in the last channel, in place of the weight, the
-        match in [-1, 1]: the log of the mean affinity over the scale, as a cosine.
-    """
-    value, counted = value_PMC[..., :-1], value_PMC[..., -1:]
-    weighted = torch.cat([value * counted, counted], dim=2)
-    matched_BNM = affinity_BNM if matched_BNM is None else matched_BNM
-    if len(affinity_BNM) == 1:
-        # One product for all objects: the affinity, much the largest part, is not copied.
-        pairs, positions, channels = weighted.shape
-        flat = weighted.transpose(0, 1).reshape(positions, pairs * channels)
-        summed = (affinity_BNM[0].to(precision) @ flat.to(precision)).float().view(-1, pairs, channels).transpose(0, 1)
-        whole = (matched_BNM[0].to(precision) @ counted[..., 0].T.to(precision)).float().T.unsqueeze(2)
-    else:
-        summed = affinity_BNM[owner_P] @ weighted
-        whole = matched_BNM[owner_P] @ counted
-    total = summed[..., -1:]
-    count = counted.sum(dim=1, keepdim=True).clamp(min=1)
-    # The tiny constant lets an object of which nothing is known read zeros.
-    match = 1 + torch.log(whole / count + TINY) / scale
-    return torch.cat([summed[..., :-1] / (total + TINY), match.clamp(min=-1)], dim=2)
