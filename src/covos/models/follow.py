@@ -310,7 +310,7 @@ class CovosFollow(nn.Module):
     def affinity(self, features: FollowFeatures, key_BMK: Tensor) -> Tensor:
         """Return the affinity of each position to each position of a memory: B x N x M float32, in (0, 1].
 
-        Not normalised, so that objects that part of the memory knows nothing of can share it (see `covos.models.readout.read`).
+        Not normalised, so that objects that part of the memory knows nothing of can share it (`readout.read`).
         """
         scale = self.scale
         logit = torch.baddbmm(-scale.view(1, 1, 1), scale * features.key_BNK, key_BMK.transpose(1, 2))

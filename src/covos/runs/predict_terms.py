@@ -10,7 +10,7 @@ from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
 from covos.core.records import Record, read_record, write_record
 from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned
-from covos.runs.terms import Terms, model_in_words, settings_in_words, shown_value
+from covos.runs.terms_in_words import Terms, model_in_words, settings_in_words, shown_value
 
 MANIFEST: Final = "predict.json"
 

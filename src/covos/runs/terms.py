@@ -8,7 +8,6 @@ that it has is used. Those of a data set are in `covos.runs.predict_terms`.
 from __future__ import annotations
 
 import shlex
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
 from covos.runs.schema import REPORT, SCHEMA, Versioned, load_report
+from covos.runs.terms_in_words import TASK, Terms, model_in_words, settings_in_words, shown_value, task_in_words
 
 JOURNAL: Final = "journal.jsonl"
 EARLIER: Final = "journal.earlier.jsonl"
@@ -32,105 +32,6 @@ LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""
 KEPT: Final = ("matte", "runtime")
 """Settings that concern masks which are there: a run that is done keeps its own."""
-
-
-class Terms(Record, ABC):
-    """Everything that the results of a run depend on. A run goes on only under the terms that it began with."""
-
-    @abstractmethod
-    def in_words(self) -> dict[str, str]:
-        """Return each term in words, under the name that a user knows."""
-
-    def differences(self, now: Terms) -> list[str]:
-        """Say which terms are others now: ``"references: 5 before, 3 now"``."""
-        before, after = self.in_words(), now.in_words()
-        names = dict.fromkeys((*before, *after))
-        if before.get(_TASK) != after.get(_TASK):  # each has settings of its own
-            names = dict.fromkeys(name for name in before if name in after)
-        return [
-            f"{name}: {before.get(name, _absent(name))} before, {after.get(name, _absent(name))} now"
-            for name in names
-            if before.get(name) != after.get(name)
-        ]
-
-    def refuse_others(self, now: Terms, *, what: str, fix: str) -> None:
-        """Refuse to go on under other terms, in an error that names each difference."""
-        if differences := self.differences(now):
-            raise UsageError(what, why="; ".join(differences), fix=fix)
-
-
-_TASK = "the task"
-_ABSENT = {
-    "runtime": "torch",
-    "damaged": "hold",
-    "deinterlace": "auto",
-    "range": "all frames",
-    "cuts": "off",
-    "quality": "balanced",
-}
-
-
-def _absent(name: str) -> str:
-    """Say a term that is not in a file: as it was before there was a choice, or none."""
-    return _ABSENT.get(name, "none")
-
-
-def _task_in_words(settings: Mapping[str, Any]) -> str:
-    if "prompts" in settings:
-        return "following what is shown"
-    return "finding several objects" if "objects" in settings else "finding the subject"
-
-
-def settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings in words, under the names that a user knows; each prompt has a name of its own."""
-    said: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
-            # One at a time: of many prompts, those that differ are named.
-            one = {"prompts": "prompt", "steer": "steering"}.get(name, name)
-            said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
-        else:
-            said[name.replace("_", " ")] = shown_value(value)
-    # The name of a prompter, beside its hash, says in which way it is used; those of these are a file's.
-    for name in ("follower", "matte"):
-        if isinstance(network := settings.get(name), Mapping):
-            said[name] = model_in_words(str(network["sha256"]))
-    return said
-
-
-def _prompt_in_words(said: Mapping[str, Any]) -> str:
-    """Say what was shown: ``object 1 on frame 0 by points 320,200 and not 90,60``."""
-    rest = dict(said)
-    object_id, frame = rest.pop("object", None), rest.pop("frame", None)
-    words = [f"object {object_id}"] if object_id is not None else []
-    words.append("on all frames" if frame is None else f"on frame {frame}")
-    points = rest.pop("points", ())
-    signed = [f"{'' if positive else 'not '}{x:g},{y:g}" for x, y, positive in points]
-    words += [f"by points {' and '.join(signed)}"] if signed else []
-    for name in ("box", "within", "exclude"):
-        if name in rest:
-            words.append(f"{name} {','.join(f'{edge:g}' for edge in rest.pop(name))}")
-    given_as = rest.pop("given_as", "points" if signed else "")
-    words += [] if given_as in {"", "points", "box"} else [f"by {given_as}"]
-    if "sha256" in rest:
-        words.append(f"with pixels {rest.pop('sha256')[:12]}")
-    return " ".join([*words, *(f"{name} {shown_value(value)}" for name, value in rest.items())])
-
-
-def shown_value(value: object) -> str:
-    """Say a value of a setting in words."""
-    if value is None:
-        return "not given"
-    if isinstance(value, Mapping):
-        said = {name: str(each)[:12] if name == "sha256" else shown_value(each) for name, each in value.items()}
-        return ", ".join(f"{str(name).replace('_', ' ')} {each}" for name, each in said.items())
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def model_in_words(sha256: str) -> str:
-    """Say which network it is, by its weights."""
-    # Not its name: a file that was renamed is the same model.
-    return f"one with weights {sha256[:12]}"
 
 
 class Inputs(Record):
@@ -207,7 +108,7 @@ class RunTerms(Terms):
         return {
             "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
             "the model": model_in_words(self.weights_sha256),
-            _TASK: _task_in_words(settings),
+            TASK: task_in_words(settings),
             **settings_in_words(settings),
             "the batch": str(self.batch),
             "covos": self.covos,
