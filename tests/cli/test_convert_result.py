@@ -126,3 +126,24 @@ def test_soft_formats_of_hard_masks_come_with_a_warning(
     assert f"warning: {masks}: rgba: hard edges, for no probabilities were kept" in capsys.readouterr().err
     assert run(masks, "-f", "binary", "-f", "npz", "-o", tmp_path / "plain") == 0
     assert "warning" not in capsys.readouterr().err
+
+
+def test_a_result_that_lacks_a_picture_still_lacks_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for index in range(4):
+        Image.fromarray(np.full((48, 64, 3), 60 * index, np.uint8)).save(shots / f"{index}.png")
+    (shots / "2.png").write_bytes(b"no picture")
+    assert main(["segment", str(shots), "-o", str(tmp_path / "out"), "-f", "palette", "-q"]) == 4
+    capsys.readouterr()
+    for name, format in (("other", "overlay"), ("x.npz", "npz"), ("part", "coco")):
+        part = ["--start", "f1"] if name == "part" else []
+        code = run(tmp_path / "out", "-f", format, "-o", tmp_path / name, "-q", *part)
+        err = capsys.readouterr().err
+        assert code == 4, name
+        assert "1 picture cannot be read: 2.png" in err
+        assert "BufferedReader" not in err, "names are those that the user gave"
+        assert "1 picture not to be read" in err
+        assert (tmp_path / name).exists()
+    assert run(tmp_path / "out", "-f", "coco", "-o", tmp_path / "again", "-q", "--allow-errors") == 0
+    assert run(tmp_path / "out", "-f", "coco", "-o", tmp_path / "whole", "-q", "--end", "f2") == 0

@@ -66,17 +66,20 @@ def convert(
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     keep: options.Keep = False,
+    allow_errors: options.AllowErrors = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
 
     The soft edges of a run, and its matte, are kept in its folder: formats with alpha are as soft as if the run had
     written them. --matte finds a matte for masks that have none, whatever made them. With --start, --end and --every a
-    part is written; seconds then count from the first frame of the result.
+    part is written; seconds then count from the first frame of the result. The exit code is 4 if frames of the result
+    are missing, damaged or were not computed.
     """
     edges, part = options.edges_of(locals()), options.range_of(locals())
     composition = options.composition_of(locals())
     from covos.cli.progress import JobDisplay
+    from covos.cli.verdict import refuse_incomplete
     from covos.core.labelling import read_labels
     from covos.results.loading import convert as run
     from covos.results.loading import output_of
@@ -115,3 +118,5 @@ def convert(
     if not quiet:
         written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)
+    if not allow_errors:
+        refuse_incomplete([(str(result), saved)])

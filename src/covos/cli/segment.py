@@ -9,12 +9,12 @@ from covos.cli import options
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
 from covos.cli.terminal import say
+from covos.cli.verdict import refuse_incomplete
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from covos.jobs import Outcome
-    from covos.media.source import Health
     from covos.runs.writing import Saved
 
 
@@ -190,44 +190,21 @@ def _doubt(saved: Saved, name: str) -> str:
     )
 
 
-def _damage(health: Health) -> str:
-    """Say in a line what is missing or damaged."""
-    least = "at least " if health.at_least else ""
-    said = [f"{least}{counted(health.missing, 'frame')} missing"] if health.missing else []
-    if health.concealed:
-        said.append(f"{counted(len(health.concealed), 'frame')} damaged")
-    if health.unreadable:
-        said.append(f"{counted(len(health.unreadable), 'picture')} not to be read")
-    if not said:
-        said.append("the end is missing" if health.cut else "parts cannot be decoded")
-    return f"{', '.join(said)}; report.json has a row for each"
-
-
 def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
     from covos.core.errors import IncompleteError
 
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failed and len(failed) == len(outcomes):
         raise failed[0]
-    damaged = [each for each in outcomes if each.saved is not None and not each.saved.health.complete]
+    done = [(each.name, each.saved) for each in outcomes if each.saved is not None]
     if failed:
-        cut = f"; frames are missing or damaged in {', '.join(each.name for each in damaged)}" if damaged else ""
+        damaged = [name for name, saved in done if not saved.health.complete]
+        cut = f"; frames are missing or damaged in {', '.join(damaged)}" if damaged else ""
         raise IncompleteError(
             f"{len(failed)} of {len(outcomes)} inputs failed",
             why=f"the first: {failed[0].what}: {failed[0].why}",
             fix=f"the others are done{cut}; run the failed ones again",
         )
-    nothing = [each for each in outcomes if each.saved is not None and each.saved.uncomputed]
-    if nothing and not allow_errors:
-        raise IncompleteError(
-            f"frames of {', '.join(each.name for each in nothing)} were not computed",
-            why="the network gave no numbers for them (NaN or infinity); report.json has them as uncomputed",
-            fix="try --precision fp32, or other weights; --allow-errors takes that for success",
-        )
-    if damaged and not allow_errors:
-        raise IncompleteError(
-            f"frames are missing or damaged in {', '.join(each.name for each in damaged)}",
-            why="; ".join(dict.fromkeys(_damage(each.saved.health) for each in damaged if each.saved is not None)),
-            fix="what could be read is done; --allow-errors takes that for success",
-        )
+    if not allow_errors:
+        refuse_incomplete(done)
     return 0

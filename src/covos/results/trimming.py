@@ -9,6 +9,8 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil
 
+from covos.core.errors import listed
+from covos.core.progress import counted
 from covos.core.types import SourceInfo
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import Range
@@ -86,11 +88,14 @@ def trimmed(
         for each in health.lost
         if shift <= each.after + 1 <= kept[-1].index
     )
+    unread = [frame for frame in placed if frame.status == "unreadable"]
+    named = listed([frame.file or frame.stem for frame in unread])
     damage = Health(
         decoded=len(placed),
         expected=len(placed) + len(lost),
         concealed=tuple(frame.index for frame in placed if frame.status == "concealed"),
-        unreadable=tuple(frame.index for frame in placed if frame.status == "unreadable"),
+        unreadable=tuple(frame.index for frame in unread),
         lost=lost,
+        warnings=(f"{counted(len(unread), 'picture')} cannot be read: {named}",) if unread else (),
     )
     return placed, part, damage
