@@ -10,6 +10,7 @@ import pytest
 
 from covos.core.errors import UsageError
 from covos.engines.steady import retouched, steady
+from covos.masks import edges
 from covos.masks.edges import Edges
 
 
@@ -173,3 +174,19 @@ def test_a_feather_is_no_wider_than_the_frame() -> None:
     labels[8:16, 8:20] = 1
     widest, beyond = (Edges(feather=width).apply(labels, labels.astype(np.float32))[1] for width in (24, 100_000))
     assert np.array_equal(widest, beyond)
+
+
+def test_growing_far_takes_no_disc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disc of 100,000 pixels, or of a frame's diagonal, takes minutes a frame; the distance says the same."""
+    labels = disc((240, 400), centre=(200, 120))
+    guess = soft(labels)
+    by_disc = edges._largest(guess, 70)
+    assert np.abs(edges._reached(guess, 70) - by_disc).mean() < 0.01
+    monkeypatch.setattr(edges, "_largest", None)
+    for length in (70, 100_000):
+        grown, opacity = Edges(grow=length).apply(labels, guess)
+        assert ((opacity > 0.5) != (grown > 0)).mean() < 0.01
+        shrunk, opacity = Edges(shrink=length).apply(labels, guess)
+        assert not shrunk.any()
+        assert opacity.max() < 0.5
+    assert grown.all()

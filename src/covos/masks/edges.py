@@ -26,6 +26,9 @@ ALL = "all"
 _GHOST = 0.02
 """Probabilities above this belong to what is seen of a speck."""
 _MOST = 1000.0
+_WIDE = 64
+"""Pixels: beyond them soft edges are moved level by level, for a disc takes time by the square of its radius."""
+_LEVELS = 32
 
 
 def _length(given: object, info: ValidationInfo) -> str:
@@ -227,11 +230,22 @@ def _shrunk(labels: LabelArray, radius: float) -> LabelArray:
 
 def _moved(probability: ProbabilityArray, radius: float) -> ProbabilityArray:
     """Move the soft edge outwards: the largest value within a radius; of a fraction of a pixel, a share of the step."""
+    if radius > _WIDE:
+        return _reached(probability, radius)
     whole, part = int(radius), radius - int(radius)
     near = probability if whole == 0 else _largest(probability, whole)
     if not part:
         return near
     return np.asarray((1 - part) * near + part * _largest(probability, whole + 1), np.float32)
+
+
+def _reached(probability: ProbabilityArray, radius: float) -> ProbabilityArray:
+    """Return the largest value within a radius, to 1/64: by the distance from each level that occurs."""
+    levels = np.rint(probability * _LEVELS)
+    reached = probability.copy()
+    for level in np.unique(levels[levels > 0]):
+        np.maximum(reached, level / _LEVELS, out=reached, where=_distance(levels >= level) <= radius)
+    return reached
 
 
 def _largest(probability: ProbabilityArray, radius: int) -> ProbabilityArray:
