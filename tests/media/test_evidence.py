@@ -184,3 +184,29 @@ def test_bare_av1_ends_in_a_unit(damaged, tmp_path: Path) -> None:
     times, health = damaged("obu", change)
     assert health.cut
     assert (len(times), health.missing) == (COUNT - 1, 1)
+
+
+def test_ogg_recordings_that_were_joined_are_whole(tmp_path: Path) -> None:
+    """The second has its own headers, and pages that are counted from zero (RFC 3533, section 4)."""
+    one = INPUTS.make_clip(INPUTS.KINDS["ogg"], tmp_path, count=COUNT).read_bytes()
+    for name, content, whole in (("joined", one + one, True), ("hurt", one[: len(one) // 2] + one, False)):
+        path = tmp_path / f"{name}.ogg"
+        path.write_bytes(content)
+        with VideoSource(path, name=str(path)) as source:
+            count, health = len(list(source)), source.health
+        assert health.complete == whole, (name, health)
+        assert bool(examine(path).breaks) != whole
+        assert (count == 2 * COUNT) == whole
+
+
+def test_the_filling_of_a_lost_avi_header_is_no_frames(tmp_path: Path) -> None:
+    """FFmpeg reads on behind it as bare H.264; filling lies before the pictures, which are all there."""
+    kind = INPUTS.Kind(suffix="avi", codec="libx264", options={"g": "6", "bf": "0"})
+    content = INPUTS.make_clip(kind, tmp_path, count=COUNT).read_bytes()
+    assert content.count(b"JUNK")
+    path = tmp_path / "headless.avi"
+    path.write_bytes(bytes(1024) + content[content.index(b"JUNK") + 8 :])
+    with VideoSource(path, name=str(path)) as source:
+        assert len(list(source)) == COUNT
+        assert source.info.codec == "h264"
+        assert source.health.missing == 0

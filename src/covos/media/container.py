@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
@@ -43,6 +44,8 @@ _NOT_READ = {
     b"8BPS": "a Photoshop picture (PSD)",
     b"v/1\1": "an OpenEXR picture",
 }
+# The headers of an Ogg recording that is joined to another come as packets, and no decoder takes them for pictures.
+_OGG_HEADER = re.compile(rb"OVP80|[\x80-\x82]theora")
 _READ_ERRORS_IN_A_ROW = 32
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _PLACEHOLDER = 8  # bytes: a header that says that nothing is coded
@@ -164,13 +167,14 @@ def packets_of(
         streams: Of this container.
         failed: Called at each read error.
     """
-    failures = 0
+    failures, is_ogg = 0, container.format.name == "ogg"
     while failures < _READ_ERRORS_IN_A_ROW:
         try:
             for packet in container.demux(*streams):
                 if packet.size:
                     failures = 0
-                    yield packet
+                    if not (is_ogg and _OGG_HEADER.match(memoryview(packet))):
+                        yield packet
         except av.FFmpegError as error:
             refuse_shortage(error)
             failures += 1

@@ -22,6 +22,8 @@ WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjp
 _ZEROS = re.compile(rb"\x00{64,}(?!\x00|\x01)")
 _ANY_ZEROS = re.compile(rb"\x00{64,}")
 _WITHOUT_ZEROS = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"})
+# Where the pictures of an AVI begin: one that lost its header is read as a bare stream, and filling lies before.
+_AVI_PICTURES = re.compile(rb"LIST....movi", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
 _JPEG_START = b"\xff\xd8\xff"
 
@@ -132,7 +134,10 @@ def _look_inside(read: PacketList, packet: Packet[Any], *, codec: str) -> None:
         return
     content = memoryview(packet)
     pattern = _ANY_ZEROS if codec == "mjpeg" else _ZEROS
-    if zeros := sum(len(found.group()) for found in pattern.finditer(content)):
+    begun = None if number else _AVI_PICTURES.search(content)
+    if begun is not None:
+        read.suspects.add(number)
+    if zeros := sum(len(found.group()) for found in pattern.finditer(content, begun.end() if begun else 0)):
         read.suspects.add(number)
         read.swallowed[number] = zeros
     if codec == "mjpeg" and not bytes(content[-16:]).rstrip(b"\x00").endswith(_JPEG_END):

@@ -204,7 +204,10 @@ def _next_tag(content: Content, at: int) -> int:
 
 
 def _ogg(content: Content) -> Structure:
-    """Walk the pages (RFC 3533, section 6): their numbers rise one by one, and each stream's last page says so."""
+    """Walk the pages (RFC 3533, section 6): their numbers rise one by one, and each stream's last page says so.
+
+    Behind it a recording may follow whose streams have the same names, and are counted anew (section 4).
+    """
     size, at = len(content), 0
     breaks: list[int] = []
     numbers: dict[bytes, int] = {}
@@ -218,6 +221,8 @@ def _ogg(content: Content) -> Structure:
             continue
         kind, stream = content[at + 5], bytes(content[at + 14 : at + 18])
         number = int.from_bytes(content[at + 18 : at + 22], "little")
+        if kind & 2 and number == 0 and stream not in unfinished:
+            numbers.pop(stream, None)
         segments = content[at + 26]
         end = at + 27 + segments + sum(content[at + 27 : at + 27 + segments])
         # A page whose checksum is wrong is skipped by readers, whatever it held.
