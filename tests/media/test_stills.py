@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import sys
 from collections.abc import Callable
@@ -129,10 +130,32 @@ def test_a_still_webp_stays_a_still(tmp_path: Path, draw: Draw) -> None:
         assert (source.info.kind, source.info.codec) == ("image", "webp")
 
 
-def test_a_cut_webp_says_so(tmp_path: Path, draw: Draw) -> None:
+@pytest.mark.parametrize("harm", ["cut", "zeros", "gone", "first"])
+def test_the_whole_frames_of_a_damaged_webp(tmp_path: Path, draw: Draw, harm: str) -> None:
+    path = animation(tmp_path / "moving.webp", draw, duration=40, lossless=True)
+    content, third = path.read_bytes(), [found.start() for found in re.finditer(b"ANMF", path.read_bytes())][2]
+    harmed, lost = {
+        "cut": (content[: third + 60], [2]),
+        "zeros": (content[: third + 40] + bytes(90) + content[third + 130 :], [2]),
+        "gone": (content[: third + 40] + content[third + 90 :], [2, 3]),
+        "first": (content[:80] + bytes(40) + content[120:], [0]),
+    }[harm]
+    path.write_bytes(harmed)
+    left = [number for number in range(3 if harm == "cut" else 4) if number not in lost]
+    with open_source(path) as source:
+        frames, health = list(source), source.health
+    assert [frame.pts for frame in frames] == [40 * number for number in left]
+    assert [each.pts for each in health.lost] == [40 * number for number in lost]
+    assert not health.complete
+    assert "missing" in health.warnings[0]
+    for number, frame in zip(left, frames, strict=True):
+        assert frame.status == "concealed" or difference(frame.image, draw(4 * number)) == 0
+
+
+def test_a_webp_without_a_whole_frame_says_so(tmp_path: Path, draw: Draw) -> None:
     content = animation(tmp_path / "moving.webp", draw).read_bytes()
-    (tmp_path / "moving.webp").write_bytes(content[: len(content) // 2])
-    with pytest.raises(SourceError, match="cut short"):
+    (tmp_path / "moving.webp").write_bytes(content[:70])
+    with pytest.raises(SourceError, match="cannot be read"):
         open_source(tmp_path / "moving.webp")
 
 

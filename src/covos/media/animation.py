@@ -5,7 +5,10 @@ FFmpeg gives the alpha of an AVIF as another video. Pillow does not say the time
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -15,15 +18,18 @@ from PIL import Image
 
 from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
+from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.container import open_container, packets_of, picture_stream
 from covos.media.images import UnreadableImageError, opened_image
 from covos.media.picture import ALPHA_NOTE, as_picture
 from covos.media.source import Health, MissingFrame, Source, check_frames
+from covos.media.webp import is_animated_webp, read_frames
 
 _TIME_BASE = Fraction(1, 1000)
 _QUICKEST, _USUAL = 10, 100
 """Milliseconds: a frame that is shown for less than the first is shown for the second, as in browsers."""
+_SHOWN = 8
 
 
 class AnimatedSource(Source):
@@ -34,18 +40,23 @@ class AnimatedSource(Source):
         self.files = (path,)
         self._decoded = 0
         self._why = ""  # what ended the latest full pass early
-        content = read_guarded(path, what=f"{path}: the image cannot be read", fix="write it again", error=SourceError)
-        with opened_image(path) as image:
-            count = int(getattr(image, "n_frames", 1))
-            width, height = image.size
-            codec = (image.format or "").lower()
-        stated = _durations(content) if codec == "webp" else _packet_durations(path)
+        content = self._content()
+        self._is_mended, self._kept = False, tuple[int, ...]()
+        self._webp = read_frames(content) if is_animated_webp(content[:64]) else None
+        try:
+            count, (width, height), codec = self._header()
+        except UnreadableImageError:
+            if not self._mend():
+                raise
+            count, (width, height), codec = self._header()
+        stated = _packet_durations(path) if self._webp is None else self._webp.durations
         shown = [each if each > _QUICKEST else _USUAL for each in stated]
         check_frames(name, count)
-        if len(shown) != count:
+        self._kept = tuple(range(len(shown))) if self._webp is None else self._webp.kept
+        if len(self._kept) != count:
             raise UnreadableImageError(
                 f"{path}: the animation cannot be read",
-                why=f"it holds {count} frames, and times of {len(shown)}",
+                why=f"it holds {count} frames, and times of {len(self._kept)}",
                 fix="write it again",
             )
         self._starts = list(accumulate(shown, initial=0))
@@ -55,22 +66,67 @@ class AnimatedSource(Source):
             height=height,
             width=width,
             frame_count=count,
-            frame_rate=Fraction(1000 * count, self._starts[-1]),
+            frame_rate=Fraction(1000 * len(shown), self._starts[-1]),
             duration=self._starts[-1] / 1000,
             time_base=_TIME_BASE,
             codec=codec,
         )
         self._has_alpha = next(self._read_some((0,))).alpha is not None
 
+    def _header(self) -> tuple[int, tuple[int, int], str]:
+        """Return the number of frames, (width, height) and the format; the first frame is decoded."""
+        with self._opened() as image:
+            image.load()
+            return int(getattr(image, "n_frames", 1)), image.size, (image.format or "").lower()
+
+    def _content(self) -> bytes:
+        what = f"{self._path}: the image cannot be read"
+        return read_guarded(self._path, what=what, fix="write it again", error=SourceError)
+
+    def _mend(self) -> bool:
+        """Leave out the frames of a WebP that cannot be decoded; those before them keep their numbers.
+
+        False if that was done before, or no frame is whole.
+        """
+        if self._webp is None or self._is_mended:
+            return False
+        mended, self._is_mended = read_frames(self._content(), doubted=True), True
+        if mended.kept:
+            self._webp, self._kept = mended, mended.kept
+        return bool(mended.kept)
+
+    def _opened(self) -> AbstractContextManager[Image.Image]:
+        return opened_image(self._path, content=None if self._webp is None else self._webp.content)
+
     @property
     def health(self) -> Health:
         """See ``Source.health``."""
-        count = self.info.frame_count
-        missing = range(self._decoded, count) if self._why else range(0)
-        lost = tuple(MissingFrame(after=self._decoded - 1, pts=self._starts[each], why=self._why) for each in missing)
-        said = (f"frames {missing.start} to {count - 1} cannot be decoded: {self._why}",) if lost else ()
-        noted = (ALPHA_NOTE,) if self._has_alpha else ()
-        return Health(decoded=self._decoded, expected=count, lost=lost, warnings=(*said, *noted))
+        count, given = len(self._kept), self._decoded
+        gone = sorted(set(range(len(self._starts) - 1)).difference(self._kept)) if given or self._why else []
+        lost = [
+            MissingFrame(after=bisect_left(self._kept, each) - 1, pts=self._starts[each], why="it is damaged")
+            for each in gone
+        ]
+        if self._why:
+            lost += [
+                MissingFrame(after=given - 1, pts=self._starts[each], why=self._why) for each in self._kept[given:]
+            ]
+        notes = [f"frames {given} to {count - 1} cannot be decoded: {self._why}"] if self._why else []
+        if gone:
+            times = ", ".join(f"{self._starts[each] / 1000:.2f}" for each in gone[:_SHOWN])
+            more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
+            notes.append(
+                f"at least {counted(len(gone), 'frame')} missing, at {times} s{more}: the file is damaged or cut"
+            )
+        patched = frozenset() if self._webp is None else self._webp.patched
+        return Health(
+            decoded=given,
+            expected=count + len(gone),
+            concealed=tuple(index for index, each in enumerate(self._kept[:given]) if each in patched),
+            at_least=bool(gone),
+            lost=tuple(sorted(lost, key=lambda each: (each.after, each.pts))),
+            warnings=(*notes, *((ALPHA_NOTE,) if self._has_alpha else ())),
+        )
 
     def _read_all(self) -> Iterator[Frame]:
         self._decoded, self._why = 0, ""
@@ -82,37 +138,37 @@ class AnimatedSource(Source):
             self._why = error.why
 
     def _ticks(self) -> list[int]:
-        return self._starts[:-1]
+        return [self._starts[each] for each in self._kept]
 
     def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
-        with opened_image(self._path) as image:
-            for index in indices:
-                image.seek(index)
-                yield self._frame(image, index)
+        left = deque(indices)
+        while left:
+            taken = self._webp
+            try:
+                with self._opened() as image:
+                    while left and left[0] < len(self._kept):
+                        image.seek(left[0])
+                        frame = self._frame(image, left[0])
+                        left.popleft()
+                        yield frame
+                return
+            except UnreadableImageError:
+                if self._webp is taken and not self._mend():  # another pass may have done so
+                    raise
 
     def _frame(self, image: Image.Image, index: int) -> Frame:
         pixels = np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-        picture = as_picture(pixels)
+        picture, number = as_picture(pixels), self._kept[index]
         return Frame(
             index=index,
             stem=f"{index:05d}",
             image=picture.image,
-            pts=self._starts[index],
+            pts=self._starts[number],
             time_base=_TIME_BASE,
+            status="concealed" if self._webp is not None and number in self._webp.patched else "ok",
             alpha=picture.alpha,
             bare=picture.bare,
         )
-
-
-def _durations(content: bytes) -> list[int]:
-    """Return the milliseconds for which each frame is shown, as the chunks say (RFC 9649, section 2.7.1.1)."""
-    found, at = [], 12
-    while at + 8 <= len(content):
-        size = int.from_bytes(content[at + 4 : at + 8], "little")
-        if content[at : at + 4] == b"ANMF":
-            found.append(int.from_bytes(content[at + 20 : at + 23], "little"))
-        at += 8 + size + size % 2
-    return found
 
 
 def _packet_durations(path: Path) -> list[int]:

@@ -6,10 +6,11 @@ import re
 import struct
 from contextlib import contextmanager
 from importlib import import_module
+from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
@@ -20,10 +21,10 @@ from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
 from covos.media.picture import Picture, as_picture, is_alpha_used
 from covos.media.profiles import in_srgb
 from covos.media.tones import Transfer, tone, transfer_of
+from covos.media.webp import is_animated_webp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import BufferedReader
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -73,6 +74,8 @@ def kind_of(path: Path) -> ImageKind:
             return "animated"
         return "video" if (kind == "PNG" and several) or (kind == "JPEG" and is_motion_jpeg(path)) else "still"
     except _DAMAGE:
+        if is_animated_webp(head):
+            return "animated"
         # Pillow refuses texts and profiles that swell; its reason is told where the picture is read.
         return "still" if head.startswith(_PNG) and b"acTL" not in head else "video"
 
@@ -171,13 +174,16 @@ class UnreadableImageError(SourceError):
 
 
 @contextmanager
-def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block."""
+def opened_image(path: Path, *, content: bytes | None = None) -> Iterator[Image.Image]:
+    """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block.
+
+    ``content`` is what is read in place of the file's own bytes.
+    """
     what, fix = f"{path}: the image cannot be read", "open it in a viewer; write it again, or remove it"
     try:
         with (
             open_guarded(path, what=what, fix=fix, error=UnreadableImageError) as file,
-            _opened(file, path) as image,
+            _opened(file if content is None else BufferedReader(BytesIO(content)), path) as image,
         ):
             try:
                 source.check_pixels(str(path), height=image.height, width=image.width)
@@ -185,8 +191,14 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
                 raise UnreadableImageError(error.what, why=error.why, fix=error.fix) from None
             yield image
     except _DAMAGE as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UnreadableImageError(what, why=why, fix=fix) from error
+        raise UnreadableImageError(what, why=_why(error), fix=fix) from error
+
+
+def _why(error: Exception) -> str:
+    """Return the reason in a line; Pillow names a file that is open by what Python holds of it."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture of a kind that is read, or its beginning is damaged"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _opened(file: BufferedReader, path: Path) -> Image.Image:
