@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -147,3 +148,20 @@ def test_a_result_that_lacks_a_picture_still_lacks_it(tmp_path: Path, capsys: py
         assert (tmp_path / name).exists()
     assert run(tmp_path / "out", "-f", "coco", "-o", tmp_path / "again", "-q", "--allow-errors") == 0
     assert run(tmp_path / "out", "-f", "coco", "-o", tmp_path / "whole", "-q", "--end", "f2") == 0
+
+
+def test_one_file_needs_no_room_for_a_report(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("covos.runs.report.render_report", full)
+    assert run(masks, "-o", tmp_path / "x.npz", "-q") == 0
+    assert covos.load_result(tmp_path / "x.npz") == covos.load_result(masks)
+    assert covos.load_result(masks).save(tmp_path / "y.npz").report is None
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix in {".npz", ".covos"}) == ["x.npz", "y.npz"]
+    capsys.readouterr()
+    for words in (("-o", tmp_path / "z.npz", "--keep"), ("-o", tmp_path / "folder", "-f", "npz")):
+        assert run(masks, *words, "-q") == 5
+        assert "No space left" in capsys.readouterr().err

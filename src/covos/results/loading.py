@@ -277,7 +277,7 @@ def convert(
     settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": [*formats]}
     result = replace(result, origin=replace(result.origin, settings=settings))
     with made_aside(target, overwrite=overwrite) as folder:
-        saved = result.write(folder, formats=formats, edges=edges, labelled=given, listen=listen)
+        saved = result.write(folder, formats=formats, edges=edges, labelled=given, listen=listen, passes=chosen.passes)
     return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), target))
 
 

@@ -57,6 +57,7 @@ class Replay:
         edges: Edges = NO_EDGES,
         labelled: Labelling = NO_LABELS,
         listen: Listener = nothing_heard,
+        passes: bool = False,
     ) -> Saved:
         """Write every frame, in the order of the source.
 
@@ -68,6 +69,7 @@ class Replay:
             edges: Changes of the masks' edges.
             labelled: Labels that were asked for (see `covos.runs.writing.RunWriter`).
             listen: See `Listener`.
+            passes: True of a folder that is removed if no frame lacks (see `covos.runs.writing.RunWriter`).
 
         Raises:
             UsageError: A format is unknown, or needs pictures and no source is known.
@@ -90,6 +92,7 @@ class Replay:
                 edges=edges,
                 labelled=labelled,
                 named=bool(self.held),
+                passes=passes,
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
             if not soft or all(frame.soft is not None or frame.kept_matte is not None for frame in self.frames):

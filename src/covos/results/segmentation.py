@@ -210,7 +210,8 @@ class Segmentation:
         labels = given.over(Labelling.of_settings(self.origin.settings))
         named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
         taken = OutputFolder(output.folder, overwrite=overwrite)
-        return output.take(named.write(taken, formats=output.formats, edges=edges, labelled=given))
+        saved = named.write(taken, formats=output.formats, edges=edges, labelled=given, passes=output.passes)
+        return output.take(saved)
 
     def write(
         self,
@@ -220,10 +221,12 @@ class Segmentation:
         edges: Edges = NO_EDGES,
         labelled: Labelling = NO_LABELS,
         listen: Listener | None = None,
+        passes: bool = False,
     ) -> Saved:
         """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame.
 
         ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame.
+        ``passes`` is True of a folder that is removed if no frame lacks: it gets a report only if one does.
         """
         return self._replay.write(
             health=self.health,
@@ -233,6 +236,7 @@ class Segmentation:
             edges=edges,
             labelled=labelled,
             listen=listen or nothing_heard,
+            passes=passes,
         )
 
     def with_matte(

@@ -56,7 +56,8 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
 def moved(saved: Saved, target: Path) -> Saved:
     """Return what was written aside, under the names that it has in its own folder."""
     outputs = tuple(target / path.relative_to(saved.folder) for path in saved.outputs)
-    return replace(saved, folder=target, outputs=outputs, report=target / REPORT, page=target / HTML)
+    report, page = (None, None) if saved.report is None else (target / REPORT, target / HTML)
+    return replace(saved, folder=target, outputs=outputs, report=report, page=page)
 
 
 def _take_place(aside: Path, target: Path, *, overwrite: bool) -> None:

@@ -76,6 +76,11 @@ class Output:
         """The folder in which the run works."""
         return self.path.with_name(self.path.name + ASIDE) if self.is_file else self.path
 
+    @property
+    def passes(self) -> bool:
+        """True if the folder is removed at the end, unless frames are missing, damaged or were not computed."""
+        return self.is_file and not self.keep
+
     def refuse_existing(self) -> None:
         """Refuse a file that is there and is not to be replaced, and a link in place of its folder: a UsageError.
 

@@ -103,6 +103,10 @@ class Report:
         for row in rows:
             self._rows.append(_encoded(json.dumps(as_json(row), ensure_ascii=False)))
 
+    def complete(self) -> None:
+        """Take the last frames, which wait for those after them; `save` does so, too."""
+        self._keep(self._watch.rest())
+
     def save(
         self,
         folder: OutputFolder,
@@ -130,7 +134,7 @@ class Report:
         Returns:
             The path of ``report.json``.
         """
-        self._keep(self._watch.rest())
+        self.complete()
         steps = (*self._origin.steps_down, *steps_down)
         content = ReportContent(
             schema=SCHEMA,
@@ -180,7 +184,7 @@ class Report:
 
     @property
     def quality(self) -> QualityRecord:
-        """Findings that stand out in the frames; complete once the report is saved."""
+        """Findings that stand out in the frames; complete after `complete` or `save`."""
         return _quality(self._watch)
 
     def _missing(self, lost: MissingFrame) -> MissingRow:

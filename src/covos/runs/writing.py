@@ -229,7 +229,8 @@ class RunWriter:
     ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written,
     and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
     `covos.runs.report.Report`). ``steps_down`` gives the steps of `covos.engines.ladder` that were taken so far.
-    ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame.
+    ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame. ``passes``
+    is True of a folder that is removed if no frame lacks: it needs no report then, and no room for one.
     """
 
     def __init__(
@@ -246,13 +247,14 @@ class RunWriter:
         named: bool = True,
         steps_down: Callable[[], Sequence[LadderStep]] = tuple,
         labelled: Labelling = NO_LABELS,
+        passes: bool = False,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
         self._info, self._formats, self._steps_down, self._labelled = info, chosen, steps_down, labelled
         self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = time.perf_counter()
-        self._uncomputed = 0
+        self._uncomputed, self._passes = 0, passes
         self._retoucher = Retoucher(edges)
         self._seconds: deque[float] = deque()
         """Seconds spent so far on each frame that waits for those after it."""
@@ -301,22 +303,26 @@ class RunWriter:
         notes = (uncomputed_note(self._uncomputed), self._labelled.unused_note(self._report.objects))
         warnings = (*(note for note in notes if note), *warnings)
         resumed = 0 if self._journal is None else self._journal.resumed
-        path = self._report.save(
-            self._folder,
-            health=health,
-            seconds=seconds,
-            resumed=resumed,
-            outputs=outputs,
-            warnings=warnings,
-            steps_down=self._steps_down(),
-        )
+        path: Path | None = None
+        if self._passes and health.complete and not self._uncomputed:
+            self._report.complete()
+        else:
+            path = self._report.save(
+                self._folder,
+                health=health,
+                seconds=seconds,
+                resumed=resumed,
+                outputs=outputs,
+                warnings=warnings,
+                steps_down=self._steps_down(),
+            )
         return Saved(
             folder=self._folder.path,
             frames=len(self._report),
             seconds=seconds,
             outputs=outputs,
             report=path,
-            page=self._folder.path / HTML,
+            page=None if path is None else self._folder.path / HTML,
             health=health,
             warnings=(*health.warnings, *warnings),
             uncomputed=self._uncomputed,
