@@ -359,7 +359,9 @@ class RunWriter:
         if without_files_left(self._folder.path):
             return NO_FILES_LEFT
         left = bytes_below(self._folder.path)
-        return disk_needed(self._formats, info=self._info, frames=frames, written=written, left=left)
+        # Some frames were still on their way: they took no room yet.
+        done = max(1, frames - QUEUE - 2) if frames else 0
+        return disk_needed(self._formats, info=self._info, frames=done, written=written, left=left)
 
     def _close_early(self, error: BaseException) -> None:
         seconds = time.perf_counter() - self._began
