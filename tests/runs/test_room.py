@@ -40,7 +40,7 @@ def test_a_disk_that_certainly_does_not_do(tmp_path: Path, info, monkeypatch: py
 
 def test_how_much_more_is_needed(tmp_path: Path, info) -> None:
     half = disk_needed(["palette"], info=info(frame_count=100), frames=50, written=5_000_000, left=4_000_000)
-    assert half == "about 7.0 MB more are needed for all 100 frames"
+    assert half == "about 7.2 MB more are needed for all 100 frames"
     start = disk_needed(["prores"], info=info(frame_count=100, height=1080, width=1920), frames=0, written=0, left=0)
     assert start == "about 112 MB more are needed for all 100 frames"
     # At the beginning most is held back: the estimate of the formats counts if it is larger.

@@ -127,10 +127,11 @@ def disk_needed(formats: Sequence[str], *, info: SourceInfo, frames: int, writte
         left: Bytes that are still there.
     """
     count = max(frames, info.frame_count)
-    expected = sum(expected_sizes(formats, info=info).values()) + _ROW * count + _PAGES
+    expected = sum(expected_sizes(formats, info=info).values())
     # Encoders hold much back, and give it at the end: the beginning of a run tells too little.
     grown = round(written / frames * count) if frames and written else 0
-    more = max(round(_SPARE * max(expected, grown)) - left, _BLOCK)
+    reports = _ROW * count + _PAGES  # they come last, and are in neither
+    more = max(round(_SPARE * (max(expected, grown) + reports)) - left, _BLOCK)
     return f"about {spoken_size(more)} more are needed for all {counted(count, 'frame')}"
 
 
