@@ -393,27 +393,3 @@ def test_a_format_that_cannot_be_is_refused_before_anything_is_made(
     assert not (tmp_path / "out").exists()
     if name == "tiff":
         assert all(known in fix for known in FORMATS)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
-def test_a_killed_run_goes_on_with_the_same_command(make_clip: MakeClip, tmp_path: Path, capsys: Capture) -> None:
-    clip, out, journal = make_clip(frames=60), tmp_path / "out", tmp_path / "out" / "journal.jsonl"
-    command = [str(clip), "-o", str(out), "--device", "cpu", "--precision", "fp32"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "covos", "segment", *command],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    for _ in range(6000):
-        if journal.exists() and journal.read_bytes().count(b"\n") >= 10:
-            break
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    assert run(clip, "-o", out) == 0
-    (last,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("60 frames, ")]
-    assert int(last.split()[2]) >= 8
-    assert check_output(out) == []
-    assert run(clip, "-o", tmp_path / "whole", "-q") == 0
-    for mask in (tmp_path / "whole" / "masks").iterdir():
-        assert (out / "masks" / mask.name).read_bytes() == mask.read_bytes()

@@ -105,4 +105,4 @@ def test_a_predicted_data_set_goes_on_with_a_file_that_was_converted_again(
     capsys.readouterr()
     assert cli.main([*line, "-m", str(again)]) == 0
     assert cli.main([*line, "-m", "covos-lite"]) == 2
-    assert "the model was one with weights" in capsys.readouterr().err
+    assert "the model: one with weights" in capsys.readouterr().err

@@ -123,7 +123,10 @@ def test_the_command_line_and_what_it_leaves(long: Path, tmp_path: Path, capsys:
     same = ("segment", long, "--start", "f6", "--end", "0.64", "--every", "2", "--mask", f"{mask}@10", *CPU)
     assert run(*same, "-f", "palette", "-o", out) == 0
     assert run(*same, "--times", "source", "-o", out) == 2
-    assert "times from zero, is frames 6 to 14 of the source, one of 2, times from source" in capsys.readouterr().err
+    assert (
+        "times from zero before, frames 6 to 14 of the source, one of 2, times from source now"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_conversion_keeps_the_range_and_can_trim_further(long: Path, tmp_path: Path, model: Model) -> None:

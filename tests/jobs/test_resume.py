@@ -262,7 +262,7 @@ def test_another_content_is_refused_and_another_name_is_not(run: Run, make_clip,
     assert saved.resumed == 4
     error = run(make_clip("clip.mp4", frames=FRAMES, rate=30)).error
     assert isinstance(error, UsageError)
-    assert error.why.startswith("the input was ")
+    assert error.why.startswith("the input: ")
 
 
 def test_frames_that_were_renamed_are_computed_anew(run: Run, long_clip: Path, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_stream_gives_the_same_masks(result: covos.Segmentation, model: Model, f
 
 
 def test_a_video_and_its_frames_give_the_same_masks(model: Model, tmp_path: Path) -> None:
+    """But for pixels at the contour: frames of a video are reduced for the network before they become RGB."""
     folder = tmp_path / "all"
     folder.mkdir()
     with open_source(EXAMPLE) as source:
@@ -80,7 +81,7 @@ def test_a_video_and_its_frames_give_the_same_masks(model: Model, tmp_path: Path
     assert len(video) == len(pictures) == 60
     for one, other in zip(video, pictures, strict=True):
         assert one.stem == other.stem
-        np.testing.assert_array_equal(one.labels, other.labels)
+        assert np.mean(one.labels != other.labels) < 0.001
 
 
 def test_a_single_image_works(model: Model, frames: Path) -> None:
