@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ COUNT = 9
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """Run ``covos serve`` on a free port, for a ``with`` block; gives its address."""
+def serving(*options: str, end_by: int = signal.SIGTERM) -> Iterator[str]:
+    """Run ``covos serve`` on a free port, for a ``with`` block, until this signal; gives its address."""
     with subprocess.Popen(
         [sys.executable, "-m", "covos", "serve", "--port", "0", *options],
         stdout=subprocess.PIPE,
@@ -35,7 +36,7 @@ def serving(*options: str) -> Iterator[str]:
             assert found, line
             yield found[0]
         finally:
-            process.terminate()
+            process.send_signal(end_by)
             try:
                 rest, _ = process.communicate(timeout=30)
                 assert process.returncode == 0

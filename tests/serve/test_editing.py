@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from covos.core.errors import CancelledError, CovosError, UsageError
+from covos.core.types import Point
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
+from covos.prompts.values import PointPrompt, check_points
 from covos.serve import downloads
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, bound_of
@@ -28,10 +30,10 @@ from covos.serve.desk import Desk, Rules
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.edits import SUBJECT
-from covos.serve.errors import NotYetError
+from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Export, Track
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import NewPrompt, NewResult, NewTrack, State
+from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
 from covos.serve.workers import Answer, Clicked, Task, TaskWorker
@@ -270,7 +272,39 @@ def test_frames_are_named_by_their_number_in_the_whole_video(clip: Clip) -> None
     for other in ("f107", "f99"):
         with pytest.raises(UsageError, match="is not taken"):
             editing.prompt(clip, NewPrompt(frame=other, points=((1, 1),)))
+    with pytest.raises(UsageError, match=r"f100 to f124 of the video") as caught:
+        editing.prompt(clip, NewPrompt(frame=99, points=((1, 1),)))
+    assert caught.value.fix == "give one of 0 to 8, or f100 to f124"
+    with pytest.raises(NotYetError, match=r"frame 5 \(f115 of the video\) has no masks"):
+        editing.prompt(clip, NewPrompt(frame=5, points=((1, 1),)))
+    outside = Answers(lambda: check_points(PointPrompt(frame=106, points=(Point(x=99, y=1),)), info=clip.info))
+    with pytest.raises(UsageError, match=r"lies outside frame 2 \(f106 of the video\)"):
+        editing_of(outside).prompt(clip, NewPrompt(frame=2, points=((99, 1),)))
     assert [bound_of(each, info=clip.info) for each in (5, "f100", "f101", "f103", "f0")] == [5, 0, 1, 1, 0]
+
+
+def test_points_beside_an_object_that_is_not_there(clip: Clip) -> None:
+    with pytest.raises(NotThereError, match="no object 7"):
+        editing_of(Answers()).prompt(clip, NewPrompt(frame=0, object=7, points=((1, 1),), labels=(0,)))
+
+
+def test_a_mask_that_is_broken_is_told_by_what_was_sent(clip: Clip) -> None:
+    def refused(size: tuple[int, int], counts: str) -> str:
+        with pytest.raises(CovosError) as caught:
+            editing_of(Answers()).prompt(clip, NewPrompt(frame=0, mask=MaskCode(size=size, counts=counts)))
+        return f"{caught.value.what}: {caught.value.why}. {caught.value.fix}"
+
+    assert "size is [2, 2]: a frame of the clip has [4, 6]" in refused((2, 2), "04")
+    broken = refused(SIZE, encode(np.eye(3, 5, dtype=np.bool_)).to_coco()["counts"])
+    assert "they have 15 pixels, and not 24" in broken
+    assert "COCO file" not in broken
+
+
+def test_a_download_does_not_begin_before_its_job(clip: Clip) -> None:
+    clip.change(info=replace(clip.info, start=16, times="zero"))
+    downloads_of = Downloads(queue_of(Answers()), pictures=None, backdrops=None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="begins with f16"):
+        downloads_of.export(clip, "palette", NewResult(range=Range(start="f2")))
 
 
 @pytest.mark.parametrize("how", ["drop", "merge", "undo"])

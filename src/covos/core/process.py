@@ -68,10 +68,15 @@ class Worker:
             self._process.join()
             raise
 
+    @property
+    def was_stopped(self) -> bool:
+        """True if the process has ended by a signal that asks for it."""
+        return self._process.exitcode in (-signal.SIGINT, -signal.SIGTERM, SIGINT_EXIT, SIGTERM_EXIT)
+
     def cause_of_death(self, name: str) -> CovosError:
         """Return the error of the task that the process died of."""
         code = self._process.exitcode or 0
-        if code in (-signal.SIGINT, -signal.SIGTERM, SIGINT_EXIT, SIGTERM_EXIT):
+        if self.was_stopped:
             return EnvironmentProblem(
                 f"{name}: its process was stopped", why="a signal was sent to it alone", fix="run it again"
             )
@@ -112,10 +117,23 @@ class Worker:
         self._process.join(PATIENCE)
 
     def close(self, *, patience: float = PATIENCE) -> None:
-        """End the process: it may finish what it is at, for so many seconds."""
+        """End the process: it may finish what it is at, for so many seconds. No other thread may wait for an answer."""
         with suppress(OSError):
             self.connection.send(None)
         self.connection.close()
+        self._end(patience)
+
+    def hang_up(self, *, patience: float) -> None:
+        """End the process as `close` does, while other threads may wait for its answers: they get an EOFError.
+
+        The connection stays open until nobody has it: one that is closed under a thread that reads gives errors of
+        Python's, or the bytes of another file.
+        """
+        with suppress(OSError):
+            self.connection.send(None)
+        self._end(patience)
+
+    def _end(self, patience: float) -> None:
         self._process.join(patience)
         if self._process.is_alive():
             self._process.kill()
@@ -131,7 +149,7 @@ def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[o
     try:
         with unwinding_signals():
             work(connection, *arguments)
-    except EOFError:
+    except (EOFError, ConnectionError):  # nobody asks or listens any more
         return
     except KeyboardInterrupt:
         os._exit(SIGINT_EXIT)

@@ -128,7 +128,10 @@ class RLE:
         height, width = int(size[0]), int(size[1])
         pixels = height * width
         if pixels >= 1 << 32 or not counts.size or counts.min() < 0 or counts.max() > pixels or counts.sum() != pixels:
-            raise _broken(f"its runs do not add up to its size, {height} x {width}")
+            raise _broken(
+                f"its runs do not add up to its size, {height} x {width}: "
+                f"they have {int(counts.sum()):,} pixels, and not {pixels:,}"
+            )
         return cls(size=(height, width), counts=_shortest(counts).astype(np.uint32))
 
 

@@ -125,6 +125,8 @@ class Desk:
     def hang_up(self) -> None:
         """End what requests wait for, as the server ends with them; returns at once."""
         self.queue.hang_up()
+        for worker in self._workers:
+            worker.end()
         for worker in (self._clicks, self._pictures):
             threading.Thread(target=worker.close, daemon=True, name="covos ends").start()
 

@@ -53,6 +53,7 @@ class Downloads:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
 
         wanted, range = Wanted.model_validate(asked.model_dump(exclude_unset=True)), asked.range
+        _refuse_before(clip, range)
         _lacking(clip, range)  # refuses a part that is not there, before it waits
         format, hidden = self._format(clip, name, wanted)
         about = f"{name}: frames without masks are not in it: "
@@ -158,6 +159,17 @@ class Downloads:
 def _in_order(clip: Clip) -> tuple[FrameMask, ...]:
     with clip.lock:  # a track that goes on is not among them
         return tuple(mask for _, mask in sorted(clip.history.frames.items()))
+
+
+def _refuse_before(clip: Clip, range: Range) -> None:
+    """Refuse a part that begins before the job's first frame, with a UsageError: numbers are those of the video."""
+    first, start = clip.info.start, range.start
+    if start is not None and start.startswith("f") and int(start[1:]) < first:
+        raise UsageError(
+            f"start {start} lies before the job's first frame",
+            why=f"the job begins with f{first}: frames of a range have their numbers in the whole video",
+            fix=f"give f{first} or a later one, seconds from there, or no start",
+        )
 
 
 def _lacking(clip: Clip, range: Range) -> int:

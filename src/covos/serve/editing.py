@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from covos.core.errors import UsageError
+from covos.core.errors import AnnotationError, CovosError, UsageError
 from covos.core.labelling import check_label
-from covos.core.types import Point
+from covos.core.types import Point, SourceInfo
 from covos.masks import RLE
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import MAX_ID, SeedMask
 from covos.prompts.values import RegionPrompt, check_region
-from covos.serve.clip import Clip, check_frame
+from covos.serve.clip import Clip, check_frame, name_of, with_indices
 from covos.serve.edits import followed, merged, placed, thing_of, with_new_seeds, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
@@ -55,12 +55,16 @@ class Editing:
             seeds, things = history.seeds, history.things
         if whole is None:
             raise NotYetError(
-                f"frame {frame} has no masks yet", why="it is still being looked at", fix="wait until it is there"
+                f"{name_of(frame, info=clip.info)} has no masks yet",
+                why="it is still being looked at",
+                fix="wait until it is there",
             )
         number = asked.object or max((thing.id for thing in things), default=0) + 1
         if number > MAX_ID:
             raise UsageError(f"object {number}", why=f"{MAX_ID} is the most", fix="delete an object first")
         labels = asked.labels or (1,) * len(asked.points)
+        if asked.object is not None and labels and not any(labels) and asked.box is None:
+            self._refuse_unknown(clip, number)  # points beside an object take away from it
         task = Click(
             video=clip.video,
             seeds=seeds,
@@ -69,7 +73,7 @@ class Editing:
             object=number,
             points=tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True)),
             box=asked.box,
-            mask=None if asked.mask is None else RLE.from_coco(asked.mask.model_dump()),
+            mask=None if asked.mask is None else _drawn(asked.mask, info=clip.info),
         )
         mask, after = self._clicked(clip, task)
         with clip.lock:  # other edits may have come while the mask was made: they stay
@@ -86,7 +90,10 @@ class Editing:
         )
 
     def _clicked(self, clip: Clip, task: Click) -> tuple[RLE, tuple[SeedMask, ...]]:
-        answer = self._clicks.last(task, name=clip.kept.name)
+        try:
+            answer = self._clicks.last(task, name=clip.kept.name)
+        except CovosError as error:
+            raise with_indices(error, info=clip.info) from None
         assert isinstance(answer, Clicked), "a click gives a mask or an error"
         return answer.mask, answer.seeds
 
@@ -135,7 +142,11 @@ class Editing:
             whole, history = clip.frames.get(frame), clip.history
             mask = None if whole is None else clip.shown([whole], soft=True)[0]
             if mask is None or not mask.objects:
-                raise NotYetError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="show one first")
+                raise NotYetError(
+                    f"{name_of(frame, info=clip.info)} cannot be confirmed",
+                    why="it shows no object",
+                    fix="show one first",
+                )
             rest = tuple(seed for seed in history.seeds if seed.frame != frame)
             seeds = tuple(
                 SeedMask(frame=frame, object=identity, mask=rle, given_as="confirmed")
@@ -244,6 +255,25 @@ class Editing:
         with clip.lock:
             clip.add(clip.history.edit("region", regions=regions))
         return self._queue.changed(clip, tuple(clip.history.frames))
+
+
+def _drawn(sent: MaskCode, *, info: SourceInfo) -> RLE:
+    """Return a mask that was drawn; refuse one that is broken, or of another size than the clip."""
+    size = f"[{info.height}, {info.width}]"
+    if tuple(sent.size) != (info.height, info.width):
+        raise UsageError(
+            f"the mask's size is {list(sent.size)}",
+            why=f"a frame of the clip has {size}: height, then width",
+            fix="send a mask of the whole frame",
+        )
+    try:
+        return RLE.from_coco(sent.model_dump())
+    except AnnotationError as error:
+        raise AnnotationError(
+            "the mask that was sent cannot be read",
+            why=error.why,
+            fix=f"send COCO's compressed run lengths of a mask of {size}, height and width, down the columns",
+        ) from None
 
 
 def track_parts(

@@ -221,12 +221,13 @@ class Track:
         """Tell the masks of each frame."""
         session = Networks.of(here).session(self.video, self.seeds, cuts=self.cuts)
         numbers = session.source.info.numbers
-        total, done = sum(count for _, _, count in self.parts), 0
+        wanted = {start + (at if way == "forward" else -at) for way, start, count in self.parts for at in range(count)}
+        done: set[int] = set()  # both ways begin with the same frame
         for direction, start, limit in self.parts:
             for result in session.stream(direction, start=numbers[start], limit=limit):
-                done += 1
+                done.add(result.index)
                 here.tell(FrameMask.of(result))
-                here.tell(Progress(done=done, total=total))
+                here.tell(Progress(done=len(done), total=len(wanted)))
                 if here.stop.is_set():
                     return
 

@@ -107,8 +107,9 @@ class WorkQueue:
         self._networks.stop()
 
     def hang_up(self) -> None:
-        """Wake all listeners, so that their streams end with the server."""
+        """Wake all listeners, so that their streams end with the server. Work that ends from now on is not over."""
         with self._lock:
+            self.over = True
             every = [listener for listeners in self._listeners.values() for listener in listeners]
         for listener in every:
             listener.tell("closing", {})
@@ -212,6 +213,8 @@ class WorkQueue:
 
     def _fail(self, work: Work, error: CovosError) -> None:
         clip = work.clip
+        if self.over:  # the record says still what was to be done: the next start goes on with it
+            return
         if work.download and not isinstance(error, CancelledError):
             clip.broken[work.download] = error
         if clip.stage == "finding" and isinstance(error, CancelledError):

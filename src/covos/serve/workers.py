@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 IDLE = 600.0
 """Seconds after which a process that has nothing to do forgets its models and closes its clips."""
 _OPEN = 4
+_TOGETHER = 1.0
+"""Seconds in which a signal that has ended a process reaches the server as well, if it goes to all."""
 OpenedT = TypeVar("OpenedT", bound="Closable")
 
 
@@ -209,7 +211,8 @@ class TaskWorker:
                     elif answer.error is not None:
                         raise in_public(answer.error, places, name=name)
             except (EOFError, OSError):
-                if self._closed.is_set():
+                # A signal to all processes may reach this one first, and the server a moment later.
+                if self._closed.wait(_TOGETHER if worker.was_stopped else 0):
                     over = True
                     raise _ended(name) from None
                 cause = worker.cause_of_death(name)
@@ -238,13 +241,17 @@ class TaskWorker:
         """Stop the task that runs: what it has given stays."""
         self._stop.set()
 
-    def close(self) -> None:
-        """End the process."""
+    def end(self) -> None:
+        """Take no more tasks: the server ends. If the process dies from now on, its task has not failed."""
         self._closed.set()
+
+    def close(self) -> None:
+        """End the process; whoever waits for its answers is told that the server ends."""
+        self.end()
         self._stop.set()
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.close(patience=1.0)  # what it was at goes on from its journal
+            worker.hang_up(patience=1.0)  # what it was at goes on from its journal
 
 
 def _ended(name: str) -> CancelledError:

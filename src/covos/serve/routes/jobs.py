@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,8 +82,7 @@ def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
     @router.delete("/jobs/{job}", status_code=204)
     def delete(job: str) -> Response:
         """Stop a job and delete everything of it."""
-        with suppress(NotThereError):  # it is gone, which is all that was asked for
-            desk.delete(desk.clip(job))
+        desk.delete(desk.clip(job))
         return Response(status_code=204)
 
     @router.post("/jobs/{job}/cancel")

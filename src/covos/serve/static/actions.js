@@ -280,7 +280,9 @@ export async function takePart(range) {
 /** @param {string} id */
 export async function deleteJob(id) {
   try {
-    await ask("DELETE", `jobs/${id}`);
+    await ask("DELETE", `jobs/${id}`).catch((error) => {
+      if (!(error instanceof Problem && error.status === 404)) throw error; // 404: another page has deleted it
+    });
     forget(id);
     if (store.state.id === id) location.hash = "";
     else await showStart();

@@ -1,0 +1,117 @@
+"""A server that is stopped while it works, and what the next one goes on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from covos.core.errors import CancelledError, EnvironmentProblem
+from covos.serve.clip import RECORD, Kept
+from covos.serve.workers import Here, Progress, TaskWorker
+from serve.serving import serving
+
+FRAMES = 150
+PATIENCE = 120.0
+only_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+
+
+def wait_for(client: httpx.Client, job: str, right: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Wait until a job is as it should be, and return it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        now: dict[str, Any] = client.get(f"/api/jobs/{job}").json()
+        if right(now):
+            return now
+        time.sleep(0.02)
+    raise AssertionError(now)
+
+
+@only_posix
+@pytest.mark.parametrize("end_by", [signal.SIGINT, signal.SIGTERM])
+def test_a_search_goes_on_where_it_was(end_by: int, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    root, source = tmp_path / "clips", make_clip(frames=FRAMES)
+    with serving("--root", str(root), end_by=end_by) as address, httpx.Client(base_url=address) as client:
+        with source.open("rb") as file:
+            job = client.post("/api/jobs", files={"file": ("clip.mp4", file)}, timeout=PATIENCE).json()["id"]
+        wait_for(client, job, lambda now: now["state"] != "queued" and now["done"] > 2)
+
+    kept = Kept.model_validate_json((root / job / RECORD).read_bytes())
+    assert (kept.state, kept.task, kept.error) == ("running", "finding", None)
+    before = {each.name: each.stat().st_mtime_ns for each in (root / job / "run").rglob("*.png")}
+    assert 0 < len(before) < FRAMES
+
+    with serving("--root", str(root)) as address, httpx.Client(base_url=address) as client:
+        done = wait_for(client, job, lambda now: now["stage"] is None and now["state"] not in {"queued", "running"})
+        assert (done["state"], done["error"], done["done"]) == ("done", None, FRAMES)
+    after = {each.name: each.stat().st_mtime_ns for each in (root / job / "run").rglob("*.png")}
+    assert len(after) == FRAMES
+    assert sum(after[name] == when for name, when in before.items()) >= len(before) - 2, "masks were not made again"
+
+    with serving("--root", str(root)) as address, httpx.Client(base_url=address) as client:
+        again = client.get(f"/api/jobs/{job}").json()
+        assert (again["state"], again["done"], again["total"]) == ("done", FRAMES, FRAMES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endless:
+    """Tells that it works, until the process ends."""
+
+    video: None = None
+
+    def run(self, here: Here) -> None:
+        while True:
+            here.tell(Progress(done=os.getpid(), total=1))
+            time.sleep(0.01)
+
+
+def test_who_waits_for_a_process_that_is_closed_hears_that_the_server_ends(tmp_path: Path) -> None:
+    worker = TaskWorker(None, root=tmp_path)
+    answers = worker.run(Endless(), name="clip.mp4")
+    next(answers)
+    closing = threading.Thread(target=worker.close)
+    closing.start()
+    with pytest.raises(CancelledError, match="the server ends"):
+        for _ in answers:
+            pass
+    closing.join()
+
+
+@only_posix
+@pytest.mark.parametrize("together", [True, False])
+def test_a_signal_that_ends_a_process_and_its_server_is_no_failure(together: bool, tmp_path: Path) -> None:
+    worker = TaskWorker(None, root=tmp_path)
+    answers = worker.run(Endless(), name="clip.mp4")
+    told = next(answers)
+    assert isinstance(told, Progress)
+    os.kill(told.done, signal.SIGTERM)
+    if together:
+        threading.Timer(0.1, worker.end).start()
+    with pytest.raises(CancelledError if together else EnvironmentProblem):
+        for _ in answers:
+            pass
+    worker.close()
+
+
+def test_a_process_to_which_nobody_listens_ends_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    worker = TaskWorker(None, root=tmp_path)
+    answers = worker.run(Endless(), name="clip.mp4")
+    next(answers)
+    process = worker._worker
+    assert process is not None
+    process.close(patience=30.0)
+    assert not process.was_stopped
+    worker._closed.set()
+    answers.close()  # type: ignore[attr-defined]
+    assert capfd.readouterr().err == ""
