@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from covos.core.types import SourceInfo
 from covos.serve.clip import Clip
-from covos.serve.workers import Video
+from covos.serve.workers import Here, Progress, Video
 
 SIZE = (4, 6)
 COUNT = 9
@@ -44,6 +47,18 @@ def serving(*options: str, end_by: int = signal.SIGTERM) -> Iterator[str]:
                 assert "ERROR" not in rest, rest
             finally:
                 process.kill()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endless:
+    """Tells that it works, until the process ends."""
+
+    video: None = None
+
+    def run(self, here: Here) -> None:
+        while True:
+            here.tell(Progress(done=os.getpid(), total=1))
+            time.sleep(0.01)
 
 
 def begun(folder: Path, *, source: str | Path = "clip.mp4") -> Clip:

@@ -225,8 +225,9 @@ class Track:
         done: set[int] = set()  # both ways begin with the same frame
         for direction, start, limit in self.parts:
             for result in session.stream(direction, start=numbers[start], limit=limit):
-                done.add(result.index)
-                here.tell(FrameMask.of(result))
+                mask = FrameMask.of(result)
+                done.add(mask.index)
+                here.tell(mask)
                 here.tell(Progress(done=len(done), total=len(wanted)))
                 if here.stop.is_set():
                     return
