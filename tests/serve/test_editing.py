@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
-from covos.serve.workers import Answer, Clicked, Task, TaskWorker
+from covos.serve.workers import Answer, Clicked, Progress, Task, TaskWorker, Video
 from serve.serving import COUNT, SIZE, begun
 
 CLICK = NewPrompt(frame=0, points=((1, 1),))
@@ -281,6 +282,23 @@ def test_frames_are_named_by_their_number_in_the_whole_video(clip: Clip) -> None
     with pytest.raises(UsageError, match=r"lies outside frame 2 \(f106 of the video\)"):
         editing_of(outside).prompt(clip, NewPrompt(frame=2, points=((99, 1),)))
     assert [bound_of(each, info=clip.info) for each in (5, "f100", "f101", "f103", "f0")] == [5, 0, 1, 1, 0]
+
+
+def test_a_track_both_ways_counts_each_frame_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = SimpleNamespace(numbers=range(14))
+
+    def stream(direction: str, *, start: int, limit: int) -> list[FrameMask]:
+        return [mask_of(start + (at if direction == "forward" else -at), SUBJECT) for at in range(limit)]
+
+    session = SimpleNamespace(source=SimpleNamespace(info=info), stream=stream)
+    networks = SimpleNamespace(session=lambda *_, **__: session)
+    monkeypatch.setattr("covos.serve.networks.Networks.of", lambda _: networks)
+    monkeypatch.setattr("covos.serve.networks.FrameMask", SimpleNamespace(of=lambda mask: mask))
+    told: list[Answer] = []
+    here = SimpleNamespace(tell=told.append, stop=threading.Event())
+    Track(video=Video(path="clip.mp4"), seeds=(), parts=(("forward", 5, 9), ("backward", 5, 6))).run(here)  # type: ignore[arg-type]
+    progress = [each for each in told if isinstance(each, Progress)]
+    assert (progress[-1], len(progress)) == (Progress(done=14, total=14), 15)
 
 
 def test_points_beside_an_object_that_is_not_there(clip: Clip) -> None:
