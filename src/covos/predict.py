@@ -27,7 +27,7 @@ from covos.job import Job
 from covos.jobs import run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model, load_model
-from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
 from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
@@ -50,12 +50,14 @@ class Prediction:
         made: The videos, in the order of the data set.
         reused: Names of the videos that an earlier run had finished.
         archive: The archive, if one was asked for.
+        followed: True if the objects of first masks were followed, False if one subject was found.
     """
 
     folder: Path
     made: tuple[Made, ...]
     reused: tuple[str, ...]
     archive: Path | None
+    followed: bool
 
     def __fspath__(self) -> str:
         """Return the folder of the masks, so that ``covos.evaluate(prediction, dataset)`` scores them."""
@@ -68,7 +70,7 @@ def predict(
     output: str | os.PathLike[str],
     model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
     task: Find = FIND,
-    follow: bool = False,
+    follow: bool | None = None,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     archive: bool = False,
     listen: Callable[[Job, Event], None] | None = None,
@@ -85,7 +87,8 @@ def predict(
         model: Model to segment with: a name, a weights file, or a model from `covos.load_model`.
         task: The way to find the subject.
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
-            first frame that shows it, at the quality of ``task``. A refinement is then refused.
+            first frame that shows it, at the quality of ``task``. A refinement is then refused. None decides as the
+            command line does, by `follows`.
         follower: See `covos.Model.follower`.
         archive: If true, the masks are packed into ``submission.zip``, as the challenge of the data set takes them.
         listen: Called with each event of each video.
@@ -102,6 +105,8 @@ def predict(
     if not isinstance(model, Model):
         model = load_model(model)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
+    if follow is None:
+        follow = follows(dataset, model=model, follower=follower)
     if follow:
         refuse_where_followed(refine=task.refine)
     subsets = {video.subset for video in dataset}
@@ -166,7 +171,7 @@ def predict(
     packed = _pack(dataset, output) if archive and not failed else None
     terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
-    return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
+    return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed, followed=follow)
 
 
 def _opened(given: object) -> Dataset:
@@ -370,6 +375,21 @@ def gives_objects(dataset: Dataset) -> bool:
     """
     first = {"first", "some"} if dataset.layout == "youtube-vos" else {"first"}
     return any(video.coverage in first for video in dataset)
+
+
+def follows(dataset: Dataset, *, model: Model, follower: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> bool:
+    """Return True if objects are followed where nobody says if they are to be.
+
+    The videos have to come with first masks alone (`gives_objects`), and the packaged follower has to belong to the
+    model: it belongs to no COSNet, and to no covos-lite that was trained further. For these the subject is found. A
+    follower that somebody names is taken, and refused later if it does not belong.
+
+    Raises:
+        EnvironmentProblem: The weights of the packaged follower are not there.
+    """
+    if not gives_objects(dataset):
+        return False
+    return os.fspath(follower) != DEFAULT_FOLLOWER or goes_with(DEFAULT_FOLLOWER, encoder=model.entry)
 
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip file can express

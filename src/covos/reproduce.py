@@ -61,7 +61,7 @@ def reproduce_davis2016(
     """
     dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
     name = dataset.videos[0].subset
-    done = predict(dataset, output=output, model=model, task=task, listen=listen)
+    done = predict(dataset, output=output, model=model, task=task, follow=False, listen=listen)
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
 

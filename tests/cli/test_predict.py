@@ -22,7 +22,7 @@ from covos.masks import davis_palette, read_binary_mask, read_label_map, write_l
 from covos.media.opening import open_source
 from covos.model import load_model
 from covos.plan import Find
-from covos.predict import follow_annotations, open_subset, predict
+from covos.predict import follow_annotations, follows, open_subset, predict
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.prompts.seeds import Seeds
@@ -362,3 +362,29 @@ def test_the_part_that_a_training_measures_on(tmp_path: Path) -> None:
     assert len(held) == 1
     assert run(TIANCHI, tmp_path, "--subset", "val", "--ratio", "0.5", "--split-seed", "4", "-q") == 0
     assert [folder.name for folder in (tmp_path / "Annotations").iterdir()] == [held[0].name]
+
+
+def test_where_the_follower_does_not_belong_to_the_model_the_subject_is_found(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    """The shell and Python alike: weights that were trained further, and COSNet's."""
+    packaged = find_model("covos-lite")
+    tuned = tmp_path / "tuned.safetensors"
+    network = build(packaged)
+    next(network.parameters()).data += 1e-3
+    save_weights(tuned, network, card=packaged.card)
+    for weights in (tuned, save_cosnet(tmp_path).path):
+        shell, python = tmp_path / f"{weights.stem}-shell", tmp_path / f"{weights.stem}-python"
+        assert run(TIANCHI, shell, "-m", str(weights)) == 0
+        assert "first masks that these videos come with are not used" in (said := capsys.readouterr().err)
+        assert "covos-follow does not belong to this model" in said
+        model = load_model(weights, device="cpu", precision="fp32")
+        assert not predict(TIANCHI, output=python, model=model).followed
+        assert files(shell / "Annotations") == files(python / "Annotations")
+    assert run(TIANCHI, tmp_path / "asked", "-m", str(tuned), "--follow") != 0
+
+
+def test_python_follows_where_the_command_line_does() -> None:
+    model = load_model(device="cpu", precision="fp32")
+    assert follows(open_subset(TIANCHI), model=model)
+    assert not follows(open_subset(TIANCHI, subset="train"), model=model)

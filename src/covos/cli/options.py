@@ -315,7 +315,7 @@ Follow: TypeAlias = Annotated[
     typer.Option(
         "--follow/--no-follow",
         help="Follow the objects of each video's first annotation, or find one subject without looking at it. By "
-        "itself it follows where the videos come with first annotations only.",
+        "itself it follows where the videos come with first annotations only and the follower belongs to the model.",
     ),
 ]
 

@@ -36,24 +36,23 @@ def predict(
     """Segment every video of a data set: OUT/Annotations/<video>/<frame>.png; goes on where it stopped.
 
     Videos that come with their first masks alone are those of a semi-supervised challenge, such as TIANCHI's: their
-    objects are followed, and keep their ids. In others one subject is found, and written as 1.
+    objects are followed, and keep their ids. In others one subject is found, and written as 1; so it is with a model
+    that the follower does not belong to (a COSNet, weights that were trained further).
     """
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.model import load_model
     from covos.plan import Find
-    from covos.predict import gives_objects, open_subset
+    from covos.predict import follows, gives_objects, open_subset
     from covos.predict import predict as run
 
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
     configure_threads(pipeline=True)
     loaded = load_model(model, device=device, precision=precision, runtime=runtime)
-    given = gives_objects(videos)
-    # Of itself, only where it can be done: a COSNet has no follower.
-    chosen = given and loaded.entry.card.architecture == "lite" if follow is None else follow
-    if not quiet and (given or chosen):
-        say(f"note: {_said_of(chosen)}", err=True)
+    chosen = follows(videos, model=loaded, follower=follower) if follow is None else follow
+    if not quiet and (chosen or gives_objects(videos)):
+        say(f"note: {_said_of(chosen, asked=follow is not None, follower=follower)}", err=True)
     task = Find(
         quality=quality,
         references=references,
@@ -77,10 +76,11 @@ def predict(
     say(str(done.archive or done.folder))
 
 
-def _said_of(follow: bool) -> str:
+def _said_of(follow: bool, *, asked: bool, follower: str) -> str:
     if follow:
         return "the objects of each video's first annotation are followed (--no-follow finds one subject instead)"
-    return "the first masks that these videos come with are not used: one subject is written as 1"
+    found = "the first masks that these videos come with are not used: one subject is written as 1"
+    return found if asked else f"{found} ({follower} does not belong to this model)"
 
 
 def _summary(done: Prediction) -> str:

@@ -196,6 +196,19 @@ def find_follower(name_or_file: str | Path = DEFAULT_FOLLOWER, *, encoder: Model
     return _find_companion(name_or_file, "follow", encoder=encoder)
 
 
+def goes_with(follower: str | Path, *, encoder: ModelEntry) -> bool:
+    """Return True if a network that follows was trained on the features of this encoder; nothing is loaded.
+
+    Raises:
+        UsageError: It is another kind of network, or unknown.
+        CheckpointError: Its file is damaged.
+        EnvironmentProblem: Its weights are not there.
+    """
+    entry = _find_own(follower, "follow")
+    _check_kind(entry, "follow")
+    return _trained_on(entry) in encoder.card.hashes
+
+
 def find_prompter(name_or_file: str | Path = DEFAULT_PROMPTER, *, encoder: ModelEntry) -> ModelEntry:
     """Find a network that understands clicks, and see that it belongs to the encoder; nothing is loaded."""
     return _find_companion(name_or_file, "prompt", encoder=encoder)
@@ -306,7 +319,7 @@ def _check_kind(entry: ModelEntry, architecture: str) -> None:
 
 def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) -> None:
     _check_kind(entry, architecture)
-    trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
+    trained_on = _trained_on(entry)
     if trained_on not in encoder.card.hashes:
         packaged = encoder.path.parent == _EMBEDDED
         # A fine-tuned model has the name of the one that it began as: only its file tells them apart.
@@ -317,6 +330,10 @@ def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) ->
             fix="use it with the model that it was trained on, or train one on this model and give its file: "
             f"covos train {architecture} --data ROOT -o RUN{setting}",
         )
+
+
+def _trained_on(entry: ModelEntry) -> str:
+    return str(entry.card.recipe.get("encoder_sha256", ""))
 
 
 def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
