@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from covos.core.device import Precision
+from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
 from covos.core.types import FrameResult
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
@@ -29,7 +32,36 @@ from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
+
+def _names_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Refuse an argument that a function does not have by naming the nearest that it has."""
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def called(*given: P.args, **named: P.kwargs) -> T:
+        for name in named:
+            if name not in known:
+                raise UsageError(
+                    f"covos.{function.__name__} has no argument {name!r}",
+                    why="it takes other names",
+                    fix=_EXAMPLES.get(name) or one_of(name, known),
+                )
+        return function(*given, **named)
+
+    return called
+
+
+_EXAMPLES = {
+    "point": "use points, which takes several: points=[(320, 200)]",
+    "box": "use boxes, which takes several: boxes=[(10, 20, 300, 400)]",
+    "mask": "use masks, which takes several: masks={0: 'mask.png'}",
+}
+
+
+@_names_arguments
 def segment(
     source: Input,
     *,
@@ -130,6 +162,7 @@ def segment(
     return result
 
 
+@_names_arguments
 def stream(
     source: Input,
     *,

@@ -361,7 +361,7 @@ def open_subset(
     fix = "name one of them: --subset (subset=...)" if whole.splits else "leave the subset out to take all videos"
     if subset in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
         fix += f"; or add --ratio {RATIO} (ratio={RATIO}), for the videos that a training divides off"
-    raise SourceError(
+    raise (SourceError if subset is None else NoSubsetError)(
         f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
         why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",
         fix=fix,

@@ -202,7 +202,7 @@ def _verdict(result: BatchResult, *, allow_errors: bool) -> int:
         raise IncompleteError(
             f"{len(failed)} of {len(result.rows)} clips failed",
             why=f"the first: {first.what}: {first.why}",
-            fix=f"{result.summary} has all; the same command tries them again",
+            fix=f"{first.fix} ({result.summary} says it for each clip); then the same command tries them again",
         )
     damaged = [row.name for row in result.rows if row.status == "damaged"]
     if damaged and not allow_errors:

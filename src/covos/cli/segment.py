@@ -146,10 +146,16 @@ def segment(
                 outcomes.append(outcome)
                 _tell(outcome, alone=False, quiet=quiet)
     except (KeyboardInterrupt, SystemExit) as stopped:
-        for note in getattr(stopped, "__notes__", ()):
+        # A run that has done a frame notes how many are safe.
+        for note in getattr(stopped, "__notes__", () if outcomes or len(tasks) > 1 else (_NOTHING_NEW,)):
             say(note, err=True)
         raise
     return _verdict(outcomes, allow_errors=allow_errors)
+
+
+_NOTHING_NEW = (
+    "no frame was done, so nothing new is kept: the same command begins anew, or goes on with what an earlier one kept"
+)
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:

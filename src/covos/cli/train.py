@@ -9,6 +9,7 @@ import typer
 
 from covos.cli.terminal import say
 from covos.core.memory import refuse_small_address_space
+from covos.training.registry import recipe_names
 
 if TYPE_CHECKING:
     from covos.training.api import Training
@@ -19,8 +20,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe (lite, lite-crowd, lite-duts, lite-finetune, follow, prompt, cosnet-resnet50, "
-            "cosnet-resnet101), or a .toml file."
+            help=f"A recipe ({', '.join(recipe_names())}), or a .toml file.",
         ),
     ],
     data: Annotated[

@@ -95,12 +95,19 @@ class Progress:
         seconds = self._clock() - self._began
         speed = self.done / seconds if seconds > 0 else 0.0
         total = "" if self._total is None else f"/{self._total}"
-        line = f"{self._what}: {self.done}{total} {self._unit}, {speed:.1f} {self._unit}/s"
+        line = f"{self._what}: {self.done}{total} {self._unit}, {_pace(speed, self._unit)}"
         if finished:
             line += f", {seconds:.1f} s"
         elif speed > 0 and self._total is not None:
             line += f", {max(0, self._total - self.done) / speed:.0f} s left"
         print(line, file=self._stream, flush=True)
+
+
+def _pace(speed: float, unit: str) -> str:
+    """Say a speed in things a second; where that rounds to nothing, as of clips, a minute or an hour."""
+    if speed >= 0.1 or speed == 0:
+        return f"{speed:.1f} {unit}/s"
+    return f"{speed * 60:.1f} {unit}/min" if speed * 60 >= 1 else f"{speed * 3600:.1f} {unit}/h"
 
 
 def _bar(unit: str, stream: TextIO) -> Bar:
@@ -111,7 +118,7 @@ def _bar(unit: str, stream: TextIO) -> Bar:
 
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.completed / task.elapsed:.1f} {unit}/s" if task.elapsed else "")
+            return Text(_pace(task.completed / task.elapsed, unit) if task.elapsed else "")
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), Speed())
     return Bar(*columns, TimeRemainingColumn(elapsed_when_finished=True), console=Console(file=stream))

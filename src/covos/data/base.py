@@ -28,7 +28,9 @@ Size: TypeAlias = tuple[int, int]
 
 
 class NoSubsetError(SourceError):
-    """A data set has no subset of the name that was asked for."""
+    """A data set has no subset of the name that was asked for: a wrong name, not a file that cannot be read."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)

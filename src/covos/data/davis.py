@@ -56,7 +56,12 @@ def _lists(root: Path, *, resolution: str, subset: str | None) -> tuple[dict[str
     for candidate in [folder] if folder else order:
         if name in found.get(candidate, {}):
             return found[candidate], name
-    return {f"{folder}/{name}".lstrip("/"): found[folder][name] for folder in order for name in found[folder]}, subset
+    # By the names that are to be typed: the folder goes before where another one's list of that name is taken.
+    typed: dict[str, tuple[str, ...]] = {}
+    for folder in order:
+        for name, members in found[folder].items():
+            typed[f"{folder}/{name}" if folder and name in typed else name] = members
+    return typed, subset
 
 
 def _resolutions(root: Path) -> list[str]:

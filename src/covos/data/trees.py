@@ -136,7 +136,7 @@ def _refuse_missing_list(lists: Mapping[str, tuple[str, ...]], *, subset: str, r
         raise NoSubsetError(
             f"{root}: the subset {subset!r} does not exist",
             why=f"the lists in ImageSets are: {listed(lists, shown=12)}",
-            fix="name one of them, not a path (a list of your own goes into ImageSets), or leave the subset out",
+            fix="name one of them as it stands there (a list of your own goes into ImageSets), or leave the subset out",
         )
     if not lists[subset]:
         raise SourceError(

@@ -19,7 +19,7 @@ from covos.core.limits import limits, set_limits
 from covos.core.progress import counted
 from covos.data import Dataset
 from covos.evaluation.pairing import Pair, pair_up
-from covos.evaluation.protocols import ProtocolName, ScoringProtocol, get_protocol
+from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
 from covos.evaluation.scores import SequenceScores
 from covos.evaluation.scoring import score_sequence
@@ -33,7 +33,7 @@ def evaluate(
     predictions: str | os.PathLike[str],
     truth: str | os.PathLike[str] | Dataset,
     *,
-    protocol: ProtocolName,
+    protocol: ProtocolName | None = None,
     subset: str | None = None,
     ratio: float | None = None,
     seed: int = 0,
@@ -53,7 +53,7 @@ def evaluate(
     Args:
         predictions: Folder or video of predicted masks, or a `covos.predict.Prediction`.
         truth: Folder, data set or video of annotated masks; or an open data set of `covos.data`.
-        protocol: The rules; see :mod:`covos.evaluation.protocols`.
+        protocol: The rules, which have to be named; see :mod:`covos.evaluation.protocols`.
         subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
         ratio: With ``subset="train"`` or ``"val"`` of a data set without such a list, the part of it that a training
             with this ratio trains or measures on; see `covos.data.open_dataset`.
@@ -73,6 +73,12 @@ def evaluate(
         SourceError: A video of masks cannot be read.
         EnvironmentProblem: A worker was ended from outside, for example for want of memory.
     """
+    if protocol is None:
+        raise UsageError(
+            "no protocol is named",
+            why="scores depend on the rules",
+            fix=f"name one: covos.evaluate(masks, truth, protocol=...): {', '.join(PROTOCOL_NAMES)}",
+        )
     rules = get_protocol(protocol)
     if workers < 1:
         raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")

@@ -14,9 +14,13 @@ from covos.core.errors import AnnotationError
 from covos.core.types import Frame, LabelArray
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
 from covos.formats.mask_tree import MASKS, frames_of, is_run, mask_files, masks_home, object_files, read_objects_of
+from covos.formats.table import FORMATS, load_format
 from covos.masks import read_label_map
 from covos.masks.object_ids import ids_of_picture
 from covos.media.images import natural_key
+from covos.runs.folder import PROJECT
+
+_SCORED_VIDEOS = ("matte-video",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +171,13 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
     home = masks_home(root)
     if files := mask_files(home):
         return {root.name: MaskFolder(name=root.name, where=home, files=files)}
+    # Those videos of a run that are not of masks, such as its overlay, are no sequences.
+    run = (root / PROJECT).is_file()
+    passed_over = {load_format(name).output for name in FORMATS if name not in _SCORED_VIDEOS} if run else set[str]()
     found: dict[str, MaskSequence] = {}
     for entry in sorted(home.iterdir(), key=lambda entry: natural_key(entry.name)):
-        sequence = None if entry.name.startswith(".") else _sequence(entry)
+        other = entry.name.startswith(".") or (entry.is_file() and entry.name in passed_over)
+        sequence = None if other else _sequence(entry)
         if sequence is None:
             continue
         if sequence.name in found:
@@ -180,6 +188,12 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
             )
         found[sequence.name] = sequence
     if not found:
+        if run:
+            raise AnnotationError(
+                f"{root} holds no masks",
+                why="it is a run that wrote other formats",
+                fix=f"make them of it, without the network: covos convert {root} -f palette; and score what that wrote",
+            )
         raise AnnotationError(
             f"{root} holds no masks",
             why="there are no mask files (png, bmp, tif, webp) in it, one folder down or one folder an object",

@@ -55,7 +55,8 @@ def place_prompts(
             raise UsageError(
                 f"{point_name(each.points[0])} on frame {each.frame} has no object",
                 why=f"it could be any of {', '.join(map(str, sorted(numbers)))}",
-                fix="add the object's number, as in X,Y:2",
+                fix=f"add the object's number, as in {each.points[0].x:g},{each.points[0].y:g}@{each.frame}:"
+                f"{max(numbers)}",
             )
         identity = min(numbers, default=1) if each.object is None else each.object
         named.append(each.model_copy(update={"object": identity}))
