@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "from-the-seed.md"
 
 def listing() -> str:
     """The page's Python."""
-    (found,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    _, found = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return str(found)
 
 

@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--not-point", "8,20", "--direction", "both"], 2, "--direction both without"),
         ([str(clip), "--within", "8,20,16,30@2"], 2, "objects are shown for 2 inputs"),
         (["--not-point", "8,20@2", "--point", "9,20@3"], 2, "object 1 has negative points only on frame 2"),
-        (["--mask", str(tmp_path / "both.png"), "--point", "8,20"], 2, "point 8,20 on frame 0 has no object"),
+        (["--mask", str(tmp_path / "both.png"), "--point", "8,20"], 2, "as in 8,20@0:2"),
         (["--mask", str(tmp_path / "last.png"), "--box", "0,30,9,40"], 2, "object 255"),
         (["--box", "8,20,8,30"], 2, "box 8,20,8,30 on frame 0 has no area"),
         (["--box", "8,20,70,30"], 2, "box 8,20,70,30 lies outside frame 0"),

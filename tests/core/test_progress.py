@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from covos.core.progress import LINE_EVERY, Progress, counted
+from covos.core.progress import LINE_EVERY, Progress, _pace, counted
 
 
 class Clock:
@@ -105,3 +105,10 @@ def test_a_failure_claims_no_end() -> None:
 @pytest.mark.parametrize(("count", "text"), [(0, "0 frames"), (1, "1 frame"), (2, "2 frames")])
 def test_one_has_no_s(count: int, text: str) -> None:
     assert counted(count, "frame") == text
+
+
+def test_few_things_are_counted_by_the_minute_or_the_hour() -> None:
+    assert _pace(2.0, "clips") == "2.0 clips/s"
+    assert _pace(0.05, "clips") == "3.0 clips/min"
+    assert _pace(0.001, "clips") == "3.6 clips/h"
+    assert _pace(0, "clips") == "0.0 clips/s"

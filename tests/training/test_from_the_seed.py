@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import covos
 from covos.cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "from-the-seed.md"
@@ -25,7 +26,7 @@ def _tree(tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.filterwarnings("ignore:warning")
 def test_the_listing_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (listing,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    _, listing = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(listing, names)
     assert (names["image"].shape, names["labels"].shape) == ((180, 320, 3), (180, 320))
@@ -49,3 +50,15 @@ def test_the_listing_in_the_shell_runs(capsys: pytest.CaptureFixture[str]) -> No
         assert main(words) == 0, words
     assert re.search(r"^all .*", capsys.readouterr().out, re.MULTILINE)
     assert Path("submission/submission.zip").is_file()
+
+
+def test_a_small_tree_is_made_of_the_example_clip(tmp_path: Path) -> None:
+    shutil.rmtree("TIANCHI")
+    shutil.copytree(PAGE.parents[1] / "examples", "examples", ignore=shutil.ignore_patterns("*.py"))
+    listing, _ = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    exec(listing, {})
+    dataset = covos.data.open_dataset("TIANCHI")
+    assert dataset.layout == "tianchi"
+    assert dataset.splits == {"train": ("600101", "600102"), "test": ("600103",)}
+    assert [len(video.annotated) for video in dataset] == [5, 5, 1]
+    assert all(sample.ids for sample in dataset["600101"])
