@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.data import inspect, open_collection, open_dataset, statistics
@@ -87,9 +88,10 @@ def test_a_picture_is_named_once(tree):
 
 def test_images_that_are_cut_off_are_found_by_decoding(tree):
     tree.davis("a")
-    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    path = tree.grey("JPEGImages/480p/a/00000.jpg", noise)
-    path.write_bytes(path.read_bytes()[:-1000])
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    path = tree.root / "JPEGImages/480p/a/00000.jpg"
+    Image.fromarray(noise).save(path, quality=100, subsampling=0)  # of four blocks of each colour
+    path.write_bytes(path.read_bytes()[:-400])
     dataset = open_dataset(tree.root)
     assert inspect(dataset, decode_images=False).usable, "its header is sound"
     assert problems(inspect(dataset)).keys() == {"1 files cannot be read"}
