@@ -123,8 +123,8 @@ def test_preview_of_a_folder_of_data_sets(tmp_path, capsys):
     ("arguments", "code", "said"),
     [
         (["inspect", "nowhere"], 3, "no such folder"),
-        (["inspect", str(TIANCHI), "--subset", "val"], 3, "test, train"),
-        (["inspect", str(TIANCHI), "--subset", "val"], 3, "--ratio 0.8 --split-seed 0"),
+        (["inspect", str(TIANCHI), "--subset", "val"], 2, "test, train"),
+        (["inspect", str(TIANCHI), "--subset", "val"], 2, "--ratio 0.8 --split-seed 0"),
         (["inspect", str(TIANCHI), "--subset", "test", "--ratio", "0.8"], 2, "no part of a division"),
         (["statistics", str(TIANCHI), "--subset", "val", "--ratio", "80"], 2, "between 0 and 1"),
         (["inspect", str(TIANCHI), "--layout", "coco"], 2, "coco"),
