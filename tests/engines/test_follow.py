@@ -12,7 +12,6 @@ import torch
 
 from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import STEP, SURE, Spool, fuse
-from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine, at_stride, given_frames, result_of, step
 from covos.engines.follow_pass import (
     ADVICE,
@@ -26,23 +25,16 @@ from covos.engines.follow_pass import (
 )
 from covos.engines.memory import APART, TRUSTED, MemoryBank
 from covos.engines.motion import Observed
-from covos.models.follow import Belief, CovosFollow, FollowConfig, FollowFeatures, ObjectMemory
-from covos.models.lite import CovosLite
+from covos.models.follow import Belief, FollowFeatures, ObjectMemory
 from covos.models.target import TargetModel, fit
+from random_follower import random_engine
 
 SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
 def engine() -> FollowEngine:
-    torch.manual_seed(0)
-    encoder = FrameEncoder(
-        CovosLite().eval(), device=torch.device("cpu"), precision=torch.float32, area=SIZE[0] * SIZE[1], batch=3
-    )
-    network = CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8)).eval()
-    # Random weights judge at random; these always see the object.
-    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
-    return FollowEngine(encoder, network)
+    return random_engine(SIZE)
 
 
 def frames(count: int) -> Iterator[Frame]:

@@ -14,8 +14,8 @@ from covos.core.types import Frame, FrameResult
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FOLLOWED_IN, FollowEngine
 from covos.engines.motion import Observed
-from covos.models.follow import CovosFollow, FollowConfig
 from covos.models.lite import CovosLite
+from random_follower import random_engine
 
 SIZE = (64, 96)
 FRAMES = 7
@@ -23,16 +23,7 @@ FRAMES = 7
 
 @pytest.fixture(scope="module")
 def engine() -> FollowEngine:
-    torch.manual_seed(0)
-    encoder = FrameEncoder(
-        CovosLite().eval(), device=torch.device("cpu"), precision=torch.float32, area=SIZE[0] * SIZE[1], batch=3
-    )
-    network = CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8)).eval()
-    # Random weights judge at random; these always see the object, and hear what moves.
-    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
-    with torch.no_grad():
-        network.decoder.logit.weight.mul_(100)
-    return FollowEngine(encoder, network)
+    return random_engine(SIZE, loud=100)
 
 
 def with_views(engine: FollowEngine, *views: tuple[float, bool]) -> FollowEngine:
