@@ -138,8 +138,8 @@ def test_the_first_blocks_of_readme_and_start_run(
     make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("clip", "long", "other", "beach"):
-        make_clip(f"{name}.mp4", frames=12, height=216, width=384)
+    for name in ("clip", "long", "other", "beach"):  # the blocks click on frame 20
+        make_clip(f"{name}.mp4", frames=24, height=216, width=384)
     (python,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(python, names)
