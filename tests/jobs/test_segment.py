@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,13 +71,28 @@ def test_stream_gives_the_same_masks(result: covos.Segmentation, model: Model, f
         assert kept.time == streamed.frame.time
 
 
-def test_a_video_and_its_frames_give_the_same_masks(model: Model, tmp_path: Path) -> None:
-    """But for pixels at the contour: frames of a video are reduced for the network before they become RGB."""
-    folder = tmp_path / "all"
+def as_pictures(video: Path, folder: Path) -> Path:
     folder.mkdir()
-    with open_source(EXAMPLE) as source:
+    with open_source(video) as source:
         for frame in source:
             Image.fromarray(frame.image).save(folder / f"{frame.stem}.png", compress_level=1)
+    return folder
+
+
+def test_a_video_that_is_not_reduced_and_its_frames_give_the_same_masks(
+    model: Model, make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    clip = make_clip(frames=6, height=144, width=192)
+    video, pictures = covos.segment(clip, model=model), covos.segment(as_pictures(clip, tmp_path / "all"), model=model)
+    assert len(video) == len(pictures) == 6
+    assert any(one.labels.any() for one in video)
+    for one, other in zip(video, pictures, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_a_video_and_its_frames_give_the_same_masks(model: Model, tmp_path: Path) -> None:
+    """But for pixels at the contour: frames of a video are reduced for the network before they become RGB."""
+    folder = as_pictures(EXAMPLE, tmp_path / "all")
     video, pictures = covos.segment(EXAMPLE, model=model), covos.segment(folder, model=model)
     assert len(video) == len(pictures) == 60
     for one, other in zip(video, pictures, strict=True):

@@ -160,7 +160,7 @@ def observe(
         # Each frame is looked at twice, as a frame and as the next one's predecessor.
         size = size_of(frame)
         small = picture_at(frame, size)
-        seen = _Seen(frame, small, _grey(small, size))
+        seen = _Seen(frame, small, _grey(_looked_at(frame, small), size))
         if waiting is not None:
             yield _to_successor(waiting, seen, size=size_of(waiting.frame), cuts=cuts)
             waiting = None
@@ -193,7 +193,7 @@ class Watch:
             begins: If true, a shot begins with it.
         """
         small = picture_at(frame, size)
-        grey, before = _grey(small, size), self._before
+        grey, before = _grey(_looked_at(frame, small), size), self._before
         self._before = grey
         if begins or before is None or before.shape != grey.shape:
             return Observed(frame=frame, motion=None, small=small)
@@ -256,6 +256,11 @@ def _to_successor(seen: _Seen, after: _Seen, *, size: tuple[int, int], cuts: Col
     motion = _motion(seen.grey, after.grey, size).motion
     motion[..., :2] *= -1  # from this frame to the next, not back
     return Observed(frame=seen.frame, motion=motion, small=seen.small)
+
+
+def _looked_at(frame: Frame, small: ImageArray) -> ImageArray:
+    # The flow is less true where a picture was enlarged to be encoded, and is then made smaller again.
+    return frame.image if small.shape[0] > frame.size[0] else small
 
 
 def _grey(image: ImageArray, size: tuple[int, int]) -> GreyArray:
