@@ -137,6 +137,32 @@ def tab_memory(browser: Any) -> float:
     return sum(memory(each["id"]) for each in told if each["type"] == "renderer")
 
 
+class Told:
+    """Numbers that are printed as they come, and kept as a table."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[str]] = []
+
+    def say(self, what: str, number: str) -> None:
+        """Print a number, and remember it."""
+        print(f"{what}: {number}", flush=True)
+        self._rows.append([what, number])
+
+    def say_clicks(self, times: list[float]) -> None:
+        """Say how long a mask takes after a click."""
+        self.say("mask of a click, median, s", f"{statistics.median(times):.2f}")
+        self.say("mask of a click, slowest, s", f"{max(times):.2f}")
+
+    def say_memory(self, browser: Any, process: int) -> None:
+        """Say what the page and the server hold."""
+        self.say("memory of the browser's tab, MB", f"{tab_memory(browser):.0f}")
+        self.say("memory of the server with its processes, MB", f"{memory(process):.0f}")
+
+    def keep(self, json: Path | None, name: str, *, frames: int, size: tuple[int, int]) -> None:
+        """Write the table into a file of results, if there is to be one."""
+        keep(json, name, columns=[f"a clip of {frames} frames at {size[0]} x {size[1]}", ""], rows=self._rows)
+
+
 def go_to(page: Any, share: float) -> None:
     """Go to a place of the clip, a share of its length, by the timeline."""
     box = page.locator("#timeline").bounding_box()
@@ -160,6 +186,15 @@ def click_times(page: Any, *, clicks: int) -> list[float]:
     return taken[1:]
 
 
+def track_rate(page: Any, button: str, *, frames: int) -> float:
+    """Press the button that follows so many frames, and return the frames a second."""
+    before = int(page.get_attribute("main", "data-revision"))
+    began = time.monotonic()
+    page.click(button)
+    page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
+    return frames / (time.monotonic() - began)
+
+
 def command_line_rate(clip: Path, *, frames: int, size: tuple[int, int]) -> float:
     """Return the frames a second of the same work on the command line: a box on the first frame, followed."""
     across, down = size[0] / SIZE[0], size[1] / SIZE[1]
@@ -173,6 +208,7 @@ def command_line_rate(clip: Path, *, frames: int, size: tuple[int, int]) -> floa
 
 def measure(*, minutes: float, clicks: int, size: tuple[int, int], json: Path | None) -> None:
     """Print all numbers."""
+    told = Told()
     with tempfile.TemporaryDirectory() as root:
         clip = Path(root) / "long.mp4"
         frames = write_long(clip, minutes=minutes, size=size)
@@ -180,36 +216,18 @@ def measure(*, minutes: float, clicks: int, size: tuple[int, int], json: Path | 
             began = time.monotonic()
             page.set_input_files("#file", clip)
             page.wait_for_selector("#picture[aria-label*='subject']")
-            first = time.monotonic() - began
-            print(f"{frames} frames. From the drop to the first mask: {first:.1f} s", flush=True)
+            told.say("first mask after the drop, s", f"{time.monotonic() - began:.1f}")
             page.wait_for_selector(READY)
             found = frames / (time.monotonic() - began)
-            print(f"found: {found:.1f} frames a second, the upload included", flush=True)
-            times = sorted(click_times(page, clicks=clicks))
-            print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
+            told.say("frames found a second, the upload included", f"{found:.1f}")
+            told.say_clicks(click_times(page, clicks=clicks))
             page.keyboard.press("Home")
             page.wait_for_timeout(1000)
-            before = int(page.get_attribute("main", "data-revision"))
-            began = time.monotonic()
-            page.click("#track-on")
-            page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
-            rate = frames / (time.monotonic() - began)
-            print(f"followed: {rate:.1f} frames a second")
-            tab, served = tab_memory(browser), memory(process)
-            print(f"memory: tab {tab:.0f} MB, server {served:.0f} MB", flush=True)
+            told.say("frames followed a second", f"{track_rate(page, '#track-on', frames=frames):.1f}")
+            told.say_memory(browser, process)
         alone = command_line_rate(clip, frames=frames, size=size)
-        print(f"followed on the command line: {alone:.1f} frames a second")
-    rows = [
-        ["first mask after the drop, s", f"{first:.1f}"],
-        ["mask of a click, median, s", f"{statistics.median(times):.2f}"],
-        ["mask of a click, slowest, s", f"{times[-1]:.2f}"],
-        ["frames found a second, the upload included", f"{found:.1f}"],
-        ["frames followed a second", f"{rate:.1f}"],
-        ["frames followed a second, on the command line", f"{alone:.1f}"],
-        ["memory of the browser's tab, MB", f"{tab:.0f}"],
-        ["memory of the server with its processes, MB", f"{served:.0f}"],
-    ]
-    keep(json, "page", columns=[f"a clip of {frames} frames at {size[0]} x {size[1]}", ""], rows=rows)
+        told.say("frames followed a second, on the command line", f"{alone:.1f}")
+    told.keep(json, "page", frames=frames, size=size)
 
 
 def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked: int, json: Path | None) -> None:
@@ -218,6 +236,7 @@ def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked
     Dropped on the page, it is searched until its first mask shows. Opened as a run, it is looked at from end to end,
     clicked on, and followed for so many frames; the command line follows a clip of as many.
     """
+    told = Told()
     with tempfile.TemporaryDirectory() as root:
         clip, run = Path(root) / "long.mp4", Path(root) / "run"
         frames = write_long(clip, minutes=minutes, size=size)
@@ -225,52 +244,33 @@ def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked
             began = time.monotonic()
             page.set_input_files("#file", clip)
             page.wait_for_selector(MASKED)
-            first = time.monotonic() - began
-            print(f"{frames} frames. From the drop to the first mask: {first:.1f} s", flush=True)
+            told.say("first mask after the drop, s", f"{time.monotonic() - began:.1f}")
         write_run(clip, run)
         began = time.monotonic()
         with (
             server(Path(root) / "opened", run=run) as (url, process),
             opened(url, state="opening") as (browser, page),
         ):
-            there = time.monotonic() - began
+            told.say("the page after `covos open`, s", f"{time.monotonic() - began:.1f}")
             page.wait_for_selector(MASKED)
-            ready = time.monotonic() - began
-            print(f"covos open: the page after {there:.1f} s, the masks after {ready:.1f} s", flush=True)
+            told.say("its masks, s", f"{time.monotonic() - began:.1f}")
             for place in range(LOOKS):
                 go_to(page, place / LOOKS)
                 page.wait_for_timeout(300)
-            times = sorted(click_times(page, clicks=clicks))
-            print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
+            told.say_clicks(click_times(page, clicks=clicks))
             page.keyboard.press("Home")
             for _ in range(tracked // 10):
                 page.keyboard.press("Shift+ArrowRight")
             page.keyboard.press("o")
             page.keyboard.press("Home")
-            before = int(page.get_attribute("main", "data-revision"))
-            began = time.monotonic()
-            page.click("#track-mark:enabled")
-            page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
-            rate = tracked / (time.monotonic() - began)
-            tab, served = tab_memory(browser), memory(process)
-            print(f"followed: {rate:.1f} frames a second")
-            print(f"memory: tab {tab:.0f} MB, server {served:.0f} MB", flush=True)
+            rate = track_rate(page, "#track-mark:enabled", frames=tracked)
+            told.say(f"frames followed a second, of {tracked}", f"{rate:.1f}")
+            told.say_memory(browser, process)
         short = Path(root) / "short.mp4"
         count = write_long(short, minutes=minutes * tracked / frames, size=size)
         alone = command_line_rate(short, frames=count, size=size)
-        print(f"followed on the command line: {alone:.1f} frames a second, its start included")
-    rows = [
-        ["first mask after the drop, s", f"{first:.1f}"],
-        ["the page after `covos open`, s", f"{there:.1f}"],
-        ["its masks, s", f"{ready:.1f}"],
-        ["mask of a click, median, s", f"{statistics.median(times):.2f}"],
-        ["mask of a click, slowest, s", f"{times[-1]:.2f}"],
-        [f"frames followed a second, of {tracked}", f"{rate:.1f}"],
-        ["the same on the command line, its start included", f"{alone:.1f}"],
-        ["memory of the browser's tab, MB", f"{tab:.0f}"],
-        ["memory of the server with its processes, MB", f"{served:.0f}"],
-    ]
-    keep(json, "long", columns=[f"a clip of {frames} frames at {size[0]} x {size[1]}", ""], rows=rows)
+        told.say("the same on the command line, its start included", f"{alone:.1f}")
+    told.keep(json, "long", frames=frames, size=size)
 
 
 def draw(file: Path) -> None:

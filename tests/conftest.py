@@ -17,13 +17,13 @@ os.environ["OPENCV_LOG_LEVEL"] = "ERROR"  # else each program says so
 # Golden values are torch's, and graphs would be made for each model; tests of the runtimes name them.
 os.environ["COVOS_RUNTIME"] = "torch"
 
-import av
 import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from clips import write_clip
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 from loaded import load_module
@@ -73,23 +73,19 @@ def kept_graphs(graphs_of_all: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
-    """Write a clip of a bright square that moves over dark noise; PyAV directly, so that no code under test is used."""
+    """Write a clip of a bright square that moves over dark noise."""
 
     def make(name: str = "clip.mp4", *, frames: int = 8, height: int = 48, width: int = 64, rate: int = 25) -> Path:
         path = tmp_path / name
         noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), dtype=np.uint8)
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "12"})
-            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-            for index in range(frames):
-                image = noise.copy()
-                left = (2 * index) % max(1, width - 16)
-                image[height // 4 : height // 4 + 16, left : left + 16] = (230, 200, 40)
-                for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
-                    container.mux(packet)
-            for packet in stream.encode():
-                container.mux(packet)
-        return path
+
+        def picture(index: int) -> np.ndarray:
+            image = noise.copy()
+            left = (2 * index) % max(1, width - 16)
+            image[height // 4 : height // 4 + 16, left : left + 16] = (230, 200, 40)
+            return image
+
+        return write_clip(path, map(picture, range(frames)), rate=rate, crf="12")
 
     return make
 

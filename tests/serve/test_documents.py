@@ -6,14 +6,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import httpx
 import numpy as np
 import pytest
 
+from clips import write_clip
 from serve.test_api import PATIENCE, upload, wait
 
 PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
@@ -48,16 +47,11 @@ def run(block: str, folder: Path, *, address: str, job: str) -> str:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen frames of the size that the page's places are of, with a square for each object that it shows."""
     path = tmp_path_factory.mktemp("documents") / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25), options={"preset": "ultrafast"})
-        stream.height, stream.width, stream.pix_fmt = 360, 640, "yuv420p"
-        for index in range(16):
-            image = np.full((360, 640, 3), 90, np.uint8)
-            image[100:200, 120 + 5 * index : 220 + 5 * index] = (230, 200, 40)
-            image[200:300, 400:520] = (40, 60, 220)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    pictures = np.full((16, 360, 640, 3), 90, np.uint8)
+    for index, image in enumerate(pictures):
+        image[100:200, 120 + 5 * index : 220 + 5 * index] = (230, 200, 40)
+        image[200:300, 400:520] = (40, 60, 220)
+    return write_clip(path, pictures, preset="ultrafast")
 
 
 def test_the_requests_of_the_page(client: httpx.Client, started: tuple[str, Path], clip: Path, tmp_path: Path) -> None:
@@ -108,15 +102,11 @@ def test_a_cut_is_told_and_by_itself_not_doubtful(client: httpx.Client, tmp_path
     stones = random.integers(60, 120, (96, 128, 1), np.uint8).repeat(3, axis=2)
     leaves = random.integers(0, 90, (96, 128, 3), np.uint8) + np.array([0, 130, 0], np.uint8)
     path = tmp_path / "two.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "12"})
-        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
-        for index in range(16):
-            image = (stones if index < 8 else leaves).copy()
-            left = 10 + 3 * index if index < 8 else 100 - 3 * index
-            image[20:60, left : left + 36] = (230, 200, 40) if index < 8 else (40, 40, 230)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
+    pictures = [(stones if index < 8 else leaves).copy() for index in range(16)]
+    for index, image in enumerate(pictures):
+        left = 10 + 3 * index if index < 8 else 100 - 3 * index
+        image[20:60, left : left + 36] = (230, 200, 40) if index < 8 else (40, 40, 230)
+    write_clip(path, pictures, crf="12")
     job = upload(client, path)["id"]
     wait(client, job)
     told = client.get(f"/api/jobs/{job}/timeline").json()

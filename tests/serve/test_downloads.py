@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from clips import write_clip
 from covos.masks import encode
 from serve.test_api import PATIENCE, upload, wait
 
@@ -29,15 +29,10 @@ def client(started: tuple[str, Path]) -> Iterator[httpx.Client]:
 def job(client: httpx.Client, started: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A clip of eight grey frames on which a square is shown as an object, beside whatever was found."""
     clip = tmp_path_factory.mktemp("downloads") / "grey.mp4"
-    with av.open(str(clip), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "5"})
-        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        for index in range(8):
-            image = np.full((48, 64, 3), 90, np.uint8)
-            image[12:36, 8 + 2 * index : 32 + 2 * index] = (230, 200, 40)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    identity = upload(client, clip)["id"]
+    pictures = np.full((8, 48, 64, 3), 90, np.uint8)
+    for index, image in enumerate(pictures):
+        image[12:36, 8 + 2 * index : 32 + 2 * index] = (230, 200, 40)
+    identity = upload(client, write_clip(clip, pictures, crf="5"))["id"]
     assert wait(client, identity)["state"] == "done"
     drawn = np.zeros((48, 64), np.bool_)
     drawn[12:36, 8:32] = True

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,24 @@ class Later:
         return self._whole
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Picture:
+    """The attribute ``image`` of a `Frame`: most pictures of a video are never looked at as a whole.
+
+    A descriptor as the default of a field gets the value that the constructor is given:
+    https://docs.python.org/3/library/dataclasses.html#descriptor-typed-fields
+    """
+
+    def __get__(self, frame: Frame | None, owner: type[Frame]) -> ImageArray:
+        if frame is None:
+            raise AttributeError("image")  # this is how a dataclass asks for a default, and there is none
+        given = frame.given
+        return given.whole if isinstance(given, Later) else given
+
+    def __set__(self, frame: Frame, image: ImageArray | Later) -> None:
+        frame.__dict__["given"] = image
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One decoded picture, as it is displayed (rotation applied, HDR and interlaced ones made like any other).
 
@@ -104,7 +121,7 @@ class Frame:
 
     index: int
     stem: str
-    image: ImageArray
+    image: _Picture = _Picture()
     pts: int
     time_base: Fraction
     status: FrameStatus = "ok"
@@ -136,27 +153,24 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        shape = _image_slot.__get__(self).shape
+        shape = self.given.shape
         return int(shape[0]), int(shape[1])
+
+    @property
+    def given(self) -> ImageArray | Later:
+        """The picture as the constructor was given it; `image` without being made."""
+        given: ImageArray | Later = self.__dict__["given"]
+        return given
 
     @property
     def later(self) -> Later | None:
         """What makes the picture, whole or smaller; None where it was given as it is."""
-        given = _image_slot.__get__(self)
+        given = self.given
         return given if isinstance(given, Later) else None
 
     def placed(self, index: int, *, source_index: int) -> Frame:
         """Return the frame at another position; a picture that is still to be made stays so."""
-        return replace(self, index=index, source_index=source_index, image=_image_slot.__get__(self))
-
-    def _shown(self) -> ImageArray:
-        given = _image_slot.__get__(self)
-        return given.whole if isinstance(given, Later) else cast("ImageArray", given)
-
-
-# Most pictures of a video are never looked at as a whole; all who do look should not have to know.
-_image_slot: Any = Frame.__dict__["image"]
-setattr(Frame, "image", property(Frame._shown, _image_slot.__set__))  # noqa: B010 - mypy knows no property here
+        return replace(self, index=index, source_index=source_index, image=self.given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
