@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
@@ -76,6 +77,9 @@ def _options(
 def run() -> NoReturn:
     """The program ``covos``."""
     _open_missing_streams()
+    if not sys.warnoptions:
+        # Pillow warns of damage in a picture; what becomes of it is told in the program's own words.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     sys.exit(main(sys.argv[1:]))
 
 

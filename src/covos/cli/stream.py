@@ -148,13 +148,13 @@ def stream(
         say(f"warning: {text}", err=True)
     if not latencies:
         raise SourceError(
-            f"{source} gave no frame",
+            f"{frames.name} gave no frame",
             why="it ended before the first one" if start is None else f"it ended before start {start}",
             fix="check the source" if start is None else "give an earlier start",
         )
     if damage := str(frames.damage):
         raise IncompleteError(
-            f"{source}: {damage}",
+            f"{frames.name}: {damage}",
             why="the source is damaged, or a part of it was lost on the way",
             fix=f"what came through is written to {output}; send it again if you need the rest",
         )

@@ -1,6 +1,7 @@
-"""Animated pictures that Pillow reads as a source of frames: WebP, which FFmpeg does not read, and AVIF with alpha.
+"""Animated pictures that Pillow reads as a source of frames: WebP, AVIF with alpha, and APNG with a hole.
 
-FFmpeg gives the alpha of an AVIF as another video. Pillow does not say the times of all frames beforehand.
+FFmpeg reads no WebP, gives the alpha of an AVIF as another video, and ends at a hole in an APNG. Pillow does not say the
+times of all frames beforehand.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from covos.media.container import open_container, packets_of, picture_stream
 from covos.media.images import UnreadableImageError, opened_image
 from covos.media.picture import ALPHA_NOTE, as_picture
 from covos.media.source import Health, MissingFrame, Source, check_frames
+from covos.media.apng import read_torn
 from covos.media.webp import is_animated_webp, read_frames
 
 _TIME_BASE = Fraction(1, 1000)
@@ -33,7 +35,10 @@ _SHOWN = 8
 
 
 class AnimatedSource(Source):
-    """An animated WebP or AVIF; see ``open_source``. Frames are whole pictures, composed as the file says."""
+    """An animated WebP or AVIF, or an APNG with a hole; see ``open_source``.
+
+    Frames are whole pictures, composed as the file says.
+    """
 
     def __init__(self, path: Path, *, name: str) -> None:
         self._path, self._name = path, name
@@ -41,18 +46,19 @@ class AnimatedSource(Source):
         self._decoded = 0
         self._why = ""  # what ended the latest full pass early
         content = self._content()
-        self._is_mended, self._kept = False, tuple[int, ...]()
-        self._webp = read_frames(content) if is_animated_webp(content[:64]) else None
+        is_webp, self._kept = is_animated_webp(content[:64]), tuple[int, ...]()
+        self._is_mended = not is_webp
+        self._whole = read_frames(content) if is_webp else read_torn(content)
         try:
             count, (width, height), codec = self._header()
         except UnreadableImageError:
             if not self._mend():
                 raise
             count, (width, height), codec = self._header()
-        stated = _packet_durations(path) if self._webp is None else self._webp.durations
+        stated = _packet_durations(path) if self._whole is None else self._whole.durations
         shown = [each if each > _QUICKEST else _USUAL for each in stated]
         check_frames(name, count)
-        self._kept = tuple(range(len(shown))) if self._webp is None else self._webp.kept
+        self._kept = tuple(range(len(shown))) if self._whole is None else self._whole.kept
         if len(self._kept) != count:
             raise UnreadableImageError(
                 f"{path}: the animation cannot be read",
@@ -77,7 +83,11 @@ class AnimatedSource(Source):
         """Return the number of frames, (width, height) and the format; the first frame is decoded."""
         with self._opened() as image:
             image.load()
-            return int(getattr(image, "n_frames", 1)), image.size, (image.format or "").lower()
+            return int(getattr(image, "n_frames", 1)) - self._hidden, image.size, (image.format or "").lower()
+
+    @property
+    def _hidden(self) -> int:
+        return 0 if self._whole is None else self._whole.hidden
 
     def _content(self) -> bytes:
         what = f"{self._path}: the image cannot be read"
@@ -88,15 +98,15 @@ class AnimatedSource(Source):
 
         False if that was done before, or no frame is whole.
         """
-        if self._webp is None or self._is_mended:
+        if self._whole is None or self._is_mended:
             return False
         mended, self._is_mended = read_frames(self._content(), doubted=True), True
         if mended.kept:
-            self._webp, self._kept = mended, mended.kept
+            self._whole, self._kept = mended, mended.kept
         return bool(mended.kept)
 
     def _opened(self) -> AbstractContextManager[Image.Image]:
-        return opened_image(self._path, content=None if self._webp is None else self._webp.content)
+        return opened_image(self._path, content=None if self._whole is None else self._whole.content)
 
     @property
     def health(self) -> Health:
@@ -112,18 +122,23 @@ class AnimatedSource(Source):
                 MissingFrame(after=given - 1, pts=self._starts[each], why=self._why) for each in self._kept[given:]
             ]
         notes = [f"frames {given} to {count - 1} cannot be decoded: {self._why}"] if self._why else []
+        at_least = not (self._whole is None or self._whole.is_counted)
         if gone:
             times = ", ".join(f"{self._starts[each] / 1000:.2f}" for each in gone[:_SHOWN])
             more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
-            notes.append(
-                f"at least {counted(len(gone), 'frame')} missing, at {times} s{more}: the file is damaged or cut"
-            )
-        patched = frozenset() if self._webp is None else self._webp.patched
+            count_said = f"{'at least ' * at_least}{counted(len(gone), 'frame')}"
+            notes.append(f"{count_said} missing, at {times} s{more}: the file is damaged or cut")
+        elif at_least:
+            notes.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
+        patched = frozenset() if self._whole is None else self._whole.patched
+        concealed = tuple(index for index, each in enumerate(self._kept[:given]) if each in patched)
+        if concealed:
+            notes.append(f"{counted(len(concealed), 'frame')} painted over where a part is missing")
         return Health(
             decoded=given,
             expected=count + len(gone),
-            concealed=tuple(index for index, each in enumerate(self._kept[:given]) if each in patched),
-            at_least=bool(gone),
+            concealed=concealed,
+            at_least=at_least,
             lost=tuple(sorted(lost, key=lambda each: (each.after, each.pts))),
             warnings=(*notes, *((ALPHA_NOTE,) if self._has_alpha else ())),
         )
@@ -143,17 +158,17 @@ class AnimatedSource(Source):
     def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
         left = deque(indices)
         while left:
-            taken = self._webp
+            taken = self._whole
             try:
                 with self._opened() as image:
                     while left and left[0] < len(self._kept):
-                        image.seek(left[0])
+                        image.seek(left[0] + self._hidden)
                         frame = self._frame(image, left[0])
                         left.popleft()
                         yield frame
                 return
             except UnreadableImageError:
-                if self._webp is taken and not self._mend():  # another pass may have done so
+                if self._whole is taken and not self._mend():  # another pass may have done so
                     raise
 
     def _frame(self, image: Image.Image, index: int) -> Frame:
@@ -165,7 +180,7 @@ class AnimatedSource(Source):
             image=picture.image,
             pts=self._starts[number],
             time_base=_TIME_BASE,
-            status="concealed" if self._webp is not None and number in self._webp.patched else "ok",
+            status="concealed" if self._whole is not None and number in self._whole.patched else "ok",
             alpha=picture.alpha,
             bare=picture.bare,
         )

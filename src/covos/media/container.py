@@ -43,6 +43,7 @@ _NOT_READ = {
     b"\0\0\1\0": "an icon (ICO)",
     b"8BPS": "a Photoshop picture (PSD)",
     b"v/1\1": "an OpenEXR picture",
+    b"%PDF": "a PDF document",  # FFmpeg takes the photographs in it for a film
 }
 # The headers of an Ogg recording that is joined to another come as packets, and no decoder takes them for pictures.
 _OGG_HEADER = re.compile(rb"OVP80|[\x80-\x82]theora")
@@ -57,12 +58,16 @@ _NOT_STRICT = frozenset({"tiff"})
 
 def open_container(path: Path) -> InputContainer:
     """Open a media file by its content."""
+    with path.open("rb") as file:
+        head = file.read(max(map(len, _NOT_READ)))
+    if name := _name_of_unread(head):
+        raise _unread(path, name)
     try:
         container = av.open(
             # Absolute, so that FFmpeg cannot take a name such as "concat:a|b" for a protocol.
             str(path.absolute()),
             # Photographs one after another: FFmpeg takes them for one, if that is the name's suffix.
-            format="mjpeg" if _begins_with(path, _JPEG) else None,
+            format="mjpeg" if head.startswith(_JPEG) else None,
             options={
                 "format_whitelist": FORMATS,
                 "protocol_whitelist": "file",
@@ -197,9 +202,16 @@ def is_shown(packet: Packet[Any], *, codec: str) -> bool:
     return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, section 9.1
 
 
-def _begins_with(path: Path, head: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(head)) == head
+def _name_of_unread(head: bytes) -> str:
+    return next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), "")
+
+
+def _unread(path: Path, name: str) -> SourceError:
+    return SourceError(
+        f"{path}: it is {name}, which is not read" if name else f"{path}: it is of a kind that is not read",
+        why="only kinds of files are opened whose losses can be told",
+        fix="convert it to mp4, or a picture to PNG",
+    )
 
 
 def unreadable(path: Path, error: Exception) -> SourceError:
@@ -227,12 +239,8 @@ def unreadable(path: Path, error: Exception) -> SourceError:
         what = "it was cut short"
         why = "the mp4 index (moov) is missing: the recording or copy did not finish"
         fix = "copy it again, or repair it with a tool such as untrunc"
-    elif (name := next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), "")) or isinstance(
-        error, av.ArgumentError
-    ):
-        what = f"it is {name}, which is not read" if name else "it is of a kind that is not read"
-        why = "only kinds of files are opened whose losses can be told"
-        fix = "convert it to mp4, or a picture to PNG"
+    elif (name := _name_of_unread(head)) or isinstance(error, av.ArgumentError):
+        return _unread(path, name)
     else:
         what = "it cannot be opened as a video or an image"
         why = str(error.args[1] if isinstance(error, av.FFmpegError) and len(error.args) > 1 else error)

@@ -16,6 +16,7 @@ from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
 from covos.core.pillow import without_own_limit
 from covos.media import source
+from covos.media.apng import is_torn_apng
 from covos.media.depth import Deep, deep_pixels
 from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
 from covos.media.picture import Picture, as_picture, is_alpha_used
@@ -37,9 +38,12 @@ IMAGE_SUFFIXES = LOSSY_SUFFIXES | {".bmp", ".pbm", ".pgm", ".png", ".pnm", ".ppm
 ImageKind: TypeAlias = Literal["still", "animated", "video"]
 
 _FORMATS = ("AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, RuntimeError, struct.error)
+# A warning is raised where the user turns warnings into errors.
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, RuntimeError, struct.error, Warning)
 _STATING_TONES = frozenset({"AVIF", "HEIF", "PNG"})
 _ORIENTATION = 0x0112
+_SUBFILE_TYPE, _PARTS = 0x00FE, 0x014A
+_EMPTY = "the file is empty"
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 _WITH_ALPHA = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 _HEAD = 1 << 16
@@ -58,7 +62,7 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 def kind_of(path: Path) -> ImageKind:
     """Tell by its content, not its suffix, if a file is a still picture, an animation for Pillow, or one for FFmpeg.
 
-    GIFs, animated PNGs, animated AVIFs without alpha, and photographs one after another (Motion JPEG) are for FFmpeg.
+    GIFs, animated PNGs without a hole, animated AVIFs without alpha, and photographs one after another (Motion JPEG) are for FFmpeg.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -70,11 +74,11 @@ def kind_of(path: Path) -> ImageKind:
             opened = Image.open(path, formats=_FORMATS)
         with opened as image:
             kind, several = image.format, bool(getattr(image, "is_animated", False))
-        if kind == "WEBP" and several:
+        if (kind == "WEBP" and several) or is_torn_apng(path):
             return "animated"
         return "video" if (kind == "PNG" and several) or (kind == "JPEG" and is_motion_jpeg(path)) else "still"
     except _DAMAGE:
-        if is_animated_webp(head):
+        if is_animated_webp(head) or is_torn_apng(path):
             return "animated"
         # Pillow refuses texts and profiles that swell; its reason is told where the picture is read.
         return "still" if head.startswith(_PNG) and b"acTL" not in head else "video"
@@ -197,14 +201,32 @@ def opened_image(path: Path, *, content: bytes | None = None) -> Iterator[Image.
 def _why(error: Exception) -> str:
     """Return the reason in a line; Pillow names a file that is open by what Python holds of it."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is no picture of a kind that is read, or its beginning is damaged"
+        return _EMPTY if str(error) == _EMPTY else "it is no picture of a kind that is read, or its beginning is damaged"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _opened(file: BufferedReader, path: Path) -> Image.Image:
+    if not file.peek(1):
+        raise UnidentifiedImageError(_EMPTY)
     formats, content = _formats(file, path), completed(file)
     with without_own_limit():
-        return Image.open(content, formats=formats)
+        image = Image.open(content, formats=formats)
+    if image.format == "TIFF" and _is_preview(image):
+        image.close()
+        raise UnreadableImageError(
+            f"{path}: it is a photograph as its camera's sensor saw it (raw, such as DNG), which is not read",
+            why="the picture at its beginning is a small preview",
+            fix="develop it with the camera's or another program, to JPEG, PNG or TIFF",
+        )
+    return image
+
+
+def _is_preview(image: Image.Image) -> bool:
+    """Return True if the first picture of a TIFF says that it is a smaller copy of another (TIFF 6.0, section 8)."""
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags.get(_SUBFILE_TYPE, 0) & 1) and _PARTS in tags
 
 
 def is_painted_over(path: Path) -> bool:

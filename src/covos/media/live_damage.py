@@ -90,7 +90,8 @@ def live_pictures(
         stream: Of this container.
         damage: The counts.
         from_start: True if the stream should be whole from its first packet. One that is joined in its midst gives
-            rubbish up to its next key frame, which is no damage: it is counted from the first whole picture on.
+            rubbish up to its next key frame, which is no damage: it is counted from the key frame on whose picture is
+            the first that is whole.
 
     Raises:
         av.FFmpegError: It breaks off with an error.
@@ -100,12 +101,19 @@ def live_pictures(
     order = order_reader(context.name, context.extradata or b"")
     trusts, torn, counts = container.format.name != "rawvideo", set[int | None](), from_start
     owed = 0
+    waiting: list[tuple[int | None, Place | None]] = []  # packets since the last key frame, until counting begins
     for packet in _packets(container, stream, damage=damage):
         if packet is not None and trusts and packet.is_corrupt:
             torn.add(packet.pts)
-        if packet is not None and is_shown(packet, codec=context.name) and counts:
-            owed += 1
-            damage.put(None if order is None else order.place(bytes(packet)))
+        if packet is not None and is_shown(packet, codec=context.name):
+            place = None if order is None else order.place(bytes(packet))
+            if counts:
+                owed += 1
+                damage.put(place)
+            else:
+                if packet.is_keyframe:
+                    waiting.clear()
+                waiting.append((packet.pts, place))
         elif packet is not None and order is not None:
             order.place(bytes(packet))  # it may hold the parameters of those to come
         try:
@@ -116,10 +124,18 @@ def live_pictures(
                 raise
             damage.undecodable += counts
             owed -= counts
+            del waiting[-1:]
             continue
         for picture in pictures:
             is_whole = not picture.is_corrupt and picture.pts not in torn
-            counts |= is_whole
+            if is_whole and not counts:
+                counts = True
+                # Pictures that are shown before it may need others that never came.
+                for pts, place in waiting:
+                    if pts is None or picture.pts is None or pts >= picture.pts:
+                        owed += 1
+                        damage.put(place)
+                waiting.clear()
             damage.damaged += counts and not is_whole
             torn.discard(picture.pts)
             owed -= counts

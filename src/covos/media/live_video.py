@@ -28,8 +28,10 @@ from covos.core.shown import short_repr
 from covos.core.types import ImageArray
 from covos.media.container import FORMATS, unreadable
 from covos.media.displayed import PictureReader
+from covos.media.live_clock import LiveClock
 from covos.media.live_damage import LiveDamage, live_pictures
 from covos.media.range import WHOLE, Range
+from covos.media.stamps import longest_pause
 from covos.media.tags import tag_picture, usual_colour
 
 PIPE: Final = "-"
@@ -62,7 +64,7 @@ class LiveFrame:
 
     Attributes:
         image: H x W x 3 uint8 RGB.
-        seconds: Time since the first frame that is taken, by the stream's clock.
+        seconds: Time since the first frame that is taken, by the stream's clock; its jumps are closed.
         came: When it was there, by ``time.perf_counter``.
     """
 
@@ -86,6 +88,7 @@ class LiveSource:
         range: The part that is taken; all before it is read and left out.
 
     Attributes:
+        name: What messages call it.
         dropped: Number of frames dropped so far.
         damage: Counts of what was lost or damaged so far.
 
@@ -126,6 +129,7 @@ class LiveSource:
             options["framerate"] = str(frame_rate)
         self.dropped, self.damage = 0, LiveDamage()
         self._place, self._newest, self._range = place, newest, range
+        self.name = _named(place)
         file: str | IO[bytes] = sys.stdin.buffer if place == PIPE else place
         try:
             self._container = av.open(
@@ -175,7 +179,7 @@ class LiveSource:
 
     def _each(self) -> Iterator[LiveFrame]:
         reader: PictureReader | None = None
-        begin: Fraction | None = None
+        clock = LiveClock(rate=self._own_rate, pause=Fraction(longest_pause(self._container)))
         first: tuple[int, Fraction] | None = None
         count = 0
         try:
@@ -191,13 +195,7 @@ class LiveSource:
                 reader = reader or PictureReader(
                     _named(self._place), size=(picture.width, picture.height), warn=self._warn, uses_alpha=False
                 )
-                when = (
-                    Fraction(count) / self._own_rate
-                    if picture.pts is None or picture.time_base is None
-                    else picture.pts * picture.time_base
-                )
-                begin = when if begin is None else begin
-                number, seconds = count, when - begin
+                number, seconds = count, clock.seconds(_stated(picture))
                 count += 1
                 side = self._range.side_of(number, seconds)
                 if side == "behind":
@@ -478,6 +476,10 @@ def _refuse_unsaid(said: dict[str, object]) -> None:
 
 
 _FIX = "check the name; --input-format says what it is, such as v4l2, rawvideo or matroska"
+
+
+def _stated(picture: av.VideoFrame) -> Fraction | None:
+    return None if picture.pts is None or picture.time_base is None else picture.pts * picture.time_base
 
 
 def _named(place: str) -> str:

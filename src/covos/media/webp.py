@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from covos.core.pillow import without_own_limit
+from covos.media.whole_frames import WholeFrames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,29 +20,12 @@ _KNOWN = frozenset({b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"EXIF", b"XMP "})
 _ANIMATED, _UNBLENDED = 0x02, 0x02
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebpFrames:
-    """The frames of an animated WebP.
-
-    Attributes:
-        content: A file that its decoder takes: the one that was read, or one of its whole frames.
-        durations: Milliseconds of each frame of the original, as they are stated; 0 where they cannot be read.
-        kept: Numbers of the frames in ``content``, ascending.
-        patched: Numbers of those that lie, in part, over a frame that is lost.
-    """
-
-    content: bytes
-    durations: tuple[int, ...]
-    kept: tuple[int, ...]
-    patched: frozenset[int] = frozenset()
-
-
 def is_animated_webp(head: bytes) -> bool:
     """Tell by its beginning if a file is a WebP of several frames, whole or not."""
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & _ANIMATED)
 
 
-def read_frames(content: bytes, *, doubted: bool = False) -> WebpFrames:
+def read_frames(content: bytes, *, doubted: bool = False) -> WholeFrames:
     """Walk through an animated WebP; where its structure is damaged, put its whole frames together again.
 
     A frame that is damaged counts as one that is lost; how many lie in a place that cannot be read is not known.
@@ -53,7 +36,7 @@ def read_frames(content: bytes, *, doubted: bool = False) -> WebpFrames:
     frames = [chunk for chunk in chunks if chunk is None or chunk[:4] == b"ANMF"]
     durations = tuple(0 if each is None else int.from_bytes(each[20:23], "little") for each in frames)
     if not doubted and None not in frames and len(content) >= stated:
-        return WebpFrames(content=content, durations=durations, kept=tuple(range(len(frames))))
+        return WholeFrames(content=content, durations=durations, kept=tuple(range(len(frames))))
     head = b"".join(each for each in chunks if each is not None and each[:4] in (b"VP8X", b"ICCP", b"ANIM"))
     whole = {number: each for number, each in enumerate(frames) if each is not None and _decodes(_file(head + each))}
     patched: set[int] = set()
@@ -66,11 +49,12 @@ def read_frames(content: bytes, *, doubted: bool = False) -> WebpFrames:
             is_torn = False
         if is_torn and frame is not None:
             patched.add(number)
-    return WebpFrames(
+    return WholeFrames(
         content=_file(head + b"".join(whole.values())),
         durations=durations,
         kept=tuple(whole),
         patched=frozenset(patched),
+        is_counted=False,
     )
 
 
