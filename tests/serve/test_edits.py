@@ -218,9 +218,14 @@ def test_the_stretches_of_a_track(asked: dict, shown: tuple[SeedMask, ...], part
     assert list(track_parts(**{"direction": "both", "stop": None, **asked}, seeds=shown, count=20)) == parts
 
 
-def test_a_track_that_knows_nothing() -> None:
-    with pytest.raises(NotYetError, match="frame 8"):
-        track_parts("backward", start=8, stop=None, seeds=seeds(f5="points"), count=20)
+def test_a_track_that_knows_nothing_says_from_where_it_could_go() -> None:
+    shown = seeds(f3="points", f5="points")
+    with pytest.raises(NotYetError, match="back from frame 8") as told:
+        track_parts("backward", start=8, stop=None, seeds=shown, count=20)
+    assert "frame 5 or before" in told.value.fix
+    with pytest.raises(NotYetError, match="on from frame 2") as told:
+        track_parts("forward", start=2, stop=None, seeds=shown, count=20, name="frame {0} (f1{0})".format)
+    assert "frame 3 (f13) or after" in told.value.fix
 
 
 @given(st.data())

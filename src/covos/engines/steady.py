@@ -43,7 +43,7 @@ class Retoucher:
         """Take the next result; give those that have all the neighbours that they need."""
         reach = self._edges.smooth_time
         if not reach:
-            yield self._changed(result)
+            yield self._edges.changed(result)
             return
         if self._seen and self._seen[-1].frame.size != result.frame.size:
             yield from self.end()
@@ -68,14 +68,7 @@ class Retoucher:
             self._seen.popleft()
             self._next -= 1
         labels = relabelled(result.labels, soft > 0.5)
-        return self._changed(replace(result, probability=soft, labels=labels, matte=matte))
-
-    def _changed(self, result: FrameResult) -> FrameResult:
-        if not self._edges.changes_frames:
-            return result
-        labels, probability = self._edges.apply(result.labels, result.probability)
-        matte = None if result.matte is None else self._edges.apply(result.labels, result.matte)[1]
-        return replace(result, labels=labels, probability=probability, matte=matte)
+        return self._edges.changed(replace(result, probability=soft, labels=labels, matte=matte))
 
 
 def retouched(results: Iterator[FrameResult | ProgressT], edges: Edges) -> Iterator[FrameResult | ProgressT]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Annotated, Any, TypeAlias
 
 import cv2
@@ -17,7 +18,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from covos.core.errors import UsageError
 from covos.core.records import PLAIN_NUMBER, Record, spoken
-from covos.core.types import LabelArray, MaskArray, ProbabilityArray
+from covos.core.types import FrameResult, LabelArray, MaskArray, ProbabilityArray
 from covos.masks.object_ids import present_ids
 
 UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
@@ -141,6 +142,14 @@ class Edges(Record):
             # A Gaussian rises from 2 to 98 percent over four of its widths.
             probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), max(width / 4, 0.1)), np.float32)
         return labels, probability
+
+    def changed(self, result: FrameResult) -> FrameResult:
+        """Return a frame's result with other edges: those of its masks, of its probability, and of its matte."""
+        if not self.changes_frames:
+            return result
+        labels, probability = self.apply(result.labels, result.probability)
+        matte = None if result.matte is None else self.apply(result.labels, result.matte)[1]
+        return replace(result, labels=labels, probability=probability, matte=matte)
 
 
 NO_EDGES = Edges()

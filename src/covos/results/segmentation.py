@@ -273,11 +273,11 @@ class Segmentation:
         replay = self._replay
         if anew:
             replay = replace(replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
-        results = matted(replay.results(what="a matte"), load)
-        found = {
-            each.frame.index: FrameMask.of(each).kept_matte
-            for each in listened(results, len(self.frames), listen or nothing_heard)
-        }
+        found = {frame.index: frame.kept_matte for frame in replay.frames}
+        if None in found.values():  # else no picture has to be read
+            results = matted(replay.results(what="a matte"), load)
+            for each in listened(results, len(self.frames), listen or nothing_heard):
+                found[each.frame.index] = FrameMask.of(each).kept_matte
         settings = {**self.origin.settings, "matte": {"name": entry.name, "sha256": entry.card.sha256}}
         return replace(
             self,

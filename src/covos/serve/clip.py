@@ -2,7 +2,7 @@
 
 ``job.json`` says what it is, ``found.jsonl`` has the masks that were found, ``edits/`` what the user has done,
 ``run/`` is the folder of the job that finds the subject, ``track.jsonl`` a track that goes on, ``results/`` has the
-downloads. Of a finished run that was opened, ``opened.jsonl`` has what it knew; that run stays where it is.
+downloads, ``mattes.jsonl`` the mattes that these have found. Of a finished run that was opened, ``opened.jsonl`` has what it knew; that run stays where it is.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range, place_of
 from covos.prompts.values import RegionPrompt
 from covos.serve.edits import Edit, History, in_regions, mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.mattes import Mattes
 from covos.serve.schema import (
     Problem,
     Shown,
@@ -87,6 +88,7 @@ class Clip:
         version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
         gone: True once it is deleted.
+        mattes: Those that downloads have found.
         broken: Why downloads of the masks of now could not be made, by format.
     """
 
@@ -102,6 +104,7 @@ class Clip:
         self.seen = time.monotonic()
         self.gone = False
         self.broken: dict[str, CovosError] = {}
+        self.mattes = Mattes(folder / "mattes.jsonl")
         self.version = 0
         self._glance = Glance(kept.info)
         self._steered: dict[int, tuple[FrameMask, tuple[RegionPrompt, ...], FrameMask]] = {}

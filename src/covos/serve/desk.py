@@ -20,6 +20,7 @@ from covos.plan import Plan
 from covos.runs.writing import is_finished
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import RECORD, Clip, check_frame
+from covos.serve.cutouts import Cutouts
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
@@ -94,6 +95,7 @@ class Desk:
         self.uploads = Uploads(rules.root)
         backdrops = Backdrops(rules.media, self.uploads)
         self.downloads = Downloads(self.queue, pictures=self._pictures, backdrops=backdrops)
+        self.cutouts = Cutouts(pictures=self._pictures, networks=self._clicks)
         self._room = threading.Lock()
         self.opening: Opening | None = None
         self._announced: dict[Path, int] = {}

@@ -10,6 +10,7 @@ from covos.core.errors import EnvironmentProblem, UsageError, one_of
 from covos.core.labelling import Labelling
 from covos.formats.table import FORMATS, check_formats, composed_formats, load_format
 from covos.masks.frame_mask import FrameMask
+from covos.masks.soft import SoftMask
 from covos.media.range import Range
 from covos.results.trimming import KeptFrames
 from covos.runs.schema import load_report
@@ -64,7 +65,11 @@ class Downloads:
                 with clip.lock:
                     version = clip.version
                     task = self._task(clip, format, wanted=wanted, hidden=hidden)
-                self._queue.follow(clip, task, take=lambda mask: None)
+                found: dict[int, SoftMask] = {}
+                self._queue.follow(clip, task, keep=lambda each, found=found: found.update({each.index: each.matte}))
+                if found:
+                    regions = {mask.index: task.regions_of(mask) for mask in task.frames}
+                    clip.mattes.keep(found, masks={mask.index: mask for mask in task.frames}, regions=regions)
                 size = pack(Path(task.folder), name).stat().st_size
                 with clip.lock:
                     if done := clip.version == version:
@@ -121,13 +126,16 @@ class Downloads:
         labels = Labelling(own={thing.id: thing.name for thing in clip.history.things if is_named(thing)})
         edits = {"edits": clip.history.revision} if clip.history.revision else {}
         steer = {"steer": [{"frame": None, **region.describe()} for region in clip.history.regions]}
+        frames, regions, confirmed = _in_order(clip), clip.history.regions, clip.confirmed
+        known = {mask.index: clip.mattes.of(mask, () if mask.index in confirmed else regions) for mask in frames}
         return Export(
             video=clip.video,
             info=clip.info,
             job=str(clip.run),
-            frames=_in_order(clip),
-            regions=clip.history.regions,
-            confirmed=clip.confirmed,
+            frames=frames,
+            mattes={index: matte for index, matte in known.items() if matte is not None},
+            regions=regions,
+            confirmed=confirmed,
             format=format,
             edges=clip.kept.edges,
             range=wanted.range,

@@ -105,7 +105,8 @@ class Editing:
         """
         start = check_frame(asked.start, info=clip.info)
         stop = None if asked.stop is None else check_frame(asked.stop, info=clip.info)
-        parts = partial(track_parts, asked.direction, start=start, stop=stop, count=clip.info.frame_count)
+        name = partial(name_of, info=clip.info)
+        parts = partial(track_parts, asked.direction, start=start, stop=stop, count=clip.info.frame_count, name=name)
         with self._queue.idle(clip):
             parts(seeds=clip.history.seeds)
             work = self._track(clip, parts, after=clip.kept.state)
@@ -277,11 +278,17 @@ def _drawn(sent: MaskCode, *, info: SourceInfo) -> RLE:
 
 
 def track_parts(
-    direction: Direction, *, start: int, stop: int | None, seeds: tuple[SeedMask, ...], count: int
+    direction: Direction,
+    *,
+    start: int,
+    stop: int | None,
+    seeds: tuple[SeedMask, ...],
+    count: int,
+    name: Callable[[int], str] = "frame {}".format,
 ) -> Parts:
     """Return the stretches to follow: direction, first frame and number of frames.
 
-    Frames that were confirmed are barriers: what lies beyond them is right already.
+    Frames that were confirmed are barriers: what lies beyond them is right already. ``name`` says a frame in words.
 
     Raises:
         NotYetError: No object is shown, or none on that side of the frame.
@@ -301,10 +308,12 @@ def track_parts(
         parts.append(("forward", start, last - start + 1))
     if direction != "forward" and (stop is None or stop <= start) and max(shown) >= start:
         parts.append(("backward", start, start - first + 1))
-    if not parts:
+    if not parts:  # all that is shown lies on the other side
+        back = start > max(shown)
         raise NotYetError(
-            f"nothing is known at frame {start}",
-            why=f"objects are shown on frame {', '.join(map(str, sorted(shown)[:4]))}",
-            fix="go to one of these, or click on an object here",
+            f"nothing can be followed {'back' if back else 'on'} from {name(start)}",
+            why=f"the {'last' if back else 'first'} frame on which an object is shown is {name(max(shown) if back else min(shown))}",
+            fix=(f"go to {name(max(shown))} or before" if back else f"go to {name(min(shown))} or after")
+            + ", track the other way, or click on an object here",
         )
     return tuple(parts)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from covos.core.errors import CancelledError, CovosError
 from covos.core.types import Point, SourceInfo
+from covos.engines.ladder import Ladder
+from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.engines.shots import Shots, one_shot
 from covos.events import Advanced, Finished, FrameDone, Started, Warned
 from covos.formats.table import parse_format
@@ -19,6 +23,8 @@ from covos.jobs import ModelCache
 from covos.masks import RLE, decode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
+from covos.masks.matte import stretched
+from covos.masks.soft import SoftMask
 from covos.media.range import Range, place_of
 from covos.media.source import Health
 from covos.model import Model
@@ -29,9 +35,11 @@ from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.schema import REPORT
+from covos.runtimes.choice import choose_computing
 from covos.serve.edits import in_regions
 from covos.serve.errors import in_public, without_paths
-from covos.serve.workers import Clicked, Cuts, Here, Note, Progress, Video, kept_open
+from covos.serve.pictures import frame_of
+from covos.serve.workers import Clicked, Cuts, Here, Matted, Note, Progress, Video, kept_open
 from covos.session import Session
 
 
@@ -46,6 +54,7 @@ class Networks:
         self.plan, self.models = plan, ModelCache()
         self._sessions: OrderedDict[Video, Session] = OrderedDict()
         self._cuts: dict[Video, tuple[int, ...]] = {}
+        self._matter: tuple[Video, MatteEngine] | None = None
 
     @classmethod
     def of(cls, here: Here) -> Networks:
@@ -63,6 +72,15 @@ class Networks:
     def model(self) -> Model:
         """Return the model, loaded once."""
         return self.models(self.plan)
+
+    def matter(self, video: Video) -> MatteEngine:
+        """Return what finds the mattes of a clip; it remembers a frame, and is made anew for another clip."""
+        if self._matter is None or self._matter[0] != video:
+            plan = self.plan
+            computing = choose_computing(device=plan.device, precision=plan.precision, runtime=plan.runtime)
+            ladder = Ladder(device=computing.device, precision=computing.precision)
+            self._matter = video, load_matte_engine(ladder=ladder, runtime=computing.runtime)
+        return self._matter[1]
 
     def session(self, video: Video, seeds: Sequence[SeedMask], *, cuts: tuple[int, ...] | None = None) -> Session:
         """Return a session of a clip with these seeds; the last few stay open, with what they have computed.
@@ -202,6 +220,23 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindMatte:
+    """Find the opacity of one frame's edges."""
+
+    video: Video
+    mask: FrameMask
+
+    def run(self, here: Here) -> None:
+        """Tell it."""
+        frame = frame_of(here.source(self.video), self.mask)
+        probability = self.mask.probability
+        found = Networks.of(here).matter(self.video).find(frame.image, probability, index=frame.index)
+        if not np.isfinite(found).all():  # the network gave no numbers: the mask's own edge stays
+            found = stretched(probability)
+        here.tell(Matted(index=self.mask.index, matte=SoftMask.of(found, self.mask.mask)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """Follow the objects that the seeds show, from a frame on.
 
@@ -242,6 +277,7 @@ class Export:
         info: Its description.
         job: Folder of the job that has found the subject; its report tells how.
         frames: The masks.
+        mattes: Those that are known of them, by index.
         regions: The boxes that the subject may not lie in, or has to.
         confirmed: Frames that these do not change.
         format: Name of the format, with its value.
@@ -257,6 +293,7 @@ class Export:
     info: SourceInfo
     job: str
     frames: tuple[FrameMask, ...]
+    mattes: Mapping[int, SoftMask]
     regions: tuple[RegionPrompt, ...]
     confirmed: frozenset[int]
     format: str
@@ -266,6 +303,15 @@ class Export:
     settings: dict[str, Any]
     folder: str
     hidden: tuple[str, ...] = ()
+
+    def regions_of(self, mask: FrameMask) -> tuple[RegionPrompt, ...]:
+        """Return the regions that change a frame: none do that the user has confirmed."""
+        return () if mask.index in self.confirmed else self.regions
+
+    def _as_written(self, mask: FrameMask) -> FrameMask:
+        """Return a frame below the regions, with the matte that is known of it."""
+        found = in_regions(mask, self.regions_of(mask)).with_soft_edge()
+        return found if found.kept_matte is not None else replace(found, kept_matte=self.mattes.get(mask.index))
 
     def run(self, here: Here) -> None:
         """Write the format, and tell how far it is."""
@@ -285,17 +331,15 @@ class Export:
             info=self.info,
             health=health,
             origin=replace(origin, settings={**origin.settings, **self.settings}),
-            frames=tuple(
-                (each if each.index in self.confirmed else in_regions(each, self.regions)).with_soft_edge()
-                for each in self.frames
-            ),
+            frames=tuple(self._as_written(each) for each in self.frames),
             held=self.video.path,
         )
 
         part = result.trim(self.range)
         lacking = [frame for frame in part if frame.kept_matte is None]
         wanted = self.matte or (self.matte is None and len(lacking) < len(part))
-        finds = bool(wanted and lacking) and not parse_format(self.format)[0].labels_only
+        labels_only = parse_format(self.format)[0].labels_only
+        finds = bool(wanted and lacking) and not labels_only
         passes = 2 if finds else 1
 
         def listen(done: int, total: int, *, before: int = passes - 1) -> None:
@@ -305,7 +349,7 @@ class Export:
 
         if self.matte is False:
             part = replace(part, frames=tuple(replace(frame, kept_matte=None) for frame in part))
-        elif finds:
+        elif wanted and not labels_only and (lacking or self.mattes):
             plan = Networks.of(here).plan
             part = part.with_matte(
                 device=plan.device,
@@ -314,6 +358,11 @@ class Export:
                 anew=False,
                 listen=partial(listen, before=0),
             )
+            places = {mask.number: mask.index for mask in self.frames}
+            missing = {frame.number for frame in lacking}
+            for frame in part:
+                if frame.number in missing and frame.kept_matte is not None:
+                    here.tell(Matted(index=places[frame.number], matte=frame.kept_matte))
         saved = part.write(
             OutputFolder(Path(self.folder), overwrite=True), formats=[self.format], edges=self.edges, listen=listen
         )

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.errors import CovosError, SourceError
-from covos.core.types import ImageArray, SourceInfo
+from covos.core.types import Frame, FrameResult, ImageArray, ProbabilityArray, SourceInfo
+from covos.formats.compose import ComposedResult, fitted
 from covos.formats.table import check_formats
+from covos.masks.edges import Edges
+from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
 from covos.media.presets import H264
+from covos.media.source import Source
 from covos.media.writer import VideoWriter
 from covos.serve.errors import in_public
 from covos.serve.workers import Here, Progress, Video
@@ -51,16 +56,50 @@ class Picture:
 
     def run(self, here: Here) -> None:
         """Tell the file's bytes."""
-        frame = next(iter(here.source(self.video).select([self.index])), None)
-        if frame is None:
-            raise SourceError(
-                f"frame {self.index} cannot be read",
-                why="the file is damaged or cut there",
-                fix="look at another frame",
-            )
-        image = fitted_into(frame.image, width=self.width)
+        image = fitted_into(_frame(here.source(self.video), self.index).image, width=self.width)
         done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
         assert done, "JPEG takes every picture of 8 bits"
+        here.tell(content.tobytes())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOut:
+    """Show a frame's subject as downloads have it, at most so many pixels wide: a PNG with straight alpha.
+
+    Attributes:
+        video: The clip.
+        mask: The frame's masks, with the matte if one is known.
+        edges: Changes of the edges; those that take the neighbouring frames are left out.
+        hidden: Objects that are not shown.
+        width: Of the picture, at most.
+    """
+
+    video: Video
+    mask: FrameMask
+    edges: Edges
+    hidden: tuple[int, ...]
+    width: int
+
+    def run(self, here: Here) -> None:
+        """Tell the file's bytes."""
+        mask = self.mask
+        result = FrameResult(
+            frame=frame_of(here.source(self.video), mask),
+            probability=mask.probability,
+            labels=mask.labels,
+            confidence=mask.confidence,
+            objects=mask.states,
+            matte=mask.matte,
+        )
+        composed = ComposedResult.of(self.edges.changed(result))
+        opacity = composed.opacity
+        if any(identity in self.hidden for identity in mask.objects):
+            shares = [composed.share_of(each) for each in mask.objects if each not in self.hidden]
+            opacity = np.asarray(sum(shares, np.zeros_like(opacity)), np.float32)
+        rgba = _rgba(composed.colours, opacity, width=self.width)
+        quick = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+        done, content = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), quick)
+        assert done, "PNG takes every picture of 8 bits"
         here.tell(content.tobytes())
 
 
@@ -115,6 +154,33 @@ class MakeProxy:
                     return
                 writer.write(resized(frame.image, height=height, width=width), pts=frame.pts)
                 here.tell(Progress(done=frame.index + 1, total=info.frame_count))
+
+
+def frame_of(source: Source, mask: FrameMask) -> Frame:
+    """Return the frame that masks belong to, at their size; a SourceError if it cannot be read."""
+    frame = _frame(source, mask.index)
+    return fitted(frame) if frame.source_size == mask.size else frame
+
+
+def _frame(source: Source, index: int) -> Frame:
+    frame = next(iter(source.select([index])), None)
+    if frame is None:
+        raise SourceError(
+            f"frame {index} cannot be read", why="the file is damaged or cut there", fix="look at another frame"
+        )
+    return frame
+
+
+def _rgba(colours: ImageArray, opacity: ProbabilityArray, *, width: int) -> NDArray[np.uint8]:
+    """Return colours with their opacity, H x W x 4 uint8, at most so wide; black where nothing is to be seen."""
+    weighted = np.asarray(colours * opacity[..., None], np.float32)
+    height, wide = opacity.shape
+    if wide > width:
+        size = width, max(1, round(height * width / wide))
+        weighted, opacity = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, opacity))
+    alpha = cv2.convertScaleAbs(opacity, alpha=255)
+    own = np.rint(weighted / np.maximum(opacity, 1 / 512)[..., None]).clip(0, 255).astype(np.uint8)
+    return np.dstack([np.where(alpha[..., None] > 0, own, np.uint8(0)), alpha])
 
 
 def even_size(info: SourceInfo) -> tuple[int, int]:

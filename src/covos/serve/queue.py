@@ -17,7 +17,7 @@ from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
 from covos.serve.schema import JobView, Problem, Stage, State, Wanted
 from covos.serve.views import view_of
-from covos.serve.workers import Cuts, Note, Progress, Task, TaskWorker
+from covos.serve.workers import Cuts, Matted, Note, Progress, Task, TaskWorker
 
 MOST_LISTENERS = 256
 """Streams of events that may be open."""
@@ -247,8 +247,22 @@ class WorkQueue:
         self._stop(clip)
         return self.changed(clip)
 
-    def follow(self, clip: Clip, task: Task, *, take: Callable[[FrameMask], None]) -> None:
-        """Run a task of the networks, and tell how far it is, some times a second."""
+    def follow(
+        self,
+        clip: Clip,
+        task: Task,
+        *,
+        take: Callable[[FrameMask], None] = lambda _mask: None,
+        keep: Callable[[Matted], None] = lambda _matted: None,
+    ) -> None:
+        """Run a task of the networks, and tell how far it is, some times a second.
+
+        Args:
+            clip: The clip.
+            task: What is to be done.
+            take: Gets the masks that it finds.
+            keep: Gets the mattes.
+        """
         began = told = time.monotonic()
         fresh: list[int] = []
 
@@ -264,6 +278,8 @@ class WorkQueue:
             if isinstance(answer, FrameMask):
                 take(answer)
                 fresh.append(answer.index)
+            elif isinstance(answer, Matted):
+                keep(answer)
             elif isinstance(answer, Cuts):
                 clip.cut_at(answer.frames)
             elif isinstance(answer, Progress):

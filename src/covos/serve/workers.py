@@ -28,6 +28,7 @@ from covos.core.process import Worker
 from covos.core.types import SourceInfo
 from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
+from covos.masks.soft import SoftMask
 from covos.media.memory import open_input
 from covos.media.range import WHOLE, Range
 from covos.media.source import Source
@@ -103,13 +104,21 @@ class Clicked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Matted:
+    """The matte that was found of a frame, by its index in the clip."""
+
+    index: int
+    matte: SoftMask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Over:
     """A task is over."""
 
     error: CovosError | None
 
 
-Answer: TypeAlias = SourceInfo | FrameMask | Progress | Note | Cuts | Clicked | bytes
+Answer: TypeAlias = SourceInfo | FrameMask | Progress | Note | Cuts | Clicked | Matted | bytes
 
 
 class Task(Protocol):

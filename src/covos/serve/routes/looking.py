@@ -24,7 +24,7 @@ Bound: TypeAlias = Annotated[int, Query(ge=0)] | Source
 def looking_router(desk: Desk) -> APIRouter:
     """Return the part of the API that shows a clip: its frames, its masks, all of it at a glance."""
     router = APIRouter(prefix="/api")
-    turn = asyncio.Lock()
+    turn, cutting = asyncio.Lock(), asyncio.Lock()
 
     @router.get("/jobs/{job}/timeline")
     def timeline(job: str) -> Timeline:
@@ -42,8 +42,7 @@ def looking_router(desk: Desk) -> APIRouter:
         request: Request, job: str, index: int | Source, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280
     ) -> Response:
         """Return a frame as a JPEG, at most so many pixels wide."""
-        if isinstance(index, int) and index < 0:
-            raise NotThereError(f"there is no frame {index}", why="frames are numbered from 0", fix="give another")
+        _refuse_negative(index)
         clip = desk.clip(job)
         await request.body()  # what comes after it is that the client has gone
         async with turn:  # who holds an arrow key asks for a hundred frames, and waits for the last
@@ -51,6 +50,27 @@ def looking_router(desk: Desk) -> APIRouter:
                 return Response(status_code=204)
             content = await run_in_threadpool(desk.picture, clip, index, width=w)
         return Response(content, media_type="image/jpeg", headers={"cache-control": FOREVER})
+
+    @router.get("/jobs/{job}/frames/{index}/cutout", responses=file_answer("image/png"))
+    async def cutout(
+        request: Request,
+        job: str,
+        index: int | Source,
+        w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280,
+        matte: bool | None = None,
+    ) -> Response:
+        """Return a frame's subject as downloads have it, as a PNG with straight alpha, at most so many pixels wide.
+
+        With ``matte``, the opacity of its edges is found if it is not known; if that is false, it is left out.
+        """
+        _refuse_negative(index)
+        clip = desk.clip(job)
+        await request.body()
+        async with cutting:
+            if await request.is_disconnected():
+                return Response(status_code=204)
+            content = await run_in_threadpool(desk.cutouts.picture, clip, index, width=w, matte=matte)
+        return Response(content, media_type="image/png", headers={"cache-control": "no-store"})
 
     @router.get("/jobs/{job}/proxy", responses=file_answer("video/mp4"))
     def proxy(job: str) -> Response:
@@ -61,3 +81,8 @@ def looking_router(desk: Desk) -> APIRouter:
         return FileResponse(clip.proxy, media_type="video/mp4")
 
     return router
+
+
+def _refuse_negative(index: int | str) -> None:
+    if isinstance(index, int) and index < 0:
+        raise NotThereError(f"there is no frame {index}", why="frames are numbered from 0", fix="give another")

@@ -1,0 +1,81 @@
+"""Single frames as downloads will have them: the subject with the true colours and the true opacity of its edges."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+
+from covos.masks.frame_mask import FrameMask
+from covos.masks.soft import SoftMask
+from covos.serve.clip import Clip, check_frame, name_of
+from covos.serve.errors import NotYetError
+from covos.serve.networks import FindMatte
+from covos.serve.pictures import CutOut
+from covos.serve.schema import Shown
+from covos.serve.workers import Matted, TaskWorker
+
+KEPT = 64
+"""Mattes that are remembered. They are not those of downloads, which know the frame before as well."""
+
+
+class Cutouts:
+    """Shows single frames as downloads will have them.
+
+    Args:
+        pictures: The process that reads pictures.
+        networks: One that has networks, and is free for what somebody waits for.
+    """
+
+    def __init__(self, *, pictures: TaskWorker, networks: TaskWorker) -> None:
+        self._pictures, self._networks = pictures, networks
+        self._lock = threading.Lock()
+        self._found: OrderedDict[tuple[str, int], tuple[FrameMask, SoftMask]] = OrderedDict()
+
+    def picture(self, clip: Clip, asked: Shown, *, width: int, matte: bool | None) -> bytes:
+        """Return a frame's subject as a PNG with straight alpha.
+
+        Args:
+            clip: The clip.
+            asked: The frame.
+            width: Pixels, at most.
+            matte: True finds the frame's matte if it is not known, false leaves it out.
+
+        Raises:
+            UsageError: There is no such frame.
+            NotYetError: It has no masks yet.
+            SourceError: It cannot be read.
+        """
+        index = check_frame(asked, info=clip.info)
+        with clip.lock:
+            whole, edges, hidden = clip.frames.get(index), clip.kept.edges, clip.kept.hidden
+            regions = () if index in clip.confirmed else clip.history.regions
+        if whole is None:
+            raise NotYetError(
+                f"{name_of(index, info=clip.info)} has no masks yet",
+                why="it is still being looked at, or the search was stopped before it",
+                fix="wait until it is there, or follow an object to it",
+            )
+        mask = clip.shown([whole], soft=True)[0].with_soft_edge()
+        known = mask.kept_matte or clip.mattes.of(whole, regions)
+        if matte and known is None and mask.objects:
+            known = self._matte(clip, mask)
+        shown = replace(mask, kept_matte=None if matte is False else known)
+        task = CutOut(video=clip.video, mask=shown, edges=edges, hidden=hidden, width=width)
+        answer = self._pictures.last(task, name=clip.kept.name)
+        assert isinstance(answer, bytes)
+        return answer
+
+    def _matte(self, clip: Clip, mask: FrameMask) -> SoftMask:
+        place = clip.id, mask.index
+        with self._lock:
+            of, matte = self._found.get(place, (None, None))
+        if matte is not None and of == mask:
+            return matte
+        answer = self._networks.last(FindMatte(video=clip.video, mask=mask), name=clip.kept.name)
+        assert isinstance(answer, Matted)
+        with self._lock:
+            self._found[place] = mask, answer.matte
+            while len(self._found) > KEPT:
+                self._found.popitem(last=False)
+        return answer.matte
