@@ -10,7 +10,6 @@ from covos.core.errors import EnvironmentProblem, UsageError, one_of
 from covos.core.labelling import Labelling
 from covos.formats.table import FORMATS, check_formats, composed_formats, load_format
 from covos.masks.frame_mask import FrameMask
-from covos.masks.soft import SoftMask
 from covos.media.range import Range
 from covos.results.trimming import KeptFrames
 from covos.runs.schema import load_report
@@ -22,7 +21,7 @@ from covos.serve.networks import Export
 from covos.serve.pictures import CheckFormat
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, NewResult, Wanted
-from covos.serve.workers import TaskWorker
+from covos.serve.workers import Matted, TaskWorker
 
 
 class Downloads:
@@ -65,11 +64,14 @@ class Downloads:
                 with clip.lock:
                     version = clip.version
                     task = self._task(clip, format, wanted=wanted, hidden=hidden)
-                found: dict[int, SoftMask] = {}
-                self._queue.follow(clip, task, keep=lambda each, found=found: found.update({each.index: each.matte}))
+                found: list[Matted] = []
+                self._queue.follow(clip, task, keep=found.append)
                 if found:
-                    regions = {mask.index: task.regions_of(mask) for mask in task.frames}
-                    clip.mattes.keep(found, masks={mask.index: mask for mask in task.frames}, regions=regions)
+                    clip.mattes.keep(
+                        {each.index: each.matte for each in found},
+                        masks={mask.index: mask for mask in task.frames},
+                        regions={mask.index: task.regions_of(mask) for mask in task.frames},
+                    )
                 size = pack(Path(task.folder), name).stat().st_size
                 with clip.lock:
                     if done := clip.version == version:

@@ -310,10 +310,12 @@ def track_parts(
         parts.append(("backward", start, start - first + 1))
     if not parts:  # all that is shown lies on the other side
         back = start > max(shown)
+        way, border, side, place = (
+            ("back", "last", "before", max(shown)) if back else ("on", "first", "after", min(shown))
+        )
         raise NotYetError(
-            f"nothing can be followed {'back' if back else 'on'} from {name(start)}",
-            why=f"the {'last' if back else 'first'} frame on which an object is shown is {name(max(shown) if back else min(shown))}",
-            fix=(f"go to {name(max(shown))} or before" if back else f"go to {name(min(shown))} or after")
-            + ", track the other way, or click on an object here",
+            f"nothing can be followed {way} from {name(start)}",
+            why=f"the {border} frame on which an object is shown is {name(place)}",
+            fix=f"go to {name(place)} or {side}, track the other way, or click on an object here",
         )
     return tuple(parts)

@@ -39,7 +39,9 @@ class Mattes:
             of, matte = self._read().get(mask.index, ("", None))
         return matte if matte is not None and matte.size == mask.size and of == _key(mask, regions) else None
 
-    def keep(self, found: Mapping[int, SoftMask], *, masks: Mapping[int, FrameMask], regions: Mapping[int, Regions]) -> None:
+    def keep(
+        self, found: Mapping[int, SoftMask], *, masks: Mapping[int, FrameMask], regions: Mapping[int, Regions]
+    ) -> None:
         """Keep mattes that were found, with the masks and regions that they were found for; all by index."""
         with self._lock, open_own(self._file, "a", encoding="ascii") as file:
             known = self._read()
@@ -56,9 +58,14 @@ class Mattes:
                 for line in file:  # the last one may be half written
                     said = json.loads(line)
                     height, width = said["size"]
-                    bits = 16 if said["bits"] == 16 else 8
-                    matte = SoftMask(size=(int(height), int(width)), bits=bits, data=base64.b64decode(said["matte"]))
-                    self._known[int(said["index"])] = str(said["of"]), matte
+                    self._known[int(said["index"])] = (
+                        str(said["of"]),
+                        SoftMask(
+                            size=(int(height), int(width)),
+                            bits=16 if said["bits"] == 16 else 8,
+                            data=base64.b64decode(said["matte"]),
+                        ),
+                    )
         return self._known
 
 

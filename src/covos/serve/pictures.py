@@ -177,7 +177,9 @@ def _rgba(colours: ImageArray, opacity: ProbabilityArray, *, width: int) -> NDAr
     height, wide = opacity.shape
     if wide > width:
         size = width, max(1, round(height * width / wide))
-        weighted, opacity = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, opacity))
+        weighted, opacity = (
+            np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.float32) for each in (weighted, opacity)
+        )
     alpha = cv2.convertScaleAbs(opacity, alpha=255)
     own = np.rint(weighted / np.maximum(opacity, 1 / 512)[..., None]).clip(0, 255).astype(np.uint8)
     return np.dstack([np.where(alpha[..., None] > 0, own, np.uint8(0)), alpha])

@@ -83,7 +83,8 @@ export function clock(seconds) {
 /** @param {string} text @returns {string} With a capital, and a stop at its end: covos writes its errors without. */
 export function sentence(text) {
   if (!text) return "";
-  return text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+  const isFile = /^[^:]*\.\w{1,5}(:|\s|$)/.test(text); // a file keeps its name
+  return (isFile ? text[0] : text[0].toUpperCase()) + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
 /** @param {number} count @param {string} one @param {string} [many] */

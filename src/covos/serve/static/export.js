@@ -3,7 +3,7 @@
 import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make, setText } from "./dom.js";
-import { isSame, lacking, showOptions, startOptions, wanted } from "./options.js";
+import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
 import { busy, lastFrame, making, marked, store } from "./state.js";
 
 /** @typedef {import("./types.js").Format} Format */
@@ -25,6 +25,7 @@ export async function openExport() {
   const { id } = store.state;
   const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
   if (!id || dialog.open) return;
+  presetOptions(store.state);
   dialog.showModal();
   try {
     formats = (await /** @type {Promise<{formats: Format[]}>} */ (ask("GET", `jobs/${id}/formats`))).formats;

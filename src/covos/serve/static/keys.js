@@ -13,7 +13,7 @@ import { clickCross, moveCross, setBrush, toggleCross } from "./tools.js";
 /** @typedef {{keys: string[], shows: string, words: string, does: (key: string) => void, start?: boolean}} Key
  *   `keys` as `pressed` writes them; `start`: works on the start page, too. */
 
-const VIEWS = /** @type {View[]} */ (["overlay", "matte", "checker", "green", "side"]);
+const VIEWS = /** @type {View[]} */ (["overlay", "matte", "checker", "ground", "side"]);
 const SPEEDS = [1, 2, 4];
 
 /** @param {number} frame */

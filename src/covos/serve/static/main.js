@@ -1,10 +1,12 @@
 /** The page: brings the parts together. */
 
 import * as actions from "./actions.js";
+import { Cutouts } from "./cutouts.js";
 import { byId, calm, setIcon, setText } from "./dom.js";
 import { startEdges } from "./edges.js";
 import { startExport } from "./export.js";
 import { Frames } from "./frames.js";
+import { startGround, tellCut } from "./ground.js";
 import { startHelp } from "./help.js";
 import { goto, jump, mark, setView, speedUp, startKeys, step } from "./keys.js";
 import { startObjects } from "./objects.js";
@@ -22,6 +24,7 @@ applyTheme();
 
 const { masks } = actions;
 const frames = new Frames((frame) => frame === store.state.frame && viewer.draw());
+const cutouts = new Cutouts(() => fetch());
 const player = new Player((frame) => store.dispatch({ type: "goto", frame }));
 /** @type {{bitmap: ImageBitmap, frame: number} | null} Last exact frame on the screen: shown until the next is decoded. */
 let held = null;
@@ -32,12 +35,13 @@ function shown() {
   const bitmap = playing ? undefined : frames.at(frame);
   // Paused, the proxy's picture stays until the exact one is decoded.
   if (!bitmap && player.seen && player.presented !== null && (playing || player.presented === frame)) {
-    return { picture: player.video, frame: player.presented, masks: masks.at(player.presented), size: masks.size };
+    return { picture: player.video, frame: player.presented, masks: masks.at(player.presented), size: masks.size, cutout: null };
   }
   if (bitmap) held = { bitmap, frame };
   const old = held && held.bitmap.width > 0 ? held : null; // a closed bitmap has no width
   const at = old?.frame ?? frame;
-  return { picture: old?.bitmap ?? null, frame: at, masks: masks.at(at), size: masks.size };
+  const cutout = at === frame && !playing ? cutouts.at(store.state, frames.width) : null;
+  return { picture: old?.bitmap ?? null, frame: at, masks: masks.at(at), size: masks.size, cutout };
 }
 
 const viewer = new Viewer(() => ({ state: store.state, shown: shown() }));
@@ -54,6 +58,8 @@ function fetch() {
   // While masks are made, the machine has other work than frames that nobody looks at.
   if (!(state.playing && player.presented !== null)) frames.want(state.frame, lastFrame(state), { way, neighbours: !running });
   void masks.want(state.frame, lastFrame(state), way);
+  cutouts.want(state, frames.width, !!masks.at(state.frame)?.objects.length && !masks.misses(state.frame));
+  tellCut(state, cutouts.tell(state, frames.width));
   viewer.draw();
 }
 
@@ -66,6 +72,7 @@ startStatus();
 startObjects();
 startRegions();
 startEdges();
+startGround(fetch);
 startExport();
 startKeys({ player, viewer });
 startHelp(() => {

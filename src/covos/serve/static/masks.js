@@ -23,6 +23,8 @@ export class Masks {
     this.span = [0, 0];
     /** @type {Set<number>} Those of them that changed since it was sent. */
     this.late = new Set();
+    /** @type {Set<number>} Frames whose mask came with the answer to a click since it was sent: it is newer. */
+    this.answered = new Set();
     this.page = 16;
     /** @type {AbortController | null} */
     this.flight = null;
@@ -49,6 +51,7 @@ export class Masks {
     this.flight = null;
     this.span = [0, 0];
     this.late.clear();
+    this.answered.clear();
   }
 
   /** @param {number} frame */
@@ -72,8 +75,8 @@ export class Masks {
     const others = there ? there.objects.filter((each) => each.id !== object) : [];
     const old = there?.objects.find((each) => each.id === object);
     this.size = mask.size;
-    this.late.add(frame);
-    this.stale.delete(frame);
+    this.answered.add(frame);
+    this.stale.add(frame); // the other objects of the frame may have lost pixels to it
     const base = there ?? { index: frame, time: 0, confidence: null, status: "ok", objects: [] };
     this.frames.set(frame, { ...base, objects: [...others, { ...old, id: object, counts: mask.counts }].sort((a, b) => a.id - b.id) });
     this.changed();
@@ -120,8 +123,8 @@ export class Masks {
   take(page, start, stop) {
     const found = new Map(page.frames.map((each) => [each.index, each]));
     for (let index = start; index < stop; index++) {
+      if (this.answered.has(index)) continue; // it stays stale, and is asked for again
       const late = this.late.has(index);
-      if (late && this.frames.has(index) && !this.stale.has(index)) continue; // the answer to a click came meanwhile
       this.frames.set(index, found.get(index) ?? null);
       if (late) this.stale.add(index);
       else this.stale.delete(index);

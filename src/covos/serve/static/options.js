@@ -2,6 +2,7 @@
 
 import { Problem } from "./api.js";
 import { byId, bytes, setText } from "./dom.js";
+import { settings } from "./settings.js";
 import { marked, store } from "./state.js";
 import { transfer } from "./upload.js";
 
@@ -52,6 +53,14 @@ function background() {
 export function lacking(format) {
   if (!format.options.includes("background") || background() !== null) return "";
   return { file: sent.name ? "The file is on its way." : "Choose a file first.", path: "Write the path first." }[select("export-behind").value] ?? "";
+}
+
+/** Begin with what the page shows: the colour behind the subject, and how closely edges are looked at. @param {State} state */
+export function presetOptions(state) {
+  if (settings.closely && !select("export-matte").value) select("export-matte").value = "yes";
+  if (state.view !== "ground" || !["white", "colour"].includes(select("export-behind").value)) return;
+  select("export-behind").value = "colour";
+  input("export-colour").value = settings.ground;
 }
 
 /** How the chosen format is asked for. @param {Format} format @param {State} state @returns {Asked} */

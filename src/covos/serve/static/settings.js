@@ -10,6 +10,8 @@ const DEFAULTS = {
   sound: true,
   view: "overlay",
   brush: 24,
+  closely: false,
+  ground: "#00b140",
   hints: /** @type {string[]} */ ([]),
 };
 
@@ -35,6 +37,7 @@ export function write(key, value) {
 
 /** @type {Settings} */
 export const settings = { ...DEFAULTS, ...read(KEY) };
+if (settings.view === "green") settings.view = "ground"; // its name until 2026
 
 /** @param {Partial<Settings>} changes */
 export function keep(changes) {

@@ -35,7 +35,7 @@
  *   example: boolean, media: boolean, opening: {name: string, job: string} | null}} ServerInfo `opening`: the clip that it was started on; without a job, it is being opened.
  * @typedef {"forward" | "backward" | "both"} Direction
  * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
- * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
+ * @typedef {"overlay" | "matte" | "checker" | "ground" | "side"} View
  * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1}} Click A point.
  * @typedef {{name: string, sent: number, total: number, rate: number, waiting: boolean, paused: boolean}} Upload
  * @typedef {{in: number | null, out: number | null}} Marks

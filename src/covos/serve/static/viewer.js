@@ -1,15 +1,15 @@
 /** The viewer: the picture, the masks over it, points and crosshair; zoom and pan. */
 
 import { byId } from "./dom.js";
+import { paintGround } from "./ground.js";
 import { checker, shape, tinted } from "./paint.js";
 import { drawRegions, isRegion } from "./regions.js";
 import { settings } from "./settings.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {{picture: CanvasImageSource | null, frame: number, masks: import("./types.js").FrameMasks | null | undefined,
- *   size: [number, number]}} Shown */
+ *   size: [number, number], cutout: ImageBitmap | null}} Shown `cutout`: as downloads will have it, if it is known. */
 
-const GREEN = "#00b140";
 const MOST = 32;
 
 export class Viewer {
@@ -215,11 +215,15 @@ export class Viewer {
   cut(state, shown, place, masks, view) {
     const context = this.context;
     const { left, top, width, height } = place;
-    context.fillStyle = view === "matte" ? "#000" : view === "green" ? GREEN : (context.createPattern(this.ground, "repeat") ?? "#999");
-    context.fillRect(left, top, width, height);
+    if (view === "ground") paintGround(context, place);
+    else {
+      context.fillStyle = view === "matte" ? "#000" : (context.createPattern(this.ground, "repeat") ?? "#999");
+      context.fillRect(left, top, width, height);
+    }
     if (!masks.length) return;
-    const { canvas } = shape(masks.map((each) => each.mask.counts), shown.size);
-    const feather = soft(state, place.scale);
+    const { cutout } = shown;
+    const canvas = cutout ?? shape(masks.map((each) => each.mask.counts), shown.size).canvas;
+    const feather = cutout ? 0 : soft(state, place.scale);
     // The cut is put together at the size of the canvas, so that zooming in costs no memory.
     if (this.scratch.width !== this.canvas.width || this.scratch.height !== this.canvas.height) {
       this.scratch = new OffscreenCanvas(this.canvas.width, this.canvas.height);
@@ -230,7 +234,10 @@ export class Viewer {
     cut.drawImage(canvas, left, top, width, height);
     cut.filter = "none";
     cut.globalCompositeOperation = "source-in";
-    if (view !== "matte" && shown.picture) cut.drawImage(shown.picture, left, top, width, height);
+    if (view === "matte") {
+      cut.fillStyle = "#fff";
+      cut.fillRect(0, 0, this.scratch.width, this.scratch.height);
+    } else if (!cutout && shown.picture) cut.drawImage(shown.picture, left, top, width, height);
     context.drawImage(this.scratch, 0, 0);
   }
 
@@ -289,7 +296,7 @@ export class Viewer {
 }
 
 /**
- * Feather in screen pixels; the exported edge is made by covos, this shows about how soft it is.
+ * Feather in screen pixels, of the quick cut-out: about how soft the true one is.
  * @param {State} state
  * @param {number} scale
  */
