@@ -147,9 +147,9 @@ class Find:
                 here.tell(event.masks)
                 here.tell(Progress(done=event.index + 1, total=event.total))
             elif isinstance(event, Advanced):
-                here.tell(Progress(done=event.done, total=event.total))
+                here.tell(Progress(done=event.done, total=event.total, step=event.stage))
             elif isinstance(event, Started) and event.total is not None:
-                here.tell(Progress(done=0, total=event.total))
+                here.tell(Progress(done=0, total=event.total, step="" if event.stage == "frames" else event.stage))
             elif isinstance(event, Warned):
                 here.tell(Note(text=event.text))
             elif isinstance(event, Finished) and not told:  # it was done before the server was stopped
@@ -339,13 +339,11 @@ class Export:
         lacking = [frame for frame in part if frame.kept_matte is None]
         wanted = self.matte or (self.matte is None and len(lacking) < len(part))
         labels_only = parse_format(self.format)[0].labels_only
-        finds = bool(wanted and lacking) and not labels_only
-        passes = 2 if finds else 1
 
-        def listen(done: int, total: int, *, before: int = passes - 1) -> None:
+        def listen(done: int, total: int, *, step: str = "") -> None:
             if here.stop.is_set():
                 raise CancelledError("the download was stopped", why="you asked for that", fix="ask for it again")
-            here.tell(Progress(done=before * total + done, total=passes * total))
+            here.tell(Progress(done=done, total=total, step=step))
 
         if self.matte is False:
             part = replace(part, frames=tuple(replace(frame, kept_matte=None) for frame in part))
@@ -356,7 +354,7 @@ class Export:
                 precision=plan.precision,
                 runtime=plan.runtime,
                 anew=False,
-                listen=partial(listen, before=0),
+                listen=partial(listen, step="looking at edges"),
             )
             places = {mask.number: mask.index for mask in self.frames}
             missing = {frame.number for frame in lacking}

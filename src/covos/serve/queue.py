@@ -264,12 +264,12 @@ class WorkQueue:
             keep: Gets the mattes.
         """
         began = told = time.monotonic()
-        fresh: list[int] = []
+        step, fresh = "", list[int]()
 
         def tell() -> None:
             rate = clip.done / max(1e-6, time.monotonic() - began)
-            progress = {"stage": clip.stage, "done": clip.done, "total": clip.total, "rate": round(rate, 1)}
-            self.tell(clip, "progress", progress)
+            progress = {"stage": clip.stage, "step": step, "done": clip.done, "total": clip.total}
+            self.tell(clip, "progress", {**progress, "rate": round(rate, 1)})
             if fresh:
                 self.tell(clip, "masks", {"from": min(fresh), "to": max(fresh) + 1})
                 fresh.clear()
@@ -284,6 +284,8 @@ class WorkQueue:
                 clip.cut_at(answer.frames)
             elif isinstance(answer, Progress):
                 clip.done, clip.total = answer.done, answer.total
+                if answer.step != step:  # it counts from the first frame again
+                    step, began = answer.step, time.monotonic()
             elif isinstance(answer, Note):
                 text = without_paths(answer.text, clip.places, name=clip.kept.name)
                 if text not in clip.notes:

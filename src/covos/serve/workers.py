@@ -74,10 +74,17 @@ class Video:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The work has got on."""
+    """The work has got on.
+
+    Attributes:
+        done: Frames that are done.
+        total: Frames in all.
+        step: What is done with them before the work itself, as "looking for cuts"; empty for that.
+    """
 
     done: int
     total: int
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

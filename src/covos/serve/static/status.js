@@ -30,6 +30,9 @@ export function warn(text) {
 
 const DOING = { uploading: "Uploading", probing: "Reading the clip", finding: "Finding what moves", tracking: "Tracking", exporting: "Exporting" };
 
+/** What comes before the masks, or before the file. @type {Record<string, string>} */
+const STEPS = { "looking for cuts": "First a look for cuts", discovering: "First a look for what moves", "following backward": "Following backwards", "looking at edges": "Looking at hair and fur" };
+
 /** @param {State} state @returns {string} */
 function line(state) {
   const now = phase(state);
@@ -40,7 +43,7 @@ function line(state) {
   if (job.stage) {
     const done = progress?.done ?? job.done;
     const total = progress?.total ?? job.total;
-    const parts = [DOING[job.stage]];
+    const parts = [(progress?.step && STEPS[progress.step]) || DOING[job.stage]];
     if (total) parts.push(`frame ${done} of ${total}`);
     if (progress?.rate) parts.push(`${progress.rate < 10 ? progress.rate.toFixed(1) : Math.round(progress.rate)} a second`);
     if (progress?.rate && total - done > progress.rate * 5) parts.push(`${clock((total - done) / progress.rate).split(".")[0]} to go`);

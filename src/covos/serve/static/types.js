@@ -19,7 +19,7 @@
  *   info: ClipInfo | null, objects: Thing[], revision: number, can_undo: boolean, can_redo: boolean,
  *   error: {what: string, why: string, fix: string} | null, notes: string[], place: number | null, proxy: boolean,
  *   edges: Partial<EdgeSettings>, regions: Region[], points: Click[], range: Part, results: Record<string, ResultState>, created: string}} Job
- * @typedef {{stage: Stage, done: number, total: number, rate: number | null}} Progress
+ * @typedef {{stage: Stage, step?: string, done: number, total: number, rate: number | null}} Progress `step`: what comes before the work itself.
  * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
  * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
  *   confirmed: number[], prompted: Record<string, number[]>, objects: Record<string, Span[]>,
