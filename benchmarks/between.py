@@ -1,14 +1,17 @@
 """Frames that are made of their neighbours (`--quality fast`): J&F and the frames looked at, by the doubt that passes.
 
-    python benchmarks/between.py --data DAVIS --subset train [--runtime openvino] [--videos 1]
+    python benchmarks/between.py --data DAVIS --subset train [--apart 2 4] [--runtime openvino] [--videos 1]
 
-The network looks at all frames of each sequence, so that both are known of each second one: the mask by the network,
-and that of its neighbours. J&F is the mean over all frames of a sequence, first and last left out, then over sequences.
+The network looks at all frames of each sequence once. Then each distance is tried with each doubt: where one of the
+frames between two is doubted more, the network looks at the middle one. J&F is the mean over all frames of a sequence,
+first and last left out, then over sequences. The flicker is that of `covos evaluate`.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,32 +20,31 @@ import torch
 from torch import Tensor
 
 import covos
-from covos.data import FrameRecord, Video, open_dataset, read_foreground
+from covos.core.types import MaskArray
+from covos.data import Video, open_dataset, read_foreground
 from covos.engines.between import Seen, find_between
 from covos.engines.encoding import to_probability
 from covos.engines.find import FindEngine
 from covos.engines.motion import Observed
 from covos.engines.passes import observed, references_of
 from covos.engines.shots import one_shot
-from covos.evaluation.measures import boundary_f, jaccard
+from covos.evaluation.measures import boundary_f, flicker, jaccard
 from covos.training.validate import DatasetSource
 
-LIMITS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, float("inf"))
+
+class Way(NamedTuple):
+    """Frames from one that the network looks at to the next, and the doubt that passes."""
+
+    apart: int
+    limit: float
 
 
 class Scored(NamedTuple):
-    """J&F of a frame by the network, and by its neighbours; the doubt, infinite where these do not make it."""
+    """J&F of a sequence, the share of frames that the network looked at, and the flicker."""
 
-    own: float
-    between: float
-    doubt: float
-
-
-def score(logit: Tensor, video: Video, record: FrameRecord) -> float:
-    """Return the mean of J and F."""
-    foreground, valid = read_foreground(video, record)
-    mask, truth, void = to_probability(logit, size=foreground.shape) > 0.5, foreground > 0.5, ~valid
-    return (jaccard(mask, truth, void=void) + boundary_f(mask, truth, void=void)) / 2
+    jf: float
+    looked: float
+    flicker: float
 
 
 def looked_at(video: Video, engine: FindEngine) -> list[tuple[Observed, Seen]]:
@@ -61,14 +63,45 @@ def looked_at(video: Video, engine: FindEngine) -> list[tuple[Observed, Seen]]:
     return found
 
 
-def scored(video: Video, engine: FindEngine) -> list[Scored]:
-    """Score the frames of a sequence."""
-    seen, rows = looked_at(video, engine), []
-    for index in range(1, len(seen) - 1):
-        own = score(seen[index][1].logits[0], video, video.frames[index])
-        made = find_between(seen[index - 1][1], seen[index][0], seen[index + 1][1]) if index % 2 else None
-        between = own if made is None else score(made.logits[0], video, video.frames[index])
-        rows.append(Scored(own, between, float("inf") if made is None else made.doubt))
+def between(
+    seen: list[tuple[Observed, Seen]], first: int, last: int, limit: float
+) -> Iterator[tuple[int, Tensor | None]]:
+    """Make the frames between two; yield each with its logit, None for one that the network has to look at."""
+    if last - first < 2:
+        return
+    made = find_between(seen[first][1], [each for each, _ in seen[first + 1 : last]], seen[last][1])
+    if made is not None and all(each.doubt <= limit for each in made):
+        yield from zip(range(first + 1, last), (each.logits[0] for each in made), strict=True)
+        return
+    middle = first + 1 + (last - first - 1) // 2
+    yield from between(seen, first, middle, limit)
+    yield middle, None
+    yield from between(seen, middle, last, limit)
+
+
+def scored(video: Video, engine: FindEngine, ways: Sequence[Way]) -> dict[Way, Scored]:
+    """Score a sequence, each way."""
+    seen, own = looked_at(video, engine), {}
+    annotated = [read_foreground(video, record) for record in video.frames]
+
+    def found(index: int, logit: Tensor) -> tuple[MaskArray, float]:
+        foreground, valid = annotated[index]
+        mask, truth, void = to_probability(logit, size=foreground.shape) > 0.5, foreground > 0.5, ~valid
+        return mask, (jaccard(mask, truth, void=void) + boundary_f(mask, truth, void=void)) / 2
+
+    rows = {}
+    for way in ways:
+        stops = sorted({*range(0, len(seen), way.apart), len(seen) - 1})
+        made = dict(each for pair in pairwise(stops) for each in between(seen, *pair, way.limit))
+        masks = []
+        for index, (_, looked) in enumerate(seen):
+            logit = made.get(index)
+            if logit is None and index not in own:
+                own[index] = found(index, looked.logits[0])
+            masks.append(own[index] if logit is None else found(index, logit))
+        inner = [score for _, score in masks[1:-1]]
+        share = 1 - sum(logit is not None for logit in made.values()) / len(seen)
+        rows[way] = Scored(float(np.mean(inner)), share, float(flicker(mask for mask, _ in masks).mean()))
     return rows
 
 
@@ -78,22 +111,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--subset", default="train")
     parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--quality", default="balanced", help="the size of frames is that of this quality")
+    parser.add_argument("--apart", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--limits", type=float, nargs="+", default=[0.1, 0.2, 0.3, 0.5, float("inf")])
     parser.add_argument("--videos", type=int, default=1, help="take each so manieth sequence")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    engine = covos.load_model(device="cpu", runtime=asked.runtime).engine
-    found = {}
+    engine = covos.load_model(device="cpu", runtime=asked.runtime).engine.at(asked.quality)
+    ways = [Way(1, 0.0), *(Way(apart, limit) for apart in asked.apart for limit in asked.limits)]
+    found: dict[Way, list[Scored]] = {way: [] for way in ways}
     for video in open_dataset(asked.data, subset=asked.subset)[:: asked.videos]:
-        found[video.name] = rows = scored(video, engine)
-        own, between = (float(np.mean([row[side] for row in rows])) for side in (0, 1))
-        print(f"{video.name:24} by the network {own:.4f}, each second by its neighbours {between:.4f}", flush=True)
-    print(f"by the network {np.mean([np.mean([row.own for row in rows]) for rows in found.values()]):.4f}")
-    for limit in LIMITS:
-        chosen = [[row.between if row.doubt <= limit else row.own for row in rows] for rows in found.values()]
-        share = np.mean(
-            [np.mean([row.doubt > limit or row.doubt == np.inf for row in rows]) for rows in found.values()]
-        )
-        print(f"doubt up to {limit}: J&F {np.mean([np.mean(each) for each in chosen]):.4f}, looked at {share:.2f}")
+        for way, row in scored(video, engine, ways).items():
+            found[way].append(row)
+        print(f"{video.name:24}" + " ".join(f"{found[way][-1].jf:.4f}" for way in ways), flush=True)
+    for way, rows in found.items():
+        jf, looked, flickering = np.mean(rows, axis=0)
+        shown = f"each {way.apart}, doubt up to {way.limit}"
+        print(f"{shown:28} J&F {jf:.4f}, looked at {looked:.2f}, flicker {flickering:.4f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import covos
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.encoding import FrameEncoder
-from covos.engines.find import VIEWS
+from covos.engines.find import APART, VIEWS, Quality
 from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job
@@ -61,12 +61,21 @@ def test_a_stopped_run_goes_on_to_the_same_masks(model: Model, clip: Path, tmp_p
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
 
 
-def test_the_network_looks_at_each_second_frame_and_the_others_are_marked(
-    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("quality", "looked"),
+    [("fast", (0, 2, 4, 6, 8, 9)), ("draft", (0, 4, 8, 9))],  # 9 is the last, and has no neighbour after it
+)
+def test_the_network_looks_at_some_frames_and_the_others_are_marked(
+    quality: Quality,
+    looked: tuple[int, ...],
+    model: Model,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The network is small here, and what it finds flickers.
     monkeypatch.setattr("covos.engines.find.DOUBT", 9.0)
-    plan = Plan(source=str(clip), task=Find(quality="fast"), formats=("palette",))
+    plan = Plan(source=str(clip), task=Find(quality=quality), formats=("palette",))
     encoded: list[int] = []
     encode = FrameEncoder.encode
 
@@ -79,15 +88,17 @@ def test_the_network_looks_at_each_second_frame_and_the_others_are_marked(
     assert isinstance(saved, Saved)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     made = [row["index"] for row in report["frames"] if row.get("between")]
-    assert made == [1, 3, 5, 7]  # 9 is the last, and has no neighbour after it
+    assert made == sorted(set(range(10)) - set(looked))
     references = {1, 3, 5, 7, 9}
-    assert set(encoded) - references == {0, 2, 4, 6, 8}
+    assert set(encoded) - references == set(looked) - references
     journal = (tmp_path / "out" / "journal.jsonl").read_text().splitlines()
     assert [index for index, line in enumerate(journal) if '"between": true' in line] == made
 
 
-def test_what_is_doubted_is_looked_at(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", [2, 4])
+def test_what_is_doubted_is_looked_at(apart: int, model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("covos.engines.find.DOUBT", -1.0)
+    monkeypatch.setitem(APART, "fast", apart)
     usual = list(covos.stream(clip, model=model))
     for one, other in zip(covos.stream(clip, model=model, quality="fast"), usual, strict=True):
         assert not one.between

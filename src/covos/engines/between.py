@@ -9,7 +9,9 @@ Shape legend: N things, h x w cells of the logits, at stride 2 of the encoded fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 import cv2
@@ -63,35 +65,61 @@ class Between(NamedTuple):
     doubt: float
 
 
-def find_between(before: Seen | None, observed: Observed, after: Seen | None) -> Between | None:
-    """Find the logits of a frame between two that the network has looked at, of the same things.
+def find_between(before: Seen | None, waiting: Sequence[Observed], after: Seen | None) -> list[Between] | None:
+    """Find the logits of the frames between two that the network has looked at, of the same things.
 
     Args:
-        before: The frame before.
-        observed: The frame.
-        after: The frame after it.
+        before: The frame before the first of them.
+        waiting: All frames between, ascending.
+        after: The frame after the last of them.
 
     Returns:
-        None if these are not its neighbours, or the flow between them is not known.
+        Those of each frame; None if the two are not their neighbours, or a flow between them is not known.
     """
-    flow, picture, index = observed.flow, observed.small, observed.frame.index
-    if before is None or after is None or before.index + 1 != index or after.index - 1 != index:
+    if before is None or after is None or len(before.logits) != len(after.logits):
         return None
-    if flow is None or after.flow is None or picture is None or len(before.logits) != len(after.logits):
+    if any(each.frame.index != before.index + step for step, each in enumerate(waiting, 1)):
+        return None
+    ways = _ways(waiting, after)
+    if ways is None or after.index != before.index + len(waiting) + 1:
         return None
     rows, columns = before.logits.shape[1:]
-    size = columns, rows
-    here = _view(picture, size)
-    ways = _in_cells(flow, size), _turned_round(_in_cells(after.flow, size))
+    views = [_view(seen.picture, (columns, rows)) for seen in (before, after)]
+    found = []
+    for each, (back, forth) in zip(waiting, ways, strict=True):
+        assert each.small is not None, "an encoder has observed it"
+        flows = _in_cells(back, (columns, rows)), _turned_round(_in_cells(forth, (columns, rows)))
+        found.append(_blended((before.logits, after.logits), views, flows, _view(each.small, (columns, rows))))
+    return found
+
+
+def _ways(waiting: Sequence[Observed], after: Seen) -> list[tuple[FlowArray, FlowArray]] | None:
+    """Return for each frame the flow from it to the frame before all, and that from the frame after all to it."""
+    steps = [each.flow for each in waiting if each.flow is not None]
+    if len(steps) < len(waiting) or after.flow is None:
+        return None
+    back = list(accumulate(steps, lambda before, flow: spanning(flow, before)))
+    forth = list(accumulate(steps[:0:-1], spanning, initial=after.flow))
+    return list(zip(back, reversed(forth), strict=True))
+
+
+def _blended(
+    logits: tuple[Tensor, Tensor],
+    views: Sequence[ImageArray],
+    ways: tuple[FlowArray, FlowArray],
+    here: ImageArray,
+) -> Between:
+    """Blend the logits of two frames, N x h x w each, along the ways to them, by their pictures and that of here."""
     unlike = []
-    for seen, way in zip((before, after), ways, strict=True):
+    for view, way in zip(views, ways, strict=True):
         # A mean over some cells: a single one is alike by chance.
-        apart = cv2.absdiff(_moved(_view(seen.picture, size), way), here).max(axis=2)
+        apart = cv2.absdiff(_moved(view, way), here).max(axis=2)
         unlike.append(cv2.boxFilter(apart, cv2.CV_32F, (5, 5)))
     one, other = (np.exp(-each / LIKE) + 1e-6 for each in unlike)
     share, strange = one / (one + other), np.minimum(*unlike) > STRANGE * LIKE
-    blended, doubt = np.empty((len(before.logits), rows, columns), np.float32), 0.0
-    for row, pair in enumerate(zip(before.logits.numpy(), after.logits.numpy(), strict=True)):
+    count, rows, columns = logits[0].shape
+    blended, doubt = np.empty((count, rows, columns), np.float32), 0.0
+    for row, pair in enumerate(zip(*(each.numpy() for each in logits), strict=True)):
         a, b = (_moved(logit, way) for logit, way in zip(pair, ways, strict=True))
         blended[row] = share * a + (1 - share) * b
         a, b = _probability(a), _probability(b)
@@ -103,7 +131,7 @@ def find_between(before: Seen | None, observed: Observed, after: Seen | None) ->
 
 
 def spanning(flow: FlowArray, before: FlowArray) -> FlowArray:
-    """Return the flow over two frames: of that from a frame to the one before it, and of that one's."""
+    """Return the flow of two on end: of that from a frame to an earlier one, and of that from there."""
     return flow + _moved(before, flow)
 
 

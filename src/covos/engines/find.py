@@ -45,7 +45,7 @@ MAX_REFERENCES = 64
 
 Quality = Literal["draft", "fast", "balanced", "best"]
 """Care in finding the subject. A draft finds it in small frames, the best in those of the training and in further
-views. In a draft, and where it is fast, each second frame is made of its neighbours (see `covos.engines.between`)."""
+views. In a draft, and where it is fast, some frames are made of their neighbours (see `covos.engines.between`)."""
 DEFAULT_QUALITY: Final = "balanced"
 
 
@@ -63,7 +63,7 @@ VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
     "best": (View(1), View(1, mirrored=True), View(384 * 672 / DEFAULT_AREA)),
 }
 """Views for each quality; none is larger than the last."""
-APART: Final[dict[Quality, int]] = {"draft": 2, "fast": 2}
+APART: Final[dict[Quality, int]] = {"draft": 4, "fast": 2}
 """Frames from one that the network looks at to the next, where that is not the next one."""
 
 
@@ -259,14 +259,21 @@ class FindEngine(Generic[FeaturesT]):
     def _between(
         self, before: Seen | None, waiting: Sequence[Observed], after: Seen | None, look: Look, refine: Refinement
     ) -> Iterator[FrameResult]:
-        for each in waiting:
-            found = find_between(before, each, after)
-            if found is not None and found.doubt <= DOUBT:
-                made = partial(self.result, each.frame, [found.logits[0].to(self.encoder.device)], refine=refine)
-                yield replace(self.ladder.run(made), between=True)
-                continue
-            for observed, views in look([each]):
-                yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
+        if not waiting:
+            return
+        found = find_between(before, waiting, after)
+        if found is not None and all(each.doubt <= DOUBT for each in found):
+            for each, made in zip(waiting, found, strict=True):
+                logit = made.logits[0].to(self.encoder.device)
+                yield replace(self.ladder.run(partial(self.result, each.frame, [logit], refine=refine)), between=True)
+            return
+        # With the one in the middle, the others have nearer neighbours.
+        middle = len(waiting) // 2
+        for observed, views in look([waiting[middle]]):
+            seen = Seen.of(observed, mean_logit(self.ladder.moved(tuple(views)))[None])
+            yield from self._between(before, waiting[:middle], seen, look, refine)
+            yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
+            yield from self._between(seen, waiting[middle + 1 :], after, look, refine)
 
     def result(self, frame: Frame, views: Sequence[Tensor], *, refine: Refinement = "none") -> FrameResult:
         """Make a result of a frame's logits in each view, h x w float32 each."""

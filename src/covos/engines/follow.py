@@ -387,9 +387,10 @@ def _between(
     states = [(each.id, each.state) for each in earlier.objects]
     if states != [(each.id, each.state) for each in later.objects]:
         return None
-    found = find_between(before, observed, Seen.of(after, later.log_odds))
-    if found is None or found.doubt > DOUBT:
+    made = find_between(before, [observed], Seen.of(after, later.log_odds))
+    if made is None or made[0].doubt > DOUBT:
         return None
+    (found,) = made
     pairs = zip(earlier.objects, later.objects, strict=True)
     objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
     log_odds = found.logits.to(earlier.log_odds.device)
