@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 from covos.core.errors import CovosError, InputError, SourceError, UsageError
 from covos.fleet.clips import Clip, read_clips
+from covos.fleet.places import at_hand
 
 
 def touch(*paths: Path) -> None:
@@ -41,6 +44,51 @@ def test_a_pattern_is_many_videos_or_one_clip_of_pictures(tmp_path: Path) -> Non
     touch(tmp_path / "a.mp4", tmp_path / "b.mp4", tmp_path / "shot" / "0.png", tmp_path / "shot" / "1.png")
     assert set(named([str(tmp_path / "*.mp4")])) == {"a", "b"}
     assert named([str(tmp_path / "shot" / "*.png")]) == {"shot": str(tmp_path / "shot" / "*.png")}
+
+
+def packed(shard: Path, *names: str, content: bytes = b"video") -> Path:
+    shard.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(shard, "w") as tar:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return shard
+
+
+def test_the_videos_in_a_tar_file_are_clips_wherever_it_is_named(tmp_path: Path) -> None:
+    shard = packed(tmp_path / "shards" / "day-1.tar", "a.mp4", "./in/b.MOV", "a.json", "in/._b.mov")
+    expected = {"day-1/a": f"tar://a.mp4::{shard}", "day-1/in/b": f"tar://./in/b.MOV::{shard}"}
+    for given in (shard, shard.parent, str(shard.parent / "*.tar")):
+        assert named([given]) == expected
+    (url,) = {clip.input for clip in read_clips([shard.parent]) if clip.name == "day-1/in/b"}
+    with at_hand(url) as copy:
+        assert Path(copy).name == "b.MOV"
+        assert Path(copy).read_bytes() == b"video"
+    with at_hand(expected["day-1/a"]) as copy:
+        assert Path(copy).read_bytes() == b"video"
+
+
+def test_a_tar_file_far_away_is_read_there(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    shard = packed(tmp_path / "far.tar", "a.mp4", "b.mp4")
+    fsspec.filesystem("memory").pipe_file("/shards/far.tar", shard.read_bytes())
+    assert list(named(["memory://shards/far.tar"])) == ["far/a", "far/b"]
+    with at_hand(named(["memory://shards/*.tar"])["far/b"]) as copy:
+        assert Path(copy).read_bytes() == b"video"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(("a.txt",), "no clip in it"), (("../a.mp4",), "leads out of it"), (None, "cannot be used")]
+)
+def test_a_tar_file_that_gives_no_clip_says_why(tmp_path: Path, names: tuple[str, ...] | None, said: str) -> None:
+    shard = tmp_path / "x.tar"
+    if names is None:
+        shard.write_bytes(b"no tar file at all" * 99)
+    else:
+        packed(shard, *names)
+    with pytest.raises(CovosError, match=said):
+        read_clips([shard])
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from checked_output import check_output
 from covos.core.errors import CovosError, SourceError
-from covos.fleet.clips import Clip
+from covos.fleet.clips import Clip, read_clips
 from covos.fleet.work import Errand, ModelFailedError, Row, Settings, run_errand
 from covos.jobs import ModelCache
 from covos.plan import Discover, Find, Follow
@@ -93,6 +94,16 @@ def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_clip(clip: Path, tmp_p
     with pytest.raises(ModelFailedError) as failed:
         run_errand(errand, models=ModelCache())
     assert isinstance(failed.value.args[0], CovosError)
+
+
+def test_a_clip_comes_from_a_tar_file(clip: Path, tmp_path: Path, models: ModelCache) -> None:
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as tar:
+        tar.add(clip, "day/a.mp4")
+    (packed,) = read_clips([shard])
+    row = run(models, str(tmp_path / "out" / packed.name), source=packed.input)
+    assert (row.status, row.error) == ("done", None)
+    assert load_report(tmp_path / "out" / "shard" / "day" / "a").totals.frames == 8
 
 
 def test_a_clip_comes_from_elsewhere_and_its_result_goes_there(

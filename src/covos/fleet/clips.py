@@ -21,7 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from covos.core.errors import InputError, SourceError, UsageError, listed
 from covos.core.guarded import SafeFraction, read_guarded
 from covos.core.records import Record, faults
-from covos.fleet.places import is_remote, matches
+from covos.fleet.places import in_shard, is_remote, matches, shard_files
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.runs.folder import LIST
 
@@ -50,6 +50,8 @@ VIDEO_SUFFIXES: Final = frozenset(
     ]
 )
 """Names of files that are taken for videos in a folder. A file that is named itself is told by its content."""
+SHARD: Final = ".tar"
+"""Name of a file whose videos are clips. It is not compressed: what lies in it is read from its place."""
 TABLES: Final = (".csv", ".parquet", ".txt")
 _SHOWN = ("point", "points", "box", "boxes", "within", "exclude", "region", "regions")
 _ASIDE = "if it is only for the summary, give it a name that no setting resembles"
@@ -109,8 +111,9 @@ def read_clips(inputs: Iterable[str | os.PathLike[str]]) -> tuple[Clip, ...]:
 
     Args:
         inputs: Each is a video; a folder, of which every video and every folder of pictures is a clip, in folders
-            below, too; a pattern, likewise (one of pictures alone is one clip); a URL, with wildcards or without; or a
-            manifest. Hidden files, and folders that hold a result of covos, are left out.
+            below, too; a pattern, likewise (one of pictures alone is one clip); a tar file, of which every video is; a
+            URL of one of these, with wildcards or without; or a manifest. Hidden files, and folders that hold a result
+            of covos, are left out.
 
     Returns:
         In order: of the inputs, and of names within one.
@@ -130,13 +133,35 @@ def _clips(given: str) -> Iterator[Clip]:
         yield from _manifest(given)
     elif is_remote(given):
         for url in matches(given) if glob.has_magic(given) else [given]:
-            yield Clip(input=url, name=PurePosixPath(url.partition("://")[2]).stem)
+            place = PurePosixPath(url.partition("://")[2].partition("::")[0])
+            yield from _shard(url) if _is_shard(url) else [Clip(input=url, name=place.stem)]
     elif (path := Path(given)).is_dir():
         yield from _folder(path)
     elif glob.has_magic(given) and not path.exists():
         yield from _pattern(given)
+    elif _is_shard(given) and path.exists():
+        yield from _shard(given)
     else:
         yield Clip(input=given, name=path.stem)  # one that is not there fails by itself
+
+
+def _is_shard(given: str) -> bool:
+    # The URL of a file in one ends in the name of the tar file, too.
+    return given.lower().endswith(SHARD) and "::" not in given
+
+
+def _shard(shard: str, place: PurePosixPath | None = None) -> Iterator[Clip]:
+    """List the videos in a tar file, in a folder of its name."""
+    own = (place or PurePosixPath()) / PurePosixPath(shard.rpartition("://")[2] if is_remote(shard) else shard).stem
+    videos = [name for name in shard_files(shard) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+    if not videos:
+        raise SourceError(
+            f"{shard}: there is no clip in it",
+            why="none of the files in it is a video",
+            fix=f"videos end in {', '.join(sorted(VIDEO_SUFFIXES))}; unpack folders of frames",
+        )
+    for name in videos:
+        yield Clip(input=in_shard(shard, name), name=str(own / PurePosixPath(name).with_suffix("")))
 
 
 def _folder(folder: Path) -> Iterator[Clip]:
@@ -144,7 +169,7 @@ def _folder(folder: Path) -> Iterator[Clip]:
     if not found:
         raise SourceError(
             f"{folder}: there is no clip in it",
-            why="neither it nor a folder below holds a video or pictures",
+            why="neither it nor a folder below holds a video, pictures or a tar file",
             fix=f"videos end in {', '.join(sorted(VIDEO_SUFFIXES))}; name other files one by one",
         )
     yield from found
@@ -159,7 +184,10 @@ def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
     videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and not each.is_dir()]
     for each in videos:
         yield Clip(input=each.path, name=str(place / Path(each.name).stem))
-    if not videos and any(Path(each.name).suffix.lower() in IMAGE_SUFFIXES for each in entries):
+    shards = [each for each in entries if each.is_file() and _is_shard(each.name)]
+    for each in shards:
+        yield from _shard(each.path, place)
+    if not (videos or shards) and any(Path(each.name).suffix.lower() in IMAGE_SUFFIXES for each in entries):
         yield Clip(input=str(folder), name=str(place if place.parts else folder.resolve().name))
         return
     for each in entries:
@@ -176,7 +204,10 @@ def _pattern(pattern: str) -> Iterator[Clip]:
         yield Clip(input=pattern, name=Path(pattern).parent.name or "frames")
         return
     for each in found:
-        yield from _folder(each) if each.is_dir() else [Clip(input=str(each), name=each.stem)]
+        if each.is_dir():
+            yield from _folder(each)
+        else:
+            yield from _shard(str(each)) if _is_shard(each.name) else [Clip(input=str(each), name=each.stem)]
 
 
 def _manifest(given: str) -> Iterator[Clip]:

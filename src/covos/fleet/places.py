@@ -1,7 +1,8 @@
-"""Places: folders and files of this machine, or wherever fsspec reaches, such as ``s3://bucket/clips``."""
+"""Places: folders, files and tar files of this machine, or wherever fsspec reaches, such as ``s3://bucket/clips``."""
 
 from __future__ import annotations
 
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,30 @@ def matches(url: str) -> list[str]:
     if not found:
         raise SourceError(f"{url}: the pattern matches nothing", why="no file has such a name", fix="check the pattern")
     return found
+
+
+def shard_files(shard: str) -> list[str]:
+    """Return the names of the files in a tar file, a path or a URL, in its order; hidden ones are left out.
+
+    Raises:
+        SourceError: It is not there, it is no tar file, or it is cut off.
+        UsageError: A name leads out of it.
+        EnvironmentProblem: The file system is not to be reached.
+    """
+    system, path = _reached(shard)
+    with _explaining(shard, SourceError), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
+        names = [each.name for each in tar if each.isfile()]
+    for name in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise UsageError(
+                f"{shard}: the name {name!r} in it cannot be used", why="it leads out of it", fix="pack the files anew"
+            )
+    return [name for name in names if not PurePosixPath(name).name.startswith(".")]
+
+
+def in_shard(shard: str, name: str) -> str:
+    """Return the URL of a file in a tar file, as fsspec has it."""
+    return f"tar://{name}::{shard if is_remote(shard) else Path(shard).resolve()}"
 
 
 @contextmanager
