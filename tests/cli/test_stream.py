@@ -14,7 +14,8 @@ import pytest
 
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
-from covos.media.live_video import LiveFrame, LiveSink, LiveSource, _Slot, codec_of, container_of
+from covos.media.live_sink import LiveSink, codec_of, container_of
+from covos.media.live_video import LiveFrame, LiveSource, _Slot
 
 SIZE = (48, 64)
 

@@ -3,14 +3,13 @@
     make fuzz                 (SEED=1 MUTANTS=300 KIND=mp4 change it)
     cd tests && python -m faults.fuzz_media --mutants 300 [--seed N] [--kind TEXT] [--keep FOLDER]
 
-A row for each kind of file: mutants that were tried, those that were read whole (exit code 0), in part (4), or not at
-all (3); frames of the intact clip that were lost without a word, and those of which nothing in the file can tell
-(``UNSEEN`` in media_mutants.py and stream_invariants.py lists them, and pixels of formats without checksums may change);
-frames that a plain decoder gives and that were withheld; mutants that
-still give every picture of the intact clip, and of which some were told to be missing; and mutants at which something
-did not hold that must hold of any: a crash, a hang, a flood, a bug, outputs that do not belong together. ``--keep``
-stores the mutants that count in the last five columns. Exit code 1, and a last line that says why, if a frame was lost
-or withheld, or something did not hold.
+A row for each kind: mutants that were tried, those that were read whole (exit code 0), in part (4), or not at all (3);
+frames that were lost without a word, and those of which nothing can tell (``UNSEEN`` in media_mutants.py and
+stream_invariants.py lists them; pixels change unseen in pictures of formats without checksums); frames that a plain
+decoder gives and that were withheld; mutants that still give every picture of the intact one, and of which some were
+told to be missing; and mutants at which something did not hold that must hold of any: a crash, a hang, a flood, a bug,
+outputs that do not belong together. ``--keep`` stores the mutants that count in the last five columns. Exit code 1, and
+a last line that says why, if a frame was lost or withheld, or something did not hold.
 """
 
 from __future__ import annotations
@@ -72,7 +71,9 @@ def tried(kind: str, folder: Path, *, model: Model, seed: str, count: int, keep:
                 print(f"    {line}")
             sys.stdout.flush()
             if keep is not None:
-                _keep(found.made, keep / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}-{number}{found.made.suffix}")
+                _keep(
+                    found.made, keep / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}-{number}{found.made.suffix}"
+                )
     return row
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -95,9 +94,11 @@ def _judged(
     alarm = False
     for at, path in enumerate(paths):
         if at in gone:
-            is_at_an_end = all(each in gone for each in range(at)) or all(each in gone for each in range(at, len(paths)))
+            is_at_an_end = all(each in gone for each in range(at)) or all(
+                each in gone for each in range(at, len(paths))
+            )
             unseen += is_at_an_end
-            lost += not is_at_an_end and not re.search(r"numbering of the pictures leaves out .*\b%d\b" % at, said)
+            lost += not is_at_an_end and "numbering of the pictures leaves out" not in said
             continue
         decoded = rows.get("00000" if is_still and path.stem not in rows else path.stem)
         if decoded is None:

@@ -15,8 +15,8 @@ from unittest import mock
 import av
 
 from covos import cli
-from covos.cli import stream  # noqa: F401 - the verb loads what is large; here it is once for all
-from covos.media import live_video  # noqa: F401
+from covos.cli import prompting  # noqa: F401 - the verb loads what is large; here it is once for all
+from covos.media import live_sink, live_video  # noqa: F401
 from covos.model import Model
 from faults.children import in_child
 from faults.invariants import CODES, MEMORY, SECONDS, Looked
@@ -30,9 +30,7 @@ KINDS = (
 SEEKING = {"mp4"}
 """Suffixes of files that may need their end first, which a pipe does not give."""
 
-UNSEEN = (
-    Unseen(kinds=KINDS, changes=("cut",), why="nothing tells if the end of a stream is its end"),
-)
+UNSEEN = (Unseen(kinds=KINDS, changes=("cut",), why="nothing tells if the end of a stream is its end"),)
 """Losses in streams that may go unseen, beside those in files."""
 
 

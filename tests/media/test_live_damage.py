@@ -12,7 +12,8 @@ import pytest
 
 from covos.core.errors import SourceError, UsageError
 from covos.media.live_damage import LiveDamage
-from covos.media.live_video import LiveSink, LiveSource
+from covos.media.live_sink import LiveSink
+from covos.media.live_video import LiveSource
 from covos.media.picture_order import Place
 from media.test_order import without
 

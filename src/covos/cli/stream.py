@@ -96,7 +96,8 @@ def stream(
     from covos.core.device import configure_threads
     from covos.core.errors import IncompleteError, SourceError
     from covos.masks import letterbox
-    from covos.media.live_video import LiveSink, LiveSource, codec_of, container_of
+    from covos.media.live_sink import LiveSink, codec_of, container_of
+    from covos.media.live_video import LiveSource
     from covos.media.range import Range
     from covos.model import load_model
 

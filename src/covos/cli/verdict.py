@@ -43,5 +43,5 @@ def _damage(health: Health) -> str:
     if health.unreadable:
         said.append(f"{counted(len(health.unreadable), 'picture')} not to be read")
     if not said:
-        said.append("the end is missing" if health.cut else "parts cannot be decoded")
+        said.append("the end is missing" if health.cut else "parts could not be read")
     return f"{', '.join(said)}; report.json has a row for each"

@@ -1,7 +1,7 @@
 """Animated pictures that Pillow reads as a source of frames: WebP, AVIF with alpha, and APNG with a hole.
 
-FFmpeg reads no WebP, gives the alpha of an AVIF as another video, and ends at a hole in an APNG. Pillow does not say the
-times of all frames beforehand.
+FFmpeg reads no WebP, gives the alpha of an AVIF as another video, and ends at a hole in an APNG. Pillow does not say
+the times of all frames beforehand.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
+from covos.media.apng import read_torn
 from covos.media.container import open_container, packets_of, picture_stream
 from covos.media.images import UnreadableImageError, opened_image
 from covos.media.picture import ALPHA_NOTE, as_picture
 from covos.media.source import Health, MissingFrame, Source, check_frames
-from covos.media.apng import read_torn
 from covos.media.webp import is_animated_webp, read_frames
 
 _TIME_BASE = Fraction(1, 1000)

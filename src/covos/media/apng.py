@@ -157,7 +157,9 @@ def _chunks(content: bytes) -> Iterator[_Chunk | None]:
     while at + 12 <= size:
         length, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         end = at + 12 + length
-        is_whole = end <= size and zlib.crc32(content[at + 4 : end - 4]) == int.from_bytes(content[end - 4 : end], "big")
+        is_whole = end <= size and zlib.crc32(content[at + 4 : end - 4]) == int.from_bytes(
+            content[end - 4 : end], "big"
+        )
         if name.isalpha() and (is_whole or (end + 12 <= size and content[end + 4 : end + 8].isalpha())):
             yield _Chunk(name, content[at + 8 : end - 4], is_whole)
             if name == b"IEND":

@@ -62,7 +62,8 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 def kind_of(path: Path) -> ImageKind:
     """Tell by its content, not its suffix, if a file is a still picture, an animation for Pillow, or one for FFmpeg.
 
-    GIFs, animated PNGs without a hole, animated AVIFs without alpha, and photographs one after another (Motion JPEG) are for FFmpeg.
+    GIFs, animated PNGs without a hole, animated AVIFs without alpha, and photographs one after another (Motion JPEG)
+    are for FFmpeg.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -201,7 +202,9 @@ def opened_image(path: Path, *, content: bytes | None = None) -> Iterator[Image.
 def _why(error: Exception) -> str:
     """Return the reason in a line; Pillow names a file that is open by what Python holds of it."""
     if isinstance(error, UnidentifiedImageError):
-        return _EMPTY if str(error) == _EMPTY else "it is no picture of a kind that is read, or its beginning is damaged"
+        return (
+            _EMPTY if str(error) == _EMPTY else "it is no picture of a kind that is read, or its beginning is damaged"
+        )
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -11,11 +11,14 @@ from av.codec.context import Flags
 from covos.core.memory import refuse_shortage
 from covos.core.progress import counted
 from covos.media.container import is_shown
+from covos.media.joined import second_file
 from covos.media.order_gaps import left_out
 from covos.media.picture_order import Place, order_reader
+from covos.media.structure import examine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from av.container import InputContainer
     from av.packet import Packet
@@ -40,6 +43,9 @@ class LiveDamage:
         silent: Packets that gave no picture, without an error; known at the end.
         left_out: Pictures that the order of the others tells to be gone.
         read_errors: Places at which the container could not be read.
+        breaks: Places at which the structure of a file does not go on; known at the end, and not of a pipe.
+        is_cut: True if a file is shorter than it says.
+        second: Byte at which another file begins in it, which is not read.
     """
 
     undecodable: int = 0
@@ -47,6 +53,9 @@ class LiveDamage:
     silent: int = 0
     left_out: int = 0
     read_errors: int = 0
+    breaks: int = 0
+    is_cut: bool = False
+    second: int | None = None
     _places: list[Place | None] = field(default_factory=list)
     _counted: int = 0
 
@@ -61,7 +70,18 @@ class LiveDamage:
             said.append(f"{counted(self.damaged, 'frame')} damaged")
         if self.read_errors:
             said.append(f"{counted(self.read_errors, 'read error')}")
+        if self.breaks:
+            said.append(f"{counted(self.breaks, 'place')} at which the file does not go on as it must")
+        if self.is_cut:
+            said.append("the end is missing")
+        if self.second is not None:
+            said.append(f"another file begins at byte {self.second}, which is not read")
         return ", ".join(said)
+
+    def look_into(self, path: Path) -> None:
+        """Walk through a file that was read to its end, as nobody can through a pipe."""
+        found = examine(path)
+        self.breaks, self.is_cut, self.second = len(found.breaks), found.cut, second_file(path)
 
     def put(self, place: Place | None) -> None:
         """Take the place of the next packet's picture in the order of display."""
@@ -99,49 +119,67 @@ def live_pictures(
     context = stream.codec_context
     context.flags |= Flags.output_corrupt.value  # damaged pictures come out, marked, instead of vanishing
     order = order_reader(context.name, context.extradata or b"")
-    trusts, torn, counts = container.format.name != "rawvideo", set[int | None](), from_start
-    owed = 0
-    waiting: list[tuple[int | None, Place | None]] = []  # packets since the last key frame, until counting begins
+    trusts, torn = container.format.name != "rawvideo", set[int | None]()
+    counting = _Counting(damage, counts=from_start)
     for packet in _packets(container, stream, damage=damage):
-        if packet is not None and trusts and packet.is_corrupt:
-            torn.add(packet.pts)
-        if packet is not None and is_shown(packet, codec=context.name):
-            place = None if order is None else order.place(bytes(packet))
-            if counts:
-                owed += 1
-                damage.put(place)
-            else:
-                if packet.is_keyframe:
-                    waiting.clear()
-                waiting.append((packet.pts, place))
-        elif packet is not None and order is not None:
-            order.place(bytes(packet))  # it may hold the parameters of those to come
+        if packet is not None:
+            if trusts and packet.is_corrupt:
+                torn.add(packet.pts)
+            place = None if order is None else order.place(bytes(packet))  # it may hold parameters of those to come
+            if is_shown(packet, codec=context.name):
+                counting.take(packet, place)
         try:
             pictures = context.decode(packet)
         except (av.FFmpegError, ValueError) as error:
             refuse_shortage(error)
             if container.format.name == "rawvideo":  # all that can be wrong is what the user has said of it
                 raise
-            damage.undecodable += counts
-            owed -= counts
-            del waiting[-1:]
+            counting.refuse()
             continue
         for picture in pictures:
-            is_whole = not picture.is_corrupt and picture.pts not in torn
-            if is_whole and not counts:
-                counts = True
-                # Pictures that are shown before it may need others that never came.
-                for pts, place in waiting:
-                    if pts is None or picture.pts is None or pts >= picture.pts:
-                        owed += 1
-                        damage.put(place)
-                waiting.clear()
-            damage.damaged += counts and not is_whole
+            counting.give(picture, is_whole=not picture.is_corrupt and picture.pts not in torn)
             torn.discard(picture.pts)
-            owed -= counts
             yield picture
     damage.end()
-    damage.silent = max(0, owed)
+    damage.silent = max(0, counting.owed)
+
+
+class _Counting:
+    """Counts packets against the pictures that they give, from the first whole picture on."""
+
+    def __init__(self, damage: LiveDamage, *, counts: bool) -> None:
+        self._damage, self._counts = damage, counts
+        self.owed = 0
+        self._waiting: list[tuple[int | None, Place | None]] = []  # packets since the last key frame, before it counts
+
+    def take(self, packet: Packet[VideoStream], place: Place | None) -> None:
+        """Take a packet that is to be shown."""
+        if self._counts:
+            self.owed += 1
+            self._damage.put(place)
+            return
+        if packet.is_keyframe:
+            self._waiting.clear()
+        self._waiting.append((packet.pts, place))
+
+    def refuse(self) -> None:
+        """Take it that the latest packet cannot be decoded."""
+        self._damage.undecodable += self._counts
+        self.owed -= self._counts
+        del self._waiting[-1:]
+
+    def give(self, picture: VideoFrame, *, is_whole: bool) -> None:
+        """Take a picture; the first whole one begins the count, with its own packet."""
+        if is_whole and not self._counts:
+            self._counts = True
+            # Pictures that are shown before it may need others that never came.
+            for pts, place in self._waiting:
+                if pts is None or picture.pts is None or pts >= picture.pts:
+                    self.owed += 1
+                    self._damage.put(place)
+            self._waiting.clear()
+        self._damage.damaged += self._counts and not is_whole
+        self.owed -= self._counts
 
 
 def _packets(

@@ -15,47 +15,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Literal, Self, TypeAlias
+from typing import IO, Final, Self
 
 import av
-import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
-from numpy.typing import NDArray
 
-from covos.core.errors import EnvironmentProblem, SourceError, UsageError, one_of
+from covos.core.errors import SourceError, UsageError, one_of
 from covos.core.limits import limits, raising
 from covos.core.shown import short_repr
 from covos.core.types import ImageArray
 from covos.media.container import FORMATS, unreadable
 from covos.media.displayed import PictureReader
+from covos.media.images import kind_of
 from covos.media.live_clock import LiveClock
 from covos.media.live_damage import LiveDamage, live_pictures
+from covos.media.live_sink import PIPE, named, said
 from covos.media.range import WHOLE, Range
 from covos.media.stamps import longest_pause
-from covos.media.tags import tag_picture, usual_colour
-
-PIPE: Final = "-"
-Pixels: TypeAlias = Literal["gray", "rgb24", "rgba"]
-"""Pixels of what is written: H x W, H x W x 3, H x W x 4 uint8."""
-_CODECS: Final[dict[str, dict[Pixels, tuple[str, str]]]] = {
-    "rawvideo": {each: ("rawvideo", each) for each in ("gray", "rgb24", "rgba")},
-    "y4m": {"gray": ("wrapped_avframe", "gray"), "rgb24": ("wrapped_avframe", "yuv444p")},
-    "nut": {each: ("rawvideo", each) for each in ("gray", "rgb24", "rgba")},
-    "matroska": {"gray": ("libx264", "gray"), "rgb24": ("libx264", "yuv420p"), "rgba": ("ffv1", "bgra")},
-    "mpegts": {"gray": ("libx264", "gray"), "rgb24": ("libx264", "yuv420p")},
-    "flv": {"rgb24": ("libx264", "yuv420p")},
-    "v4l2": {"rgb24": ("rawvideo", "yuv420p")},
-}
-"""Codec and pixel format by container and pixels."""
-_SUFFIXES: Final = {
-    ".mkv": "matroska",
-    ".ts": "mpegts",
-    ".nut": "nut",
-    ".y4m": "y4m",
-    ".raw": "rawvideo",
-    ".rgb": "rawvideo",
-}
-CONTAINERS: Final = tuple(_CODECS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +104,7 @@ class LiveSource:
             options["framerate"] = str(frame_rate)
         self.dropped, self.damage = 0, LiveDamage()
         self._place, self._newest, self._range = place, newest, range
-        self.name = _named(place)
+        self.name = named(place)
         file: str | IO[bytes] = sys.stdin.buffer if place == PIPE else place
         try:
             self._container = av.open(
@@ -140,15 +115,21 @@ class LiveSource:
                 metadata_errors="replace",
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            if _is_file(place) and container is None and Path(place).stat().st_size:
-                raise unreadable(Path(place), error) from error
-            raise SourceError(f"{_named(place)} cannot be opened", why=_said(error), fix=_FIX) from error
+            raise _unopened(place, container, error) from error
         if not self._container.streams.video:
             self._container.close()
             raise SourceError(
-                f"{_named(place)} has no pictures", why="no stream in it is a video", fix="check the source"
+                f"{named(place)} has no pictures", why="no stream in it is a video", fix="check the source"
             )
         self._stream = self._container.streams.video[0]
+        decoder: Any = self._stream.codec_context
+        if decoder is None:
+            self._container.close()
+            raise SourceError(
+                f"{named(place)}: its video codec is not supported",
+                why="this build of FFmpeg has no decoder for it",
+                fix="send it as H.264, say",
+            )
         self.warnings: dict[str, None] = {}
 
     def __enter__(self) -> Self:
@@ -188,12 +169,12 @@ class LiveSource:
             ):
                 if picture.width * picture.height > limits().pixels:
                     raise SourceError(
-                        f"{_named(self._place)}: frames of {picture.width}x{picture.height}",
+                        f"{named(self._place)}: frames of {picture.width}x{picture.height}",
                         why=f"they are larger than {limits().pixels} pixels",
                         fix=raising("pixels"),
                     )
                 reader = reader or PictureReader(
-                    _named(self._place), size=(picture.width, picture.height), warn=self._warn, uses_alpha=False
+                    named(self._place), size=(picture.width, picture.height), warn=self._warn, uses_alpha=False
                 )
                 number, seconds = count, clock.seconds(_stated(picture))
                 count += 1
@@ -206,12 +187,14 @@ class LiveSource:
                 if (number - first[0]) % self._range.every == 0:
                     image = reader.read(picture).image
                     yield LiveFrame(image=image, seconds=seconds - first[1], came=time.perf_counter())
+            if _is_file(self._place):
+                self.damage.look_into(Path(self._place))
         except av.FFmpegError as error:
             fix = "begin it again"
             if self._container.format.name == "rawvideo":
                 fix = "what is left is no whole frame: check --size and --pixels, or begin it again"
             raise SourceError(
-                f"{_named(self._place)} broke off after {count} frames", why=_said(error), fix=fix
+                f"{named(self._place)} broke off after {count} frames", why=said(error), fix=fix
             ) from error
 
     def _latest(self) -> Iterator[LiveFrame]:
@@ -268,181 +251,6 @@ class _Slot:
         return frame
 
 
-class LiveSink:
-    """Writes frames to a pipe, a device, a URL or a file, each as it comes; a context manager.
-
-    Args:
-        place: ``"-"`` for standard output, or what FFmpeg can write to.
-        container: One of `CONTAINERS`; None takes that of the name's suffix, and for a pipe ``matroska``.
-        pixels: What is written.
-        size: (height, width).
-        frame_rate: Frames a second, for containers that have no times.
-        overwrite: If true, a file that is there is replaced.
-
-    Attributes:
-        size: As given.
-
-    Raises:
-        UsageError: The container is unknown or cannot hold these pixels, or the file exists.
-        EnvironmentProblem: It cannot be written to.
-    """
-
-    def __init__(
-        self,
-        place: str,
-        *,
-        container: str | None,
-        pixels: Pixels,
-        size: tuple[int, int],
-        frame_rate: Fraction,
-        overwrite: bool = False,
-    ) -> None:
-        kind = container or container_of(place)
-        codec, stored = codec_of(kind, pixels)
-        path = Path(place)
-        if place != PIPE and "://" not in place and path.is_symlink() and not path.is_char_device():
-            raise UsageError(
-                f"{place}: it is a link", why="what it leads to would be replaced", fix="give the file itself"
-            )
-        if place != PIPE and "://" not in place and path.is_file() and not overwrite:
-            raise UsageError(
-                f"{place}: the file exists", why="nothing is overwritten unasked", fix="give -y to replace it"
-            )
-        self._place, self._pixels, self._broken = place, pixels, False
-        file: str | IO[bytes] = sys.stdout.buffer if place == PIPE else place
-        self.size = height, width = size
-        even = stored == "yuv420p"
-        self._padding = (height % 2, width % 2) if even else (0, 0)
-        try:
-            muxer = "yuv4mpegpipe" if kind == "y4m" else kind
-            self._container = av.open(file, "w", format=muxer, container_options={"flush_packets": "1"})
-            stream: Any = self._container.add_stream(codec, rate=frame_rate)
-            stream.height, stream.width = height + self._padding[0], width + self._padding[1]
-            # A container without times has a rate, which it takes from the time base.
-            self._steady = kind in ("rawvideo", "y4m")
-            self._unit = 1 / frame_rate if self._steady else Fraction(1, 90000)
-            stream.pix_fmt, stream.time_base = stored, self._unit
-            self._stored, self._colour = stored, usual_colour(height, width)
-            self._is_yuv, self._reformatter = stored.startswith("yuv"), VideoReformatter()
-            context = stream.codec_context
-            context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
-            if self._is_yuv:
-                context.colorspace, context.color_range = self._colour.matrix, ColorRange.MPEG
-            if codec == "libx264":
-                # Without a look ahead, each frame leaves the encoder before the next one comes.
-                stream.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
-            self._stream = stream
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise self._problem(error) from error
-        self._count = 0
-        self._last = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def write(self, image: NDArray[np.uint8], *, seconds: Fraction) -> None:
-        """Write a frame of the sink's pixels and size, at its time.
-
-        Raises:
-            BrokenPipeError: Whoever read the pipe is gone.
-            EnvironmentProblem: The disk is full, or the place is gone.
-        """
-        if any(self._padding):
-            image = np.pad(image, ((0, self._padding[0]), (0, self._padding[1]), *((0, 0),) * (image.ndim - 2)), "edge")
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=self._pixels)
-        if self._is_yuv:
-            picture = self._reformatter.reformat(
-                picture,
-                format=self._stored,
-                dst_colorspace=self._colour.matrix,
-                dst_color_range=ColorRange.MPEG,
-                threads=1,
-            )
-        tag_picture(picture, self._colour, is_yuv=self._is_yuv)
-        when = self._count if self._steady else round(seconds / self._unit)
-        self._last = max(when, self._last + 1)
-        picture.pts, picture.time_base = self._last, self._unit
-        self._count += 1
-        self._mux(picture)
-
-    def close(self) -> None:
-        """Write what the encoder still has, and the end of the container."""
-        if self._broken:
-            return
-        self._mux(None)
-        try:
-            self._container.close()
-        except (av.FFmpegError, OSError) as error:
-            raise self._problem(error) from error
-
-    def _mux(self, picture: av.VideoFrame | None) -> None:
-        try:
-            if picture is None and not self._count:
-                return
-            self._container.mux(self._stream.encode(picture))
-        except BrokenPipeError:
-            self._broken = True
-            raise
-        except (av.FFmpegError, OSError) as error:
-            self._broken = True
-            raise self._problem(error) from error
-
-    def _problem(self, error: BaseException) -> EnvironmentProblem:
-        return EnvironmentProblem(
-            f"{_named(self._place)} cannot be written", why=_said(error), fix="check place and space"
-        )
-
-
-def container_of(place: str) -> str:
-    """Return the container that a name asks for.
-
-    Raises:
-        UsageError: It asks for none that can be written as it comes.
-    """
-    if place == PIPE:
-        return "matroska"
-    if place.startswith(("rtmp://", "rtmps://")):
-        return "flv"
-    if place.startswith(("udp://", "srt://", "tcp://")):
-        return "mpegts"
-    if place.startswith("/dev/video"):
-        return "v4l2"
-    suffix = Path(place).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise UsageError(
-            f"{place}: no container is known for it",
-            why="a live file has to be whole wherever it stops, and "
-            + (f"{suffix} files are not" if suffix else "its name has no suffix that says what it is"),
-            fix=f"use {', '.join(_SUFFIXES)}, or give --container",
-        )
-    return _SUFFIXES[suffix]
-
-
-def codec_of(container: str, pixels: Pixels) -> tuple[str, str]:
-    """Return codec and pixel format of these pixels in a container.
-
-    Raises:
-        UsageError: The container is unknown, or cannot hold them.
-    """
-    if container not in _CODECS:
-        raise UsageError(
-            f"unknown container {container!r}", why="no such one is written live", fix=f"use {', '.join(CONTAINERS)}"
-        )
-    if pixels not in _CODECS[container]:
-        able = [name for name, codecs in _CODECS.items() if pixels in codecs]
-        raise UsageError(
-            f"{container} cannot hold {'alpha' if pixels == 'rgba' else 'grey pictures'}",
-            why="its codec has no such pixels",
-            fix=f"use {', '.join(able)}",
-        )
-    return _CODECS[container][pixels]
-
-
 _USUAL: Final = ("rgb24", "bgr24", "rgba", "bgra", "gray", "yuv420p", "yuyv422", "nv12", "yuvj420p")
 
 
@@ -478,13 +286,26 @@ def _refuse_unsaid(said: dict[str, object]) -> None:
 _FIX = "check the name; --input-format says what it is, such as v4l2, rawvideo or matroska"
 
 
+def _unopened(place: str, container: str | None, error: Exception) -> SourceError:
+    """Return the error of what cannot be opened, with the reason that is known."""
+    if place == PIPE and isinstance(error, av.InvalidDataError | av.EOFError):
+        why = "nothing came through it, or no video of a kind that is known by its beginning"
+    elif isinstance(error, av.ArgumentError) and place == PIPE:
+        why = "what comes is of a kind that is not read"
+    elif "://" not in place and Path(place).is_dir():
+        return SourceError(
+            f"{place}: it is a folder", why="a stream is one video", fix="covos segment reads folders of pictures"
+        )
+    elif _is_file(place) and container is None and Path(place).stat().st_size:
+        if kind_of(Path(place)) == "still":
+            return SourceError(
+                f"{place}: it is a single picture", why="a stream is a video", fix="covos segment reads pictures"
+            )
+        return unreadable(Path(place), error)
+    else:
+        why = said(error)
+    return SourceError(f"{named(place)} cannot be opened", why=why, fix=_FIX)
+
+
 def _stated(picture: av.VideoFrame) -> Fraction | None:
     return None if picture.pts is None or picture.time_base is None else picture.pts * picture.time_base
-
-
-def _named(place: str) -> str:
-    return "the pipe" if place == PIPE else place
-
-
-def _said(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error)

@@ -41,9 +41,10 @@ def mp4_boxes(content: Content, size: int, *, start: int = 0) -> Iterator[tuple[
 def mp4(content: Content) -> Structure:
     """Walk from box to box."""
     size, reached, is_fragmented = len(content), 0, False
-    torn, samples = 0, 0
+    torn, samples, second = 0, 0, 0
     for kind, start, end in mp4_boxes(content, size):
         is_fragmented |= kind == b"moof" or (kind == b"moov" and content.find(b"mvex", start, min(end, size)) >= 0)
+        second = start if kind == b"ftyp" else second
         reached = end
         if end > size:
             # Fragments are read one after another: behind one that is damaged, nothing is found.
@@ -54,6 +55,9 @@ def mp4(content: Content) -> Structure:
             torn, samples = _torn_tables(content, start, end)
     if is_fragmented and reached < size:
         return Structure(breaks=(reached,), frames=_fragment_samples(content), is_total=False)
+    if is_fragmented and second:
+        # Where another film was joined to this one, some of its fragments may be passed over.
+        return Structure(breaks=(second,), frames=_fragment_samples(content))
     return Structure(breaks=(torn,), frames=samples, is_total=False) if torn else Structure()
 
 

@@ -16,6 +16,7 @@ from covos.media.container import open_container, picture_stream, size_unknown
 from covos.media.decoding import Cursor, Decoded, Tally, decode_file
 from covos.media.displayed import PictureReader, orientation_of, rotation_degrees
 from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
+from covos.media.joined import second_file
 from covos.media.missing import missing_frames, spans
 from covos.media.packets import read_packet_table
 from covos.media.picture import is_alpha_used
@@ -67,7 +68,7 @@ class VideoSource(Source):
         self._uses_alpha = True
         self._seeks = True  # until a part turns out to be damaged
         structure = examine(path)
-        self._is_cut = structure.cut
+        self._is_cut, self._second = structure.cut, second_file(path)
         with open_container(path) as container:
             stream = picture_stream(container, path)
             self._table = read_packet_table(container, stream, structure=structure)
@@ -87,15 +88,20 @@ class VideoSource(Source):
         latest, table = self._pass, self._table
         lost = self._missing()
         met = lost or latest.concealed or latest.refused or latest.undecodable
-        at_least = table.at_least or (bool(met) and not table.has_total)
+        at_least = table.at_least or (bool(met) and not table.has_total) or self._second is not None
         warnings = list(self._warnings)
+        if self._second is not None:
+            warnings.append(
+                f"another file begins in it, at byte {self._second}, which is not read: split it there, or join both "
+                "with a program that knows the format"
+            )
         if self._is_cut:
             warnings.append("the file is shorter than its header says, or ends in the midst of a frame")
         if lost:
             count = f"{'at least ' if at_least else ''}{counted(len(lost), 'frame')}"
             places = self._spans([each.pts for each in lost])
             warnings.append(f"{count} missing of {latest.decoded + len(lost)}, at {places}: the file is damaged or cut")
-        elif latest.finished and at_least:
+        elif latest.finished and at_least and self._second is None:
             warnings.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
         if latest.concealed:
             places = self._spans([latest.times[index] for index in latest.concealed])
