@@ -69,7 +69,7 @@ def _streams(kind: str) -> Callable[[Path, Model], Lane]:
             as_pipe = int(seed.rsplit("/", 1)[1]) % 2 == 1
             change = _changed(content, clip, path, seed)
             looked = look_at_stream(path, folder / "out.mkv", model=model, intact=intact, as_pipe=as_pipe)
-            unseen = is_unseen(kind, change) or streams.is_unseen(kind, change)
+            unseen = is_unseen(kind, change) or streams.is_unseen(kind, change, as_pipe=as_pipe)
             return _told(f"{change}, {'a pipe' if as_pipe else 'a file'}", looked, path, unseen=unseen)
 
         return tried

@@ -93,7 +93,9 @@ def damage_pictures(paths: list[Path], kind: PictureKind, seed: str) -> tuple[st
     chance = random.Random(seed)
     made, gone = [], set()
     for index in sorted(chance.sample(range(len(paths)), chance.choice((1, 1, 2, 3)))):
-        path, change = paths[index], chance.choice(CHANGES)
+        # More than one of another size is another folder.
+        left = [each for each in CHANGES if each != OTHER_SIZE or not any(OTHER_SIZE in each for each in made)]
+        path, change = paths[index], chance.choice(left)
         content = path.read_bytes()
         path.unlink()
         if change == BYTES:

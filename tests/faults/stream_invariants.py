@@ -20,7 +20,7 @@ from covos.media import live_sink, live_video  # noqa: F401
 from covos.model import Model
 from faults.children import in_child
 from faults.invariants import CODES, MEMORY, SECONDS, Looked
-from faults.media_mutants import INPUTS, Unseen
+from faults.media_mutants import CHANGES, INPUTS, PACKETS_GONE, Unseen
 
 KINDS = (
     "mkv", "mkv, live", "webm", "mp4", "mp4, fragments", "ts, sound", "mpg", "flv, h264", "nut", "y4m", "h264", "hevc",
@@ -30,13 +30,22 @@ KINDS = (
 SEEKING = {"mp4"}
 """Suffixes of files that may need their end first, which a pipe does not give."""
 
-UNSEEN = (Unseen(kinds=KINDS, changes=("cut",), why="nothing tells if the end of a stream is its end"),)
+UNSEEN = (
+    Unseen(kinds=KINDS, changes=("cut",), why="nothing tells if the end of a stream is its end"),
+    Unseen(
+        kinds=("mkv", "mkv, live", "webm", "mp4", "mp4, fragments", "m2v", "mjpeg", "gif", "ogg", "avi"),
+        changes=tuple(f"{each}, a pipe" for each in (*CHANGES, PACKETS_GONE) if each != "cut"),
+        why="nobody walks through what comes from a pipe: readers find the next readable place without a word",
+    ),
+)
 """Losses in streams that may go unseen, beside those in files."""
 
 
-def is_unseen(kind: str, change: str) -> bool:
+def is_unseen(kind: str, change: str, *, as_pipe: bool) -> bool:
     """Return True if a loss by a change is one of the list."""
-    return any(kind in each.kinds and set(change.split(" and ")) & set(each.changes) for each in UNSEEN)
+    made = set(change.split(" and "))
+    made |= {f"{each}, a pipe" for each in made} if as_pipe else set()
+    return any(kind in each.kinds and made & set(each.changes) for each in UNSEEN)
 
 
 def look_at_stream(path: Path, target: Path, *, model: Model, intact: Any, as_pipe: bool) -> Looked:
