@@ -77,7 +77,8 @@ def _judged(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         plain = [None if at in gone else read_plainly(path) for at, path in enumerate(paths)]
-    fits = [pixels is not None and pixels.shape[:2] == SIZE for pixels in plain]
+    is_still = len(paths) == 1
+    fits = [pixels is not None and (is_still or pixels.shape[:2] == SIZE) for pixels in plain]
     if not (folder / "report.json").is_file():
         if code in {0, 4}:
             broken.append(f"exit code {code} and no report: {said}")
@@ -89,7 +90,6 @@ def _judged(
     if (code == 0) != report.full_health().complete:
         broken.append(f"exit code {code}, and the report says {report.full_health()}")
     rows = {row.stem: row.status for row in report.frames}
-    is_still = len(paths) == 1
     lost = withheld = unseen = 0
     alarm = False
     for at, path in enumerate(paths):
