@@ -19,7 +19,7 @@ import covos
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.masks import contact_sheet
 from covos.masks.frame_mask import FrameMask
-from covos.masks.matte import foreground_colours
+from covos.masks.foreground import foreground_colours
 from covos.media.opening import open_source
 from covos.results.segmentation import Segmentation
 
@@ -82,8 +82,7 @@ def over(image: ImageArray, opacity: ProbabilityArray, ground: str) -> ImageArra
     rows, columns = np.indices(opacity.shape) // 12
     checks = np.where((rows + columns) % 2, 200.0, 120.0)
     behind = {"checks": checks, "white": np.full(opacity.shape, 255.0), "black": np.zeros(opacity.shape)}[ground]
-    colours = np.where(opacity[..., None] < 1, foreground_colours(image, opacity), image)
-    mixed = opacity[..., None] * colours + (1 - opacity[..., None]) * behind[..., None]
+    mixed = opacity[..., None] * foreground_colours(image, opacity) + (1 - opacity[..., None]) * behind[..., None]
     return np.asarray(np.rint(mixed), np.uint8)
 
 

@@ -12,8 +12,10 @@ Tables, each if its data are given, and the times always:
   spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
 - the same clips as `--matte` sees them: nobody says where the unknown pixels are, and the alpha of the frame counts,
   with the band that covos-matte chooses and all that it takes for sure.
-- colours of the subject where it is mixed, on sprites over pictures, so that they are known: of blur fusion, which
-  formats with alpha write, and of pymatting's multi-level estimate, both of the true alpha; and with the alpha found.
+- colours of the subject where it is mixed, on sprites over pictures, so that they are known: as formats with alpha
+  write them, and of pymatting's multi-level estimate, both of the true alpha; and with the alpha found. Sprite and
+  background move; dt is how much the error changes from frame to frame (root of the mean square). ``--only colours``
+  prints this table alone.
 
 SAD, gradient and connectivity in thousands, MSE and dtSSD times 1000; seconds of one processor, which a busy machine
 does not change, a megapixel of the whole frame. ``--sheet FILE`` draws sprites over the example clip, cut out again.
@@ -41,7 +43,8 @@ from covos.data import open_dataset, read_image
 from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
-from covos.masks.matte import foreground_colours, stretched
+from covos.masks.foreground import foreground_colours
+from covos.masks.matte import stretched
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
 from recorded import keep
@@ -66,11 +69,17 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path)
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--quick", action="store_true", help="covos-matte and the probability alone")
+    parser.add_argument("--only", choices=("colours",), help="this table alone")
     parser.add_argument("--sheet", type=Path, help="a picture to write")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    if options.only == "colours":
+        if options.sprites is None or options.backgrounds is None:
+            parser.error("colours are scored on --sprites over --backgrounds")
+        _print_colours(options)
+        return
     methods = _methods(options.weights, quick=options.quick)
     if options.alphamatting is not None:
         rows = _pictures(options.alphamatting, methods)
@@ -82,12 +91,16 @@ def main() -> None:
         ends = {name: methods[name] for name in ("stretched probability", "covos-matte")}
         whole = _moving(clips, ends, whole=True)
         _print_table("the same, the alpha of whole frames", whole, table="whole", file=options.json)
-        colours = _colours(options.sprites, options.backgrounds, _engine(options.weights))
-        _print_table("colours of mixed pixels", colours, table="colours", file=options.json)
+        _print_colours(options)
     if options.sheet is not None:
         _draw_sheet(options.sprites, options.weights, options.sheet)
     if not options.quick:
         _print_times(options.weights, options.json)
+
+
+def _print_colours(options: argparse.Namespace) -> None:
+    colours = _colours(options.sprites, options.backgrounds, _engine(options.weights))
+    _print_table("colours of mixed pixels", colours, table="colours", file=options.json)
 
 
 def _engine(weights: str) -> MatteEngine:
@@ -218,7 +231,7 @@ def _colours(sprites: Path, backgrounds: Path, engine: MatteEngine) -> Rows:
     """Score estimates of the subject's own colours where a pixel is mixed; the error counts as much as it is seen."""
     estimates: dict[str, Callable[[ImageArray, ProbabilityArray], Any]] = {
         "the source's own, nothing estimated": lambda image, _alpha: image,
-        "blur fusion": foreground_colours,
+        "covos": foreground_colours,
     }
     try:
         from pymatting import estimate_foreground_ml
@@ -226,31 +239,58 @@ def _colours(sprites: Path, backgrounds: Path, engine: MatteEngine) -> Rows:
         estimates["multi-level (pymatting)"] = lambda image, alpha: 255 * estimate_foreground_ml(image / 255.0, alpha)
     except ImportError:
         print("pymatting is not installed: no multi-level estimate")
-    estimates["blur fusion, alpha of covos-matte"] = foreground_colours
+    estimates["covos, alpha of covos-matte"] = foreground_colours
     pictures = [video.frames[0] for video in open_dataset(backgrounds)]
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in estimates}
     for number, name in enumerate(sorted(path.name for path in (sprites / "masks").iterdir())):
         own = cv2.cvtColor(cv2.imread(str(sprites / "images" / name)), cv2.COLOR_BGR2RGB).astype(np.float32)
         true = cv2.imread(str(sprites / "masks" / name), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
         behind = cv2.resize(read_image(pictures[7 * number % len(pictures)]), own.shape[1::-1])
-        image = np.rint(true[..., None] * own + (1 - true[..., None]) * behind).astype(np.uint8)
-        mask = cv2.morphologyEx((true > 0.4).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-        guide = np.clip(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.5), 0, 1)
-        mixed = (true > 0) & (true < 1)
+        # The sprite goes one way and the background the other, by whole pixels: colours that change are wrong.
+        clip = [
+            (np.roll(own, 3 * index, axis=1), np.roll(true, 3 * index, axis=1), np.roll(behind, -2 * index, axis=1))
+            for index in range(3)
+        ]
         for kind, estimate in estimates.items():
-            alpha = engine.find(image, guide, index=2 * number) if "covos-matte" in kind else true
-            began = time.process_time()
-            colours = np.asarray(estimate(image, alpha), np.float32)
-            taken = time.process_time() - began
-            error = (true[..., None] * (colours - own))[mixed] / 255
-            scores[kind].append(
-                {
-                    "MAE": float(np.abs(error).mean()) * 1e3,
-                    "MSE": float((error**2).mean()) * 1e3,
-                    "s/MP": taken / true.size * 1e6,
-                }
-            )
+            found = engine if "covos-matte" in kind else None
+            scores[kind].append(_colour_errors(clip, estimate, engine=found, first=10 * number))
     return {name: _mean(rows) for name, rows in scores.items()}
+
+
+def _colour_errors(
+    clip: list[tuple[Any, Any, Any]],
+    estimate: Callable[[ImageArray, ProbabilityArray], Any],
+    *,
+    engine: MatteEngine | None,
+    first: int,
+) -> dict[str, float]:
+    """Score an estimate on frames of (colours, alpha, background); the alpha is the true one, or that of an engine."""
+    errors, taken, changes = [], 0.0, []
+    before: Any = None
+    for index, (own, true, behind) in enumerate(clip):
+        image = np.rint(true[..., None] * own + (1 - true[..., None]) * behind).astype(np.uint8)
+        alpha = true
+        if engine is not None:
+            mask = cv2.morphologyEx((true > 0.4).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+            guide = np.clip(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.5), 0, 1)
+            alpha = engine.find(image, guide, index=first + index)
+        began = time.process_time()
+        colours = np.asarray(estimate(image, alpha), np.float32)
+        taken += time.process_time() - began
+        mixed = (true > 0) & (true < 1)
+        error = true[..., None] * (colours - own) / 255
+        errors.append(error[mixed])
+        still = np.roll(error, -3 * index, axis=1)  # where the sprite is in the first frame
+        if before is not None:
+            changes.append(float(np.sqrt((((still - before)[np.roll(mixed, -3 * index, axis=1)]) ** 2).mean())))
+        before = still
+    error = np.concatenate(errors)
+    return {
+        "MAE": float(np.abs(error).mean()) * 1e3,
+        "MSE": float((error**2).mean()) * 1e3,
+        "dt": statistics.fmean(changes) * 1e3,
+        "s/MP": taken / sum(true.size for _, true, _ in clip) * 1e6,
+    }
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

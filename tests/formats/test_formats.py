@@ -20,7 +20,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import FORMATS, check_formats, make_writer
 from covos.masks import draw_overlay
-from covos.masks.matte import foreground_colours
+from covos.masks.foreground import foreground_colours
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 
@@ -122,9 +122,8 @@ def alpha(result: FrameResult) -> NDArray[Any]:
 def colours(result: FrameResult) -> NDArray[Any]:
     """The source's own, but for mixed pixels."""
     weight, image = opacity(result), result.frame.image
-    mixed = (weight > 0) & (weight < 1)
-    assert mixed.any()
-    return np.where(mixed[..., None], foreground_colours(image, weight), image)
+    assert ((weight > 0) & (weight < 1)).any()
+    return foreground_colours(image, weight)
 
 
 def over(result: FrameResult, background: Any) -> NDArray[Any]:

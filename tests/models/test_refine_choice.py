@@ -9,7 +9,7 @@ import pytest
 from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.core.errors import UsageError
-from covos.masks.matte import foreground_colours
+from covos.masks.foreground import foreground_colours
 from covos.models.cosnet.crf import Refinement, check_refinement, crf_filter, refine_probability
 
 

@@ -14,7 +14,8 @@ from covos.core.types import Frame, FrameResult, ImageArray, LabelArray, Probabi
 from covos.formats.light import drawn_out
 from covos.masks import letterbox
 from covos.masks.edges import relabelled
-from covos.masks.matte import foreground_colours, stretched
+from covos.masks.foreground import foreground_colours
+from covos.masks.matte import stretched
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -87,7 +88,7 @@ class ComposedResult(FrameResult):
         mixed = (self._found > 0) & (self._found < 1)
         if not mixed.any():
             return image
-        return _shared(np.where(mixed[..., None], foreground_colours(image, self._found), image))
+        return _shared(foreground_colours(image, self._found))
 
     @cached_property
     def drawn_out(self) -> ImageArray:

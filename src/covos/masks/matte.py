@@ -1,10 +1,9 @@
-"""Soft masks (mattes), the share of each pixel that belongs to the subject; colours of pixels that are mixed."""
+"""Soft masks (mattes): the share of each pixel that belongs to the subject."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from covos.core.errors import AnnotationError
@@ -16,23 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from covos.core.types import ImageArray, ProbabilityArray
-
-    Colours = NDArray[np.float32]
+    from covos.core.types import ProbabilityArray
 
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
-
-_WIDE, _NARROW = 90 / 980, 6 / 980
-"""Sides of the windows, as shares of the picture's diagonal: 90 and 6 pixels, the author's, at 480 x 854."""
-_WIDE_PASSES = 2
-"""The author's is one. It starts from the mixed picture, and its means still hold some of the other side."""
-_NARROW_PASSES = 3
-"""The author's is one. Each further one takes a part of the rest of the error away, and costs as much again; see the
-table of colours of ``benchmarks/matte.py``."""
-_WIDE_DIAGONAL = 245
-"""Pixels of the reduced picture that the wide passes are computed on: a quarter at 480 x 854."""
-_TINY = 1e-5
 
 
 def read_soft_mask(path: Path) -> ProbabilityArray:
@@ -87,55 +73,3 @@ def stretched(probability: ProbabilityArray) -> ProbabilityArray:
     """
     wider = (probability - SURE) / (1 - 2 * SURE)
     return np.asarray(np.clip(wider, 0, 1, out=wider), np.float32)
-
-
-def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray:
-    """Estimate the foreground's own colours where it is mixed with the background, so that a cut-out has no fringe.
-
-    A pixel of a soft border shows alpha F + (1 - alpha) B. Blur fusion, Forte, "Approximate Fast Foreground Colour
-    Estimation", ICIP 2021: F and B are first averaged over what surely is one or the other near by, then what the mix
-    of the two does not explain is given to F in proportion to alpha; last passes in a small window sharpen that.
-
-    Returns:
-        H x W x 3 uint8. The image itself where alpha is 1; black a few pixels away from all that is not
-        transparent, so that nothing of the background is handed on.
-    """
-    check_pair(image, alpha)
-    height, width = alpha.shape
-    mixed, share = image.astype(np.float32), alpha[..., np.newaxis]
-    diagonal = float(np.hypot(height, width))
-    factor = max(diagonal / _WIDE_DIAGONAL, 1.0)
-    size = (max(round(width / factor), 1), max(round(height / factor), 1))
-    foreground = background = small = _resized(mixed, size, cv2.INTER_AREA)
-    small_share = _resized(alpha, size, cv2.INTER_AREA)[..., np.newaxis]
-    for _ in range(_WIDE_PASSES):
-        foreground, background = _fuse(small, foreground, background, small_share, side=_odd(_WIDE * diagonal / factor))
-    foreground = _resized(foreground, (width, height), cv2.INTER_LINEAR)
-    background = _resized(background, (width, height), cv2.INTER_LINEAR)
-    for _ in range(_NARROW_PASSES):
-        foreground, background = _fuse(mixed, foreground, background, share, side=_odd(_NARROW * diagonal))
-    return np.asarray(np.rint(foreground), np.uint8)
-
-
-def _fuse(
-    mixed: Colours, foreground: Colours, background: Colours, share: Colours, *, side: int
-) -> tuple[Colours, Colours]:
-    """Run one pass of blur fusion from the estimates of F and B so far: return a better F, and B averaged."""
-    weight = _blur(share, side)
-    mean_foreground = _blur(foreground * share, side) / (weight + _TINY)
-    mean_background = _blur(background * (1 - share), side) / (1 - weight + _TINY)
-    unexplained = mixed - share * mean_foreground - (1 - share) * mean_background
-    return np.clip(mean_foreground + share * unexplained, 0, 255), mean_background
-
-
-def _odd(side: float) -> int:
-    """Round to an odd number of pixels from 3 up: an even window would be the mean of what is to one side."""
-    return max(2 * round(side / 2) + 1, 3)
-
-
-def _resized(values: Colours, size: tuple[int, int], interpolation: int) -> Colours:
-    return np.asarray(cv2.resize(values, size, interpolation=interpolation), np.float32)
-
-
-def _blur(values: Colours, side: int) -> Colours:
-    return np.asarray(cv2.blur(values, (side, side)), np.float32).reshape(values.shape)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.data import Dataset, Video, read_foreground
 from covos.engines.band import FarColours, uncertain_band
-from covos.masks.matte import foreground_colours
+from covos.masks.foreground import foreground_colours
 from covos.training.pools import Pool, make_pool, without_held_back
 from covos.training.recipe import MatteRecipe
 from covos.training.scenes import pictures

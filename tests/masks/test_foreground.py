@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from covos.masks.matte import foreground_colours
+from covos.masks.foreground import foreground_colours
 
 
 def composite(background: tuple[int, int, int] = (40, 200, 70)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,20 +38,61 @@ def test_a_cut_out_on_a_new_background_is_that_of_the_true_colours() -> None:
     assert np.abs(ours - true).max() < np.abs(raw - true).max() / 4
 
 
-def test_what_is_opaque_is_not_touched_and_what_is_far_is_not_handed_on() -> None:
+def test_what_is_not_mixed_is_not_touched() -> None:
     image, alpha, _ = composite()
     colours = foreground_colours(image, alpha)
-    np.testing.assert_array_equal(colours[alpha == 1], image[alpha == 1])
-    far = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((15, 15), np.uint8)) == 0
-    assert far.any()
-    assert not colours[far].any()
+    for sure in (0, 1):
+        np.testing.assert_array_equal(colours[alpha == sure], image[alpha == sure])
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_all_or_nothing(value: float) -> None:
     image, alpha, _ = composite()
-    colours = foreground_colours(image, np.full_like(alpha, value))
-    np.testing.assert_array_equal(colours, image if value else np.zeros_like(image))
+    np.testing.assert_array_equal(foreground_colours(image, np.full_like(alpha, value)), image)
+
+
+def test_half_of_everything_is_explained_by_the_picture_itself() -> None:
+    image, alpha, _ = composite()
+    colours = foreground_colours(image, np.full_like(alpha, 0.5))
+    assert np.abs(colours.astype(int) - image).mean() < 2
+
+
+def test_each_of_two_things_keeps_its_own_colour() -> None:
+    """A mean over a window would mix them."""
+    alpha = np.zeros((60, 80), np.float32)
+    alpha[:, 10:70] = 0.5
+    alpha[:, 14:66] = 1
+    true = np.where(np.arange(80)[None, :, None] < 40, (220.0, 30.0, 30.0), (30.0, 30.0, 220.0)) * np.ones((60, 1, 1))
+    image = np.rint(alpha[..., None] * true + (1 - alpha[..., None]) * (30, 220, 30)).astype(np.uint8)
+    soft = alpha == 0.5
+    assert np.abs(foreground_colours(image, alpha)[soft] - true[soft]).max() < 12
+
+
+def test_thin_strands_are_given_their_own_colour() -> None:
+    """Nowhere is a strand opaque: its colour follows from the thicker parts, and from the background beside it."""
+    rng = np.random.default_rng(3)
+    alpha = np.zeros((120, 160), np.float32)
+    cv2.rectangle(alpha, (0, 0), (159, 30), 1.0, -1)
+    for column in range(5, 155, 9):
+        cv2.line(alpha, (column, 30), (column + 4, 110), 0.8, 1, cv2.LINE_AA)
+    alpha = cv2.GaussianBlur(alpha, (0, 0), 0.6)
+    behind = np.tile(rng.uniform(120, 255, (1, 160, 1)), (120, 1, 3)) * (0.4, 1, 0.6)
+    image = np.rint(alpha[..., None] * np.array([200, 40, 30]) + (1 - alpha[..., None]) * behind).astype(np.uint8)
+    strands = (alpha > 0.1) & (alpha < 0.9)
+    strands[:34] = False
+    error = np.abs(foreground_colours(image, alpha)[strands] - (200, 40, 30)).mean()
+    assert error < np.abs(image[strands] - (200.0, 40, 30)).mean() / 4
+
+
+def test_far_pixels_do_not_cost_and_do_not_count() -> None:
+    """A small thing in a large picture: what lies far from its edge changes nothing."""
+    image, alpha, _ = composite()
+    large, wide = np.zeros((720, 960, 3), np.uint8), np.zeros((720, 960), np.float32)
+    large[:180, :240], wide[:180, :240] = image, alpha
+    other = large.copy()
+    other[500:, 700:] = 255
+    one, two = (foreground_colours(each, wide)[:180, :240].astype(int) for each in (large, other))
+    assert np.abs(one - two).max() <= 2
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (2, 3)])

@@ -1,0 +1,178 @@
+"""Colours of the subject where a pixel is mixed with what is behind it, so that a cut-out has no fringe.
+
+A pixel of a soft edge shows I = alpha F + (1 - alpha) B. F and B of neighbours are alike where alpha is, so the two are
+sought that explain every pixel and change little where alpha changes (Germer et al., *Fast Multi-Level Foreground
+Estimation*, ICPR 2020): first in a tiny picture, then in one of twice its size, and so on, each beginning with what
+the one before found.
+
+Only pixels near a mixed one are solved, so the cost is that of the edge, not of the frame.
+
+Shape legend: N the pixels of a level that are known, S those of them that are solved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from covos.core.types import ImageArray, MaskArray, ProbabilityArray
+from covos.masks.matte import check_pair
+
+SMALL = 32
+"""Levels whose longer side is at most this are solved whole and for long: there colours of far places meet."""
+_SMALL_ROUNDS = 10
+_ROUNDS = 3
+"""Each round costs as much as the one before, and takes away less of the error; see `benchmarks/matte.py`."""
+_STEEP = 0.1
+"""How much F and B of neighbours have to be alike where alpha differs by 1. The authors' is 1, which makes the
+subject's colours smoother than they are."""
+_FLAT = 1e-5
+"""How much they have to be alike where alpha is the same."""
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.intp]
+
+
+def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray:
+    """Estimate the subject's own colours where it is mixed with what is behind it.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        alpha: H x W float32 in [0, 1].
+
+    Returns:
+        H x W x 3 uint8. The image itself where alpha is 0 or 1.
+    """
+    check_pair(image, alpha)
+    mixed = (alpha > 0) & (alpha < 1)
+    if not mixed.any():
+        return image.copy()
+    found: _Level | None = None
+    for level in reversed([*_levels(mixed)]):
+        level.solve(image, alpha, coarser=found)
+        found = level
+    assert found is not None, "there is a level"
+    own = image.copy()
+    own[mixed] = np.rint(found.colours[found.row_of[np.flatnonzero(mixed)], :3])
+    return own
+
+
+def _levels(mixed: MaskArray) -> Iterator[_Level]:
+    """Return the levels from the finest to that of one pixel, each with the places that a finer one asks of it."""
+    wanted = np.asarray(cv2.dilate(mixed.view(np.uint8), _CROSS), np.uint8)
+    step = 0
+    while True:
+        level = _Level(step=step, wanted=wanted if max(wanted.shape) > SMALL else np.ones_like(wanted))
+        yield level
+        height, width = wanted.shape
+        if max(height, width) == 1:
+            return
+        step += 1
+        wanted = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
+        wanted.reshape(-1)[level.parents] = 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Pixels of a level that are solved at once: no two of them are neighbours."""
+
+    rows: Places
+    """S rows of the level's colours."""
+    means: csr_array
+    """S x N: weighted means of the neighbours."""
+    image: Floats
+    """S x 3."""
+    alpha: Floats
+    """S x 1."""
+    gain: Floats
+    """S x 6: how far F and B follow what their means leave unexplained."""
+    known: NDArray[np.bool_]
+    """S x 6: F where alpha is 1, B where it is 0."""
+
+
+class _Level:
+    """A picture of a fraction of the size, of which the places near a mixed pixel are known."""
+
+    def __init__(self, *, step: int, wanted: NDArray[np.uint8]) -> None:
+        self._step = step
+        self._size = wanted.shape
+        self._solved = np.flatnonzero(wanted)
+        # Their neighbours are known from the coarser level, and stay as they are.
+        self._places = np.flatnonzero(cv2.dilate(wanted, _CROSS))
+
+    @cached_property
+    def parents(self) -> Places:
+        """Places of the coarser level that those of this one lie in: N."""
+        y, x = np.divmod(self._places, self._size[1])
+        return np.asarray((y >> 1) * ((self._size[1] + 1) // 2) + (x >> 1), np.intp)
+
+    @cached_property
+    def row_of(self) -> NDArray[np.int32]:
+        """Row of `colours` of each place of the level; of one that is not known, any number."""
+        rows = np.empty(self._size[0] * self._size[1], np.int32)
+        rows[self._places] = np.arange(len(self._places), dtype=np.int32)
+        return rows
+
+    def solve(self, image: ImageArray, alpha: ProbabilityArray, *, coarser: _Level | None) -> None:
+        """Find F and B of the level's places, into `colours`: N x 6 float32 in 0..255."""
+        y, x = np.divmod(self._places, self._size[1])
+        height, width = alpha.shape
+        # The middle pixel of each place: a mean over it would mix the sides that thin strands keep apart.
+        half = (1 << self._step) >> 1
+        seen = np.minimum((y << self._step) + half, height - 1), np.minimum((x << self._step) + half, width - 1)
+        mixed, share = image[seen].astype(np.float32), alpha[seen][:, None]
+        colours = np.tile(mixed, (1, 2)) if coarser is None else coarser.colours[coarser.row_of[self.parents]]
+        known = np.repeat(np.hstack([share == 1, share == 0]), 3, axis=1)
+        self.colours: Floats = np.where(known, np.tile(mixed, (1, 2)), colours)
+        parts = [*self._parts(mixed, share, known)]
+        for _ in range(_ROUNDS if max(self._size) > SMALL else _SMALL_ROUNDS):
+            for part in parts:
+                self._improve(part)
+
+    def _parts(self, mixed: Floats, share: Floats, known: NDArray[np.bool_]) -> Iterator[_Part]:
+        """Return the places to solve in two parts, as the fields of a chessboard."""
+        height, width = self._size
+        every_y, every_x = np.divmod(self._solved, width)
+        dark = ((every_y + every_x) & 1).astype(np.bool_)
+        for own in (~dark, dark):
+            places, y, x = self._solved[own], every_y[own], every_x[own]
+            if not len(places):
+                continue
+            # At the border of the picture a pixel is its own neighbour.
+            around = np.stack(
+                [
+                    places - width * (y > 0),
+                    places + width * (y < height - 1),
+                    places - (x > 0),
+                    places + (x < width - 1),
+                ],
+                axis=1,
+            )
+            rows, neighbours = self.row_of[places], self.row_of[around]
+            alpha = share[rows]
+            weights = _FLAT + _STEEP * np.abs(share[neighbours, 0] - alpha)
+            total = weights.sum(axis=1, keepdims=True)
+            ends = np.arange(0, weights.size + 1, 4, dtype=np.int32)
+            means = csr_array(
+                ((weights / total).reshape(-1), neighbours.reshape(-1), ends), shape=(len(rows), len(share))
+            )
+            gain = np.hstack([alpha, 1 - alpha]) / (total + alpha**2 + (1 - alpha) ** 2)
+            yield _Part(rows, means, mixed[rows], alpha, np.repeat(gain, 3, axis=1), known[rows])
+
+    def _improve(self, part: _Part) -> None:
+        """Solve each pixel's own equation, with its neighbours as they are.
+
+        The least of (alpha F + (1 - alpha) B - I)^2 + w (|F - f|^2 + |B - b|^2), where f and b are the weighted means of
+        the neighbours and w is the sum of their weights, lies on the way from (f, b) along (alpha, 1 - alpha).
+        """
+        means = part.means @ self.colours
+        unexplained = part.image - part.alpha * means[:, :3] - (1 - part.alpha) * means[:, 3:]
+        better = np.clip(means + part.gain * np.tile(unexplained, (1, 2)), 0, 255)
+        self.colours[part.rows] = np.where(part.known, self.colours[part.rows], better)
