@@ -19,6 +19,7 @@ Tables, each if its data are given, and the times always:
 
 SAD, gradient and connectivity in thousands, MSE and dtSSD times 1000; seconds of one processor, which a busy machine
 does not change, a megapixel of the whole frame. ``--sheet FILE`` draws sprites over the example clip, cut out again.
+``--fringe FILE`` draws strands that are cut out of a red background, four times as large.
 """
 
 from __future__ import annotations
@@ -71,10 +72,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="covos-matte and the probability alone")
     parser.add_argument("--only", choices=("colours",), help="this table alone")
     parser.add_argument("--sheet", type=Path, help="a picture to write")
+    parser.add_argument("--fringe", type=Path, help="a picture to write of strands cut out of red, much enlarged")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    if options.fringe is not None:
+        if options.sprites is None:
+            parser.error("--fringe shows --sprites")
+        _draw_fringe(options.sprites, options.fringe)
     if options.only == "colours":
         if options.sprites is None or options.backgrounds is None:
             parser.error("colours are scored on --sprites over --backgrounds")
@@ -331,6 +337,27 @@ def _draw_sheet(sprites: Path, weights: str, file: Path) -> None:
         rows.append(np.hstack([tile[40:-40, 40:-40] for tile in tiles]))
     sheet = cv2.resize(np.vstack(rows), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
     write(file, sheet)
+
+
+def _draw_fringe(sprites: Path, file: Path) -> None:
+    """Draw strands before red over green, white and black: with the source's colours, with those found, as they are."""
+    tiles = []
+    for kind in ("hair", "fur"):
+        name = next(path.name for path in sorted((sprites / "masks").iterdir()) if kind in path.name)
+        own = cv2.cvtColor(cv2.imread(str(sprites / "images" / name)), cv2.COLOR_BGR2RGB).astype(np.float32)
+        alpha = cv2.imread(str(sprites / "masks" / name), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+        share = alpha[..., None]
+        behind = np.array([220, 30, 40], np.float32) + 30 * np.sin(np.arange(alpha.shape[1]) / 9)[None, :, None]
+        image = np.rint((share * own + (1 - share) * behind).clip(0, 255)).astype(np.uint8)
+        rows, columns = np.nonzero((alpha > 0.05) & (alpha < 0.95))
+        top, left = (max(0, int(np.percentile(each, 15)) - 40) for each in (rows, columns))
+        shown = []
+        for colours in (image, foreground_colours(image, alpha), own):
+            laid = [share * colours + (1 - share) * np.array(ground) for ground in ((0, 200, 60), (255,) * 3, (0,) * 3)]
+            shown.append(np.hstack([each[top : top + 64, left : left + 88] for each in laid]))
+        tiles.append(np.vstack(shown))
+    sheet = np.hstack(tiles).clip(0, 255).astype(np.uint8)
+    write(file, np.asarray(cv2.resize(sheet, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST), np.uint8))
 
 
 def _print_times(weights: str, file: Path | None) -> None:
