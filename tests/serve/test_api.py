@@ -272,6 +272,11 @@ def test_pictures_and_the_video(client: httpx.Client, job: str) -> None:
     assert picture.shape == (48, 64, 3)
     assert picture[20, 18].mean() > 120 > picture[20, 50].mean(), "the square of frame 5, not of another"
     assert cv2.imdecode(np.frombuffer(client.get(f"{base}/frames/5?w=32").content, np.uint8), 1).shape == (24, 32, 3)
+    webp = client.get(f"{base}/frames/5?kind=webp")
+    assert webp.headers["content-type"] == "image/webp"
+    small = cv2.imdecode(np.frombuffer(webp.content, np.uint8), 1)
+    assert small.shape == picture.shape
+    assert client.get(f"{base}/frames/5?kind=bmp").status_code == 422
     assert client.get(f"{base}/frames/8").status_code == 400
     assert client.get(f"{base}/frames/5?w=99999").status_code == 422
     end = time.monotonic() + PATIENCE

@@ -26,7 +26,7 @@ from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
 from covos.serve.networks import Find, Look, Warm
 from covos.serve.opened import check_fits, is_run, load_run, version_of
-from covos.serve.pictures import MakeProxy, Picture, Probe
+from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
 from covos.serve.places import file_below, link
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Shown
@@ -425,10 +425,11 @@ class Desk:
                 clip.notes.append(f"it cannot be played here, only looked at frame by frame: {why}")
             self.queue.changed(clip)
 
-    def picture(self, clip: Clip, asked: Shown, *, width: int) -> bytes:
-        """Return a frame as a JPEG."""
+    def picture(self, clip: Clip, asked: Shown, *, width: int, kind: PictureKind = "jpeg") -> bytes:
+        """Return a frame as a JPEG or a WebP."""
         index = check_frame(asked, info=clip.info)
-        answer = self._pictures.last(Picture(video=clip.video, index=index, width=width), name=clip.kept.name)
+        task = Picture(video=clip.video, index=index, width=width, kind=kind)
+        answer = self._pictures.last(task, name=clip.kept.name)
         assert isinstance(answer, bytes)
         return answer
 

@@ -5,13 +5,16 @@ They run without the libraries of networks, which take more memory than all that
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from covos.core.errors import CovosError, SourceError
 from covos.core.types import Frame, FrameResult, ImageArray, ProbabilityArray, SourceInfo
@@ -26,6 +29,7 @@ from covos.media.writer import VideoWriter
 from covos.serve.errors import in_public
 from covos.serve.workers import Here, Progress, Video
 
+PictureKind: TypeAlias = Literal["jpeg", "webp"]
 PROXY_HEIGHT = 720
 """Rows of the video that browsers play."""
 PROXY = replace(H264, options=(("preset", "veryfast"), ("g", "12"), ("bf", "0"), ("movflags", "+faststart")), crf=24)
@@ -48,18 +52,29 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Show a frame, at most so many pixels wide, as a JPEG."""
+    """Show a frame, at most so many pixels wide, as a JPEG; or as a WebP, which is smaller and takes longer to make."""
 
     video: Video
     index: int
     width: int
+    kind: PictureKind = "jpeg"
 
     def run(self, here: Here) -> None:
         """Tell the file's bytes."""
         image = fitted_into(_frame(here.source(self.video), self.index).image, width=self.width)
-        done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
-        assert done, "JPEG takes every picture of 8 bits"
-        here.tell(content.tobytes())
+        here.tell(_webp(image) if self.kind == "webp" else _jpeg(image))
+
+
+def _jpeg(image: ImageArray) -> bytes:
+    done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    assert done, "JPEG takes every picture of 8 bits"
+    return content.tobytes()
+
+
+def _webp(image: ImageArray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "WEBP", quality=80, method=0)  # the quickest; OpenCV cannot be told so
+    return file.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

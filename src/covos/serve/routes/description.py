@@ -24,9 +24,9 @@ def without_references(record: type[BaseModel]) -> dict[str, Any]:
     return {name: filled(each) for name, each in schema.items()}
 
 
-def file_answer(kind: str) -> dict[int | str, dict[str, Any]]:
-    """Return the description of an answer that is a file."""
-    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+def file_answer(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """Return the description of an answer that is a file, of one of these kinds."""
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}}}
 
 
 def json_body(record: type[BaseModel]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from covos.serve.clip import bound_of
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
+from covos.serve.pictures import PictureKind
 from covos.serve.routes.description import file_answer
 from covos.serve.schema import MasksView, Source, Timeline
 from covos.serve.views import masks_view
@@ -37,19 +38,23 @@ def looking_router(desk: Desk) -> APIRouter:
         clip = desk.clip(job)
         return masks_view(clip, bound_of(start, info=clip.info), bound_of(stop, info=clip.info), edges=edges)
 
-    @router.get("/jobs/{job}/frames/{index}", responses=file_answer("image/jpeg"))
+    @router.get("/jobs/{job}/frames/{index}", responses=file_answer("image/jpeg", "image/webp"))
     async def picture(
-        request: Request, job: str, index: int | Source, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280
+        request: Request,
+        job: str,
+        index: int | Source,
+        w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280,
+        kind: PictureKind = "jpeg",
     ) -> Response:
-        """Return a frame as a JPEG, at most so many pixels wide."""
+        """Return a frame as a JPEG, or as a WebP, which is smaller and takes longer, at most so many pixels wide."""
         _refuse_negative(index)
         clip = desk.clip(job)
         await request.body()  # what comes after it is that the client has gone
         async with turn:  # who holds an arrow key asks for a hundred frames, and waits for the last
             if await request.is_disconnected():
                 return Response(status_code=204)
-            content = await run_in_threadpool(desk.picture, clip, index, width=w)
-        return Response(content, media_type="image/jpeg", headers={"cache-control": FOREVER})
+            content = await run_in_threadpool(desk.picture, clip, index, width=w, kind=kind)
+        return Response(content, media_type=f"image/{kind}", headers={"cache-control": FOREVER})
 
     @router.get("/jobs/{job}/frames/{index}/cutout", responses=file_answer("image/png"))
     async def cutout(

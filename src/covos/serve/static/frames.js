@@ -1,6 +1,6 @@
 /** Exact frames by their index: a few decoded pictures around the playhead, never the whole clip. */
 
-import { picture } from "./api.js";
+import { frameAt, picture } from "./api.js";
 
 const KEPT = 24;
 const AHEAD = 12;
@@ -102,7 +102,7 @@ export class Frames {
     const flight = new AbortController();
     this.flights.set(frame, flight);
     try {
-      const bitmap = await picture(`jobs/${this.job}/frames/${frame}?w=${this.width}`, flight.signal);
+      const bitmap = await picture(frameAt(this.job, frame, this.width), flight.signal);
       if (this.flights.get(frame) !== flight) return bitmap.close();
       this.flights.delete(frame);
       this.kept.set(frame, bitmap);

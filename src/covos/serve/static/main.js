@@ -144,6 +144,7 @@ function controls(state) {
   disable("redo", working || !state.job?.can_redo);
   disable("open-export", working || !state.job?.objects.length);
   disable("confirm", !masks.at(state.frame)?.objects.length);
+  setText(byId("confirm-words"), state.timeline?.confirmed.includes(state.frame) ? "Confirmed" : "Confirm");
   const followed = Object.values(state.timeline?.prompted ?? {}).some((each) => each.length) || !!state.timeline?.confirmed.length;
   const idle = !working && !(state.job && making(state.job)) && hasFrames(state);
   for (const id of ["track", "track-back", "track-on"]) disable(id, !idle || !followed);

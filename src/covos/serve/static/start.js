@@ -1,6 +1,7 @@
 /** The start page: drop a clip, take the example, go on with earlier work; and what is shown before there are frames. */
 
 import { deleteJob, pauseSending, sendFile, showStart, stopSending, takeExample } from "./actions.js";
+import { frameAt } from "./api.js";
 import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
 import { phase, store } from "./state.js";
 import { drop, unfinished } from "./upload.js";
@@ -13,7 +14,7 @@ const WORDS = { queued: "waiting", running: "running", done: "ready", failed: "f
 /** @param {Job} job */
 function entry(job) {
   const picture = make("img", { alt: "", loading: "lazy", width: 96, height: 54 });
-  if (job.info) picture.src = `/api/jobs/${job.id}/frames/${job.info.frame_count >> 1}?w=160`; // clips often begin before their subject comes
+  if (job.info) picture.src = `/api/${frameAt(job.id, job.info.frame_count >> 1, 160)}`; // clips often begin before their subject comes
   const about = [WORDS[job.state], partWords(job), job.info ? clock(job.info.duration).split(".")[0] : "", new Date(job.created).toLocaleString()];
   const link = make("a", { href: `#job=${job.id}` }, picture, make("span", {}, make("strong", {}, job.name), make("small", { className: "quiet" }, about.filter(Boolean).join(", "))));
   const remove = make("button", { type: "button", className: "icon", "aria-label": `Delete ${job.name}`, title: `Delete ${job.name}` }, icon("close"));

@@ -1,6 +1,6 @@
 /** The timeline: pictures of the clip, confidence, flags, marks, and a bar for each object. One slider for the keys. */
 
-import { picture } from "./api.js";
+import { frameAt, picture } from "./api.js";
 import { byId, clock, setText } from "./dom.js";
 import { lastFrame, phase, store } from "./state.js";
 
@@ -93,7 +93,7 @@ export class Timeline {
       while (!this.idle()) await new Promise((done) => setTimeout(done, 100));
       if (loading.signal.aborted) return;
       try {
-        this.thumbs.set(index, await picture(`jobs/${id}/frames/${frame}?w=160`, loading.signal));
+        this.thumbs.set(index, await picture(frameAt(id, frame, 160), loading.signal));
       } catch {
         if (loading.signal.aborted) return; // else a frame is broken: its place stays empty
       }

@@ -25,11 +25,14 @@ export class Tools {
     this.stroke = null;
     /** @type {Place | null} First corner of a box by two clicks. */
     this.corner = null;
+    /** @type {Place | null} Where the brush is that does not paint. */
+    this.over = null;
     const canvas = viewer.canvas;
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.up(event));
     canvas.addEventListener("pointercancel", (event) => this.drop(event));
+    canvas.addEventListener("pointerleave", () => this.stroke || this.corner || this.clear());
     at = this;
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => {
@@ -49,7 +52,9 @@ export class Tools {
       byId("brush-size").hidden = state.tool !== "brush" && state.tool !== "eraser";
       /** @type {HTMLInputElement} */ (byId("brush")).value = String(state.brush);
       canvas.dataset.tool = state.tool;
+      if ((before.asking && !state.asking) || state.frame !== before.frame) viewer.wet = [];
       if (state.tool !== before.tool || state.frame !== before.frame) this.clear();
+      else if (state.brush !== before.brush && this.over) this.ring(this.over);
       else if (state.cross && state.cross !== before.cross && this.corner) this.box(this.corner, state.cross);
     });
   }
@@ -57,6 +62,7 @@ export class Tools {
   clear() {
     this.stroke = null;
     this.corner = null;
+    this.over = null;
     this.viewer.sketch = null;
     this.viewer.draw();
   }
@@ -86,6 +92,7 @@ export class Tools {
     const place = this.viewer.pixel(event.clientX, event.clientY, true);
     if (place && stroke && this.fingers.size === 1) stroke.path.push(place);
     else if (place && this.corner) this.box(this.corner, place);
+    else if (place && ["brush", "eraser"].includes(store.state.tool) && event.pointerType !== "touch") this.ring(place);
     if (stroke) this.sketch();
   }
 
@@ -146,7 +153,8 @@ export class Tools {
     const { job, object, brush, frame } = store.state;
     if (!job?.info) return;
     const { width, height } = job.info;
-    if (erase && !masks.at(frame)?.objects.some((each) => each.id === object)) return;
+    if (erase && !masks.at(frame)?.objects.some((each) => each.id === object)) return warn("The chosen object is not in this frame: there is nothing to erase.");
+    this.viewer.wet.push(stroked(path, brush, erase)); // it is seen until its mask is there
     prompt(async (now) => {
       // Not the mask that is shown: its edges may be changed, and would be changed again.
       const page = await /** @type {Promise<{frames: import("./types.js").FrameMasks[]}>} */ (
@@ -177,17 +185,43 @@ export class Tools {
     const { tool, brush } = store.state;
     if (!stroke || stroke.pan || tool === "point") return;
     if (tool === "box" || isRegion(tool)) return this.box(this.corner ?? stroke.start, stroke.path[stroke.path.length - 1]);
-    this.viewer.sketch = (context) => {
-      context.lineWidth = brush;
-      context.lineCap = context.lineJoin = "round";
-      context.strokeStyle = tool === "eraser" ? "#b3261e90" : "#ffffff90";
-      context.beginPath();
-      context.moveTo(...stroke.path[0]);
-      for (const place of stroke.path) context.lineTo(...place);
-      context.stroke();
+    this.viewer.sketch = stroked(stroke.path, brush, tool === "eraser");
+    this.viewer.draw();
+  }
+
+  /** The brush where the pointer is: its size is seen before it paints. @param {Place} place */
+  ring(place) {
+    this.over = place;
+    this.viewer.sketch = (context, scale) => {
+      for (const [color, width] of /** @type {const} */ ([["#000", 3], ["#fff", 1.2]])) {
+        context.beginPath();
+        context.arc(...place, store.state.brush / 2, 0, 7);
+        context.lineWidth = width / scale;
+        context.strokeStyle = color;
+        context.stroke();
+      }
     };
     this.viewer.draw();
   }
+}
+
+/**
+ * What draws a stroke that is no mask yet.
+ * @param {Place[]} path
+ * @param {number} brush
+ * @param {boolean} erases
+ * @returns {(context: CanvasRenderingContext2D) => void}
+ */
+function stroked(path, brush, erases) {
+  return (context) => {
+    context.lineWidth = brush;
+    context.lineCap = context.lineJoin = "round";
+    context.strokeStyle = erases ? "#b3261e90" : "#ffffff90";
+    context.beginPath();
+    context.moveTo(...path[0]);
+    for (const place of path) context.lineTo(...place);
+    context.stroke();
+  };
 }
 
 /** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar. */

@@ -25,6 +25,8 @@ export class Viewer {
     this.middle = [0.5, 0.5];
     /** @type {((context: CanvasRenderingContext2D, scale: number) => void) | null} Draws the stroke or box at hand. */
     this.sketch = null;
+    /** @type {((context: CanvasRenderingContext2D) => void)[]} Draw strokes whose masks are still to come. */
+    this.wet = [];
     this.due = 0;
     new ResizeObserver(() => this.resize()).observe(byId("viewer"));
     this.resize();
@@ -284,11 +286,12 @@ export class Viewer {
         context.stroke();
       }
     }
-    if (this.sketch || isRegion(state.tool)) {
+    if (this.sketch || this.wet.length || isRegion(state.tool)) {
       context.save();
       context.translate(place.left, place.top);
       context.scale(place.scale, place.scale);
       if (isRegion(state.tool)) drawRegions(context, state.job?.regions ?? [], place.scale / ratio);
+      for (const draw of this.wet) draw(context);
       this.sketch?.(context, place.scale / ratio);
       context.restore();
     }
