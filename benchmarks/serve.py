@@ -2,7 +2,7 @@
 
     python benchmarks/serve.py                                   # the example clip, over and over for half a minute
     python benchmarks/serve.py --minutes 10 --size 256x144 --known   # a long clip whose masks are known: memory, edits
-    python benchmarks/serve.py --picture docs/pictures/serve.jpg # the picture of the documents, of the example clip
+    python benchmarks/serve.py --picture docs/pictures/serve.jpg # the pictures of the documents, of the example clip
 
 Playwright's Python package and a Chromium are needed (`CHROMIUM` names another). Memory is what processes have for
 themselves and their share of what they have in common (PSS), so Linux alone.
@@ -41,6 +41,8 @@ LOOKS = 60
 """Places of a long clip that are looked at."""
 SHOWN = 27
 """Frame of the example that the picture shows."""
+BEHIND = "#e8b04a"
+"""Colour behind the subject in the second picture."""
 
 
 def write_long(path: Path, *, minutes: float, size: tuple[int, int]) -> int:
@@ -274,7 +276,7 @@ def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked
 
 
 def draw(file: Path) -> None:
-    """Make a picture of the page on the example clip."""
+    """Make pictures of the page on the example clip: of its masks, of a cut-out, and of the export panel."""
     with tempfile.TemporaryDirectory() as root, server(Path(root)) as (url, _), opened(url, height=760) as (_, page):
         page.click("#example")
         page.wait_for_selector(READY)
@@ -285,6 +287,14 @@ def draw(file: Path) -> None:
             page.keyboard.press("ArrowRight")
         page.wait_for_timeout(3000)  # the strip of pictures fills
         page.screenshot(path=file, type="jpeg", quality=80)
+        page.check("input[value=ground]", force=True)
+        page.fill("#ground-colour", BEHIND)
+        page.wait_for_selector("main[data-cut=true]")
+        page.screenshot(path=file.with_stem(f"{file.stem}-cut"), type="jpeg", quality=80)
+        page.keyboard.press("Control+e")
+        page.check("#formats li[data-format=background] input")
+        page.wait_for_selector("#export-make:enabled")
+        page.screenshot(path=file.with_stem(f"{file.stem}-export"), type="jpeg", quality=80)
 
 
 def main() -> None:
@@ -295,7 +305,7 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=10, help="clicks that are timed")
     parser.add_argument("--known", action="store_true", help="do not wait until all masks are found: see measure_known")
     parser.add_argument("--tracked", type=int, default=200, help="with --known, frames that are followed")
-    parser.add_argument("--picture", type=Path, help="make this picture instead")
+    parser.add_argument("--picture", type=Path, help="make this picture instead, and beside it those of the cut-out and the export panel")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))

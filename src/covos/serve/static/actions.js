@@ -5,7 +5,7 @@ import { bytes, sentence } from "./dom.js";
 import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
 import { busy, lastFrame, phase, store } from "./state.js";
-import { say, warn } from "./status.js";
+import { hush, say, warn } from "./status.js";
 import { drop, unfinished, upload } from "./upload.js";
 
 /** @typedef {import("./types.js").Job} Job */
@@ -316,6 +316,7 @@ export function prompt(prompt, clicks = []) {
       masks.put(frame, answer.object, answer.mask);
       store.dispatch({ type: "answered", click: clicks, object: answer.object });
       readTimeline();
+      hush();
       say("Mask changed");
     } catch (error) {
       store.dispatch({ type: "answered", click: clicks, object: null });
@@ -385,6 +386,7 @@ export async function change(method, path, body, words) {
     masks.renew();
     changed();
     readTimeline();
+    hush();
     if (words) say(words);
   } catch (error) {
     fail(error);

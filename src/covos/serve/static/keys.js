@@ -189,6 +189,13 @@ export function startKeys(given) {
     if (event.repeat && !/arrow|[,.[\]+-]/.test(key)) return;
     entry.does(key);
   });
+  // Who has clicked goes on with the keys of the clip: Space plays, and the arrows step, instead of choosing another tool.
+  for (const each of document.querySelectorAll(".tools, .under, .transport")) {
+    each.addEventListener("click", (event) => {
+      const chosen = /** @type {MouseEvent} */ (event).detail > 0 && event.target instanceof Element && event.target.closest("button, label, input[type=radio]");
+      if (chosen && !chosen.matches("label:has([type=range])")) setTimeout(() => byId("picture").focus({ preventScroll: true }));
+    });
+  }
   addEventListener("keyup", (event) => event.key.toLowerCase() === "h" && store.set({ bare: false }));
   addEventListener("blur", () => store.state.bare && store.set({ bare: false }));
 }

@@ -28,6 +28,11 @@ export function warn(text) {
   hiding = setTimeout(() => setText(byId("alert"), ""), 9000);
 }
 
+/** Take an error away: what was done since went well. */
+export function hush() {
+  setText(byId("alert"), "");
+}
+
 const DOING = { uploading: "Uploading", probing: "Reading the clip", finding: "Finding what moves", tracking: "Tracking", exporting: "Exporting" };
 
 /** What comes before the masks, or before the file. @type {Record<string, string>} */
