@@ -24,11 +24,12 @@ class Cutouts:
 
     Args:
         pictures: The process that reads pictures.
-        networks: One that has networks, and is free for what somebody waits for.
+        networks: The process that finds and follows. A matte is found there if it has nothing to do.
+        clicks: The process that answers clicks: it finds the others, and a click waits for that.
     """
 
-    def __init__(self, *, pictures: TaskWorker, networks: TaskWorker) -> None:
-        self._pictures, self._networks = pictures, networks
+    def __init__(self, *, pictures: TaskWorker, networks: TaskWorker, clicks: TaskWorker) -> None:
+        self._pictures, self._networks, self._clicks = pictures, networks, clicks
         self._lock = threading.Lock()
         self._found: OrderedDict[tuple[str, int], tuple[FrameMask, SoftMask]] = OrderedDict()
 
@@ -72,7 +73,8 @@ class Cutouts:
             of, matte = self._found.get(place, (None, None))
         if matte is not None and of == mask:
             return matte
-        answer = self._networks.last(FindMatte(video=clip.video, mask=mask), name=clip.kept.name)
+        worker = self._networks if self._networks.is_free else self._clicks
+        answer = worker.last(FindMatte(video=clip.video, mask=mask), name=clip.kept.name)
         assert isinstance(answer, Matted)
         with self._lock:
             self._found[place] = mask, answer.matte

@@ -95,7 +95,7 @@ class Desk:
         self.uploads = Uploads(rules.root)
         backdrops = Backdrops(rules.media, self.uploads)
         self.downloads = Downloads(self.queue, pictures=self._pictures, backdrops=backdrops)
-        self.cutouts = Cutouts(pictures=self._pictures, networks=self._clicks)
+        self.cutouts = Cutouts(pictures=self._pictures, networks=self._networks, clicks=self._clicks)
         self._room = threading.Lock()
         self.opening: Opening | None = None
         self._announced: dict[Path, int] = {}

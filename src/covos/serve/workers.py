@@ -246,9 +246,14 @@ class TaskWorker:
         *_, answer = self.run(task, name=name)
         return answer
 
+    @property
+    def is_free(self) -> bool:
+        """The process has nothing to do."""
+        return not self._lock.locked()
+
     def offer(self, task: Task, *, name: str) -> None:
         """Run a task that gives nothing, if the process has nothing else to do; whatever goes wrong with it."""
-        if not self._lock.locked():
+        if self.is_free:
             with suppress(CovosError):
                 for _ in self.run(task, name=name):
                     pass

@@ -7,6 +7,7 @@ import { doubtful, words } from "./timeline.js";
 /** @typedef {import("./types.js").State} State */
 
 const PAUSE = 2000;
+const touched = matchMedia("(pointer: coarse)"); // there are no keys
 let spoken = 0;
 let later = 0;
 
@@ -57,7 +58,7 @@ function line(state) {
   if (!job.objects.length) return "Nothing moves apart from the camera. Click what you want.";
   const flags = doubtful(state).length;
   const begin = job.state === "cancelled" ? "The search was stopped; what is done is kept. " : "";
-  return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. ${flags === 1 ? "Go to it" : "Step through them"} below, or with N.` : "Ready. Click on what is wrong.");
+  return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. ${flags === 1 ? "Go to it" : "Step through them"} below${touched.matches ? "" : ", or with N"}.` : "Ready. Click on what is wrong.");
 }
 
 /** Why a frame is doubtful, with objects by their names; its confidence is said already. @param {State} state */
