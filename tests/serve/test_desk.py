@@ -15,6 +15,7 @@ from covos.serve.clip import Clip
 from covos.serve.desk import Desk, Rules
 from covos.serve.edits import Edit
 from covos.serve.errors import NotYetError
+from covos.serve.index import Index
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.workers import Note, TaskWorker, Video
 from serve.serving import begun
@@ -114,3 +115,32 @@ def test_the_places_of_a_video() -> None:
     assert Video(path="/films/shot.mp4").places == ("/films/shot.mp4", "/films")
     for path in ("/shot.mp4", "shot.mp4", "films/shot.mp4"):  # the folder's name is no word to take out of sentences
         assert Video(path=path).places == (path,)
+
+
+def test_a_list_of_jobs_reads_no_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "clips"
+    before = Desk(Rules(root=root), plan=PLAN)
+    for name in ("one", "two"):
+        clip = before._clips[name] = a_clip(root, name)
+        (clip.run / "report.json").parent.mkdir()
+        before.queue.changed(clip)
+    told = before.views()
+    monkeypatch.setattr("covos.serve.desk.is_finished", lambda _: True)
+
+    desk = started_again(root, monkeypatch)
+    assert desk.views() == told
+    assert not any(clip.is_read for clip in desk.clips())
+    assert desk.queue.view(desk.clip("one")).info == next(view for view in told if view.id == "one").info
+    assert [clip.id for clip in desk.clips() if clip.is_read] == ["one"]
+
+    # What the index does not know as it is now is read: it was lost, damaged, or is older than the clip.
+    desk.clip("two").change(revision=1)
+    assert {view.revision for view in desk.views()} == {0, 1}
+    for damage in (b"", b"no table" * 600):
+        (root / "index.sqlite").write_bytes(damage)
+        assert {view.id for view in started_again(root, monkeypatch).views()} == {"one", "two"}
+    again = started_again(root, monkeypatch)
+    assert {view.id for view in again.views()} == {"one", "two"}
+    assert not any(clip.is_read for clip in again.clips()), "it was made anew"
+    again.delete(again.clip("two"))
+    assert Index(root).get("two") is None

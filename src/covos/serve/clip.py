@@ -83,7 +83,7 @@ class Clip:
     Attributes:
         folder: Everything of it.
         kept: The part that is on disk as ``job.json``.
-        history: Masks, seeds and edits.
+        history: Masks, seeds and edits; of a clip that was loaded, they are read when they are first asked for.
         live: Masks of a track that is not over: shown already, an edit when it ends.
         touched: Frames that the user has changed while that track goes on: his stay.
         version: Grows with each change of masks, objects or edges.
@@ -96,7 +96,7 @@ class Clip:
     def __init__(self, folder: Path, kept: Kept) -> None:
         self.folder, self.kept = folder, kept
         self.lock = threading.RLock()
-        self.history = History()
+        self._history: History | None = History()
         self.live: dict[int, FrameMask] = {}
         self.touched: set[int] = set()
         self.stage: Stage | None = None
@@ -132,24 +132,45 @@ class Clip:
 
     @classmethod
     def load(cls, folder: Path) -> Clip:
-        """Read a clip back, with all its edits; what a stopped server left half done is left out.
+        """Read a clip back; its masks and edits wait until they are needed, for there may be hours of them.
 
         Raises:
-            InputError: The record is damaged.
+            InputError: The record, or what a finished run knew, is damaged.
         """
         kept = read_record(Kept, folder / RECORD, what=f"the record of {folder.name}", fix="remove the folder")
         clip = cls(folder, kept)
-        clip._load_found()
-        if (opened := folder / OPENED).is_file():
-            clip.history.begin(read_edit(opened, time_base=kept.info.time_base))
-        with suppress(InputError):  # an edit that is damaged, and those after it
-            for number in range(1, 1 + len(list((folder / "edits").glob("*.jsonl")))):
-                clip.history.add(read_edit(clip._edit(number), time_base=kept.info.time_base))
-        while clip.history.revision > kept.revision:
-            clip.history.undo()
-        clip._end_killed_track()
-        clip.done, clip.total = len(clip.history.frames), clip.info.frame_count
+        clip._history = None
+        if kept.opened is not None or clip._track.is_file():
+            clip.read()
         return clip
+
+    @property
+    def is_read(self) -> bool:
+        """The masks and edits are in memory."""
+        return self._history is not None
+
+    @property
+    def history(self) -> History:
+        """Masks, seeds and edits."""
+        return self.read()
+
+    def read(self) -> History:
+        """Read the masks and all edits, if they are not read yet; what a stopped server left half done is left out."""
+        with self.lock:
+            if self._history is not None:
+                return self._history
+            history = self._history = History()
+            self._load_found()
+            if (opened := self.folder / OPENED).is_file():
+                history.begin(read_edit(opened, time_base=self.kept.info.time_base))
+            with suppress(InputError):  # an edit that is damaged, and those after it
+                for number in range(1, 1 + len(list((self.folder / "edits").glob("*.jsonl")))):
+                    history.add(read_edit(self._edit(number), time_base=self.kept.info.time_base))
+            while history.revision > self.kept.revision:
+                history.undo()
+            self._end_killed_track()
+            self.done, self.total = len(history.frames), self.info.frame_count
+            return history
 
     def _load_found(self) -> None:
         with suppress(FileNotFoundError), open_own(self.folder / "found.jsonl", "rb") as file:
@@ -225,6 +246,7 @@ class Clip:
     def begin_finding(self) -> None:
         """Forget what was found before: the job tells it again, from its journal."""
         with self.lock:
+            self.read()  # the edits count on
             (self.folder / "found.jsonl").unlink(missing_ok=True)
             self._outdate()
 

@@ -24,6 +24,7 @@ from covos.serve.cutouts import Cutouts
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
+from covos.serve.index import Index
 from covos.serve.networks import Find, Look, Warm
 from covos.serve.opened import check_fits, is_run, load_run, version_of
 from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
@@ -31,6 +32,7 @@ from covos.serve.places import file_below, link
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Shown
 from covos.serve.uploads import Upload, Uploads, suffix_of
+from covos.serve.views import view_of_unread
 from covos.serve.workers import Task, TaskWorker, Video
 
 
@@ -90,7 +92,8 @@ class Desk:
         self._pictures = TaskWorker(None, root=rules.root)
         self._proxies = TaskWorker(None, root=rules.root, patient=True)
         self._workers = (self._networks, self._clicks, self._pictures, self._proxies)
-        self.queue = WorkQueue(self._networks, limit=rules.waiting)
+        self._index = Index(rules.root)
+        self.queue = WorkQueue(self._networks, limit=rules.waiting, note=self._index.put)
         self.editing = Editing(self.queue, clicks=self._clicks)
         self.uploads = Uploads(rules.root)
         backdrops = Backdrops(rules.media, self.uploads)
@@ -362,10 +365,23 @@ class Desk:
         with self._lock:
             return sorted(self._clips.values(), key=lambda clip: clip.kept.created, reverse=True)
 
+    def views(self) -> tuple[JobView, ...]:
+        """Return all clips as the API tells them, the newest first; those that nobody has asked for are not read."""
+        return tuple(map(self._view, self.clips()))
+
+    def _view(self, clip: Clip) -> JobView:
+        if clip.is_read:
+            return self.queue.view(clip)
+        known = self._index.get(clip.id)
+        if known is None or known.revision != clip.kept.revision:
+            return self.queue.changed(clip)
+        return view_of_unread(clip, known)
+
     def delete(self, clip: Clip) -> None:
         """Stop all work on a clip, and delete it."""
         with self._lock:
             self._clips.pop(clip.id, None)
+        self._index.drop(clip.id)
         self.queue.drop(clip)
         clip.remove()
 

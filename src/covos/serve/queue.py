@@ -82,10 +82,13 @@ class WorkQueue:
     Args:
         networks: The process that computes.
         limit: Pieces that may wait.
+        note: Gets each clip that has changed, as the API tells it.
     """
 
-    def __init__(self, networks: TaskWorker, *, limit: int) -> None:
-        self._networks, self.limit = networks, limit
+    def __init__(
+        self, networks: TaskWorker, *, limit: int, note: Callable[[JobView], None] = lambda _view: None
+    ) -> None:
+        self._networks, self.limit, self._note = networks, limit, note
         self._lock = threading.RLock()
         self._more = threading.Condition(self._lock)
         self._queue: deque[Work] = deque()
@@ -121,6 +124,7 @@ class WorkQueue:
 
     def view(self, clip: Clip) -> JobView:
         """Return a clip as the API tells it."""
+        clip.read()  # which may take a while: nobody else is to wait for it
         with self._lock:
             places = [work.clip for work in self._queue]
             place = places.index(clip) + 1 if clip in places and clip.stage is None else None
@@ -163,6 +167,7 @@ class WorkQueue:
     def changed(self, clip: Clip, frames: tuple[int, ...] = ()) -> JobView:
         """Tell that a clip, and the masks of some frames, are others now; return it."""
         view = self.view(clip)
+        self._note(view)
         self.tell(clip, "job", view.model_dump(mode="json"))
         if frames:
             self.tell(clip, "masks", {"from": min(frames), "to": max(frames) + 1})

@@ -35,6 +35,7 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
         place: Its place in the queue.
         making: Downloads that are being made, or wait for that, each as it was asked for.
     """
+    clip.read()
     with clip.lock:
         kept, info = clip.kept, clip.info
         rate = float(info.frame_rate or 25)
@@ -80,6 +81,14 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             },
             created=kept.created,
         )
+
+
+def view_of_unread(clip: Clip, known: JobView) -> JobView:
+    """Return a clip whose masks were not read since the server was started, as the index knows it, at rest."""
+    kept = clip.kept
+    ready = {name: Made(state="ready", **each.model_dump(exclude_unset=True)) for name, each in kept.results.items()}
+    now = {"state": kept.state, "stage": None, "place": None, "notes": (), "error": kept.error, "results": ready}
+    return known.model_copy(update={**now, "proxy": clip.proxy.is_file()})
 
 
 def masks_view(clip: Clip, start: int, stop: int, *, edges: bool) -> MasksView:

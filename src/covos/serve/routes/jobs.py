@@ -72,7 +72,7 @@ def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
     @router.get("/jobs")
     def every() -> Jobs:
         """List all jobs, the newest first."""
-        return Jobs(jobs=tuple(desk.queue.view(clip) for clip in desk.clips()))
+        return Jobs(jobs=desk.views())
 
     @router.get("/jobs/{job}")
     def one(job: str) -> JobView:
@@ -150,7 +150,8 @@ def _copy(upload: UploadFile, file: Path) -> None:
 
 async def _events(desk: Desk, clip: Clip, request: Request, *, endless: bool) -> AsyncIterator[str]:
     with desk.queue.listening(clip) as listener:
-        yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
+        view = await run_in_threadpool(desk.queue.view, clip)  # its masks may have to be read
+        yield _event("job", view.model_dump(mode="json"))
         while not request.app.state.closing and not await request.is_disconnected():
             if not endless and desk.queue.busy(clip) is None:
                 yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
