@@ -134,7 +134,7 @@ class Row:
 
 
 def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
-    """Milliseconds of a frame in each row: the best of several rounds over all rows.
+    """Processor milliseconds of a frame in each row, of all threads: the best of several rounds over all rows.
 
     Whatever else the machine does then slows neighbours of the table alike.
     """
@@ -143,10 +143,10 @@ def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
         for row in rows:
             engine, references = arranged(row.engine, row.setting), row.setting.references
             known = engine.remember(engine.encoder.observe(frames[: references + 1], wanted=range(references)))
-            began = time.perf_counter()
+            began = time.process_time()
             for _ in engine.stream(engine.encoder.observe(frames), known):
                 pass
-            row.ms = min(row.ms, 1000 * (time.perf_counter() - began) / len(frames))
+            row.ms = min(row.ms, 1000 * (time.process_time() - began) / len(frames))
 
 
 def write_sheet(path: Path, worst: Sequence[ScoredFrame]) -> None:

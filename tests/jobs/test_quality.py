@@ -18,6 +18,7 @@ from covos.engines.find import APART, VIEWS, Quality
 from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job
+from covos.media.displayed import PictureReader
 from covos.model import Model
 from covos.plan import Find, Follow, Plan
 from covos.prompts.values import Point, PointPrompt
@@ -93,6 +94,26 @@ def test_the_network_looks_at_some_frames_and_the_others_are_marked(
     assert set(encoded) - references == set(looked) - references
     journal = (tmp_path / "out" / "journal.jsonl").read_text().splitlines()
     assert [index for index, line in enumerate(journal) if '"between": true' in line] == made
+
+
+def test_no_picture_is_made_in_full_that_nothing_looks_at(
+    model: Model, make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = set()
+    read = PictureReader.later
+
+    def noting(self: PictureReader, picture: Any) -> Any:
+        later = read(self, picture)
+        assert later is not None
+        make = later.make
+        later.make = lambda size: (sizes.add(size), make(size))[1]
+        return later
+
+    monkeypatch.setattr(PictureReader, "later", noting)
+    clip = make_clip(frames=4, height=384, width=512)
+    Job(Plan(source=str(clip), formats=("palette", "overlay")), tmp_path / "out", load=lambda _: model).run()
+    assert (96, 128) in sizes  # the network's
+    assert (384, 512) not in sizes
 
 
 @pytest.mark.parametrize("apart", [2, 4])

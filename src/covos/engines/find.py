@@ -281,7 +281,9 @@ class FindEngine(Generic[FeaturesT]):
         if not torch.isfinite(logit).all():
             return uncomputed(frame)
         own_probability = to_probability(logit, size=frame.size)
-        probability = refine_probability(frame.image, own_probability, refinement=refine, device=self.encoder.device)
+        probability = own_probability
+        if refine != "none":  # the picture is not made for nothing
+            probability = refine_probability(frame.image, probability, refinement=refine, device=self.encoder.device)
         mask = probability > THRESHOLD
         return FrameResult(
             frame=frame,
