@@ -180,10 +180,12 @@ class Model:
                 network = ready(build_prompter(entry, encoder=self.entry), entry=entry, computing=self.computing)
                 self._prompters[entry.card.sha256] = network
         # The network is shared; a prompter keeps the features of its latest frame, and is a session's own.
-        prompter: Prompter = NetworkPrompter(self.engine.encoder, self._prompters[entry.card.sha256])
+        asked = self._prompters[entry.card.sha256]
+        prompter: Prompter = NetworkPrompter(self.engine.encoder, asked)
         if str(name) == AUTO:
             prompter = RelayPrompter(grabcut, prompter)
-        return ChosenPrompter(prompter=prompter, described={"name": prompter.name, "sha256": entry.card.sha256})
+        described = {"name": prompter.name, "sha256": entry.card.sha256}
+        return ChosenPrompter(prompter=prompter, described=described, network=asked)
 
     def session(
         self,

@@ -14,6 +14,7 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
+from covos.engines.apart import Divider
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.follow import FOLLOWED_APART, FollowEngine
@@ -310,9 +311,15 @@ class Session:
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
         # In one view of the usual size, whatever the quality: things are told apart there, their masks are made later.
-        engine = self.model.follower(self._follower_name)
+        engine, network = self.model.follower(self._follower_name), self._choose_prompter().network
         found = yield from discover_objects(
-            self.source, engine, most=most, references=references, memory=self._memory, shots=self._shots
+            self.source,
+            engine,
+            most=most,
+            references=references,
+            memory=self._memory,
+            shots=self._shots,
+            divider=None if network is None else Divider(network, ladder=engine.encoder.ladder),
         )
         place_found(self.seeds, found)
 
@@ -485,9 +492,13 @@ class Session:
         if self._masker is None:
             # Another kind of model has not the features that are asked for.
             self.model.describe_follower(self._follower_name)
-            self._prompter = self.model.prompter(self._prompter_name)
-            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
+            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._choose_prompter().prompter)
         return self._masker
+
+    def _choose_prompter(self) -> ChosenPrompter:
+        if self._prompter is None:
+            self._prompter = self.model.prompter(self._prompter_name)
+        return self._prompter
 
     @property
     def _follower(self) -> FollowEngine:

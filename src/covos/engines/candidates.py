@@ -84,8 +84,9 @@ class Candidate:
     """A thing that was found, and has been followed since.
 
     It was in ``seen`` sampled frames, covering ``area`` in sum (shares of the frame), and was found anew by itself in
-    ``confirmed`` of them. It has been there since frame ``since``, but for short gaps. ``away`` and ``apart`` count
-    the latest sampled frames in a row that it was not in, or was in several parts in. ``traced`` is true once it was
+    ``confirmed`` of them. It has been there since frame ``since``, but for short gaps. ``away`` counts the
+    latest sampled frames in a row that it was not in; ``apart`` those of late in which it was in several parts, less
+    those in which it was in one. ``traced`` is true once it was
     followed back to where it came from.
     """
 

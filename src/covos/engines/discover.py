@@ -12,9 +12,11 @@ candidates as there may be objects, whatever the length.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, permutations, product
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -22,6 +24,7 @@ import torch
 from torch import Tensor
 
 from covos.core.types import MaskArray
+from covos.engines.apart import Divider
 from covos.engines.candidates import (
     CONFIRMED,
     LIKE,
@@ -34,7 +37,7 @@ from covos.engines.candidates import (
     share_inside,
     split,
 )
-from covos.engines.encoding import to_probability
+from covos.engines.encoding import SharedEncoder, to_probability
 from covos.engines.find import References, ReferencesAt, expected_jaccard
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
@@ -66,8 +69,8 @@ SAME = 0.5
 """Overlap (IoU) with a part from which a followed thing counts as found anew."""
 PIECE = 0.2
 """Share of a thing that each of two parts must have for it to be two."""
-APART = 4
-"""Sampled frames in a row in which a thing must be in two parts to become two."""
+APART = 3
+"""Sampled frames in which a thing must be in two parts, beyond those in which it is in one, to become two."""
 RIMMED = 4
 """Sampled frames that must show two tracks before one is taken for a rim of the other."""
 AWAY = 5
@@ -105,6 +108,10 @@ class _Sample:
     tracks: Mapping[int, MaskArray]
 
 
+Divide: TypeAlias = Callable[[MaskArray], tuple[MaskArray, ...]]
+"""Divides a part of a frame into the things that it is made of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Part:
     """A separate thing in a frame: its mask at stride 2, and the view that it would be shown by."""
@@ -133,14 +140,16 @@ def masks_of(prediction: FramePrediction) -> dict[int, MaskArray]:
     }
 
 
-def _parts(index: int, features: FollowFeatures, logit: Tensor) -> list[_Part]:
-    """Find the separate things in a frame; none if it is not sure of its subject."""
+def _parts(index: int, features: FollowFeatures, logit: Tensor, *, divide: Divide | None) -> list[_Part]:
+    """Find the things in a frame, those that touch told apart; none if it is not sure of its subject."""
     solid, probability = (logit > 0).numpy(), torch.sigmoid(logit).numpy()
     if not solid.any() or expected_jaccard(probability, solid) < SURE:
         return []
     keys = features.key_BNK[0].float().cpu().numpy()
     cells = int(features.context_BChw.shape[2]), int(features.context_BChw.shape[3])
     found = split(solid, least=round(LEAST * solid.size), gap=round(REACH * solid.shape[1]))
+    if divide is not None:
+        found = tuple(piece for part in found for piece in divide(part))
     return [
         _Part(
             mask=mask,
@@ -168,7 +177,8 @@ def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
 class DiscoveryPass:
     """One pass over the sampled frames of a video, through which an engine follows candidates.
 
-    Without references each frame is compared with itself. There are at most ``most`` objects.
+    Without references each frame is compared with itself. There are at most ``most`` objects. Without a divider, things
+    that touch are one.
     """
 
     def __init__(
@@ -178,8 +188,12 @@ class DiscoveryPass:
         *,
         most: int = DEFAULT_MOST,
         memory: int,
+        divider: Divider | None = None,
     ) -> None:
-        self.engine = engine.within(references)
+        # The divider asks about the features that following takes.
+        own = engine if divider is None else engine.beside(SharedEncoder(engine.encoder))
+        self.engine = own.within(references)
+        self.divider = divider
         self.most = most
         self.memory = memory
         self.candidates: dict[int, Candidate] = {}
@@ -197,7 +211,7 @@ class DiscoveryPass:
         while batch := list(islice(source, encoder.together)):
             with encoder.computing():
                 for observed, features in self.engine.encoded(batch):
-                    self._take(observed.frame.index, features)
+                    self._take(observed.frame.index, features, divide=self._dividing(observed))
             yield from (observed.frame.index for observed in batch)
 
     def found(self) -> tuple[DiscoveredObject, ...]:
@@ -209,13 +223,20 @@ class DiscoveryPass:
             for each in kept
         )
 
-    def _take(self, index: int, features: FollowFeatures) -> None:
+    def _dividing(self, observed: Observed) -> Divide | None:
+        if self.divider is None:
+            return None
+        shared = self.divider.project(self.engine.encoder.encode([observed]))
+        height, width = shared.s2_BCHW.shape[2:]
+        return partial(self.divider.divide, shared, least=round(LEAST * int(height) * int(width)))
+
+    def _take(self, index: int, features: FollowFeatures, *, divide: Divide | None) -> None:
         """Take the next sampled frame."""
         self._sampled += 1
         logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu()
         # Empty where a candidate is not to be seen.
         tracks = masks_of(self._current.step(index, features))
-        parts = _parts(index, features, logit)
+        parts = _parts(index, features, logit, divide=divide)
         fresh = self._mistaken(index, parts, tracks)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
         for part, (key, mask) in product(parts, tracks.items()):
@@ -265,7 +286,8 @@ class DiscoveryPass:
             own = [part for part in parts if share_inside(part.mask, mask) >= OWN]
             own = [part for part in own if share_inside(mask, part.mask) >= PIECE]
             candidate = self.candidates[key]
-            candidate.apart = candidate.apart + 1 if len(own) > 1 else 0
+            # One frame in which they are not told apart does not make them one.
+            candidate.apart = max(0, candidate.apart + (1 if len(own) > 1 else -1))
             if candidate.apart < APART:
                 continue
             if any(each.frame < candidate.since for each in candidate.anchors):

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
+from covos.engines.apart import Divider
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
@@ -223,16 +224,24 @@ def steer_subject(
 
 
 def discover_objects(
-    source: Source, engine: FollowEngine, *, most: int, references: int, memory: int, shots: Shots
+    source: Source,
+    engine: FollowEngine,
+    *,
+    most: int,
+    references: int,
+    memory: int,
+    shots: Shots,
+    divider: Divider | None = None,
 ) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
     """Look through a video for at most ``most`` objects that are worth following: yield progress, return the objects.
 
     A few frames a second are sampled, and each is compared with ``references`` frames that are spread over its shot.
+    The divider tells things that touch apart.
     """
     engine = engine.cut_at(shots.cuts)
     encoder, sampled = engine.encoder, sampled_frames(source.info.frame_count)
     remembered = references_of(source, engine.finder, shots, references=references)
-    discovery = DiscoveryPass(engine, remembered, most=most, memory=memory)
+    discovery = DiscoveryPass(engine, remembered, most=most, memory=memory, divider=divider)
     for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):
         yield StageProgress(stage="discover", done=done, total=len(sampled))
     return discovery.found()

@@ -10,7 +10,7 @@ from covos.core.shown import short_repr
 from covos.core.types import MaskArray
 from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter, corrected
+from covos.engines.prompt import Prompter, PromptNetwork, corrected
 from covos.masks import decode
 from covos.media.range import place_of
 from covos.media.source import Source
@@ -47,10 +47,12 @@ class ChosenPrompter:
         prompter: Makes the masks.
         described: Its name; the hash of its weights, if it has any; and, where it answers in place of another, the
             other's name and the reason.
+        network: The network that it asks; None for GrabCut alone.
     """
 
     prompter: Prompter
     described: Mapping[str, str]
+    network: PromptNetwork | None = None
 
 
 class PromptMasker:

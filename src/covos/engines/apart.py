@@ -1,0 +1,183 @@
+"""Tell apart things that touch: a part of the subject is clicked at several places, as a user would click.
+
+Each place is asked about by itself, by the network covos-prompt. Two places that lie in one another's answers are of
+one thing; places whose answers leave each other out are of two. Then each thing is asked about once more, with the
+places of the others as what it is not, and each cell goes to the thing that claims it most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from covos.core.types import MaskArray
+from covos.engines.ladder import Ladder
+from covos.engines.prompt import PromptNetwork
+from covos.models.lite import Features
+from covos.models.prompt import PromptFeatures, PromptTensors
+
+PLACES = 10
+"""Places that are asked about in one part, at most."""
+NARROW = 2.5
+"""Cells from a place to the border of its part, at least: a click on an edge says little."""
+SPACING = 0.045
+"""Distance of two places, at least, as a share of the frame's width."""
+ROOM = 1.2
+"""The same, in distances of the first place to the border: in the middle of a broad thing few places are needed."""
+TOGETHER = 0.7
+"""Mean probability, each in the answer to the other, from which two groups of places are of one thing."""
+STRAY = 0.6
+"""The same for one place that is left alone, with the place of a group that is nearest to it: the tip of a limb is."""
+
+SAID = 3
+"""Places of a thing, and places of others, that it is asked about by at most: the network was trained on few clicks."""
+
+Place = tuple[int, int]
+"""Column and row of a cell at stride 2."""
+
+
+class Divider:
+    """Divides parts of a frame into the things that they are made of.
+
+    Args:
+        network: A covos-prompt that was trained on the features of the covos-lite that encodes the frames.
+        ladder: Runs it.
+    """
+
+    def __init__(self, network: PromptNetwork, *, ladder: Ladder) -> None:
+        self._network = network
+        self._ladder = ladder
+
+    def project(self, features: Features) -> PromptFeatures:
+        """Make what all questions on a frame share."""
+        return self._ladder.run(lambda: self._ladder.here(self._network).project(features))
+
+    def divide(self, features: PromptFeatures, part: MaskArray, *, least: int) -> tuple[MaskArray, ...]:
+        """Divide a part, H x W bool at stride 2, into the things that it is made of; one thing alone is the part.
+
+        Things of fewer than ``least`` cells are not told apart. Together they are the part.
+        """
+        places = places_in(part)
+        if len(places) < 2:
+            return (part,)
+        alone = self._ask(features, [[(place, True)] for place in places])
+        groups = group(mutual(alone, places))
+        if len(groups) < 2:
+            return (part,)
+        questions = [question_of(own, places) for own in groups]
+        return share_out(part, self._ask(features, questions), least=least)
+
+    def _ask(
+        self, features: PromptFeatures, questions: Sequence[Sequence[tuple[Place, bool]]]
+    ) -> NDArray[np.float32]:
+        """Return the logits of the answers, Q x H x W."""
+        height, width = (int(side) for side in features.s2_BCHW.shape[2:])
+        most = max(map(len, questions))
+        points = torch.zeros(len(questions), most, 3)
+        for row, question in enumerate(questions):
+            for column, ((x, y), positive) in enumerate(question):
+                points[row, column] = torch.tensor([(x + 0.5) / width, (y + 0.5) / height, 1.0 if positive else -1.0])
+
+        def find(some: Sequence[Tensor]) -> Tensor:
+            own = self._ladder.moved(features)
+            count, device = len(some), own.s2_BCHW.device
+            prompt = PromptTensors(
+                torch.stack(list(some)).to(device),
+                torch.zeros(count, 5, device=device),
+                torch.zeros(count, 1, height, width, device=device),
+            )
+            every = PromptFeatures(*(part.expand(count, -1, -1, -1).contiguous() for part in own))
+            return self._ladder.here(self._network).find(every, prompt)[:, 0].float().cpu()
+
+        answers = self._ladder.in_parts(list(points), find, of="objects")
+        return np.asarray(torch.cat([answer for _, answer in answers]).numpy(), np.float32)
+
+
+def places_in(part: MaskArray) -> list[Place]:
+    """Choose places to ask about in a part, H x W bool: the middle of its broadest piece first, and none near others."""
+    padded = cv2.copyMakeBorder(part.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    depth = np.ascontiguousarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
+    places: list[Place] = []
+    while len(places) < PLACES:
+        row, column = (int(each) for each in np.unravel_index(int(depth.argmax()), depth.shape))
+        deepest = float(depth[row, column])
+        if deepest < NARROW:
+            break
+        places.append((column, row))
+        room = round(max(SPACING * part.shape[1], ROOM * deepest))
+        cv2.circle(depth, (column, row), room, 0.0, thickness=cv2.FILLED)
+    return places
+
+
+def mutual(logits: NDArray[np.float32], places: Sequence[Place]) -> NDArray[np.float32]:
+    """Return for each two places, P x P, how probable each is in the answer to the other, on the average.
+
+    The logits, P x H x W, are the answers to the places.
+    """
+    columns, rows = np.array(places).T
+    odds = np.clip(logits[:, rows, columns], -30, 30)
+    there = 1 / (1 + np.exp(-odds))
+    return np.asarray((there + there.T) / 2, np.float32)
+
+
+def group(likeness: NDArray[np.float32]) -> list[frozenset[int]]:
+    """Group places by their likeness, P x P: the two groups that are most alike become one, again and again.
+
+    It ends where no two groups are as alike on the average as `TOGETHER`. A place that is then left alone joins a
+    larger group of which it is as like one place as `STRAY`. The largest group comes first.
+    """
+    groups = [frozenset([index]) for index in range(len(likeness))]
+    while len(groups) > 1:
+        pairs = [(one, other) for number, one in enumerate(groups) for other in groups[number + 1 :]]
+        means = [float(likeness[np.ix_(sorted(one), sorted(other))].mean()) for one, other in pairs]
+        best = int(np.argmax(means))
+        if means[best] < TOGETHER:
+            break
+        one, other = pairs[best]
+        groups = [*(each for each in groups if each not in (one, other)), one | other]
+    large = [set(each) for each in groups if len(each) > 1]
+    alone = [set(each) for each in groups if len(each) == 1]
+    for stray in alone if large else []:
+        nearest = max(large, key=lambda each: _nearest(likeness, stray, each))
+        if _nearest(likeness, stray, nearest) >= STRAY:
+            nearest |= stray
+        else:
+            large.append(stray)
+    groups = [frozenset(each) for each in large or alone]
+    return sorted(groups, key=lambda each: (-len(each), min(each)))
+
+
+def _nearest(likeness: NDArray[np.float32], one: set[int], other: set[int]) -> float:
+    return float(likeness[np.ix_(sorted(one), sorted(other))].max())
+
+
+def question_of(own: frozenset[int], places: Sequence[Place]) -> list[tuple[Place, bool]]:
+    """Return what a thing is asked about by: its own first places, and the nearest places of others as what it is not."""
+
+    def distance(index: int) -> float:
+        return min(float(np.hypot(*np.subtract(places[index], places[each]))) for each in own)
+
+    others = sorted((index for index in range(len(places)) if index not in own), key=distance)
+    # Places come by their depth: the first are surely inside.
+    return [(places[each], True) for each in sorted(own)[:SAID]] + [(places[each], False) for each in others[:SAID]]
+
+
+def share_out(part: MaskArray, logits: NDArray[np.float32], *, least: int) -> tuple[MaskArray, ...]:
+    """Give each cell of a part, H x W bool, to the thing that claims it most, by the logits of T things, T x H x W.
+
+    Things of fewer than ``least`` cells give theirs to the others. The largest thing comes first.
+    """
+    claims = list(range(len(logits)))
+    while True:
+        owner = np.array(claims)[logits[claims].argmax(axis=0)]
+        sizes = {each: int((part & (owner == each)).sum()) for each in claims}
+        smallest = min(claims, key=lambda each: sizes[each])
+        if sizes[smallest] >= least or len(claims) == 1:
+            break
+        claims.remove(smallest)
+    return tuple(part & (owner == each) for each in sorted(claims, key=lambda each: -sizes[each]))
