@@ -55,8 +55,6 @@ ADVICE_LIMIT = 6.0
 """Bound of the logits that are mixed: neither may outvote the other by being loud."""
 ADVICE_EPS = 0.0025
 """The same bound, as a probability."""
-ROBBED = 0.5
-"""Share of an object's mask that turns out to be another one, from which what it has learned since is forgotten."""
 AREA_WEIGHT = 0.1
 """Weight of a frame in the usual area."""
 
@@ -287,11 +285,6 @@ class FollowPass:
         if given:
             # What the user gave to one object is no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
-            for other in [each for each in logits if each not in given]:
-                own = logits[other] > 0
-                if bool(own.any()) and float((own & (taken > 0)).sum()) > ROBBED * float(own.sum()):
-                    # It has been taken for what the user shows: it went astray before, and does not know itself.
-                    self._forget(other)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
         if not logits:
             height, width = features.s2_BCHW.shape[2:]
@@ -432,9 +425,7 @@ class FollowPass:
         ]
         memory = ObjectMemory(parts[0].key_BMK, torch.cat([part.value_PMC for part in parts]))
         trusted = [status.id in given or status.confidence >= TRUSTED for status in statuses]
-        # What stays for ever is what the user showed, and not what was found beside it.
-        lasting = shown.tolist() if given else trusted
-        kept = self.bank.keep(index, objects=self.ids, memory=memory, given=bool(given), trusted=lasting)
+        kept = self.bank.keep(index, objects=self.ids, memory=memory, given=bool(given), trusted=trusted)
         if not kept:
             return
         if given:
