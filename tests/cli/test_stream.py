@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
@@ -161,3 +163,36 @@ def test_frames_that_are_lost_on_the_way_are_told(make_clip, tmp_path: Path, cap
     assert main(["stream", str(clip), str(tmp_path / "out.mkv"), "--device", "cpu"]) == 4
     assert "damaged" in capsys.readouterr().err
     assert decoded(tmp_path / "out.mkv")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the pipe cannot be opened"),
+        (b"a text, not a film\n" * 99, "no video of a kind that is known"),
+        (b"ffconcat version 1.0\nfile a.mp4\n", "of a kind that is not read"),
+    ],
+)
+def test_what_comes_through_a_pipe_and_is_no_video(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, said: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(["stream", "-", str(tmp_path / "out.mkv"), "--device", "cpu"]) == 3
+    assert said in capsys.readouterr().err
+
+
+def test_pictures_are_sent_to_the_other_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", tmp_path):
+        assert main(["stream", str(source), str(tmp_path / "out.mkv"), "--device", "cpu"]) == 3
+        assert "covos segment reads" in capsys.readouterr().err
+
+
+def test_times_finer_than_the_container_stay_apart(tmp_path: Path) -> None:
+    with LiveSink(
+        str(tmp_path / "out.mkv"), container=None, pixels="gray", size=SIZE, frame_rate=Fraction(10**6)
+    ) as sink:
+        for index in range(4):
+            sink.write(np.zeros(SIZE, np.uint8), seconds=Fraction(index, 10**6))
+    times = [frame.time for frame in decoded(tmp_path / "out.mkv")]
+    assert len(set(times)) == 4

@@ -7,13 +7,17 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from covos.model import Model
 from faults import fuzz_media
+from faults import picture_mutants as pictures
+from faults import stream_invariants as streams
 from faults.children import in_child
 from faults.invariants import STATING, described, look_at
+from faults.lanes import lane_of
 from faults.media_mutants import (
     CHANGES,
     COUNT,
@@ -26,6 +30,7 @@ from faults.media_mutants import (
     mutant,
     without_packets,
 )
+from faults.picture_invariants import look_at_pictures
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
 MUTANTS = 2
@@ -45,6 +50,59 @@ def test_mutants_of_every_container(bright: Model, tmp_path: Path, kind: str) ->
         assert looked.broken == (), (name, described(looked))
         assert looked.withheld == 0, (name, described(looked))
         assert looked.lost == 0 or is_unseen(kind, name), (name, described(looked))
+
+
+PICTURES_AND_STREAMS = (
+    "folder of png", "folder of jpg", "folder of tiff, jpeg", "still png", "still jpg", "still webp", "still avif",
+    "stream of mkv", "stream of ts, sound", "stream of h264", "stream of y4m", "stream of gif",
+)  # fmt: skip
+
+
+@posix
+@pytest.mark.parametrize("kind", PICTURES_AND_STREAMS)
+def test_mutants_of_pictures_and_streams(bright: Model, tmp_path: Path, kind: str) -> None:
+    lane = lane_of(kind, tmp_path, model=bright)
+    for number in range(MUTANTS):
+        found = lane(f"short/{kind}/{number}")
+        looked = found.looked
+        assert (looked.broken, looked.withheld, looked.lost) == ((), 0, 0), (found.change, described(looked))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("stream of mpg", "T/stream of mpg/5"),  # a stream of no known codec
+        ("stream of gif", "T/stream of gif/0"),  # holes of which no reader tells
+    ],
+)
+def test_mutants_that_once_were_lost_as_a_stream(bright: Model, tmp_path: Path, kind: str, seed: str) -> None:
+    looked = lane_of(kind, tmp_path, model=bright)(seed).looked
+    assert (looked.lost, looked.withheld, looked.broken) == (0, 0, ()), described(looked)
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", streams.KINDS)
+@pytest.mark.parametrize("as_pipe", [False, True])
+def test_an_intact_stream(bright: Model, tmp_path: Path, kind: str, as_pipe: bool) -> None:
+    clip = clip_of(kind, tmp_path)
+    intact = INPUTS.decode_plainly(clip)
+    looked = streams.look_at_stream(clip, tmp_path / "out.mkv", model=bright, intact=intact, as_pipe=as_pipe)
+    assert (looked.code, looked.frames, looked.broken) == (0, COUNT, ()), described(looked)
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", pictures.KINDS)
+def test_intact_pictures(bright: Model, tmp_path: Path, kind: str) -> None:
+    own, place = pictures.KINDS[kind], tmp_path / "pictures"
+    paths = pictures.make_pictures(own, place)
+    intact: Any = [pictures.read_plainly(path) for path in paths]
+    found = look_at_pictures(
+        place, paths, tmp_path / "out", model=bright, intact=intact, gone=set(), checked=own.is_checked
+    )
+    assert (found.looked.code, found.looked.frames, found.looked.broken, found.unseen) == (0, len(paths), (), 0)
 
 
 @posix

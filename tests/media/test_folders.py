@@ -219,3 +219,14 @@ def test_the_limit_on_pixels_lifts_that_of_the_library(
         assert (source.info.width, source.info.height) == (190_000, 1000)
     assert before == Pillow.MAX_IMAGE_PIXELS
     assert not recwarn.list
+
+
+def test_reasons_are_no_words_of_pythons(folder: Callable[..., Path], recwarn: pytest.WarningsRecorder) -> None:
+    path = folder(".tiff") / "00003.tiff"
+    whole = path.read_bytes()
+    for content, why in ((b"", "the file is empty"), (whole[:16], "its beginning is damaged")):
+        path.write_bytes(content)
+        found, warnings, _ = statuses(path.parent)
+        assert found[3] == "unreadable"
+        assert why in " ".join(warnings)
+        assert "Errno" not in " ".join(warnings)

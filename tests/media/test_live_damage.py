@@ -33,6 +33,63 @@ def test_an_intact_stream_has_no_damage(film: Film, codec: str) -> None:
     assert passed(path) == (30, "")
 
 
+def through_a_pipe(content: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], str]:
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        with LiveSource("-") as source:
+            return [float(frame.seconds) for frame in source], str(source.damage)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_an_intact_stream_through_a_pipe_has_no_damage(
+    film: Film, monkeypatch: pytest.MonkeyPatch, codec: str, suffix: str
+) -> None:
+    """Pictures that come later than others are decoded before them: the count begins with the first of all."""
+    own = {"x265-params": "keyint=10:log-level=none:open-gop=1"} if codec == "libx265" else {"g": "10", "bf": "2"}
+    path = film(f"clip.{suffix}", codec=codec, options=own)
+    times, said = through_a_pipe(path.read_bytes(), monkeypatch)
+    assert (len(times), said) == (30, "")
+
+
+def test_a_stream_that_is_joined_in_its_midst_is_counted_from_its_first_whole_picture(
+    film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = film("clip.ts", options={"g": "10", "bf": "2"}, size=(96, 128)).read_bytes()
+    start = len(content) // 188 // 3 * 188
+    times, said = through_a_pipe(content[start:], monkeypatch)
+    assert len(times) >= 10
+    assert said == ""
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts"])
+def test_a_clock_that_jumps_back_squeezes_no_frames(film: Film, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    content = film(f"clip.{suffix}", options={"g": "10", "bf": "0"}).read_bytes()
+    times, _ = through_a_pipe(2 * content, monkeypatch)
+    assert times == pytest.approx([each / 25 for each in range(60)], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["clip.gif", "clip.ogg", "clip.mkv"])
+def test_what_a_file_lacks_is_told_by_its_structure(film: Film, name: str) -> None:
+    codec, pixels = {"gif": ("gif", "rgb8"), "ogg": ("libvpx", "yuv420p"), "mkv": ("libvpx", "yuv420p")}[name[-3:]]
+    path = film(name, codec=codec, pix_fmt=pixels, options={})
+    content = path.read_bytes()
+    assert passed(path) == (30, "")
+    path.write_bytes(
+        content[: len(content) * 45 // 100] + bytes(len(content) // 10) + content[len(content) * 55 // 100 :]
+    )
+    frames, said = passed(path)
+    assert frames < 30
+    assert said
+
+
+def test_a_second_recording_in_a_file_is_told(film: Film) -> None:
+    path = film("clip.mp4")
+    content = path.read_bytes()
+    path.write_bytes(2 * content)
+    assert passed(path) == (30, f"another file begins at byte {len(content)}, which is not read")
+
+
 def test_what_is_lost_on_the_way_is_counted(film: Film, tmp_path: Path) -> None:
     whole = film("whole.mkv", options={"g": "10", "bf": "0"}, size=(96, 128))
     frames, said = passed(without(whole, tmp_path / "less.ts", gone={13, 14, 15}))

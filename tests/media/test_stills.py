@@ -299,3 +299,33 @@ def test_a_cut_picture_of_deep_colours_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(SourceError, match="image cannot be read"):
         read_picture(tmp_path / "cut.png")
+
+
+def raw_photograph(*, is_preview: bool) -> bytes:
+    """Return a TIFF as cameras write raw photographs: a small picture, and a directory of the large one below it."""
+    small, where = smooth(24, 32).tobytes(), 8
+    entries = [
+        (254, 4, 1, int(is_preview)), (256, 4, 1, 32), (257, 4, 1, 24), (258, 3, 3, 0), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 0), (277, 3, 1, 3), (278, 4, 1, 24), (279, 4, 1, len(small)), (330, 4, 1, 4096),
+    ]  # fmt: skip
+    end = where + 2 + 12 * len(entries) + 4
+    values = {258: end, 273: end + 6}
+    fields = [struct.pack("<HHII", tag, kind, count, values.get(tag, value)) for tag, kind, count, value in entries]
+    return b"II*\0" + struct.pack("<IH", where, len(entries)) + b"".join(fields) + bytes(4) + b"\x08\0" * 3 + small
+
+
+def test_a_raw_photograph_is_not_read_as_its_preview(tmp_path: Path) -> None:
+    path = tmp_path / "photo.dng"
+    path.write_bytes(raw_photograph(is_preview=True))
+    with pytest.raises(SourceError, match="raw") as caught:
+        open_source(path)
+    assert "preview" in caught.value.why
+    path.write_bytes(raw_photograph(is_preview=False))  # smaller copies of the first picture
+    with open_source(path) as source:
+        assert (source.info.height, source.info.width) == (24, 32)
+
+
+def test_a_document_with_photographs_is_no_film(tmp_path: Path) -> None:
+    Pillow.fromarray(smooth(48, 64)).save(tmp_path / "a.pdf")
+    with pytest.raises(SourceError, match="PDF document"):
+        open_source(tmp_path / "a.pdf")
