@@ -196,3 +196,14 @@ def test_times_finer_than_the_container_stay_apart(tmp_path: Path) -> None:
             sink.write(np.zeros(SIZE, np.uint8), seconds=Fraction(index, 10**6))
     times = [frame.time for frame in decoded(tmp_path / "out.mkv")]
     assert len(set(times)) == 4
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "nut"])
+def test_times_are_not_rounded_to_the_rate(tmp_path: Path, suffix: str) -> None:
+    uneven = [0, 33, 50, 61, 200, 210, 1000, 1003]
+    out = tmp_path / f"out.{suffix}"
+    with LiveSink(str(out), container=None, pixels="gray", size=SIZE, frame_rate=Fraction(25)) as sink:
+        for each in uneven:
+            sink.write(np.zeros(SIZE, np.uint8), seconds=Fraction(each, 1000))
+    times = [round(1000 * float(frame.time)) for frame in decoded(out)]
+    assert [each - times[0] for each in times] == uneven

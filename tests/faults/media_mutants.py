@@ -30,6 +30,7 @@ KINDS: dict[str, Any] = {
 _TELLING_ORDER = {"libx264", "libx265", "mpeg2video"}
 """Codecs whose pictures tell their place in the order of display."""
 PACKETS_GONE = "packets gone"
+PACKETS_GONE_AT_KEY = "packets gone before a key frame"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,11 @@ UNSEEN = (
         kinds=("h264", "h264, one key frame", "hevc", "m2v", "ts", "ts, mpeg2", "m2ts, mpeg2"),
         changes=("cut",),
         why="a stream without a length, cut between two pictures",
+    ),
+    Unseen(
+        kinds=tuple(KINDS),
+        changes=(PACKETS_GONE_AT_KEY,),
+        why="the order of pictures begins anew at a key frame: the gap before it looks like a pause",
     ),
     Unseen(
         kinds=("flv", "flv, h264", "flv, sound"),
@@ -176,9 +182,10 @@ def without_packets(clip: Path, target: Path, seed: str) -> str | None:
             packets = [packet for packet in container.demux(video=0) if packet.size]
             first = chance.randrange(2, max(3, len(packets) - 6))
             del packets[first : first + chance.randint(1, 3)]
+            change = PACKETS_GONE_AT_KEY if packets[first].is_keyframe else PACKETS_GONE
             for packet in packets:
                 packet.stream = stream
                 copy.mux(packet)
     except (av.FFmpegError, ValueError):  # a container that is not written, or takes no such codec
         return None
-    return PACKETS_GONE
+    return change

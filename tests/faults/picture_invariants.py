@@ -20,6 +20,7 @@ from covos.model import Model
 from covos.runs.schema import load_report
 from faults.children import in_child
 from faults.invariants import CODES, MEMORY, SECONDS, Looked
+from faults.media_mutants import INPUTS
 from faults.picture_mutants import SIZE, read_plainly
 
 Pixels = NDArray[np.uint8]
@@ -108,8 +109,10 @@ def _judged(
         alarm |= decoded != "ok" and bool(is_as_before)
         withheld += decoded == "unreadable" and fits[at]
         if decoded == "ok" and not is_as_before:
-            is_told = "warning" in said or (fits[at] and not checked)
-            unseen += fits[at] and not checked
+            # FFmpeg reads some stills whose beginning was changed so that Pillow does not know them.
+            is_there = fits[at] or (is_still and INPUTS.decode_plainly(path).count > 0)
+            is_told = "warning" in said or (is_there and not checked)
+            unseen += is_there and not checked
             lost += not is_told
     return LookedAtPictures(
         looked=Looked(

@@ -20,7 +20,7 @@ from covos.media import live_sink, live_video  # noqa: F401
 from covos.model import Model
 from faults.children import in_child
 from faults.invariants import CODES, MEMORY, SECONDS, Looked
-from faults.media_mutants import CHANGES, INPUTS, PACKETS_GONE, Unseen
+from faults.media_mutants import CHANGES, INPUTS, PACKETS_GONE, PACKETS_GONE_AT_KEY, Unseen
 
 KINDS = (
     "mkv", "mkv, live", "webm", "mp4", "mp4, fragments", "ts, sound", "mpg", "flv, h264", "nut", "y4m", "h264", "hevc",
@@ -33,8 +33,8 @@ SEEKING = {"mp4"}
 UNSEEN = (
     Unseen(kinds=KINDS, changes=("cut",), why="nothing tells if the end of a stream is its end"),
     Unseen(
-        kinds=("mkv", "mkv, live", "webm", "mp4", "mp4, fragments", "m2v", "mjpeg", "gif", "ogg", "avi"),
-        changes=tuple(f"{each}, a pipe" for each in (*CHANGES, PACKETS_GONE) if each != "cut"),
+        kinds=tuple(each for each in KINDS if each not in {"ts, sound", "mpg", "h264", "hevc", "y4m"}),
+        changes=tuple(f"{each}, a pipe" for each in (*CHANGES, PACKETS_GONE, PACKETS_GONE_AT_KEY) if each != "cut"),
         why="nobody walks through what comes from a pipe: readers find the next readable place without a word",
     ),
 )
@@ -91,6 +91,28 @@ def _feed(content: bytes) -> None:
     threading.Thread(target=write, daemon=True).start()
 
 
+class _Pipe(io.RawIOBase):
+    """Bytes that come once, as those of a pipe do."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._rest.read(size)
+
+
+def _opens(path: Path) -> bool:
+    """Return True if a plain decoder opens what comes through a pipe, of which it knows no name."""
+    try:
+        with av.open(_Pipe(path.read_bytes()), metadata_errors="replace") as container:
+            return bool(container.streams.video)
+    except (av.FFmpegError, ValueError, OSError):
+        return False
+
+
 def _judged(path: Path, target: Path, answer: dict[str, Any], *, intact: Any, as_pipe: bool) -> Looked:
     code, said = answer["code"], answer["said"]
     broken = [] if code in CODES else [f"exit code {code}: {said}"]
@@ -105,7 +127,7 @@ def _judged(path: Path, target: Path, answer: dict[str, Any], *, intact: Any, as
         broken.append(f"times do not rise: {times}")
     if code == 0 and not times:
         broken.append("exit code 0 and no frame")
-    plain = 0 if as_pipe and path.suffix.removeprefix(".") in SEEKING else answer["plain"]
+    plain = 0 if as_pipe and (path.suffix.removeprefix(".") in SEEKING or not _opens(path)) else answer["plain"]
     return Looked(
         code=code,
         frames=len(times),

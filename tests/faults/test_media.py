@@ -24,6 +24,7 @@ from faults.media_mutants import (
     INPUTS,
     KINDS,
     PACKETS_GONE,
+    PACKETS_GONE_AT_KEY,
     UNSEEN,
     clip_of,
     is_unseen,
@@ -74,6 +75,7 @@ def test_mutants_of_pictures_and_streams(bright: Model, tmp_path: Path, kind: st
     [
         ("stream of mpg", "T/stream of mpg/5"),  # a stream of no known codec
         ("stream of gif", "T/stream of gif/0"),  # holes of which no reader tells
+        ("stream of gif", "N27/stream of gif/7"),  # times between those of the rate
     ],
 )
 def test_mutants_that_once_were_lost_as_a_stream(bright: Model, tmp_path: Path, kind: str, seed: str) -> None:
@@ -175,7 +177,7 @@ def assert_all_is_told(kind: str, seed: str, folder: Path, model: Model) -> None
 def test_losses_that_may_go_unseen_are_of_kinds_and_changes_that_there_are() -> None:
     for each in UNSEEN:
         assert set(each.kinds) <= KINDS.keys()
-        assert set(each.changes) <= CHANGES.keys() | {PACKETS_GONE}
+        assert set(each.changes) <= CHANGES.keys() | {PACKETS_GONE, PACKETS_GONE_AT_KEY}
     assert is_unseen("hevc", "noise and cut")
     assert not is_unseen("mkv", "cut")
 

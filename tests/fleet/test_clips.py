@@ -205,3 +205,10 @@ def test_pictures_beside_videos_are_no_clip(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "thumb.png")
     touch(tmp_path / "a.mp4")
     assert set(named([tmp_path])) == {"a"}
+
+
+def test_a_link_to_itself_is_a_clip_that_fails_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    (tmp_path / "loop").symlink_to("loop")
+    assert [Path(clip.input).name for clip in read_clips([tmp_path])] == ["a.mp4", "loop.mp4"]

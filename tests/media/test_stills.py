@@ -329,3 +329,24 @@ def test_a_document_with_photographs_is_no_film(tmp_path: Path) -> None:
     Pillow.fromarray(smooth(48, 64)).save(tmp_path / "a.pdf")
     with pytest.raises(SourceError, match="PDF document"):
         open_source(tmp_path / "a.pdf")
+
+
+def test_photographs_in_a_row_of_which_the_first_is_damaged(tmp_path: Path) -> None:
+    photographs = []
+    for index in range(5):
+        content = io.BytesIO()
+        Pillow.fromarray(np.roll(smooth(48, 64), index, axis=1)).save(content, "JPEG")
+        photographs.append(content.getvalue())
+    path = tmp_path / "film.mjpeg"
+    scan = photographs[0].index(b"\xff\xda") + 20
+    path.write_bytes(photographs[0][:scan] + photographs[0][scan + 300 : -2] + b"".join(photographs[1:]))
+    assert kind_of(path) == "video"
+    with open_source(path) as source:
+        frames, health = list(source), source.health
+    assert len(frames) >= 4
+    assert not health.complete
+    # A photograph with a smaller one behind it, as its preview is, stays one.
+    preview = io.BytesIO()
+    Pillow.fromarray(smooth(24, 32)).save(preview, "JPEG")
+    path.write_bytes(photographs[0] + preview.getvalue())
+    assert kind_of(path) == "still"

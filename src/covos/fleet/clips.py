@@ -177,11 +177,16 @@ def _folder(folder: Path) -> Iterator[Clip]:
 
 def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
     """List the clips of a folder and of those below; ``place`` is where it lies below the one that was named."""
-    entries = sorted(
-        (each for each in os.scandir(folder) if each.name[0] != "."), key=lambda each: natural_key(each.name)
-    )
-    # A pipe, or a link to nothing, is a clip that fails by itself, with its reason.
-    videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and not each.is_dir()]
+    try:
+        found = [each for each in os.scandir(folder) if each.name[0] != "."]
+    except OSError:
+        if not place.parts:
+            raise
+        yield Clip(input=str(folder), name=str(place))
+        return
+    entries = sorted(found, key=lambda each: natural_key(each.name))
+    # A pipe, a link to nothing or to itself, and a folder that may not be read are clips that fail by themselves.
+    videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and not _is_folder(each)]
     for each in videos:
         yield Clip(input=each.path, name=str(place / Path(each.name).stem))
     shards = [each for each in entries if each.is_file() and _is_shard(each.name)]
@@ -194,6 +199,13 @@ def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
         # A link may lead back up, and a result is no input.
         if each.is_dir(follow_symlinks=False) and not (Path(each.path) / LIST).exists():
             yield from _below(Path(each.path), place / each.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _pattern(pattern: str) -> Iterator[Clip]:

@@ -79,7 +79,10 @@ def _decodes(content: bytes, options: dict[str, str]) -> bool:
 
 
 def is_motion_jpeg(path: Path) -> bool:
-    """Return True if a second photograph of the same size follows the first: previews and gain maps are smaller."""
+    """Return True if a second photograph of the same size follows the first: previews and gain maps are smaller.
+
+    Behind a first one that is damaged, it may follow anywhere.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         first, scan = size_and_scan(content, 0)
         end = content.find(END, scan)
@@ -88,10 +91,17 @@ def is_motion_jpeg(path: Path) -> bool:
             filled = _ZEROS.match(content, end + 2)
             at = filled.end() if filled else end + 2
             if content[at : at + 3] == START:
-                return size_and_scan(content, at)[0] == first
+                if size_and_scan(content, at)[0] == first:
+                    return True
+                break
             end = content.find(END, end + 2)
             if at < len(content):
-                return False  # something else follows: a film, a program's own data
+                break  # something else follows: a film, a program's own data
+        at = content.find(START, scan)
+        while at >= 0:
+            if size_and_scan(content, at)[0] == first:
+                return not _decodes(content[:at], _STRICT)
+            at = content.find(START, at + 1)
         return False
 
 

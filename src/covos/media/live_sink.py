@@ -99,6 +99,7 @@ class LiveSink:
             self._stored, self._colour = stored, usual_colour(height, width)
             self._is_yuv, self._reformatter = stored.startswith("yuv"), VideoReformatter()
             context = stream.codec_context
+            context.time_base = self._unit  # else the encoder rounds times to whole intervals of the rate
             context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
             if self._is_yuv:
                 context.colorspace, context.color_range = self._colour.matrix, ColorRange.MPEG
