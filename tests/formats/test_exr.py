@@ -6,6 +6,7 @@ import json
 import struct
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import OpenEXR
 import pytest
 
 from covos.core.errors import EnvironmentProblem
+from covos.core.labelling import Labelling
 from covos.core.types import FrameResult, Tags
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer
@@ -30,8 +32,8 @@ def two(result) -> FrameResult:
     return replace(made, probability=probability, labels=labels)
 
 
-def read(folder: Path, results: list[FrameResult], info: Any) -> list[Any]:
-    writer = make_writer("exr", OutputFolder(folder), info=info, source_path=folder / "none")
+def read(folder: Path, results: list[FrameResult], info: Any, **more: Any) -> list[Any]:
+    writer = make_writer("exr", OutputFolder(folder), info=info, source_path=folder / "none", **more)
     for index, each in enumerate(results):
         writer.write(replace(each, frame=replace(each.frame, index=index, stem=f"{index:05d}")))
     (path,) = writer.close()
@@ -78,6 +80,25 @@ def test_ids_are_those_of_cryptomatte(tmp_path: Path, two, info) -> None:
     total = first[..., 1] + first[..., 3] + second[..., 1] + second[..., 3]
     np.testing.assert_allclose(total, ComposedResult.of(two).opacity, atol=1e-5)
     assert (first[..., 1] >= first[..., 3]).all()
+
+
+def test_layers_and_ids_have_the_names_of_their_objects(tmp_path: Path, two, info) -> None:
+    (file,) = read(tmp_path, [two], info(), labels=Labelling(every="red v. 2", own={1: "car"}))
+    (manifest,) = (value for name, value in file.header().items() if name.endswith("/manifest"))
+    assert sorted(json.loads(manifest)) == ["car1", "red_v_27"]
+    assert planes(file, "car1.")[20, 12, 3] == 1
+    assert planes(file, "red_v_27.")[20, 50, 3] == 1
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(2**40 + 1, 2**35), None])
+def test_the_frame_rate_stands_in_the_header(tmp_path: Path, two, info, rate: Fraction | None) -> None:
+    (file,) = read(tmp_path, [two], replace(info(), frame_rate=rate))
+    said = file.header().get("framesPerSecond")
+    if rate is None:
+        assert said is None
+    else:
+        assert float(said) == pytest.approx(float(rate))
+        assert said == rate or rate.denominator > 10_000
 
 
 def test_the_hash_is_the_published_one() -> None:

@@ -39,7 +39,8 @@ _CHROMATICITIES = {
 class ExrFormat(Format):
     """``exr/<stem>.exr``: the subject in linear light, with premultiplied alpha, half floats.
 
-    ``R``, ``G``, ``B``, ``A`` are of the whole subject; ``object1.R`` and so on of each object that was seen so far.
+    ``R``, ``G``, ``B``, ``A`` are of the whole subject; ``object1.R`` and so on of each object that was seen so far,
+    ``car1.R`` where the object is called so.
     ``CryptoObject00`` and ``CryptoObject01`` tell the objects of each pixel and their shares, after Friedman and Jones,
     *Fully Automatic ID Mattes with Support for Motion Blur and Transparency*, SIGGRAPH 2015 (Cryptomatte, version 1.2).
     """
@@ -61,11 +62,12 @@ class ExrFormat(Format):
         light = self._light(composed)
         shares = {identity: composed.share_of(identity) for identity in sorted(self._known)}
         channels: dict[str, NDArray[Any]] = {**_layer("", light, composed.opacity)}
-        for identity, share in shares.items():
-            channels |= _layer(f"{_named(identity)}.", light, share)
-        channels |= _ids(shares, size=result.frame.size)
+        named = {self._name_of(identity): share for identity, share in shares.items()}
+        for name, share in named.items():
+            channels |= _layer(f"{name}.", light, share)
+        channels |= _ids(named, size=result.frame.size)
         openexr, content = _imported("OpenEXR"), BytesIO()
-        openexr.File(self._header(openexr, result, shares), channels).write(content)
+        openexr.File(self._header(openexr, result, named), channels).write(content)
         # Not by the library itself, which does not say of a failing disk what is wrong with it.
         with atomic_path(self._folder.file(f"{self.output}/{result.frame.stem}.exr")) as temporary:
             temporary.write_bytes(content.getbuffer())
@@ -80,16 +82,24 @@ class ExrFormat(Format):
             return coded_to_light(composed.deep(colours) / np.float32(65535))
         return to_light(colours)
 
-    def _header(self, openexr: Any, result: FrameResult, shares: Iterable[int]) -> dict[str, Any]:
+    def _name_of(self, identity: int) -> str:
+        """Return the name of an object's layer: what it is called, and its number, which no other object has."""
+        # A point ends the name of a layer, and a blank is not taken by every program.
+        return "_".join(self._labels.of(identity).replace(".", " ").split()) + str(identity)
+
+    def _header(self, openexr: Any, result: FrameResult, names: Iterable[str]) -> dict[str, Any]:
         info, tags = self._info, self._info.tags
         header: dict[str, Any] = {
             "type": openexr.scanlineimage,
             "compression": openexr.ZIP_COMPRESSION,
             "pixelAspectRatio": float(info.pixel_aspect),
             "chromaticities": _CHROMATICITIES.get(tags.colour.primaries if tags.colour else 1, _CHROMATICITIES[1]),
-            **_manifest(shares),
+            **_manifest(names),
         }
         rate = info.frame_rate
+        if rate is not None:
+            # Two whole numbers of 32 bits; the average rate of uneven times may be of larger ones.
+            header["framesPerSecond"] = rate.limit_denominator(10_000)
         if tags.reel is not None:
             header["reelName"] = tags.reel
         if tags.timecode is not None and rate is not None and is_timecode_rate(rate, drops=False):
@@ -112,40 +122,36 @@ def _imported(name: str) -> Any:
         ) from error
 
 
-def _named(identity: int) -> str:
-    return f"object{identity}"
-
-
 def _layer(prefix: str, light: Light, share: NDArray[np.float32]) -> dict[str, NDArray[np.float16]]:
     premultiplied = light * share[..., None]
     planes = {"R": premultiplied[..., 0], "G": premultiplied[..., 1], "B": premultiplied[..., 2], "A": share}
     return {f"{prefix}{name}": np.ascontiguousarray(plane.astype(np.float16)) for name, plane in planes.items()}
 
 
-def _ids(shares: dict[int, NDArray[np.float32]], *, size: tuple[int, int]) -> dict[str, NDArray[np.float32]]:
+def _ids(shares: dict[str, NDArray[np.float32]], *, size: tuple[int, int]) -> dict[str, NDArray[np.float32]]:
     """Return the ranks of a Cryptomatte: pairs of an id and its share, the largest share first."""
     ranks = 2 * _LEVELS
     ids, parts = (np.zeros((max(ranks, len(shares)), *size), np.float32) for _ in range(2))
-    for place, (identity, share) in enumerate(shares.items()):
+    for place, (name, share) in enumerate(shares.items()):
         parts[place] = share
-        ids[place][share > 0] = _hash(_named(identity))[1]
+        ids[place][share > 0] = _hash(name)[1]
     order = np.argsort(-parts, axis=0, kind="stable")[:ranks]
     ids, parts = np.take_along_axis(ids, order, axis=0), np.take_along_axis(parts, order, axis=0)
     planes: dict[str, NDArray[np.float32]] = {}
     for level in range(_LEVELS):
-        for place, name in enumerate("RGBA"):
+        for place, channel in enumerate("RGBA"):
             values = (ids, parts)[place % 2][2 * level + place // 2]
-            planes[f"{LAYER}{level:02d}.{name}"] = np.ascontiguousarray(values)
+            planes[f"{LAYER}{level:02d}.{channel}"] = np.ascontiguousarray(values)
     return planes
 
 
-def _manifest(identities: Iterable[int]) -> dict[str, str]:
+def _manifest(names: Iterable[str]) -> dict[str, str]:
     key = f"cryptomatte/{_hash(LAYER)[0][:7]}"
     return {
         f"{key}/name": LAYER,
         f"{key}/hash": "MurmurHash3_32",
         f"{key}/conversion": "uint32_to_float32",
-        f"{key}/manifest": json.dumps({_named(each): _hash(_named(each))[0] for each in identities}),
+        f"{key}/manifest": json.dumps({each: _hash(each)[0] for each in names}),
     }
 
 
