@@ -18,8 +18,8 @@ import numpy as np
 import covos
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.masks import contact_sheet
-from covos.masks.frame_mask import FrameMask
 from covos.masks.foreground import foreground_colours
+from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.results.segmentation import Segmentation
 

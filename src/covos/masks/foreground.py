@@ -169,8 +169,8 @@ class _Level:
     def _improve(self, part: _Part) -> None:
         """Solve each pixel's own equation, with its neighbours as they are.
 
-        The least of (alpha F + (1 - alpha) B - I)^2 + w (|F - f|^2 + |B - b|^2), where f and b are the weighted means of
-        the neighbours and w is the sum of their weights, lies on the way from (f, b) along (alpha, 1 - alpha).
+        f and b are the weighted means of the neighbours, w is the sum of their weights. The least of
+        (alpha F + (1 - alpha) B - I)^2 + w (|F - f|^2 + |B - b|^2) lies on the way from (f, b) along (alpha, 1 - alpha).
         """
         means = part.means @ self.colours
         unexplained = part.image - part.alpha * means[:, :3] - (1 - part.alpha) * means[:, 3:]
