@@ -170,7 +170,8 @@ class _Level:
         """Solve each pixel's own equation, with its neighbours as they are.
 
         f and b are the weighted means of the neighbours, w is the sum of their weights. The least of
-        (alpha F + (1 - alpha) B - I)^2 + w (|F - f|^2 + |B - b|^2) lies on the way from (f, b) along (alpha, 1 - alpha).
+        (alpha F + (1 - alpha) B - I)^2 + w (|F - f|^2 + |B - b|^2) lies on the way from (f, b) along
+        (alpha, 1 - alpha).
         """
         means = part.means @ self.colours
         unexplained = part.image - part.alpha * means[:, :3] - (1 - part.alpha) * means[:, 3:]
