@@ -61,6 +61,7 @@ def job(client: httpx.Client, tmp_path: Path) -> Iterator[str]:
 
 def picture(content: bytes) -> np.ndarray:
     found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
     return cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA)
 
 
