@@ -37,7 +37,7 @@ export function write(key, value) {
 
 /** @type {Settings} */
 export const settings = { ...DEFAULTS, ...read(KEY) };
-if (settings.view === "green") settings.view = "ground"; // its name until 2026
+if (settings.view === "green") settings.view = "ground"; // as it was called before it had other colours
 
 /** @param {Partial<Settings>} changes */
 export function keep(changes) {
