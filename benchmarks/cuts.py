@@ -1,13 +1,16 @@
 """Cuts: how surely they are found, and what they cost the masks, on sequences that are glued together.
 
     python benchmarks/cuts.py --data DAVIS --subset train --detect
+    python benchmarks/cuts.py --data DAVIS --subset train --fades 8 12 16 24 36
     python benchmarks/cuts.py --data DAVIS
     python benchmarks/cuts.py --data DAVIS --subset train --follow
 
 `--detect` counts the cuts that are missed between every two sequences, and the false alarms within each, also where
-only each second, third and fifth frame is taken. Else the sequences are segmented alone and glued together, in turns of
-`--turn` frames of each; as one shot, and by their cuts. With `--follow` the object of each sequence is followed through
-another one that is put in its midst. J and F are of every few frames; outside its own sequence an object has no mask.
+only each second, third and fifth frame is taken. `--fades` counts the fades of so many frames that are found between
+every two sequences, within half of their length, and the false alarms likewise. Else the sequences are segmented alone
+and glued together, in turns of `--turn` frames of each; as one shot, and by their cuts. With `--follow` the object of
+each sequence is followed through another one that is put in its midst. J and F are of every few frames; outside its own
+sequence an object has no mask.
 """
 
 from __future__ import annotations
@@ -17,14 +20,17 @@ from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
 import covos
 from covos.core.types import ImageArray
 from covos.data import Dataset, FrameRecord, Video, open_dataset, read_foreground, read_image
+from covos.engines.fades import FadeDetector
 from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
+from covos.engines.looks import SIZE, Look
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import find_subject, follow_objects, references_of
 from covos.engines.shots import CutDetector, Shots
@@ -58,6 +64,47 @@ def detect(dataset: Dataset) -> Iterator[str]:
             f"each {step}. frame: {missed} of {count} cuts missed, {more} more found beside them; "
             f"{sum(false.values())} false alarms in {frames} frames" + (f" ({where})" if where else "")
         )
+
+
+def faded(looks: Sequence[Look]) -> list[int]:
+    """Return the middles of the fades in looks, those beside cuts left out."""
+    detector, fades = CutDetector(), FadeDetector()
+    cuts = []
+    for index, look in enumerate(looks):
+        fades.take(look, index=index)
+        if detector.take(look) and index:
+            cuts.append(index)
+    return list(fades.middles(cuts))
+
+
+def fade(before: Sequence[ImageArray], after: Sequence[ImageArray], length: int) -> list[ImageArray]:
+    """Let the end of one sequence go over into the beginning of another, over so many frames."""
+    shares = [(each + 1) / (length + 1) for each in range(length)]
+    within = zip(before[-length:], after[:length], shares, strict=True)
+    mixed = [cv2.addWeighted(one, 1 - share, other, share, 0).astype(np.uint8) for one, other, share in within]
+    return [*before[:-length], *mixed, *after[length:]]
+
+
+def detect_fades(dataset: Dataset, lengths: Sequence[int]) -> Iterator[str]:
+    """Count found fades and false alarms, on pictures of the size that is looked at."""
+    small = {
+        video.name: [cv2.resize(read_image(each), SIZE, interpolation=cv2.INTER_AREA) for each in video.frames]
+        for video in dataset
+    }
+    for step in (1, 2, 3, 5):
+        false = {name: len(faded([Look.of(each) for each in images[::step]])) for name, images in small.items()}
+        where = ", ".join(f"{number} in {name}" for name, number in false.items() if number)
+        frames = sum(len(images[::step]) for images in small.values())
+        yield f"each {step}. frame: {sum(false.values())} false alarms in {frames} frames ({where})"
+    for length in lengths:
+        found = elsewhere = count = 0
+        for one, other in permutations(small, 2):
+            size = min(length, len(small[one]) - 12, len(small[other]) - 12)
+            images = fade(small[one][-size - 12 :], small[other][: size + 12], size)
+            middles = faded([Look.of(each) for each in images])
+            near = [abs(each - 12 - size / 2) <= size / 2 for each in middles]
+            count, found, elsewhere = count + 1, found + any(near), elsewhere + near.count(False)
+        yield f"fades of {length} frames: {found} of {count} found, {elsewhere} more found beside them"
 
 
 def glued(dataset: Dataset, *, turn: int) -> list[Shown]:
@@ -118,6 +165,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--detect", action="store_true", help="count missed cuts and false alarms")
+    parser.add_argument("--fades", type=int, nargs="+", help="count the fades of so many frames that are found")
     parser.add_argument("--follow", action="store_true", help="follow objects through another sequence")
     parser.add_argument("--frames", type=int, default=5, help="score every so many frames")
     parser.add_argument("--turn", type=int, nargs="+", default=[1000, 25, 10], help="frames of each sequence in turn")
@@ -125,8 +173,8 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     dataset = open_dataset(asked.data, subset=asked.subset)[:: asked.videos]
-    if asked.detect:
-        for line in detect(dataset):
+    if asked.detect or asked.fades:
+        for line in detect(dataset) if asked.detect else detect_fades(dataset, asked.fades):
             print(line, flush=True)
         return
     model = covos.load_model()

@@ -181,3 +181,29 @@ def test_a_shot_is_segmented_as_if_it_stood_alone(engine: FindEngine[Any]) -> No
     assert all(np.array_equal(a.probability, b.probability) for a, b in zip(alone, together, strict=True))
     mixed = results([*one, *other], None)
     assert not all(np.array_equal(a.probability, b.probability) for a, b in zip(alone, mixed, strict=True))
+
+
+def fading(before: list[ImageArray], after: list[ImageArray], length: int) -> list[ImageArray]:
+    shares = (np.arange(length) + 1) / (length + 1)
+    within = zip(before[-length:], after[:length], shares, strict=True)
+    mixed = [cv2.addWeighted(one, 1 - share, other, share, 0).astype(np.uint8) for one, other, share in within]
+    return [*before[:-length], *mixed, *after[length:]]
+
+
+@pytest.mark.parametrize("length", [8, 16])
+def test_a_fade_from_one_shot_to_another_is_one_cut_in_its_middle(length: int) -> None:
+    (cut,) = found_cuts(fading(shot(0, 30), shot(1, 30), length))
+    assert abs(cut - (30 - length / 2)) < length / 2
+
+
+def test_a_fade_through_black_parts_the_two_shots() -> None:
+    black = [np.zeros_like(scene(0))] * 24
+    cuts = found_cuts(fading(fading(shot(0, 30), black, 10), shot(1, 30), 10))
+    assert cuts
+    assert all(20 <= cut <= 46 for cut in cuts)
+
+
+def test_light_that_changes_by_and_by_is_no_fade() -> None:
+    lights = np.linspace(0.4, 1.0, 40)
+    images = [(image * light).astype(np.uint8) for image, light in zip(shot(0, 40), lights, strict=True)]
+    assert found_cuts(images) == ()

@@ -21,6 +21,7 @@ from covos.engines.find import DEFAULT_REFERENCES, FindEngine, References, check
 from covos.engines.follow import FollowEngine, result_of, step
 from covos.engines.follow_pass import FollowPass
 from covos.engines.held import hold
+from covos.engines.looks import Look
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.motion import Observed, Watch
 from covos.engines.shots import CutDetector
@@ -133,7 +134,7 @@ class Live:
             self._following = engine, engine.new_pass(memory=self._memory)
             self._references.forget()  # features of another size, if the subject was found in smaller frames
         encoder = self._finder.encoder if self._following is None else self._following[0].encoder
-        begins = self._cuts.look_at(frame) or size != self._size
+        begins = self._cuts.take(Look.at_frame(frame)) or size != self._size
         observed = self._watch.look(frame, size=encoder.size_of(frame), begins=begins)
         if begins:
             self._references.forget()

@@ -2,7 +2,8 @@
 
 A cut shows in two ways at once. The colours of the picture are others, and its edges lie where no motion from the
 frame before could have brought them. Fast motion keeps the colours, a flash keeps the edges. A cut also stands out from
-the frames before it, where a shaken camera does not.
+the frames before it, where a shaken camera does not. Where one shot fades into another, the cut is in the middle of the
+fade (see `covos.engines.fades`).
 
 The references of a frame lie in its own shot. In a long shot they lie around it: there is one for each so many frames,
 and the window of those that a frame is compared with moves on by one at a time. So a long shot costs and holds no more
@@ -17,30 +18,17 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from covos.core.types import Frame, ImageArray
+from covos.core.types import ImageArray
+from covos.engines.fades import FadeDetector
 from covos.engines.find import random_references, uniform_references
-from covos.engines.motion import dis_flow
-from covos.media.picture import picture_at
+from covos.engines.looks import Look, colours_changed, is_other
 from covos.media.source import Source, prefetch
 
 Cuts: TypeAlias = Literal["auto", "off"]
 """Find the cuts of a video, or take it as one shot, however long."""
 
-SIZE: Final = (64, 36)
-"""Width and height of the picture that is looked at."""
-BINS: Final = (8, 4, 4)
-"""Bins of hue, saturation and value."""
-CHANGED: Final = 0.16
-"""Share of the colours that are others, times the share of the edges that are, from which there is a cut. Set on the
-training sequences of DAVIS: no cut between two of them is missed, none is found within (`benchmarks/cuts.py`)."""
-STRONG: Final = 40.0
-"""Slope of brightness, in levels over eight pixels, above which edges count alike."""
 STANDS_OUT: Final = 2.0
 """A cut changes so many times as much of the colours as any of the frames just before it."""
 BEFORE: Final = 3
@@ -60,77 +48,31 @@ class CutDetector:
     """
 
     def __init__(self) -> None:
-        self._before: _Look | None = None
-        self._left: _Look | None = None
+        self._before: Look | None = None
+        self._left: Look | None = None
         self._since = 0
         self.returned = False
         self._changes: deque[float] = deque(maxlen=BEFORE)
 
     def look(self, image: ImageArray) -> bool:
         """Take the next frame, H x W x 3 uint8 RGB; return true if a shot begins with it, as with the first."""
-        return self._look(_Look.of(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)))
+        return self.take(Look.at(image))
 
-    def look_at(self, frame: Frame) -> bool:
-        """Take the next frame as `look` does; its picture is made at the size that is looked at, where it can be."""
-        return self._look(_Look.of(picture_at(frame, SIZE[::-1])))
-
-    def _look(self, now: _Look) -> bool:
+    def take(self, now: Look) -> bool:
+        """Take the look at the next frame; return what `look` does."""
         before = self._before
         self._before = now
         self._since += 1
         if before is None:
             return True
-        colours = _colours_changed(before, now)
-        if colours > STANDS_OUT * max(self._changes, default=0.0) and _is_other(before, now):
-            self.returned = self._left is not None and self._since <= SHORT and not _is_other(self._left, now)
+        colours = colours_changed(before, now)
+        if colours > STANDS_OUT * max(self._changes, default=0.0) and is_other(before, now):
+            self.returned = self._left is not None and self._since <= SHORT and not is_other(self._left, now)
             self._left, self._since = before, 0
             self._changes.clear()
             return True
         self._changes.append(colours)
         return False
-
-
-class _Look(NamedTuple):
-    """A small picture of a frame: its brightness, h x w uint8, and the shares of its colours."""
-
-    grey: NDArray[np.uint8]
-    colours: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, small: NDArray[Any]) -> _Look:
-        tones = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
-        counts = cv2.calcHist([tones], [0, 1, 2], None, list(BINS), [0, 180, 0, 256, 0, 256]).ravel()
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        return cls(np.asarray(grey, np.uint8), np.asarray(counts / counts.sum(), np.float32))
-
-
-def _is_other(before: _Look, now: _Look) -> bool:
-    colours = _colours_changed(before, now)
-    # The edges take five times as long as the colours, and can hardly change by more than all.
-    return colours > CHANGED and colours * _edges_changed(before.grey, now.grey) > CHANGED
-
-
-def _colours_changed(before: _Look, now: _Look) -> float:
-    """Return the share of the colours that are others, in [0, 1]."""
-    return 1 - float(np.minimum(before.colours, now.colours).sum())
-
-
-def _edges_changed(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
-    """Return the share of the edges that motion does not explain: 1 - their correlation along the flow, in [0, 2]."""
-    height, width = now.shape
-    flow = dis_flow(now, before)
-    columns = flow[..., 0] + np.arange(width, dtype=np.float32)
-    rows = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    moved = cv2.remap(before, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    one, other = _gradients(now), _gradients(np.asarray(moved, np.uint8))
-    strength = float(np.sqrt((one * one).sum() * (other * other).sum()))
-    # Without edges in one of the two, as in a black frame, there is nothing in common.
-    return 1 - float((one * other).sum()) / strength if strength > 1 else 1.0
-
-
-def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    # Strong edges count no more than others: those of black bars and of a caption stay over a cut.
-    return np.clip(np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)]), -STRONG, STRONG)
 
 
 class Span(NamedTuple):
@@ -204,13 +146,16 @@ def find_shots(source: Source) -> Generator[int, None, Shots]:
 
     A picture that could not be read is no shot of its own.
     """
-    detector = CutDetector()
+    detector, fades = CutDetector(), FadeDetector()
     cuts: list[int] = []
     for frame in prefetch(source):
-        if frame.status != "unreadable" and detector.look_at(frame) and frame.index:
-            if detector.returned:
-                cuts.pop()
-            else:
-                cuts.append(frame.index)
+        if frame.status != "unreadable":
+            look = Look.at_frame(frame)
+            fades.take(look, index=frame.index)
+            if detector.take(look) and frame.index:
+                if detector.returned:
+                    cuts.pop()
+                else:
+                    cuts.append(frame.index)
         yield frame.index + 1
-    return Shots.cut(source, tuple(cuts))
+    return Shots.cut(source, tuple(sorted({*cuts, *fades.middles(cuts)})))
