@@ -7,6 +7,7 @@ message, or a line whose effect nobody sees.
 
     python benchmarks/mutants.py coattention masks        # these topics; all by default
     python benchmarks/mutants.py masks --survivors        # and the diff of each mutant that lived
+    python benchmarks/mutants.py resize --only masks/letterbox.py    # of one file of the topic
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -56,10 +57,10 @@ also_copy = ["src", "tests", "docs", "examples", "constraints.txt", "README.md"]
 """
 
 
-def run(name: str, *, children: int, survivors: bool) -> Counter[str]:
+def run(name: str, topic: Topic, *, children: int, survivors: bool) -> Counter[str]:
     """Try the mutants of a topic, and return how many there are of each state, such as ``killed``."""
     place = ROOT / "build" / "mutants" / name
-    _copy(TOPICS[name], place)
+    _copy(topic, place)
     program = Path(sys.executable).with_name("mutmut")
     with (place / "run.txt").open("w", encoding="utf-8") as log:
         subprocess.run([program, "run", "--max-children", str(children)], cwd=place, stdout=log, stderr=log, check=True)
@@ -94,12 +95,20 @@ def main() -> None:
     parser.add_argument("topics", nargs="*", help=f"of {', '.join(TOPICS)}; all by default")
     parser.add_argument("--children", type=int, default=2, help="processes side by side")
     parser.add_argument("--survivors", action="store_true", help="show each mutant that lived")
+    parser.add_argument(
+        "--only", metavar="FILE", help="change this file of the topic alone, such as masks/letterbox.py"
+    )
     given = parser.parse_args()
     if unknown := set(given.topics) - set(TOPICS):
         parser.error(f"no such topic: {', '.join(sorted(unknown))}")
     print("| topic | mutants | killed | lived | without a test | timed out |\n|---|--:|--:|--:|--:|--:|")
     for name in given.topics or TOPICS:
-        found = run(name, children=given.children, survivors=given.survivors)
+        topic, folder = TOPICS[name], name
+        if given.only is not None:
+            if given.only not in topic.files:
+                parser.error(f"{name} has no file {given.only}: it has {', '.join(topic.files)}")
+            topic, folder = replace(topic, files=(given.only,)), f"{name}-{Path(given.only).stem}"
+        found = run(folder, topic, children=given.children, survivors=given.survivors)
         cells = [sum(found.values()), *(found[state] for state in ("killed", "survived", "no tests", "timeout"))]
         print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
 

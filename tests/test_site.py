@@ -134,6 +134,7 @@ def test_workflows_templates_and_the_citation_can_be_read(file: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:warning")
+@pytest.mark.usefixtures("small_networks")  # the blocks run; what they find is asked elsewhere
 def test_the_first_blocks_of_readme_and_start_run(
     make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from itertools import combinations
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -198,13 +199,14 @@ def test_frames_of_several_sizes(tree):
 @pytest.mark.slow
 def test_loaders_with_workers(train):
     drawn = augment.Chain(augment.Window(size=(32, 48)), augment.Light(), augment.Spoil(share=0.5))
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["torch", "covos.data", "covos.training.augment"])  # imported once for six workers
     for dataset, lead in (
         (FrameDataset(train, transform=drawn, seed=0), ()),
         (PairDataset(train, transform=drawn, seed=0), (2,)),
         (GroupDataset(train, transform=drawn, seed=0), (3,)),
     ):
         alone = list(DataLoader(dataset, batch_size=2))
-        context = "forkserver"
         loaded = list(DataLoader(dataset, batch_size=2, num_workers=2, multiprocessing_context=context))
         assert len(loaded) == len(alone)
         assert loaded[0].image.shape == (2, *lead, 3, 32, 48)

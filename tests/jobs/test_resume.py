@@ -80,7 +80,7 @@ def long_clip(make_clip) -> Path:
 
 
 @posix
-@pytest.mark.parametrize("points", [4, pytest.param(24, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("points", [8, pytest.param(24, marks=pytest.mark.thorough)])
 def test_killed_at_any_moment(orders: Order, long_clip: Path, tmp_path: Path, points: int) -> None:
     whole = orders(long_clip, tmp_path / "whole")
     assert whole["status"] == 0

@@ -87,7 +87,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(
         assert torch.equal(tensor, second[name]), name
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # `test_loop` and `test_cosnet_parts` have it in one process
 def test_a_batch_that_does_not_divide_is_refused(tianchi: Path, stills: Path, tmp_path: Path) -> None:
     result = finish(start(tmp_path, (tianchi, stills), processes=2, batch=3))
     assert result.returncode != 0

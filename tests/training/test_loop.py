@@ -199,6 +199,7 @@ def test_parts_of_a_step_are_whole_groups(root: Path, tmp_path: Path) -> None:
     assert [progress.step for progress in run(root, tmp_path, *settings, "accumulate=2")] == [1, 2]
     with pytest.raises(UsageError, match="8 frames a step cannot be divided"):
         run(root, tmp_path / "other", *settings, "accumulate=4")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_checkpoint_from_before_a_field_was_there_is_continued(root: Path, tmp_path: Path) -> None:
