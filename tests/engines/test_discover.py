@@ -62,10 +62,16 @@ class Eyes:
 
     new_pass = ColourPass
     encoder = SimpleNamespace(together=3, computing=nullcontext)
+
+    def beside(self, encoder: SimpleNamespace) -> Eyes:
+        other = Eyes()
+        other.encoder = encoder
+        return other
+
     references: References[Features] | None = None
 
     def within(self, references: References[Features]) -> Eyes:
-        bound = Eyes()
+        bound = self.beside(self.encoder)
         bound.references = references
         return bound
 
@@ -180,6 +186,33 @@ def test_two_that_were_one_are_told_apart_when_they_stay_apart() -> None:
     assert len(candidates) >= 2
     for candidate in candidates.values():
         assert all(each.frame > 40 for each in candidate.anchors), "no view shows both as one"
+
+
+class ByColour:
+    """Stands in for a divider: each of the colours in a part is a thing."""
+
+    def project(self, features: Observed) -> SimpleNamespace:
+        small = torch.from_numpy(features.frame.image[::2, ::2].astype(np.int64)).permute(2, 0, 1)
+        return SimpleNamespace(s2_BCHW=small[None])
+
+    def divide(self, shared: SimpleNamespace, part: np.ndarray, *, least: int) -> tuple[np.ndarray, ...]:
+        colour = shared.s2_BCHW[0].argmax(dim=0).numpy()
+        things = [part & (colour == each) for each in np.unique(colour[part])]
+        return tuple(thing for thing in things if thing.sum() >= least)
+
+
+def test_two_that_always_touch_are_told_apart_by_a_divider(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stage(index: int) -> Spots:
+        return [(RED, 40 + index // 2, 40), (GREEN, 72 + index // 2, 40)]
+
+    def shared(encoder: SimpleNamespace) -> SimpleNamespace:
+        return SimpleNamespace(together=3, computing=nullcontext, encode=lambda some: some[0])
+
+    assert len(discover(stage, count=60).found()) < 2
+    monkeypatch.setattr("covos.engines.discover.SharedEncoder", shared)
+    discovery = DiscoveryPass(Eyes(), NO_REFERENCES, memory=5, divider=ByColour())  # type: ignore[arg-type]
+    list(discovery.run(frames(stage, 60)))
+    assert [round(thing.size, 2) for thing in discovery.found()] == [round(32 * 32 / (SIZE[0] * SIZE[1]), 2)] * 2
 
 
 def test_of_two_tracks_over_one_thing_the_rim_becomes_part_of_the_other() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from covos.core.errors import is_out_of_memory
 from covos.core.types import Frame, FrameResult, Point
+from covos.engines.apart import Divider
 from covos.engines.discover import DiscoveryPass
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine
@@ -217,7 +218,8 @@ def test_discovering(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None
     def discover(encoder: FrameEncoder) -> list[int]:
         engine = FollowEngine(encoder, networks[1])
         (references,) = engine.finder.remember(list(observed())[::4])
-        discovery = DiscoveryPass(engine, references, most=3, memory=2)
+        divider = Divider(networks[2], ladder=encoder.ladder)
+        discovery = DiscoveryPass(engine, references, most=3, memory=2, divider=divider)
         done = list(discovery.run(observed()))
         assert done == list(range(FRAMES))
         return [each.first for each in discovery.found()]

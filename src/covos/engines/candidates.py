@@ -85,8 +85,7 @@ class Candidate:
 
     It was in ``seen`` sampled frames, covering ``area`` in sum (shares of the frame), and was found anew by itself in
     ``confirmed`` of them. It has been there since frame ``since``, but for short gaps. ``away`` counts the
-    latest sampled frames in a row that it was not in; ``apart`` those of late in which it was in several parts, less
-    those in which it was in one. ``traced`` is true once it was
+    latest sampled frames in a row that it was not in. ``traced`` is true once it was
     followed back to where it came from.
     """
 
@@ -96,7 +95,6 @@ class Candidate:
     seen: int = 0
     confirmed: int = 0
     area: float = 0.0
-    apart: int = 0
     traced: bool = False
     since: int = 0
     away: int = 0

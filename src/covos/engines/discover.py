@@ -1,8 +1,9 @@
 """Find the things that are worth following in a video: what is shown to `FollowEngine` when the user shows nothing.
 
 A few frames a second are sampled, in order. In each the subject is found as `FindEngine` finds it and told apart into
-separate parts, and what was found before is followed. A part that no followed thing covers is a new thing, or one that
-had gone and looks as this does; a thing that stays in two parts becomes two. A new thing, when it has been found often
+separate parts; a divider tells apart the things of a part, where they touch. What was found before is followed. A part
+that no followed thing covers is a new thing, or one that had gone and looks as this does; a thing that is found in two
+parts becomes two. A new thing, when it has been found often
 enough to be believed, is followed back: if it comes from where another one was, they are the same.
 
 Each frame is encoded once. Memory is that of a memory bank, of the last `TRACED` sampled frames and of twice as many
@@ -61,16 +62,14 @@ LEAST = 0.002
 """Share of the frame that a thing must cover to be found."""
 REACH = 0.02
 """Parts that are nearer than this share of the frame's width are one thing."""
-NEW = 0.25
+NEW = 0.4
 """A part is new if no more of it is covered by what is followed."""
 OWN = 0.6
 """A part belongs to a followed thing that covers so much of it."""
 SAME = 0.5
 """Overlap (IoU) with a part from which a followed thing counts as found anew."""
-PIECE = 0.2
+PIECE = 0.1
 """Share of a thing that each of two parts must have for it to be two."""
-APART = 3
-"""Sampled frames in which a thing must be in two parts, beyond those in which it is in one, to become two."""
 RIMMED = 4
 """Sampled frames that must show two tracks before one is taken for a rim of the other."""
 AWAY = 5
@@ -280,15 +279,16 @@ class DiscoveryPass:
         return fresh
 
     def _divided(self, parts: Sequence[_Part], tracks: Mapping[int, MaskArray]) -> dict[int, MaskArray]:
-        """Things that have been in two parts for a while become two; the larger part stays what it was."""
+        """Things that are found in two parts become two; the larger part stays what it was.
+
+        At once: what was wrongly divided is not found again in the same parts, and so is dropped.
+        """
         fresh: dict[int, MaskArray] = {}
         for key, mask in tracks.items():
             own = [part for part in parts if share_inside(part.mask, mask) >= OWN]
             own = [part for part in own if share_inside(mask, part.mask) >= PIECE]
             candidate = self.candidates[key]
-            # One frame in which they are not told apart does not make them one.
-            candidate.apart = max(0, candidate.apart + (1 if len(own) > 1 else -1))
-            if candidate.apart < APART:
+            if len(own) < 2:
                 continue
             if any(each.frame < candidate.since for each in candidate.anchors):
                 # It was something by itself before it went away; what is here now is two other things.
@@ -297,7 +297,7 @@ class DiscoveryPass:
                 continue
             larger, *others = own
             # Earlier views show both as one.
-            candidate.anchors, candidate.apart = [larger.anchor], 0
+            candidate.anchors = [larger.anchor]
             fresh[key] = larger.mask
             for other in others:
                 fresh[self._begin(other, traced=True)] = other.mask
