@@ -110,6 +110,8 @@ class Work:
                 follower=self.model.describe_follower(task.follower),
                 direction="both",
                 memory=task.memory,
+                # It tells things that touch apart.
+                prompter=dict(self.model.prompter().described),
                 **described_quality(task.quality),
             )
         assert self._session is not None
