@@ -14,7 +14,6 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
-from covos.engines.apart import Divider
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.follow import FOLLOWED_APART, FollowEngine
@@ -311,15 +310,10 @@ class Session:
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
         # In one view of the usual size, whatever the quality: things are told apart there, their masks are made later.
-        engine, network = self.model.follower(self._follower_name), self._choose_prompter().network
+        engine = self.model.follower(self._follower_name)
+        apart = self.model.prompter(self._prompter_name).divider(engine.encoder.ladder)
         found = yield from discover_objects(
-            self.source,
-            engine,
-            most=most,
-            references=references,
-            memory=self._memory,
-            shots=self._shots,
-            divider=None if network is None else Divider(network, ladder=engine.encoder.ladder),
+            self.source, engine, most=most, references=references, memory=self._memory, shots=self._shots, divider=apart
         )
         place_found(self.seeds, found)
 
@@ -492,13 +486,9 @@ class Session:
         if self._masker is None:
             # Another kind of model has not the features that are asked for.
             self.model.describe_follower(self._follower_name)
-            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._choose_prompter().prompter)
-        return self._masker
-
-    def _choose_prompter(self) -> ChosenPrompter:
-        if self._prompter is None:
             self._prompter = self.model.prompter(self._prompter_name)
-        return self._prompter
+            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
+        return self._masker
 
     @property
     def _follower(self) -> FollowEngine:

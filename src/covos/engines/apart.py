@@ -72,9 +72,7 @@ class Divider:
         questions = [question_of(own, places) for own in groups]
         return share_out(part, self._ask(features, questions), least=least)
 
-    def _ask(
-        self, features: PromptFeatures, questions: Sequence[Sequence[tuple[Place, bool]]]
-    ) -> NDArray[np.float32]:
+    def _ask(self, features: PromptFeatures, questions: Sequence[Sequence[tuple[Place, bool]]]) -> NDArray[np.float32]:
         """Return the logits of the answers, Q x H x W."""
         height, width = (int(side) for side in features.s2_BCHW.shape[2:])
         most = max(map(len, questions))
@@ -99,7 +97,7 @@ class Divider:
 
 
 def places_in(part: MaskArray) -> list[Place]:
-    """Choose places to ask about in a part, H x W bool: the middle of its broadest piece first, and none near others."""
+    """Choose places to ask about in a part, H x W bool: the middle of its broadest piece first, none near others."""
     padded = cv2.copyMakeBorder(part.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     depth = np.ascontiguousarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
     places: list[Place] = []
@@ -157,7 +155,7 @@ def _nearest(likeness: NDArray[np.float32], one: set[int], other: set[int]) -> f
 
 
 def question_of(own: frozenset[int], places: Sequence[Place]) -> list[tuple[Place, bool]]:
-    """Return what a thing is asked about by: its own first places, and the nearest places of others as what it is not."""
+    """Return what a thing is asked about by: some of its places, and the nearest of the others as what it is not."""
 
     def distance(index: int) -> float:
         return min(float(np.hypot(*np.subtract(places[index], places[each]))) for each in own)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from covos.core.errors import SourceError, UsageError
 from covos.core.shown import short_repr
 from covos.core.types import MaskArray
+from covos.engines.apart import Divider
 from covos.engines.encoding import FrameEncoder, at_source_size
+from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter, PromptNetwork, corrected
 from covos.masks import decode
@@ -53,6 +55,10 @@ class ChosenPrompter:
     prompter: Prompter
     described: Mapping[str, str]
     network: PromptNetwork | None = None
+
+    def divider(self, ladder: Ladder) -> Divider | None:
+        """Return what tells things that touch apart, by the network; None for GrabCut alone."""
+        return None if self.network is None else Divider(self.network, ladder=ladder)
 
 
 class PromptMasker:
