@@ -494,8 +494,7 @@ class Session:
     def _follower(self) -> FollowEngine:
         """The engine that follows, with references of this video."""
         if self._bound is None:
-            engine = self.model.follower(self._follower_name).at(self._quality)
-            engine = engine.cut_at(self._shots.cuts)
+            engine = self.model.follower(self._follower_name).at(self._quality).cut_at(self._shots.cuts)
             self._references = references_of(self.source, engine.finder, self._shots)
             self._bound = engine.within(self._references)
         return self._bound
