@@ -60,7 +60,7 @@ def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray
         found = level
     assert found is not None, "there is a level"
     own = image.copy()
-    own[mixed] = np.rint(found.colours[found.row_of[np.flatnonzero(mixed)], :3])
+    own[mixed] = np.rint(found.colours[:3, found.row_of[np.flatnonzero(mixed)]]).T
     return own
 
 
@@ -88,13 +88,11 @@ class _Part:
     means: csr_array
     """S x N: weighted means of the neighbours."""
     image: Floats
-    """S x 3."""
+    """3 x S."""
     alpha: Floats
-    """S x 1."""
-    gain: Floats
-    """S x 6: how far F and B follow what their means leave unexplained."""
-    known: NDArray[np.bool_]
-    """S x 6: F where alpha is 1, B where it is 0."""
+    """S."""
+    gains: tuple[Floats, Floats]
+    """S each: how far F, and B, follow what their means leave unexplained."""
 
 
 class _Level:
@@ -121,22 +119,24 @@ class _Level:
         return rows
 
     def solve(self, image: ImageArray, alpha: ProbabilityArray, *, coarser: _Level | None) -> None:
-        """Find F and B of the level's places, into `colours`: N x 6 float32 in 0..255."""
+        """Find F and B of the level's places, into `colours`: 6 x N float32 in 0..255."""
         y, x = np.divmod(self._places, self._size[1])
         height, width = alpha.shape
         # The middle pixel of each place: a mean over it would mix the sides that thin strands keep apart.
         half = (1 << self._step) >> 1
         seen = np.minimum((y << self._step) + half, height - 1), np.minimum((x << self._step) + half, width - 1)
-        mixed, share = image[seen].astype(np.float32), alpha[seen][:, None]
-        colours = np.tile(mixed, (1, 2)) if coarser is None else coarser.colours[coarser.row_of[self.parents]]
-        known = np.repeat(np.hstack([share == 1, share == 0]), 3, axis=1)
-        self.colours: Floats = np.where(known, np.tile(mixed, (1, 2)), colours)
-        parts = [*self._parts(mixed, share, known)]
+        # Plane by plane: NumPy is slow where the last axis is as short as a colour.
+        mixed, share = np.ascontiguousarray(image[seen].T, np.float32), alpha[seen]
+        colours = np.tile(mixed, (2, 1)) if coarser is None else coarser.colours[:, coarser.row_of[self.parents]]
+        self.colours: Floats = colours
+        for planes, sure in ((colours[:3], share == 1), (colours[3:], share == 0)):
+            np.copyto(planes, mixed, where=sure)
+        parts = [*self._parts(mixed, share)]
         for _ in range(_ROUNDS if max(self._size) > SMALL else _SMALL_ROUNDS):
             for part in parts:
                 self._improve(part)
 
-    def _parts(self, mixed: Floats, share: Floats, known: NDArray[np.bool_]) -> Iterator[_Part]:
+    def _parts(self, mixed: Floats, share: Floats) -> Iterator[_Part]:
         """Return the places to solve in two parts, as the fields of a chessboard."""
         height, width = self._size
         every_y, every_x = np.divmod(self._solved, width)
@@ -157,14 +157,16 @@ class _Level:
             )
             rows, neighbours = self.row_of[places], self.row_of[around]
             alpha = share[rows]
-            weights = _FLAT + _STEEP * np.abs(share[neighbours, 0] - alpha)
-            total = weights.sum(axis=1, keepdims=True)
+            weights = _FLAT + _STEEP * np.abs(share[neighbours] - alpha[:, None])
+            total = weights.sum(axis=1)
             ends = np.arange(0, weights.size + 1, 4, dtype=np.int32)
             means = csr_array(
-                ((weights / total).reshape(-1), neighbours.reshape(-1), ends), shape=(len(rows), len(share))
+                ((weights / total[:, None]).reshape(-1), neighbours.reshape(-1), ends), shape=(len(rows), len(share))
             )
-            gain = np.hstack([alpha, 1 - alpha]) / (total + alpha**2 + (1 - alpha) ** 2)
-            yield _Part(rows, means, mixed[rows], alpha, np.repeat(gain, 3, axis=1), known[rows])
+            least = total + alpha**2 + (1 - alpha) ** 2
+            # F is the picture where alpha is 1, and B where it is 0: there all that is unexplained is theirs.
+            gains = (np.where(each == 1, np.float32(1), each / least) for each in (alpha, 1 - alpha))
+            yield _Part(rows, means, mixed[:, rows], alpha, (next(gains), next(gains)))
 
     def _improve(self, part: _Part) -> None:
         """Solve each pixel's own equation, with its neighbours as they are.
@@ -173,7 +175,9 @@ class _Level:
         (alpha F + (1 - alpha) B - I)^2 + w (|F - f|^2 + |B - b|^2) lies on the way from (f, b) along
         (alpha, 1 - alpha).
         """
-        means = part.means @ self.colours
-        unexplained = part.image - part.alpha * means[:, :3] - (1 - part.alpha) * means[:, 3:]
-        better = np.clip(means + part.gain * np.tile(unexplained, (1, 2)), 0, 255)
-        self.colours[part.rows] = np.where(part.known, self.colours[part.rows], better)
+        better = np.stack([part.means @ plane for plane in self.colours])
+        sides = better[:3], better[3:]
+        unexplained = part.image - part.alpha * sides[0] - (1 - part.alpha) * sides[1]
+        for side, gain in zip(sides, part.gains, strict=True):
+            side += gain * unexplained
+        self.colours[:, part.rows] = np.clip(better, 0, 255, out=better)
