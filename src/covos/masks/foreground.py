@@ -176,8 +176,8 @@ class _Level:
         (alpha, 1 - alpha).
         """
         better = np.stack([part.means @ plane for plane in self.colours])
-        sides = better[:3], better[3:]
-        unexplained = part.image - part.alpha * sides[0] - (1 - part.alpha) * sides[1]
-        for side, gain in zip(sides, part.gains, strict=True):
-            side += gain * unexplained
+        subject, behind = better[:3], better[3:]
+        unexplained = part.image - part.alpha * subject - (1 - part.alpha) * behind
+        subject += part.gains[0] * unexplained
+        behind += part.gains[1] * unexplained
         self.colours[:, part.rows] = np.clip(better, 0, 255, out=better)
