@@ -107,3 +107,20 @@ def test_a_new_object_takes_its_pixels_from_the_others_at_once(page: Any, job: s
     assert shown == {each["id"]: each["counts"] for each in true["objects"]}
     page.keyboard.press("Control+z")
     revision(page, before)
+
+
+def test_after_a_click_on_a_tool_the_keys_go_on_with_the_clip(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("Home")
+    page.check("input[value=brush]", force=True)
+    page.wait_for_selector("#brush-size:visible")
+    page.wait_for_function("() => document.activeElement.id === 'picture'")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("main[data-frame='1']")
+    assert page.is_checked("input[value=brush]"), "the arrow chose no other tool"
+    # By keys alone, the arrows choose among the tools.
+    page.focus("input[value=brush]")
+    page.keyboard.press("ArrowDown")
+    assert page.is_checked("input[value=eraser]")
+    assert page.evaluate("document.activeElement.value") == "eraser"
