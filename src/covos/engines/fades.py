@@ -20,7 +20,7 @@ REACHES: Final = (4, 9)
 second."""
 MIXED: Final = 0.8
 """Distance of the middle picture from the mixture, over its distance from either if it were the mixture of both by
-halves: 0 for a mixture, 1 for one of the two. Set on the training sequences of DAVIS (`benchmarks/cuts.py`)."""
+halves: 0 for a mixture, 1 for one of the two. Set on the training sequences of DAVIS (`benchmarks/cuts.py --fades`)."""
 DARK: Final = 1.0
 """Mean difference of two pictures, in levels, below which they are taken for the same."""
 
