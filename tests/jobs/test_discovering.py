@@ -14,15 +14,10 @@ from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, DiscoveredObject, DiscoveryPass
 from covos.engines.motion import Observed
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.plan import Discover, check_objects
 
 SIZE = (48, 64)
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model(device="cpu", precision="fp32")
 
 
 @pytest.fixture

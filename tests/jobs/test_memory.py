@@ -18,7 +18,7 @@ from covos.core.memory import free_address_space, free_memory
 from covos.engines.ladder import LadderStep
 from covos.events import Event, SteppedDown, Warned
 from covos.job import Job
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.models.lite import CovosLite
 from covos.plan import Plan
 from covos.results.loading import load_result
@@ -28,13 +28,6 @@ from covos.runs.writing import Saved
 from starving import above, always, at, starve
 
 MakeClip = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
-    return loaded
 
 
 @pytest.fixture

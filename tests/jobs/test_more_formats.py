@@ -24,11 +24,6 @@ from covos.runs.schema import load_report
 from covos.runs.writing import Saved
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return covos.load_model(device="cpu", precision="fp32")
-
-
 def run(clip: Path, folder: Path, model: Model, *formats: str, **more: object) -> Saved:
     plan = Plan(source=clip, formats=formats, **more)  # type: ignore[arg-type]
     saved = Job(plan, folder, load=lambda _plan: model).run()

@@ -14,7 +14,7 @@ from covos.core.errors import UsageError
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.media.opening import open_source
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.prompts.seed_mask import MAX_ID
 from covos.prompts.values import PointPrompt, as_points
 from covos.session import Session
@@ -22,11 +22,6 @@ from covos.session import Session
 SIZE = (48, 64)
 ON = [(8, 20)]
 """A pixel of the square in the first frame of the clip."""
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model(device="cpu", precision="fp32")
 
 
 def square(frame: int = 0) -> np.ndarray:

@@ -10,15 +10,10 @@ import torch
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.prompt import NetworkPrompter, RelayPrompter
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.prompt import CovosPrompt
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model(device="cpu", precision="fp32")
 
 
 @pytest.fixture

@@ -20,11 +20,6 @@ CPU = ["--device", "cpu", "--precision", "fp32"]
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return covos.load_model(device="cpu", precision="fp32")
-
-
-@pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small pictures of the example, lossless, in a folder."""
     folder = tmp_path_factory.mktemp("frames")

@@ -16,7 +16,7 @@ from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProbl
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import decode, write_label_map
 from covos.media.opening import open_source
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.models import registry
 from covos.models.checkpoints import read_card, save_weights
 from covos.models.follow import CovosFollow
@@ -26,11 +26,6 @@ from covos.results.segmentation import Segmentation
 from covos.session import Session
 
 SIZE = (48, 64)
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model(device="cpu", precision="fp32")
 
 
 def box(top: int, left: int, side: int = 14) -> np.ndarray:

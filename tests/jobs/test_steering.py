@@ -21,10 +21,12 @@ from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job
 from covos.masks import read_label_map
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.plan import Find, Plan, choose_task
 from covos.prompts.values import as_prompts, as_regions
 
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
 SIZE = (96, 160)
 FRAMES = 14
 SIDE = 24
@@ -33,11 +35,6 @@ SIDE = 24
 def left_of(frame: int) -> tuple[int, int]:
     """The left edges of the upper and the lower square: they pass each other."""
     return 10 + 6 * frame, 122 - 6 * frame
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    return load_model(device="cpu", precision="fp32")
 
 
 @pytest.fixture
