@@ -22,6 +22,12 @@ from covos.model import Model
 from covos.plan import Plan, choose_task
 from covos.runs.schema import load_report
 from covos.runs.writing import Saved
+from stub_model import bright_model
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return bright_model()
 
 
 def run(clip: Path, folder: Path, model: Model, *formats: str, **more: object) -> Saved:
@@ -96,7 +102,8 @@ def test_adding_goes_on_after_it_was_stopped(
     assert len(pixels(tmp_path / "out" / "rgba")) == 8
 
 
-def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path, model: Model) -> None:
+def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path) -> None:
+    model = covos.load_model(device="cpu", precision="fp32")
     first = np.zeros((96, 128), np.uint8)
     first[24:40, :16] = 1
     task = choose_task(prompts=covos.plan.read_prompts(masks=first), follower=random_follower)

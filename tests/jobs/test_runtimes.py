@@ -17,6 +17,9 @@ from covos.job import Job
 from covos.plan import Plan
 from covos.runtimes.choice import is_installed
 
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
+
 pytest.importorskip("onnx")
 pytestmark = pytest.mark.usefixtures("kept_graphs")
 
