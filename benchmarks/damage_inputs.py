@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -107,7 +108,12 @@ def picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def make_clip(kind: Kind, folder: Path, *, count: int = COUNT) -> Path:
     """Write an intact clip of a kind, without what muxers draw at random: damage by a seed is the same damage."""
-    path = folder / f"clip.{kind.suffix}"
+    # SVT-AV1 makes the thread that opens it a real-time one if root runs it, and so all processes that it starts later.
+    with ThreadPoolExecutor(max_workers=1) as own_thread:
+        return own_thread.submit(_write, kind, folder / f"clip.{kind.suffix}", count=count).result()
+
+
+def _write(kind: Kind, path: Path, *, count: int) -> Path:
     muxer = "yuv4mpegpipe" if kind.suffix == "y4m" else kind.muxer
     options = {"fflags": "+bitexact", **kind.container}
     with av.open(str(path), "w", format=muxer, container_options=options) as container:

@@ -71,6 +71,15 @@ def kept_graphs(graphs_of_all: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return graphs_of_all
 
 
+@pytest.fixture(autouse=True)
+def _scheduling() -> Iterator[None]:
+    """A test that leaves its thread a real-time one can stop the machine: all that is started later is one, too."""
+    of_thread: Callable[[int], int] = getattr(os, "sched_getscheduler", lambda _: 0)  # Linux alone has it
+    before = of_thread(0)
+    yield
+    assert of_thread(0) == before
+
+
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
     """Write a clip of a bright square that moves over dark noise."""
