@@ -92,6 +92,12 @@ def test_a_cut_is_found_and_nothing_else() -> None:
     assert found_cuts(dark) == ()
 
 
+def test_a_light_that_flashes_twice_cuts_nothing() -> None:
+    steady, lit = shot(0, 12), shot(1, 12)
+    assert found_cuts([*steady[:5], lit[0], steady[5], lit[1], *steady[6:]]) == ()
+    assert found_cuts([*steady[:5], lit[0], steady[5], lit[1], steady[6], lit[2], *steady[7:]]) == ()
+
+
 def test_bars_and_a_caption_that_stay_hide_no_cut() -> None:
     images = [*shot(0, 5), *shot(1, 5)]
     for image in images:

@@ -230,3 +230,21 @@ def test_reasons_are_no_words_of_pythons(folder: Callable[..., Path], recwarn: p
         assert found[3] == "unreadable"
         assert why in " ".join(warnings)
         assert "Errno" not in " ".join(warnings)
+
+
+def test_a_png_whose_pixels_have_a_wrong_checksum_is_marked(folder: Callable[..., Path]) -> None:
+    """Its decoder stops at the last pixel, before the checksum."""
+    path = folder() / "00003.png"
+    content = path.read_bytes()
+    at = content.index(b"IDAT") - 4
+    size = int.from_bytes(content[at : at + 4], "big")
+    lines = bytearray(zlib.decompress(content[at + 8 : at + 8 + size]))
+    lines[-30:] = bytes(30)
+    packed = zlib.compress(bytes(lines))
+    path.write_bytes(
+        content[:at] + struct.pack(">I", len(packed)) + b"IDAT" + packed + bytes(4) + content[at + 12 + size :]
+    )
+    found, warnings, complete = statuses(path.parent)
+    assert found[3] in {"concealed", "unreadable"}
+    assert not complete
+    assert any("00003.png" in text for text in warnings)

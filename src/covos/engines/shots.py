@@ -68,7 +68,8 @@ class CutDetector:
         colours = colours_changed(before, now)
         if colours > STANDS_OUT * max(self._changes, default=0.0) and is_other(before, now):
             self.returned = self._left is not None and self._since <= SHORT and not is_other(self._left, now)
-            self._left, self._since = before, 0
+            # Back in the shot, the next change is a new one, though it looks as what came between.
+            self._left, self._since = None if self.returned else before, 0
             self._changes.clear()
             return True
         self._changes.append(colours)
@@ -148,14 +149,16 @@ def find_shots(source: Source) -> Generator[int, None, Shots]:
     """
     detector, fades = CutDetector(), FadeDetector()
     cuts: list[int] = []
+    has_begun = False
     for frame in prefetch(source):
         if frame.status != "unreadable":
             look = Look.at_frame(frame)
             fades.take(look, index=frame.index)
-            if detector.take(look) and frame.index:
+            if detector.take(look) and has_begun:
                 if detector.returned:
                     cuts.pop()
                 else:
                     cuts.append(frame.index)
+            has_begun = True
         yield frame.index + 1
     return Shots.cut(source, tuple(sorted({*cuts, *fades.middles(cuts)})))

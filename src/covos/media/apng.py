@@ -22,6 +22,7 @@ _HEADER_END = 33
 """Bytes of the mark and of IHDR, by which all pictures are read."""
 _FRAME = re.compile(rb"\0\0\0\x1afcTL|IEND")
 _BEFORE_PICTURES = frozenset({b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"cICP", b"pHYs"})
+_OF_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"tRNS"})
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour: PNG (third edition), section 11.2.1
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _CONTROL = struct.Struct(">IIIIIHHBB")
@@ -103,6 +104,11 @@ def is_torn_apng(path: Path) -> bool:
         file.seek(0)
         content = file.read()
     return read_torn(content) is not None
+
+
+def is_damaged_png(content: bytes) -> bool:
+    """Return True if the pixels of a PNG, or what they mean, have a wrong checksum; decoders may show them anyway."""
+    return any(each is None or (each.name in _OF_PIXELS and not each.is_whole) for each in _chunks(content))
 
 
 def read_torn(content: bytes) -> WholeFrames | None:

@@ -16,7 +16,7 @@ from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
 from covos.core.pillow import without_own_limit
 from covos.media import source
-from covos.media.apng import is_torn_apng
+from covos.media.apng import PNG, is_damaged_png, is_torn_apng
 from covos.media.depth import Deep, deep_pixels
 from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
 from covos.media.picture import Picture, as_picture, is_alpha_used
@@ -47,7 +47,7 @@ _EMPTY = "the file is empty"
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 _WITH_ALPHA = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
 _HEAD = 1 << 16
-_PNG = b"\x89PNG\r\n\x1a\n"
+
 # Brands of ISO/IEC 23008-12 for pictures coded as HEVC; sequences of them have others.
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"})
 _AVIF, _AVIF_SEQUENCE = b"avif", b"avis"
@@ -82,7 +82,7 @@ def kind_of(path: Path) -> ImageKind:
         if is_animated_webp(head) or is_torn_apng(path):
             return "animated"
         # Pillow refuses texts and profiles that swell; its reason is told where the picture is read.
-        return "still" if head.startswith(_PNG) and b"acTL" not in head else "video"
+        return "still" if head.startswith(PNG) and b"acTL" not in head else "video"
 
 
 def _has_alpha(path: Path) -> bool:
@@ -233,9 +233,12 @@ def _is_preview(image: Image.Image) -> bool:
 
 
 def is_painted_over(path: Path) -> bool:
-    """Return True if an image that was read is a JPEG with damage, in whose place decoders put grey or rubbish."""
+    """Return True if an image that was read is a JPEG or PNG with damage, where decoders put grey or rubbish."""
     with open_guarded(path, what=f"{path}: the image cannot be read", fix="open it in a viewer") as file:
-        return file.peek(len(START))[: len(START)] == START and is_damaged(file.read())
+        head = file.peek(len(PNG))
+        if head[: len(PNG)] == PNG:
+            return is_damaged_png(file.read())
+        return head[: len(START)] == START and is_damaged(file.read())
 
 
 def _formats(file: BufferedReader, path: Path) -> tuple[str, ...]:
