@@ -18,6 +18,7 @@ from faults.media_mutants import INPUTS, mutant
 COUNT = 8
 """Pictures of a folder."""
 SIZE = (48, 64)
+_JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 _FORMATS = ("AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
@@ -116,9 +117,21 @@ def damage_pictures(paths: list[Path], kind: PictureKind, seed: str) -> tuple[st
 
 
 def read_plainly(path: Path) -> NDArray[np.uint8] | None:
-    """Return the pixels that Pillow gives of a picture, H x W x C; None if it gives none."""
+    """Return the pixels that Pillow gives of a picture, H x W x C; None if it gives none.
+
+    A JPEG may lack the mark of its end.
+    """
     try:
-        with Image.open(io.BytesIO(path.read_bytes()), formats=_FORMATS) as image:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    pixels = _decoded(content)
+    return _decoded(content + _END_OF_JPEG) if pixels is None and content[:2] == _JPEG else pixels
+
+
+def _decoded(content: bytes) -> NDArray[np.uint8] | None:
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
                 return None
             image.load()

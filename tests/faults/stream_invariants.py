@@ -33,7 +33,7 @@ SEEKING = {"mp4"}
 UNSEEN = (
     Unseen(kinds=KINDS, changes=("cut",), why="nothing tells if the end of a stream is its end"),
     Unseen(
-        kinds=tuple(each for each in KINDS if each not in {"ts, sound", "mpg", "h264", "hevc", "y4m"}),
+        kinds=tuple(each for each in KINDS if each not in {"ts, sound", "mpg", "y4m"}),
         changes=tuple(f"{each}, a pipe" for each in (*CHANGES, PACKETS_GONE, PACKETS_GONE_AT_KEY) if each != "cut"),
         why="nobody walks through what comes from a pipe: readers find the next readable place without a word",
     ),
