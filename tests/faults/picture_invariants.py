@@ -110,7 +110,8 @@ def _judged(
         withheld += decoded == "unreadable" and fits[at]
         if decoded == "ok" and not is_as_before:
             # FFmpeg reads some stills whose beginning was changed so that Pillow does not know them.
-            is_there = fits[at] or (is_still and INPUTS.decode_plainly(path).count > 0)
+            is_there = fits[at] or read_plainly(path, completed=True) is not None
+            is_there |= is_still and INPUTS.decode_plainly(path).count > 0
             is_told = "warning" in said or (is_there and not checked)
             unseen += is_there and not checked
             lost += not is_told

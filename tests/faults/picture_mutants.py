@@ -116,17 +116,16 @@ def damage_pictures(paths: list[Path], kind: PictureKind, seed: str) -> tuple[st
     return "; ".join(made), gone
 
 
-def read_plainly(path: Path) -> NDArray[np.uint8] | None:
+def read_plainly(path: Path, *, completed: bool = False) -> NDArray[np.uint8] | None:
     """Return the pixels that Pillow gives of a picture, H x W x C; None if it gives none.
 
-    A JPEG may lack the mark of its end.
+    ``completed`` gives a JPEG the mark of its end, which it may lack.
     """
     try:
         content = path.read_bytes()
     except OSError:
         return None
-    pixels = _decoded(content)
-    return _decoded(content + _END_OF_JPEG) if pixels is None and content[:2] == _JPEG else pixels
+    return _decoded(content + _END_OF_JPEG if completed and content[:2] == _JPEG else content)
 
 
 def _decoded(content: bytes) -> NDArray[np.uint8] | None:
