@@ -60,7 +60,7 @@ def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray
         found = level
     assert found is not None, "there is a level"
     own = image.copy()
-    own[mixed] = np.rint(found.colours[:3, found.row_of[np.flatnonzero(mixed)]]).T
+    own[mixed] = np.rint(found.colours[:3, found.column_of[np.flatnonzero(mixed)]]).T
     return own
 
 
@@ -83,8 +83,8 @@ def _levels(mixed: MaskArray) -> Iterator[_Level]:
 class _Part:
     """Pixels of a level that are solved at once: no two of them are neighbours."""
 
-    rows: Places
-    """S rows of the level's colours."""
+    columns: NDArray[np.int32]
+    """S places among the level's colours."""
     means: csr_array
     """S x N: weighted means of the neighbours."""
     image: Floats
@@ -112,11 +112,11 @@ class _Level:
         return np.asarray((y >> 1) * ((self._size[1] + 1) // 2) + (x >> 1), np.intp)
 
     @cached_property
-    def row_of(self) -> NDArray[np.int32]:
-        """Row of `colours` of each place of the level; of one that is not known, any number."""
-        rows = np.empty(self._size[0] * self._size[1], np.int32)
-        rows[self._places] = np.arange(len(self._places), dtype=np.int32)
-        return rows
+    def column_of(self) -> NDArray[np.int32]:
+        """Column of `colours` of each place of the level; of one that is not known, any number."""
+        columns = np.empty(self._size[0] * self._size[1], np.int32)
+        columns[self._places] = np.arange(len(self._places), dtype=np.int32)
+        return columns
 
     def solve(self, image: ImageArray, alpha: ProbabilityArray, *, coarser: _Level | None) -> None:
         """Find F and B of the level's places, into `colours`: 6 x N float32 in 0..255."""
@@ -127,7 +127,7 @@ class _Level:
         seen = np.minimum((y << self._step) + half, height - 1), np.minimum((x << self._step) + half, width - 1)
         # Plane by plane: NumPy is slow where the last axis is as short as a colour.
         mixed, share = np.ascontiguousarray(image[seen].T, np.float32), alpha[seen]
-        colours = np.tile(mixed, (2, 1)) if coarser is None else coarser.colours[:, coarser.row_of[self.parents]]
+        colours = np.tile(mixed, (2, 1)) if coarser is None else coarser.colours[:, coarser.column_of[self.parents]]
         self.colours: Floats = colours
         for planes, sure in ((colours[:3], share == 1), (colours[3:], share == 0)):
             np.copyto(planes, mixed, where=sure)
@@ -155,18 +155,18 @@ class _Level:
                 ],
                 axis=1,
             )
-            rows, neighbours = self.row_of[places], self.row_of[around]
-            alpha = share[rows]
+            columns, neighbours = self.column_of[places], self.column_of[around]
+            alpha = share[columns]
             weights = _FLAT + _STEEP * np.abs(share[neighbours] - alpha[:, None])
             total = weights.sum(axis=1)
             ends = np.arange(0, weights.size + 1, 4, dtype=np.int32)
             means = csr_array(
-                ((weights / total[:, None]).reshape(-1), neighbours.reshape(-1), ends), shape=(len(rows), len(share))
+                ((weights / total[:, None]).reshape(-1), neighbours.reshape(-1), ends), shape=(len(columns), len(share))
             )
             least = total + alpha**2 + (1 - alpha) ** 2
             # F is the picture where alpha is 1, and B where it is 0: there all that is unexplained is theirs.
             gains = (np.where(each == 1, np.float32(1), each / least) for each in (alpha, 1 - alpha))
-            yield _Part(rows, means, mixed[:, rows], alpha, (next(gains), next(gains)))
+            yield _Part(columns, means, mixed[:, columns], alpha, (next(gains), next(gains)))
 
     def _improve(self, part: _Part) -> None:
         """Solve each pixel's own equation, with its neighbours as they are.
@@ -180,4 +180,4 @@ class _Level:
         unexplained = part.image - part.alpha * subject - (1 - part.alpha) * behind
         subject += part.gains[0] * unexplained
         behind += part.gains[1] * unexplained
-        self.colours[:, part.rows] = np.clip(better, 0, 255, out=better)
+        self.colours[:, part.columns] = np.clip(better, 0, 255, out=better)
