@@ -166,7 +166,7 @@ def test_no_frame_is_read_for_who_has_gone(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(desk, "clip", lambda _: clip)
     read: list[int] = []
 
-    def picture(_clip: Clip, index: int, *, width: int) -> bytes:
+    def picture(_clip: Clip, index: int, *, width: int, kind: str) -> bytes:
         read.append(index)
         return b"jpeg"
 
