@@ -305,7 +305,11 @@ def main() -> None:
     parser.add_argument("--clicks", type=int, default=10, help="clicks that are timed")
     parser.add_argument("--known", action="store_true", help="do not wait until all masks are found: see measure_known")
     parser.add_argument("--tracked", type=int, default=200, help="with --known, frames that are followed")
-    parser.add_argument("--picture", type=Path, help="make this picture instead, and beside it those of the cut-out and the export panel")
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        help="make this picture instead, and beside it those of the cut-out and the export panel",
+    )
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
