@@ -80,7 +80,7 @@ class Later:
         return self._whole
 
 
-class _Picture:
+class LazyImage:
     """The attribute ``image`` of a `Frame`: most pictures of a video are never looked at as a whole.
 
     A descriptor as the default of a field gets the value that the constructor is given:
@@ -121,7 +121,7 @@ class Frame:
 
     index: int
     stem: str
-    image: _Picture = _Picture()
+    image: LazyImage = LazyImage()
     pts: int
     time_base: Fraction
     status: FrameStatus = "ok"
