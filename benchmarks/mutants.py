@@ -35,7 +35,7 @@ TOPICS = {
     "coattention": Topic(files=("models/coattention.py",), tests=("models/test_coattention.py",)),
     "resize": Topic(
         files=("masks/letterbox.py", "masks/soft.py", "masks/rims.py"),
-        tests=("masks/test_fit.py", "masks/test_soft.py", "masks/test_rims.py", "masks/test_kept.py"),
+        tests=("masks/test_letterbox.py", "masks/test_soft.py", "masks/test_rims.py", "masks/test_kept.py"),
     ),
     "masks": Topic(
         files=("masks/rle.py", "masks/edges.py", "masks/object_ids.py", "masks/label_files.py", "masks/polygon.py"),
