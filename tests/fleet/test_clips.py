@@ -211,4 +211,5 @@ def test_a_link_to_itself_is_a_clip_that_fails_by_itself(tmp_path: Path) -> None
     (tmp_path / "a.mp4").write_bytes(b"")
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "loop.tar").symlink_to("loop.tar")
     assert [Path(clip.input).name for clip in read_clips([tmp_path])] == ["a.mp4", "loop.mp4"]

@@ -189,7 +189,7 @@ def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
     videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and not _is_folder(each)]
     for each in videos:
         yield Clip(input=each.path, name=str(place / Path(each.name).stem))
-    shards = [each for each in entries if each.is_file() and _is_shard(each.name)]
+    shards = [each for each in entries if _is_shard(each.name) and Path(each.path).is_file()]
     for each in shards:
         yield from _shard(each.path, place)
     if not (videos or shards) and any(Path(each.name).suffix.lower() in IMAGE_SUFFIXES for each in entries):
