@@ -48,7 +48,7 @@ def test_the_whole_error_tree_is_public() -> None:
 
 ROOTS = ("Event", "LadderStep", "FrameResult", "PromptedMask", "Segmentation", "TrainingResult")
 """What functions give back, and what they tell those who listen."""
-INSIDE = {"held", "composition", "later"}
+INSIDE = {"held", "composition", "given", "later"}
 """Attributes by which a result is computed, with what the user has passed in."""
 
 
@@ -80,6 +80,8 @@ def told_by(kind: type) -> list[type]:
     for name, each in vars(kind).items():
         if isinstance(each, property):
             stated[name] = str(inspect.get_annotations(each.fget or told_by).get("return"))
+        elif name in stated and type(each).__module__.startswith("covos.") and hasattr(type(each), "__get__"):
+            stated[name] = str(inspect.get_annotations(type(each).__get__).get("return"))
     words = {
         word
         for name, text in stated.items()
