@@ -43,7 +43,7 @@ Shown = tuple[Video, FrameRecord]
 def detected(images: Sequence[ImageArray]) -> list[int]:
     """Return the cuts in pictures."""
     detector = CutDetector()
-    return [index for index, image in enumerate(images) if detector.look(image) and index]
+    return [index for index, image in enumerate(images) if detector.take(Look.at(image)) and index]
 
 
 def detect(dataset: Dataset) -> Iterator[str]:

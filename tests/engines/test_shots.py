@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import covos
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
 from covos.engines.find import FindEngine, uniform_references
+from covos.engines.looks import Look
 from covos.engines.passes import find_subject, look_for_cuts, references_of
 from covos.engines.shots import CutDetector, Shots
 from covos.media.source import Health, Source
@@ -114,9 +115,9 @@ def test_a_black_picture_is_a_shot_of_its_own() -> None:
 def test_what_goes_on_as_it_was_is_no_cut() -> None:
     """A frame counts as changed beside those just before it: where each changes as much, there is no one cut."""
     detector = CutDetector()
-    detector.look(scene(0))
+    detector.take(Look.at(scene(0)))
     mixed = [cv2.addWeighted(scene(0), 1 - k / 4, scene(1), k / 4, 0) for k in range(1, 5)]
-    assert not any(detector.look(np.asarray(image, np.uint8)) for image in mixed)
+    assert not any(detector.take(Look.at(np.asarray(image, np.uint8))) for image in mixed)
 
 
 @given(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import MaskArray
+from covos.engines.encoding import sigmoid
 from covos.engines.ladder import Ladder
 from covos.engines.prompt import PromptNetwork
 from covos.models.lite import Features
@@ -118,8 +119,7 @@ def mutual(logits: NDArray[np.float32], places: Sequence[Place]) -> NDArray[np.f
     The logits, P x H x W, are the answers to the places.
     """
     columns, rows = np.array(places).T
-    odds = np.clip(logits[:, rows, columns], -30, 30)
-    there = 1 / (1 + np.exp(-odds))
+    there = sigmoid(logits[:, rows, columns])
     return np.asarray((there + there.T) / 2, np.float32)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import ImageArray
+from covos.engines.encoding import sigmoid
 from covos.engines.motion import FlowArray, Observed
 
 LIKE: Final = 8.0
@@ -123,7 +124,7 @@ def _blended(
     for row, pair in enumerate(zip(*(each.numpy() for each in logits), strict=True)):
         a, b = (_moved(logit, way) for logit, way in zip(pair, ways, strict=True))
         blended[row] = share * a + (1 - share) * b
-        a, b = _probability(a), _probability(b)
+        a, b = sigmoid(a), sigmoid(b)
         # Of the cells that either takes for the thing: those that it alone does, and those that look like none of them.
         either = np.maximum(a, b)
         doubtful = float(np.where(strange, either, np.abs(a - b)).sum())
@@ -160,7 +161,3 @@ def _moved(values: NDArray[np.float32] | ImageArray, way: FlowArray) -> NDArray[
     x = way[..., 0] + np.arange(columns, dtype=np.float32)
     y = way[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
     return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _probability(logit: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))), np.float32)

@@ -3,8 +3,8 @@
 A few frames a second are sampled, in order. In each the subject is found as `FindEngine` finds it and told apart into
 separate parts; a divider tells apart the things of a part, where they touch. What was found before is followed. A part
 that no followed thing covers is a new thing, or one that had gone and looks as this does; a thing that is found in two
-parts becomes two. A new thing, when it has been found often
-enough to be believed, is followed back: if it comes from where another one was, they are the same.
+parts becomes two. A new thing, when it has been found often enough to be believed, is followed back: if it comes from
+where another one was, they are the same.
 
 Each frame is encoded once. Memory is that of a memory bank, of the last `TRACED` sampled frames and of twice as many
 candidates as there may be objects, whatever the length.

@@ -263,6 +263,11 @@ def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: tor
     return batch.to(torch.float32, memory_format=torch.channels_last) / 255
 
 
+def sigmoid(logit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities of logits of any shape."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))), np.float32)
+
+
 def to_probability(logit: Tensor, *, size: tuple[int, int]) -> ProbabilityArray:
     """Up-sample a logit map, h x w float32, to a frame's size (height, width), and take the sigmoid.
 

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from covos.core.types import ImageArray
 from covos.engines.fades import FadeDetector
 from covos.engines.find import random_references, uniform_references
 from covos.engines.looks import Look, colours_changed, is_other
@@ -54,12 +53,8 @@ class CutDetector:
         self.returned = False
         self._changes: deque[float] = deque(maxlen=BEFORE)
 
-    def look(self, image: ImageArray) -> bool:
-        """Take the next frame, H x W x 3 uint8 RGB; return true if a shot begins with it, as with the first."""
-        return self.take(Look.at(image))
-
     def take(self, now: Look) -> bool:
-        """Take the look at the next frame; return what `look` does."""
+        """Take the look at the next frame; return true if a shot begins with it, as with the first."""
         before = self._before
         self._before = now
         self._since += 1

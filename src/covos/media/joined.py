@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from typing import TYPE_CHECKING
 
+from covos.media.apng import PNG
 from covos.media.mp4 import mp4_boxes
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
     from covos.media.structure_found import Content
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _END_OF_PNG = b"\0\0\0\0IEND\xae\x42\x60\x82"
 # Each is too long to lie in pictures by chance.
 _BEGINNINGS = (
@@ -31,8 +31,8 @@ def second_file(path: Path) -> int | None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content[4:8] == b"ftyp":
             return _second_film(content)
-        if content[: len(_PNG)] == _PNG:
-            at = content.find(_END_OF_PNG + _PNG)
+        if content[: len(PNG)] == PNG:
+            at = content.find(_END_OF_PNG + PNG)
             return None if at < 0 else at + len(_END_OF_PNG)
         for beginning in _BEGINNINGS:
             if content[: len(beginning)] == beginning:

@@ -72,12 +72,12 @@ class LiveSink:
     ) -> None:
         kind = container or container_of(place)
         codec, stored = codec_of(kind, pixels)
-        path = Path(place)
-        if place != PIPE and "://" not in place and path.is_symlink() and not path.is_char_device():
+        path, is_name = Path(place), place != PIPE and "://" not in place
+        if is_name and path.is_symlink() and not path.is_char_device():
             raise UsageError(
                 f"{place}: it is a link", why="what it leads to would be replaced", fix="give the file itself"
             )
-        if place != PIPE and "://" not in place and path.is_file() and not overwrite:
+        if is_name and path.is_file() and not overwrite:
             raise UsageError(
                 f"{place}: the file exists", why="nothing is overwritten unasked", fix="give -y to replace it"
             )

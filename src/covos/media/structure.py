@@ -16,6 +16,7 @@ from zlib import crc32
 
 import numpy as np
 
+from covos.media.apng import PNG
 from covos.media.asf import PacketWalk
 from covos.media.checksum import checksum
 from covos.media.dv import dv
@@ -53,7 +54,6 @@ _GIF_PICTURE = re.compile(rb"\x21\xf9\x04....\x00\x2c", re.DOTALL)
 _GIF_TRAILER = 0x3B
 _GIF_UNEVEN = 3
 """Pictures for each one with uneven blocks: an encoder that leaves blocks half empty does so in most pictures."""
-_PNG = b"\x89PNG\r\n\x1a\n"
 _FLV_TAG = re.compile(rb"(?=[\x08\x09\x12](...)....\x00\x00\x00)", re.DOTALL)
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -81,7 +81,7 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure]:
         (head[:4] == _EBML, _matroska),
         (head[:4] == b"RIFF", _riff),
         (head[:4] == b"GIF8", _gif),
-        (head[:8] == _PNG, _png),
+        (head[:8] == PNG, _png),
         (head[:4] == b"DKIF", _ivf),
         (head[:3] == b"FLV", _flv),
         (head[:4] == _OGG, _ogg),
