@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -110,6 +111,26 @@ def test_rotation_and_mirroring_are_applied_once(film: Film, draw: Draw, degrees
         np.testing.assert_array_equal(frame.image, expected[:, ::-1] if mirrored else expected)
     assert source.info.rotation == degrees
     assert (source.info.height, source.info.width) == frames[0].size
+
+
+def test_a_picture_is_freed_as_soon_as_nobody_holds_it(film: Film) -> None:
+    """Not when the collector of cycles comes by: until then, a film would hold hundreds of pictures."""
+    path = film("film.mov", codec="libx264", pix_fmt="yuv420p", count=9, turn={"degrees": 0, "hflip": True})
+    with open_source(path) as source:
+        gc.collect()
+        gc.disable()
+        try:
+            for frame in source:
+                assert frame.image.any()
+            del frame
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [each for each in gc.garbage if isinstance(each, av.VideoFrame)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert not left
 
 
 def test_a_rotation_that_is_no_quarter_turn_is_left_out_and_said(film: Film, draw: Draw) -> None:

@@ -45,16 +45,23 @@ class PictureReader:
     Rotation and mirroring are applied, limited and full range and the colour matrix are honoured, deeper samples are
     reduced to 8 bits, HDR and BT.2020 are brought to ordinary tones (`covos.media.tones`), and alpha is kept.
     ``size``, (width, height), is that of the first picture before rotation; ``warn`` is called with each oddity met.
-    If ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`).
+    If ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`). Readers of one file may share ``orientations``.
     """
 
     def __init__(
-        self, name: str, *, size: tuple[int, int], warn: Callable[[str], None], uses_alpha: bool = True
+        self,
+        name: str,
+        *,
+        size: tuple[int, int],
+        warn: Callable[[str], None],
+        uses_alpha: bool = True,
+        orientations: Orientations | None = None,
     ) -> None:
         self._name = name
         self._size = size
         self._warn = warn
         self._uses_alpha = uses_alpha
+        self._orientations = orientations or Orientations()
         self._reformatter = VideoReformatter()
         self._smaller = _Reformatters()
         self._toning = Toning()
@@ -72,7 +79,7 @@ class PictureReader:
 
     def pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Convert one picture to H x W x 3 RGB, or x 4 RGBA where its format has alpha."""
-        orientation = orientation_of(picture)
+        orientation = self._orientations.of(picture)
         if orientation is None:
             self._warn("the rotation that the file asks for is not a quarter turn and is not applied")
         width, height = self._size
@@ -99,7 +106,7 @@ class PictureReader:
         plain = picture.format.name == "yuv420p" and picture.color_range != ColorRange.JPEG
         even = (width, height) == self._size and height % 2 == width % 2 == 0
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
-        if not plain or not even or tones is not None or orientation_of(picture) != _UPRIGHT:
+        if not plain or not even or tones is not None or self._orientations.of(picture) != _UPRIGHT:
             return None
         # They stay where the decoder has put them: it does not write there while they are looked at.
         luma, blue, red = (plane_of(picture, place) for place in range(3))
@@ -133,7 +140,7 @@ class PictureReader:
         That is where its colours need more than a change of matrix, as those of HDR, or nothing is known of it before:
         such as whether it has alpha.
         """
-        orientation = orientation_of(picture)
+        orientation = self._orientations.of(picture)
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         same = (picture.width, picture.height) == self._size
         others = has_alpha(picture) or picture.format.name.startswith("gray") or tones is not None
@@ -152,7 +159,7 @@ class PictureReader:
 
     def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
-        return _orient(self._converted(picture, "rgb48le", alpha=False), orientation=orientation_of(picture))
+        return _orient(self._converted(picture, "rgb48le", alpha=False), orientation=self._orientations.of(picture))
 
     def _stored(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Return H x W x 3 RGB, or x 4 with alpha, turned as it is stored."""
@@ -227,8 +234,26 @@ def has_alpha(picture: VideoFrame) -> bool:
     return picture.format.name == "pal8" or any(component.is_alpha for component in picture.format.components)
 
 
-def orientation_of(picture: VideoFrame) -> Orientation | None:
-    """Return the orientation that the container asks for; None if it is not made of quarter turns and mirrors."""
+class Orientations:
+    """Tells how the pictures of one file are to be turned; the file's say is read once for each angle.
+
+    PyAV's ``side_data`` refers to its picture and the picture to it. So a picture that was asked for it is freed by the
+    collector of cycles alone, which comes by after a thousand of them, with their samples. The angle costs nothing. A
+    file whose pictures begin to be mirrored midway, at the same angle, is not known to exist.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, Orientation | None] = {}
+
+    def of(self, picture: VideoFrame) -> Orientation | None:
+        """Return the orientation of a picture; None if it is not made of quarter turns and mirrors."""
+        angle = picture.rotation
+        if angle not in self._known:
+            self._known[angle] = _orientation_of(picture)
+        return self._known[angle]
+
+
+def _orientation_of(picture: VideoFrame) -> Orientation | None:
     try:
         data: Any = picture.side_data.get("DISPLAYMATRIX")
     except ValueError:

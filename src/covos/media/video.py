@@ -14,7 +14,7 @@ from covos.core.types import Frame, SourceInfo
 from covos.media.clock import STEADY, Clock, read_clock
 from covos.media.container import open_container, picture_stream, size_unknown
 from covos.media.decoding import Cursor, Decoded, Tally, decode_file
-from covos.media.displayed import PictureReader, orientation_of, rotation_degrees
+from covos.media.displayed import Orientations, PictureReader, rotation_degrees
 from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
 from covos.media.joined import second_file
 from covos.media.missing import missing_frames, spans
@@ -66,6 +66,7 @@ class VideoSource(Source):
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
         self._uses_alpha = True
+        self._orientations = Orientations()
         self._seeks = True  # until a part turns out to be damaged
         structure = examine(path)
         self._is_cut, self._second = structure.cut, second_file(path)
@@ -254,7 +255,13 @@ class VideoSource(Source):
         self._warnings[text] = None
 
     def _reader(self) -> PictureReader:
-        return PictureReader(self._name, size=self._coded_size, warn=self._warn, uses_alpha=self._uses_alpha)
+        return PictureReader(
+            self._name,
+            size=self._coded_size,
+            warn=self._warn,
+            uses_alpha=self._uses_alpha,
+            orientations=self._orientations,
+        )
 
     def _first_picture(self, *, has_size: bool) -> VideoFrame:
         if self._table.count == 0:
@@ -279,7 +286,7 @@ class VideoSource(Source):
         pixels = self._reader().pixels(first.picture)
         self._uses_alpha = is_alpha_used(pixels)
         self._size = height, width = self._reader().laid(pixels).size
-        rotation = rotation_degrees(orientation_of(picture))
+        rotation = rotation_degrees(self._orientations.of(picture))
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         duration = None
         if stream.duration is not None:
