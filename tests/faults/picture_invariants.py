@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checked_output import check_output
+from children import in_child
 from covos import cli
 from covos.model import Model
 from covos.runs.schema import load_report
-from faults.children import in_child
 from faults.invariants import CODES, MEMORY, SECONDS, Looked
 from faults.media_mutants import INPUTS
 from faults.picture_mutants import SIZE, read_plainly

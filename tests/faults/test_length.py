@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from children import in_child
 from covos.job import Job
 from covos.model import Model
 from covos.plan import Plan
-from faults.children import in_child
 
 MOST = 50 << 20
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from children import in_child
 from covos.model import Model
 from faults import fuzz_media
 from faults import picture_mutants as pictures
 from faults import stream_invariants as streams
-from faults.children import in_child
 from faults.invariants import STATING, described, look_at
 from faults.lanes import lane_of
 from faults.media_mutants import (

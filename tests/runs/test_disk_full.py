@@ -1,8 +1,7 @@
 """A whole run on a disk that fills up, at several points and in every format: a clear end, and whole files only."""
 
 import json
-import subprocess
-import sys
+from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,40 +9,42 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.formats.table import FORMATS
-
-pytest.importorskip("resource")
-
-_LIMITS = [0, 40, 150, 700, 1500, 4000, 20_000, 10_000_000]
-
-# One process tries every format at every limit: loading the libraries takes longer than all of it.
-_RUN = """
-import json, resource, sys
-from fractions import Fraction
-from pathlib import Path
-import numpy as np
 from covos.core.errors import EnvironmentProblem
+from covos.core.types import Frame, FrameResult, SourceInfo
+from covos.formats.table import FORMATS, make_writer
 from covos.media.source import Health
-from covos.formats.table import make_writer
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin, Report
 from covos.runs.writing import BackgroundWriters
-from covos.core.types import Frame, FrameResult, SourceInfo
 
-root, limits, formats = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
-info = SourceInfo(path="x", kind="video", height=48, width=64, frame_count=8, frame_rate=Fraction(25), duration=None,
-                  time_base=Fraction(1, 25))
-images = np.random.default_rng(0).integers(0, 256, (8, 48, 64, 3), dtype=np.uint8)
-labels = np.zeros((48, 64), np.uint8)
-labels[10:40, 10:50] = 1
+resource = pytest.importorskip("resource")
+
+from children import in_child  # noqa: E402  it needs POSIX
+
+SIZE = (48, 64)
+INFO = SourceInfo(
+    path="x",
+    kind="video",
+    height=SIZE[0],
+    width=SIZE[1],
+    frame_count=8,
+    frame_rate=Fraction(25),
+    duration=None,
+    time_base=Fraction(1, 25),
+)
+_LIMITS = [0, 150, 1500, 20_000, 10_000_000]
 
 
-def run(name, path):
+def write(name: str, path: Path) -> None:
+    """Write a run of eight frames in a format."""
+    images = np.random.default_rng(0).integers(0, 256, (8, *SIZE, 3), dtype=np.uint8)
+    labels = np.zeros(SIZE, np.uint8)
+    labels[10:40, 10:50] = 1
     folder = OutputFolder(path)
-    report = Report(info=info, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
-    with BackgroundWriters([make_writer(name, folder, info=info, source_path=path)]) as background:
+    report = Report(info=INFO, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
+    with BackgroundWriters([make_writer(name, folder, info=INFO, source_path=path)]) as background:
         for index, image in enumerate(images):
-            frame = Frame(index=index, stem=f"{index:05d}", image=image, pts=index, time_base=info.time_base)
+            frame = Frame(index=index, stem=f"{index:05d}", image=image, pts=index, time_base=INFO.time_base)
             probability = labels * np.float32(0.9)
             result = FrameResult(frame=frame, probability=probability, labels=labels, confidence=1.0)
             background.write(result)
@@ -52,27 +53,27 @@ def run(name, path):
     report.save(folder, health=Health(decoded=8, expected=8), seconds=1, outputs=outputs)
 
 
-outcomes = []
-for name in formats:
-    for limit in limits:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-        try:
-            run(name, root / name / str(limit))
-            outcome = "done"
-        except EnvironmentProblem as error:
-            outcome = str(error)
-        outcomes.append((name, limit, outcome))
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-print(json.dumps(outcomes))
-"""
+def outcomes_in(root: Path) -> list[tuple[str, int, str]]:
+    """Try every format at every limit: "done", or the text of the error."""
+    outcomes = []
+    for name in FORMATS:
+        for limit in _LIMITS:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            try:
+                write(name, root / name / str(limit))
+                outcome = "done"
+            except EnvironmentProblem as error:
+                outcome = str(error)
+            outcomes.append((name, limit, outcome))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return outcomes
 
 
 def test_a_full_disk_ends_every_format_cleanly(tmp_path: Path, tree) -> None:
-    command = [sys.executable, "-c", _RUN, str(tmp_path), json.dumps(_LIMITS), *FORMATS]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    child = in_child(lambda: outcomes_in(tmp_path), seconds=300)
+    assert child.end == "answered", child.answer
     failed = set()
-    for name, limit, outcome in json.loads(done.stdout):
+    for name, limit, outcome in child.answer:
         folder = tmp_path / name / str(limit)
         left = tree(folder) if folder.exists() else []
         assert not [file for file in left if "partial" in file], (name, limit)

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 from fractions import Fraction
 from hashlib import sha256
@@ -11,6 +10,7 @@ import pytest
 
 from covos._version import __version__
 from covos.core.errors import EnvironmentProblem, IncompleteError, InputError
+from covos.core.types import SourceInfo
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin, Report
@@ -194,32 +194,26 @@ def test_missing_and_newer_reports(tmp_path: Path, report: Report) -> None:
         load_report(tmp_path)
 
 
-_LIMITED = """
-import resource, sys
-from fractions import Fraction
-from pathlib import Path
-from covos.core.errors import EnvironmentProblem
-from covos.media.source import Health
-from covos.runs.folder import OutputFolder
-from covos.runs.report import Origin, Report
-from covos.core.types import SourceInfo
-info = SourceInfo(path="x", kind="video", height=4, width=4, frame_count=1, frame_rate=None, duration=None,
-                  time_base=Fraction(1))
-report = Report(info=info, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    report.save(OutputFolder(Path(sys.argv[1])), health=Health(decoded=0, expected=0), seconds=1)
-except EnvironmentProblem as error:
-    print(error)
-    sys.exit(error.exit_code)
-"""
+def save_under(limit: int, folder: Path) -> str:
+    """Save a report where no file may be longer, and return the text of the error."""
+    import resource
+
+    info = SourceInfo(
+        path="x", kind="video", height=4, width=4, frame_count=1, frame_rate=None, duration=None, time_base=Fraction(1)
+    )
+    report = Report(info=info, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    with pytest.raises(EnvironmentProblem) as caught:
+        report.save(OutputFolder(folder), health=Health(decoded=0, expected=0), seconds=1)
+    return str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
 @pytest.mark.parametrize("limit", [0, 20, 400])
 def test_a_full_disk_leaves_no_half_report(tmp_path: Path, tree, limit: int) -> None:
-    command = [sys.executable, "-c", _LIMITED, str(tmp_path / "out"), str(limit)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == EnvironmentProblem.exit_code, done.stderr
-    assert "report." in done.stdout
+    from children import in_child  # it needs POSIX, too
+
+    child = in_child(lambda: save_under(limit, tmp_path / "out"))
+    assert child.end == "answered", child.answer
+    assert "report." in child.answer
     assert tree(tmp_path) == []
