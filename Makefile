@@ -63,7 +63,7 @@ test: $(READY)
 	@$(BIN)/pytest -n $(WORKERS) --reruns 1 -rR -m "not thorough"
 
 test-thorough: $(READY)
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) --hypothesis-profile thorough
 
 test-fast: $(READY)
 	@$(BIN)/pytest -n $(WORKERS) -m "not slow and not thorough"

@@ -274,7 +274,7 @@ def check(name: str, folder: Path, content: Any) -> None:
 
 
 @pytest.mark.parametrize("name", READ)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_documents_with_wrong_values(place: Path, name: str, data: st.DataObject) -> None:
     check(name, place, data.draw(mutants(DOCUMENTS[name])))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -19,7 +19,6 @@ EMPTY = np.zeros((60, 90), bool)
 
 
 @given(st.lists(hnp.arrays(np.bool_, (5, 6), fill=st.just(False)), max_size=7))
-@settings(max_examples=150, deadline=None)
 def test_is_the_formula(masks) -> None:
     expected = []
     for a, b, c in zip(masks, masks[1:], masks[2:], strict=False):

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -39,14 +39,12 @@ def scenes(draw):
 
 
 @given(scenes())
-@settings(max_examples=300, deadline=None)
 def test_jaccard_is_the_formula(scene) -> None:
     prediction, truth, void = scene
     assert jaccard(prediction, truth, void=void) == slow_jaccard(prediction, truth, void)
 
 
 @given(scenes(), st.sampled_from([0.008, 0.05, 0.1, 1, 2, 5]))
-@settings(max_examples=300, deadline=None)
 def test_boundary_f_is_the_formula(scene, threshold) -> None:
     prediction, truth, void = scene
     found = boundary_f(prediction, truth, void=void, threshold=threshold)
@@ -54,7 +52,6 @@ def test_boundary_f_is_the_formula(scene, threshold) -> None:
 
 
 @given(scenes())
-@settings(max_examples=200, deadline=None)
 def test_boundary_map_is_the_formula(scene) -> None:
     edges = boundary_map(scene[0])
     assert {(int(y), int(x)) for y, x in np.argwhere(edges)} == slow_contour(scene[0])
@@ -63,7 +60,6 @@ def test_boundary_map_is_the_formula(scene) -> None:
 
 
 @given(scenes())
-@settings(max_examples=100, deadline=None)
 def test_arguments_are_left_as_they_were_and_may_be_views(scene) -> None:
     prediction, truth, void = (None if mask is None else np.ascontiguousarray(mask.T).T for mask in scene)
     kept = [None if mask is None else mask.copy() for mask in (prediction, truth, void)]
@@ -75,7 +71,6 @@ def test_arguments_are_left_as_they_were_and_may_be_views(scene) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=700))
-@settings(max_examples=200, deadline=None)
 def test_statistics_are_the_formula(values) -> None:
     found = statistics(values)
     assert (found.mean, found.recall, found.decay) == pytest.approx(slow_statistics(values), abs=1e-12)
@@ -86,7 +81,6 @@ def test_half_is_not_recalled() -> None:
 
 
 @given(scenes(), st.integers(0, 9))
-@settings(max_examples=200, deadline=None)
 def test_dilation_is_that_with_a_disk(scene, radius: int) -> None:
     mask = scene[0].astype(np.uint8)
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]

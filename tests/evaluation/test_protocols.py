@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,7 +35,6 @@ def slow_scores(p, g, void=None):
 
 
 @given(clips([0, 255], least=3), clips([0, 1, 2], least=3), st.sampled_from(["davis2016", "davis2016-all"]))
-@settings(max_examples=80, deadline=None)
 def test_one_object(truth, prediction, protocol) -> None:
     count = min(len(truth), len(prediction))
     truth, prediction = truth[:count], prediction[:count]
@@ -50,7 +49,6 @@ def test_one_object(truth, prediction, protocol) -> None:
 
 
 @given(clips([0, 1, 2, 3, 255], least=3), clips([0, 1, 2, 3], least=3))
-@settings(max_examples=80, deadline=None)
 def test_given_objects(truth, prediction) -> None:
     count = min(len(truth), len(prediction))
     truth, prediction = [labels.copy() for labels in truth[:count]], prediction[:count]
@@ -65,7 +63,6 @@ def test_given_objects(truth, prediction) -> None:
 
 
 @given(clips([0, 1, 2, 255], least=1), clips([0, 1, 2, 4], least=1))
-@settings(max_examples=80, deadline=None)
 def test_matched_proposals(truth, prediction) -> None:
     count = min(len(truth), len(prediction))
     truth, prediction = [labels.copy() for labels in truth[:count]], prediction[:count]
@@ -88,7 +85,6 @@ def test_matched_proposals(truth, prediction) -> None:
 
 
 @given(clips([0, 1, 3, 255], least=1), clips([0, 1, 3], least=1))
-@settings(max_examples=80, deadline=None)
 def test_appearing_objects(truth, prediction) -> None:
     count = min(len(truth), len(prediction))
     truth, prediction = truth[:count], prediction[:count]

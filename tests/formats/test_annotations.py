@@ -84,7 +84,7 @@ MAPS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(
         max_size=4,
     )
 )
-ON_TMP_PATH = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ON_TMP_PATH = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class TestCoco:
@@ -418,7 +418,6 @@ class TestLabelStudio:
             unpack(damage(list(pack(encode(np.eye(9, dtype=bool))))), size=(9, 9))
 
     @given(st.binary(max_size=40), st.booleans())
-    @settings(max_examples=300, deadline=None)
     def test_any_bytes_are_a_mask_or_refused(self, tail: bytes, headed: bool) -> None:
         head = pack(encode(np.zeros((3, 4), bool)))[:6] if headed else b""
         try:

@@ -53,7 +53,7 @@ def chunks(content: bytes) -> list[tuple[int, bytes]]:
 
 
 @given(labels=LABELS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(tmp_path: Path, labels) -> None:
     write_label_map(tmp_path / "a.png", labels)
     with Image.open(tmp_path / "a.png") as image:

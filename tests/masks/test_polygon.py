@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pycocotools import mask as official
 
@@ -21,7 +21,6 @@ corner = st.one_of(
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(corner, corner), min_size=3, max_size=12), st.tuples(st.integers(1, 40), st.integers(1, 50)))
 def test_as_the_official_code(corners: list[tuple[float, float]], size: tuple[int, int]) -> None:
     flat = [value for pair in corners for value in pair]

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
@@ -28,7 +28,6 @@ def referee(mask):
 
 
 @given(MASKS)
-@settings(max_examples=400, deadline=None)
 def test_as_pycocotools(mask) -> None:
     ours, theirs = encode(mask), referee(mask)
     assert ours.to_coco() == {"size": theirs["size"], "counts": theirs["counts"].decode()}
@@ -40,7 +39,6 @@ def test_as_pycocotools(mask) -> None:
 
 
 @given(MASKS)
-@settings(max_examples=200, deadline=None)
 def test_round_trips(mask) -> None:
     rle = encode(mask)
     np.testing.assert_array_equal(decode(rle), mask)
@@ -65,7 +63,6 @@ def test_long_runs(side: int) -> None:
 
 
 @given(MASKS, st.data())
-@settings(max_examples=100, deadline=None)
 def test_empty_runs_in_the_middle_are_joined(mask, data) -> None:
     rle = encode(mask)
     counts = rle.counts.tolist()
@@ -122,7 +119,6 @@ def test_what_is_no_mask_is_refused(value) -> None:
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=40, max_codepoint=120), max_size=30))
-@settings(max_examples=500, deadline=None)
 def test_any_string_is_a_mask_or_refused(text: str) -> None:
     try:
         rle = RLE.from_coco({"size": [4, 5], "counts": text})

@@ -136,7 +136,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=values)
 def test_whatever_is_in_it_is_read_or_refused(tmp_path: Path, document: Any) -> None:
     with suppress(AnnotationError):

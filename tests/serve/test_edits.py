@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from covos.core.errors import InputError, UsageError
@@ -121,7 +121,6 @@ def edit(*frames: FrameMask, kind: str = "prompt", things: int = 1) -> Edit:
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(["add", "undo", "redo", "find"]), st.integers(0, 3)), max_size=30))
-@settings(max_examples=60, deadline=None)
 def test_there_and_back(steps: list[tuple[str, int]]) -> None:
     """The masks are always those of the edits in force, one after another, over what was found."""
     history, done, undone, found = History(), [], [], {}
@@ -229,7 +228,6 @@ def test_a_track_that_knows_nothing_says_from_where_it_could_go() -> None:
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
 def test_the_middle_of_a_mask(data: st.DataObject) -> None:
     """The same as from the pixels, but for runs over the end of a column, which count as if they went on below."""
     height, width = 9, 7
