@@ -14,6 +14,7 @@ import pytest
 import covos
 from checked_output import check_output
 from covos.cli import main
+from covos.cli.batch import _Display
 from covos.core.errors import UsageError
 from covos.fleet.clips import Clip
 from covos.fleet.summary import EVERY, Summary
@@ -51,6 +52,20 @@ def test_good_bad_and_damaged_clips_each_have_a_row(make_clip, tmp_path: Path, c
     assert main([*command, "--allow-errors", "--summary", str(tmp_path / "again.csv")]) == 0
     again = table(tmp_path / "again.csv")
     assert [row["status"] for row in again.values()] == ["done before", "damaged", "done"]
+
+
+def test_the_frames_so_far_are_those_of_the_clips_that_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A worker counts now and then: its last count is lower than the number in the row."""
+    monkeypatch.setattr("covos.core.progress.LINE_EVERY", 0.0)
+    with _Display(1, quiet=False) as display:
+        display.counted("a", 57)
+        display.ended(Row(name="a", input="a.mp4", folder="out/a", status="done", frames=60, seconds=2.0))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "done: a: 60 frames in 2.0 s"
+    assert all(line.startswith("batch (60 frames so far): 1/1 clips") for line in lines[1:])
+    assert len(lines) > 2
 
 
 @posix

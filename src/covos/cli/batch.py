@@ -163,8 +163,8 @@ class _Display:
         self._frames += row.frames
         if not self._quiet:
             say(_line(row), err=True)
+        self._tell()  # before the line of the clip is counted: it says both
         self._bar.advance()
-        self._tell()
 
     def _tell(self) -> None:
         frames = counted(self._frames + sum(self._under_way.values()), "frame")
