@@ -45,6 +45,26 @@ def test_an_estimate_is_the_steps_and_the_measurings() -> None:
     )
 
 
+def test_it_says_what_it_is_timing(tianchi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine, a check would be silent for minutes."""
+    monkeypatch.setattr("covos.training.estimate.SAY_EVERY", 0.0)
+    data = gather([tianchi], seed=0, ratio=0.5)
+    recipe = load_recipe("lite", overrides=SMALL)
+    said: list[str] = []
+    estimate_time(
+        recipe, data.train, validation=data.validation, device=torch.device("cpu"), precision=torch.float32, workers=0,
+        tell=said.append,
+    )  # fmt: skip
+    parts = [line for line in said if not line.startswith(" ")]
+    assert parts == [
+        "timing steps of 32 x 64, size 1 of 2: 2 or more",
+        "timing steps of 64 x 96, size 2 of 2: 2 or more",
+        "timing the measuring of tianchi, set 1 of 1",
+    ]
+    assert said[1].startswith("  step 1: ")
+    assert said.index(parts[1]) > 2
+
+
 def test_the_progress_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=False)
     for step, pace in ((10, 9.0), (20, 1.0), (40, 3.0), (60, 2.0)):

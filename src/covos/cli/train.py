@@ -24,7 +24,10 @@ def train(
         ),
     ],
     data: Annotated[
-        list[Path], typer.Option("--data", help="A data set, or a folder of data sets; may be given several times.")
+        list[str],
+        typer.Option(
+            "--data", help="A data set, a folder of data sets, or shards (also a URL); may be given several times."
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")
@@ -107,8 +110,7 @@ def _look(training: Training, console: Console, *, only: bool) -> None:
     found.refuse()
     if training.group.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
-    console.note("timing a few steps")
-    console.estimate = training.estimate()
+    console.estimate = training.estimate(tell=console.note)
     steps = console.estimate.steps
     if training.recipe.warmup >= steps:
         tell(f"warning: the rate rises for {training.recipe.warmup} of {steps} steps and is never full: --set warmup=0")

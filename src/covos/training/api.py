@@ -213,8 +213,8 @@ class Training:
             origin_of(self.start, make_task(self.recipe, self.data.train))
         return check_data(self.data, on_frames=on_frames)
 
-    def estimate(self) -> TimeEstimate:
-        """Time a few steps, and tell time and memory of the whole."""
+    def estimate(self, *, tell: Callable[[str], object] = lambda line: None) -> TimeEstimate:
+        """Time a few steps, and return time and memory of the whole; ``tell`` is called with each part as it begins."""
         with _optional_packages():
             from covos.training.estimate import estimate_time
         return estimate_time(
@@ -225,6 +225,7 @@ class Training:
             precision=self.precision,
             workers=self.workers,
             from_weights=self.start is not None,
+            tell=tell,
         )
 
     def run(self, folder: Path, *, extend: bool = False, listeners: Sequence[Listener] = ()) -> TrainingResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ PATIENCE = 10.0
 """Seconds after which two steps of a size will do, the first among them."""
 MEASURED = 5
 """Frames that are scored to time the measuring."""
+SAY_EVERY = 5.0
+"""Seconds of steps after which their pace is told."""
 
 Size = tuple[int, int]
 """(height, width) of the frames of a step; (0, 0) if they are the same for all."""
@@ -105,10 +107,12 @@ def estimate_time(
     precision: torch.dtype,
     workers: int,
     from_weights: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> TimeEstimate:
     """Time a few steps of each size, and a little measuring; see how much memory they take.
 
-    A run that goes on ``from_weights`` measures these before its first step.
+    A run that goes on ``from_weights`` measures these before its first step. On a slow machine all of it takes minutes:
+    ``tell`` is called with a line for each part as it begins, and with the pace of slow steps.
 
     The network has random weights and is thrown away. torch's generator is put back, so a run that follows draws what
     it would have drawn.
@@ -122,11 +126,15 @@ def estimate_time(
             group["peak"] = 0.0  # random weights must not diverge while they are timed
         objective = Objective(task, network, precision=precision)
         sizes = {}
-        for size, share, part in _parts(task, datasets):
-            sizes[size] = share, _time_steps(part, state, objective, device=device, workers=workers)
-        measuring = sum(
-            _time_measuring(task, state, dataset, device=device, precision=precision) for dataset in validation
-        )
+        parts = list(_parts(task, datasets))
+        for number, (size, share, part) in enumerate(parts, 1):
+            each = f" of {size[0]} x {size[1]}, size {number} of {len(parts)}" if size != (0, 0) else ""
+            tell(f"timing steps{each}: {LEAST} or more")
+            sizes[size] = share, _time_steps(part, state, objective, device=device, workers=workers, tell=tell)
+        measuring = 0.0
+        for number, dataset in enumerate(validation, 1):
+            tell(f"timing the measuring of {dataset.name}, set {number} of {len(validation)}")
+            measuring += _time_measuring(task, state, dataset, device=device, precision=precision)
         memory = peak_memory(device)
     return TimeEstimate(
         steps=task.steps,
@@ -165,11 +173,18 @@ def _parts(task: Task[Any], datasets: Sequence[Dataset]) -> Iterator[tuple[Size,
 
 
 def _time_steps(
-    task: Task[Any], state: TrainingState, objective: Objective, *, device: torch.device, workers: int
+    task: Task[Any],
+    state: TrainingState,
+    objective: Objective,
+    *,
+    device: torch.device,
+    workers: int,
+    tell: Callable[[str], object],
 ) -> float:
     """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
     batches = task.batches()
     loading, computing = [], []
+    told = time.perf_counter()
     for number in range(task.steps):
         state.step = number
         began = time.perf_counter()
@@ -180,6 +195,9 @@ def _time_steps(
             torch.accelerator.synchronize()
         loading.append(loaded - began)
         computing.append(time.perf_counter() - loaded)
+        if (now := time.perf_counter()) - told > SAY_EVERY:
+            told = now
+            tell(f"  step {number + 1}: {loading[-1] + computing[-1]:.1f} s")
         count = len(computing) - 1
         enough = count >= MOST or (count >= LEAST and sum(computing[1:]) > ENOUGH)
         if enough or (count and sum(computing) > PATIENCE):
