@@ -153,6 +153,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/shards.py
 	$(BIN)/python benchmarks/memory_long.py --floor
 	$(BIN)/python benchmarks/memory_long.py
 	$(BIN)/python benchmarks/matte.py $(call keep,matte)
@@ -161,6 +162,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/serve.py --minutes 10 --size 256x144 --known $(call keep,serve)
 
 bench-davis: $(READY)
+	$(BIN)/python benchmarks/shards.py --data "$(DATA)" --files 0
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality draft fast balanced best $(call keep,accuracy)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"

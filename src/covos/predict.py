@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shortened
@@ -16,6 +17,8 @@ import numpy as np
 
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
+from covos.core.guarded import read_guarded
+from covos.core.places import Packed, Place, absolute
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
@@ -24,7 +27,7 @@ from covos.engines.find import DEFAULT_QUALITY, Quality
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
-from covos.jobs import run_jobs
+from covos.jobs import Outcome, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model, load_model
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
@@ -38,6 +41,7 @@ from covos.runs.writing import uncomputed_note
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
 UNFINISHED: Final = ".partial"
+UNPACKED: Final = ".unpacked"
 ARCHIVE: Final = "submission.zip"
 
 
@@ -117,7 +121,7 @@ def predict(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
         settings=dict(model.origin(**depends).settings),
         dataset=DatasetRecord(
-            root=str(dataset.root.resolve()),
+            root=absolute(dataset.root),
             layout=dataset.layout,
             subset=subsets.pop() if len(subsets) == 1 else None,
         ),
@@ -144,27 +148,16 @@ def predict(
             failed[video.name] = error
             continue
         # The videos of a data set are shots: there is nothing to look for.
-        plan = Plan(source=_source(video), task=chosen, model=model.name, formats=("palette",), cuts="off")
-        # Not overwriting: a stopped run is gone on with.
-        (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
-        if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
-            raise outcome.error
-        if outcome.error is not None:
-            failed[video.name] = outcome.error
+        try:
+            with _on_disk(video, output / UNFINISHED / f"{video.name}{UNPACKED}") as source:
+                plan = Plan(source=source, task=chosen, model=model.name, formats=("palette",), cuts="off")
+                # Not overwriting: a stopped run is gone on with.
+                (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
+        except SourceError as error:  # a shard is damaged where this video lies
+            failed[video.name] = error
             continue
-        if outcome.saved is not None and (unread := outcome.saved.health.unreadable):
-            failed[video.name] = SourceError(
-                f"{counted(len(unread), 'picture')} of {video.name} cannot be read",
-                why="; ".join(outcome.saved.health.warnings),
-                fix="mend them, and give the same command again",
-            )
-            continue
-        if outcome.saved is not None and outcome.saved.uncomputed:
-            failed[video.name] = IncompleteError(
-                f"{video.name}: {uncomputed_note(outcome.saved.uncomputed)}",
-                why="its precision does not suffice, or the weights are damaged",
-                fix="try another precision (--precision fp32), or other weights",
-            )
+        if fault := _fault(outcome, video):
+            failed[video.name] = fault
             continue
         made.append(_publish(work, output, video))
     remove_if_empty(output / UNFINISHED)
@@ -174,11 +167,32 @@ def predict(
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed, followed=follow)
 
 
+def _fault(outcome: Outcome, video: Video) -> CovosError | None:
+    """Return the reason why the masks of a video cannot be handed in; None if they can."""
+    if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
+        raise outcome.error
+    if outcome.error is not None or outcome.saved is None:
+        return outcome.error
+    if unread := outcome.saved.health.unreadable:
+        return SourceError(
+            f"{counted(len(unread), 'picture')} of {video.name} cannot be read",
+            why="; ".join(outcome.saved.health.warnings),
+            fix="mend them, and give the same command again",
+        )
+    if outcome.saved.uncomputed:
+        return IncompleteError(
+            f"{video.name}: {uncomputed_note(outcome.saved.uncomputed)}",
+            why="its precision does not suffice, or the weights are damaged",
+            fix="try another precision (--precision fp32), or other weights",
+        )
+    return None
+
+
 def _opened(given: object) -> Dataset:
     if isinstance(given, Dataset):
         return given
     if isinstance(given, (str, os.PathLike)):
-        return open_subset(Path(given))
+        return open_subset(os.fspath(given))
     raise UsageError(
         f"the videos of {shortened(given)} cannot be predicted",
         why=f"it is a {type(given).__name__}",
@@ -239,10 +253,34 @@ def _refuse_without_pictures(dataset: Dataset) -> None:
         )
 
 
-def _source(video: Video) -> Path:
+def _source(video: Video) -> Place:
     image = video.frames[0].image
     assert image is not None, "refused before"
     return image if video.kind == "image" else image.parent
+
+
+@contextmanager
+def _on_disk(video: Video, folder: Path) -> Iterator[Path]:
+    """Give the folder of a video's pictures, or the file of a still.
+
+    What is packed in shards lies in ``folder`` for the time of the block: one video, under the same path each time, so
+    that a run that was stopped finds its source again.
+    """
+    source = _source(video)
+    if not isinstance(source, Packed):
+        yield source
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        for record in video.frames:
+            if isinstance(record.image, Packed):
+                what = f"{record.image}: the image cannot be read"
+                content = read_guarded(record.image, what=what, fix="remove it", error=SourceError)
+                (folder / record.image.name).write_bytes(content)
+        yield folder / source.name if video.kind == "image" else folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _masks(output: Path, video: Video) -> list[Path]:
@@ -325,7 +363,7 @@ DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
 
 
 def open_subset(
-    root: Path | str,
+    root: Place | str,
     *,
     subset: str | None = None,
     ratio: float | None = None,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from covos.core.places import Place
+from covos.core.shards import place_of
 from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
@@ -34,7 +37,7 @@ class Reproduction:
 
 
 def reproduce_davis2016(
-    root: Path,
+    root: str | os.PathLike[str],
     *,
     output: Path,
     model: Model,
@@ -46,7 +49,7 @@ def reproduce_davis2016(
     """Segment and score DAVIS 2016: `covos.predict.predict`, which goes on where it stopped, and then the scores.
 
     Args:
-        root: Root of the DAVIS tree.
+        root: Root of the DAVIS tree, or its shards.
         output: Folder; see `covos.predict.predict`.
         model: Model to segment with.
         task: The way to find the subject.
@@ -59,14 +62,16 @@ def reproduce_davis2016(
         SourceError: There is no such data set or subset.
         IncompleteError: A sequence cannot be read; nothing is scored.
     """
-    dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
+    dataset = open_subset(
+        os.fspath(root), subset=_list_name(place_of(root), subset), otherwise=VALIDATION_SUBSETS, layout="davis"
+    )
     name = dataset.videos[0].subset
     done = predict(dataset, output=output, model=model, task=task, follow=False, listen=listen)
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
 
 
-def _list_name(root: Path, subset: str | None) -> str | None:
+def _list_name(root: Place, subset: str | None) -> str | None:
     """DAVIS has two lists of one name: 2016's is meant, as in the scoring."""
     has_own = subset is not None and (root / "ImageSets" / "2016" / f"{subset}.txt").is_file()
     return f"2016/{subset}" if has_own else subset

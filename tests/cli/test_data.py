@@ -136,3 +136,28 @@ def test_refusals(arguments, code, said, capsys):
     out, err = capsys.readouterr()
     assert said in err
     assert out == ""
+
+
+def test_pack_writes_shards_that_the_other_commands_take(tmp_path, capsys):
+    shards = tmp_path / "shards"
+    assert main(["data", "pack", str(TIANCHI), "-o", str(shards), "--size", "40kB"]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{shards}\n"
+    assert "30 files in 3 shards" in err
+    assert main(["data", "inspect", str(TIANCHI), "-q"]) == 0
+    loose = capsys.readouterr().out
+    assert main(["data", "inspect", str(shards), "-q"]) == 0
+    assert capsys.readouterr().out == loose.replace(str(TIANCHI), str(shards))
+    assert main(["data", "statistics", str(shards), "-q"]) == 0
+    assert main(["data", "preview", str(shards), "-o", str(tmp_path / "sheet.png")]) == 0
+
+
+def test_pack_replaces_nothing_unasked(tmp_path, capsys):
+    order = ["data", "pack", str(TIANCHI), "-o", str(tmp_path / "shards")]
+    assert main(order) == 0
+    assert main(order) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert main([*order, "-n"]) == 0
+    assert main([*order, "-y", "-q"]) == 0
+    assert main([*order, "-y", "--size", "many"]) == 2
+    assert "write 256MB" in capsys.readouterr().err

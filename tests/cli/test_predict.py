@@ -16,7 +16,7 @@ from PIL import Image
 
 from covos.cli import main
 from covos.core import files as atomic
-from covos.data import FrameRecord, Video, open_dataset
+from covos.data import FrameRecord, Video, open_dataset, pack
 from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.media.opening import open_source
@@ -389,3 +389,25 @@ def test_python_follows_where_the_command_line_does() -> None:
     model = load_model(device="cpu", precision="fp32")
     assert follows(open_subset(TIANCHI), model=model)
     assert not follows(open_subset(TIANCHI, subset="train"), model=model)
+
+
+def test_shards_are_predicted_and_scored_like_the_tree(tmp_path: Path, capsys: Capture) -> None:
+    shards = tmp_path / "shards"
+    pack(TIANCHI, shards)
+    for root, out in ((TIANCHI, tmp_path / "loose"), (shards, tmp_path / "packed")):
+        assert run(root, out, "-q", "--subset", "train") == 0
+    found, expected = (
+        {name: (tmp_path / kind / name).read_bytes() for name in files(tmp_path / kind) if name.endswith(".png")}
+        for kind in ("packed", "loose")
+    )
+    assert found == expected
+    assert len(found) == 11
+    assert not (tmp_path / "packed" / ".partial").exists()
+    tables = []
+    for truth in (TIANCHI, shards):
+        capsys.readouterr()
+        scored = ["--gt", str(truth), "--protocol", "davis2016", "--subset", "train"]
+        assert main(["evaluate", str(tmp_path / "packed" / "Annotations"), *scored, "-q", "--workers", "1"]) == 0
+        tables.append(capsys.readouterr().out.replace(str(truth), "TRUTH"))
+    assert tables[0] == tables[1]
+    assert "600101" in tables[0]

@@ -26,7 +26,7 @@ def test_the_examples_run_and_their_comments_are_true(
     names: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = PAGE.read_text()
-    opened, split, read, look, measure, loaded, varied = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    opened, split, read, look, measure, loaded, varied, packed = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(opened, names)
     dataset = names["dataset"]
     assert f"# {dataset!r}\n" in opened
@@ -50,14 +50,21 @@ def test_the_examples_run_and_their_comments_are_true(
     shapes = (" x ".join(map(str, names[each].shape)) for each in ("image", "mask"))
     assert said[1] == ", ".join(shapes)
     assert names["alike"][0].image.shape == (2, 3, 90, 160)
+    before = names["dataset"]
+    exec(packed, names)
+    assert repr(names["dataset"]) == repr(before)
+    assert names["packed"].files == 30
 
 
 @pytest.mark.usefixtures("names")
 def test_the_commands_run() -> None:
-    (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    commands, packing = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     lines = [line.split("#")[0].split() for line in textwrap.dedent(commands).splitlines()]
-    assert len(lines) == 5
+    lines += [line.replace("YOUTUBE_VOS", "TIANCHI").split() for line in packing.splitlines() if " data " in line]
+    assert len(lines) == 8
     for _, *words in lines:
+        if words[:2] == ["data", "pack"]:
+            shutil.rmtree("shards", ignore_errors=True)  # the page packs twice
         assert main(words) == 0, words
     assert Path("numbers.json").is_file()
     assert Path("preview.png").is_file()

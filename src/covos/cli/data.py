@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -25,7 +26,7 @@ FEW = 10
 Layouts: TypeAlias = Literal["auto", "davis", "youtube-vos", "tianchi", "image-mask"]
 Encodings: TypeAlias = Literal["auto", "ids", "binary", "soft"]
 
-Root = Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")]
+Root = Annotated[str, typer.Argument(help="A data set, a folder of data sets, or shards of one: a folder or a URL.")]
 LayoutOption = Annotated[Layouts, typer.Option(help="Layout of the tree.")]
 SubsetOption = Annotated[str | None, typer.Option(help="A list or folder of videos, such as train.")]
 EncodingOption = Annotated[Encodings, typer.Option(help="Meaning of the annotations' values.")]
@@ -150,8 +151,45 @@ def preview(
         say(str(path))
 
 
+@app.command()
+def pack(
+    root: Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the shards; it is made.")],
+    size: Annotated[str, typer.Option(metavar="BYTES", help="Size of a shard, such as 256MB or 1GB.")] = "256MB",
+    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace a folder of shards.")] = False,
+    skip_existing: options.SkipExisting = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Pack a data set into shards: large tar files that training and all else read as they read the folder.
+
+    Millions of small files are slow on a network disk, and object storage has no folders.
+    """
+    from covos.core.progress import Progress
+    from covos.core.shards import INDEX
+    from covos.data import pack as write
+
+    if options.skips([output / INDEX], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+        return
+    with Progress("pack", quiet=quiet, unit="files") as progress:
+        done = write(root, output, size=_bytes(size), overwrite=overwrite, on_files=progress.advance)
+    if not quiet:
+        shards = counted(done.shards, "shard")
+        say(f"{counted(done.files, 'file')} in {shards}, {done.bytes / 1e6:,.1f} MB", err=True)
+    say(str(done.folder))
+
+
+def _bytes(text: str) -> int:
+    """Read a size such as 256MB: decimal units."""
+    from covos.core.errors import UsageError
+
+    found = re.fullmatch(r"(\d{1,12})\s*([kMGT]?)B?", text.strip(), re.ASCII)
+    if not found:
+        raise UsageError(f"--size {text}", why="it is no number of bytes", fix="write 256MB, 1GB or 500000000")
+    return int(found[1]) * int(1000 ** " kMGT".index(found[2] or " "))
+
+
 def _open(
-    root: Path, *, layout: Layouts, subset: str | None, ratio: float | None, seed: int, encoding: Encodings
+    root: str, *, layout: Layouts, subset: str | None, ratio: float | None, seed: int, encoding: Encodings
 ) -> tuple[Dataset, ...]:
     from covos.data import open_collection, open_dataset
 
@@ -160,7 +198,7 @@ def _open(
         return (open_dataset(root, layout=layout, subset=subset, ratio=ratio, seed=seed, encoding=told),)
     collection = open_collection(root, subset=subset, ratio=ratio, seed=seed, encoding=told)
     for name, reason in collection.skipped.items():
-        say(f"skipped {root / name}: {reason}", err=True)
+        say(f"skipped {root.rstrip('/')}/{name}: {reason}", err=True)
     return collection.datasets
 
 

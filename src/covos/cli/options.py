@@ -25,10 +25,11 @@ Inputs: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Videos, folders of frames, quoted globs, images.")
 ]
 DatasetRoot: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="Root of a TIANCHI, YouTube-VOS or DAVIS tree, or images + masks.")
+    str,
+    typer.Argument(metavar="DATASET", help="Root of a TIANCHI, YouTube-VOS or DAVIS tree, images + masks, or shards."),
 ]
 Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Which benchmark.")]
-BenchmarkData: TypeAlias = Annotated[Path, typer.Option("--data", help="Root of the data set.")]
+BenchmarkData: TypeAlias = Annotated[str, typer.Option("--data", help="Root of the data set, or its shards.")]
 ContinuedFolder: TypeAlias = Annotated[
     Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")
 ]

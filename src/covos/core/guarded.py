@@ -6,6 +6,7 @@ so are the values and levels of JSON and TOML: see `covos.core.limits`.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -21,10 +22,13 @@ from pydantic_core import PydanticCustomError
 
 from covos.core.errors import CovosError, InputError
 from covos.core.limits import limits, raising
+from covos.core.places import Packed, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from covos.core.places import Place
 
 FileLimit: TypeAlias = Literal["bytes", "weights"]
 """The limit on a file's size."""
@@ -44,12 +48,12 @@ _CHUNK = 1 << 20
 
 @contextmanager
 def open_guarded(
-    file: Path, *, what: str, fix: str, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
+    file: Place, *, what: str, fix: str, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
 ) -> Iterator[io.BufferedReader]:
     """Open a file for reading, if it is a regular one and not too large.
 
     Args:
-        file: Links are followed.
+        file: Links are followed. Of a packed file, its archive was looked at when it was opened.
         what: What has failed if it cannot be opened, for the error.
         fix: The remedy; that of a file that is too large names the limit.
         error: The class of the error.
@@ -59,21 +63,25 @@ def open_guarded(
         CovosError: Of the class ``error``.
     """
     try:
-        opened, why = _opened(file)
+        if isinstance(file, Packed):
+            _refuse_size(size_of(file), what=what, error=error, limit=limit)
+            opened = file.open()
+        else:
+            opened = open_regular(file)
     except OSError as fault:
         reason = "there is no such file" if isinstance(fault, FileNotFoundError) else fault.strerror or str(fault)
-        raise error(what, why=reason, fix=fix) from fault
+        mended = "copy its shard again, or pack the data set again" if isinstance(file, Packed) else fix
+        raise error(what, why=reason, fix=mended) from fault
     except ValueError as fault:  # a name with a null byte
         raise error(what, why=str(fault), fix=fix) from fault
-    if opened is None:
-        raise error(what, why=why, fix=fix)
     with opened:
-        _refuse_size(os.fstat(opened.fileno()).st_size, what=what, error=error, limit=limit)
+        if not isinstance(file, Packed):
+            _refuse_size(os.fstat(opened.fileno()).st_size, what=what, error=error, limit=limit)
         yield opened
 
 
 def read_guarded(
-    file: Path, *, what: str, fix: str, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
+    file: Place, *, what: str, fix: str, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
 ) -> bytes:
     """Read a whole file; arguments and errors as of `open_guarded`."""
     most = getattr(limits(), limit)
@@ -103,19 +111,26 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def _opened(file: Path) -> tuple[io.BufferedReader | None, str]:
-    if why := _irregular(file.stat().st_mode):  # looked at first: opening a device or a pipe may already do something
-        return None, why
+def open_regular(file: Path) -> io.BufferedReader:
+    """Open a file for reading, if it is a regular one, of any size.
+
+    Raises:
+        OSError: It cannot be opened, or is of another kind.
+    """
+    _refuse_irregular(file.stat().st_mode)  # looked at first: opening a device or a pipe may already do something
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     opened = os.fdopen(os.open(file, flags), "rb")
-    if why := _irregular(os.fstat(opened.fileno()).st_mode):  # exchanged in between
+    try:
+        _refuse_irregular(os.fstat(opened.fileno()).st_mode)  # exchanged in between
+    except OSError:
         opened.close()
-        return None, why
-    return opened, ""
+        raise
+    return opened
 
 
-def _irregular(mode: int) -> str:
-    return next((why for is_kind, why in _KINDS if is_kind(mode)), "")
+def _refuse_irregular(mode: int) -> None:
+    if why := next((why for is_kind, why in _KINDS if is_kind(mode)), ""):
+        raise OSError(errno.EINVAL, why)
 
 
 def _refuse_size(size: int, *, what: str, error: type[CovosError], limit: FileLimit) -> None:

@@ -17,7 +17,10 @@ from covos.core.files import atomic_path
 from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from covos.core.places import Place
 
 _LISTED = 3
 
@@ -63,13 +66,24 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 def read_record(
-    kind: type[RecordT], file: Path, *, what: str, fix: str, error: type[CovosError] = InputError
+    kind: type[RecordT], file: Place, *, what: str, fix: str, error: type[CovosError] = InputError
 ) -> RecordT:
     """Read a record from a JSON file, or from a TOML file if its name ends so, or raise ``error``."""
     content = read_guarded(file, what=what, fix=fix, error=error)
-    try:
+
+    def parsed() -> object:
         text = content.decode("utf-8")
-        return kind.model_validate(parse_toml(text) if file.suffix == ".toml" else parse_json(text))
+        return parse_toml(text) if file.suffix == ".toml" else parse_json(text)
+
+    return parse_record(kind, parsed, what=what, fix=fix, error=error)
+
+
+def parse_record(
+    kind: type[RecordT], parsed: Callable[[], object], *, what: str, fix: str, error: type[CovosError]
+) -> RecordT:
+    """Make a record of what a function that parses returns, or raise ``error``."""
+    try:
+        return kind.model_validate(parsed())
     except ValidationError as fault:  # a ValueError too
         raise error(what, why=faults(fault), fix=fix) from None
     except ValueError as fault:

@@ -1,4 +1,4 @@
-"""Data sets of videos and pictures with annotations: opened by layout, read, drawn, measured, split and sampled.
+"""Data sets of videos and pictures with annotations: opened by layout, read, drawn, measured, split and packed.
 
 For example:
 
@@ -9,6 +9,7 @@ For example:
     >>> data.preview(davis["bear"]).save("bear.png")
     >>> print(data.statistics(davis))
     >>> pairs = data.PairDataset(train, size=(256, 448))
+    >>> data.pack("DAVIS", "shards")
 
 `FrameDataset`, `PairDataset` and `GroupDataset` are data sets of torch, which is loaded when one of them is first used.
 """
@@ -23,6 +24,7 @@ from covos.data.checks import Inspection, Problem, VideoReport, inspect, statist
 from covos.data.dataset import Dataset
 from covos.data.measures import SizeCount, Spread, Statistics
 from covos.data.opening import Collection, open_collection, open_dataset
+from covos.data.packing import Packing, pack
 from covos.data.preview import preview
 from covos.data.reading import Foreground, read_foreground, read_image, read_labels
 from covos.data.sample import Sample
@@ -57,6 +59,7 @@ __all__ = [
     "Layout",
     "NoSubsetError",
     "ObjectInfo",
+    "Packing",
     "PairDataset",
     "PairIndex",
     "Problem",
@@ -72,6 +75,7 @@ __all__ = [
     "inspect",
     "open_collection",
     "open_dataset",
+    "pack",
     "pairs",
     "preview",
     "read_foreground",

@@ -7,10 +7,10 @@ import hashlib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, SupportsIndex, TypeAlias
 
 from covos.core.errors import SourceError, UsageError, listed
+from covos.core.places import Place
 from covos.core.progress import counted
 from covos.core.records import Record
 
@@ -44,8 +44,8 @@ class FrameRecord:
     """
 
     stem: str
-    image: Path | None
-    annotation: Path | None
+    image: Place | None
+    annotation: Place | None
 
 
 class ObjectInfo(Record, coerce_numbers_to_str=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Never, SupportsIndex, overload
 
 import numpy as np
 
 from covos.core.errors import UsageError
+from covos.core.places import Place
 from covos.core.progress import counted
 from covos.data.base import (
     Layout,
@@ -35,14 +35,14 @@ class Dataset:
     Attributes:
         name: The root folder's name.
         layout: Layout of the tree.
-        root: The folder that was opened.
+        root: The folder that was opened, on a disk or packed in shards.
         videos: In natural order of their names, subset by subset where the layout has a folder for each.
         notes: Remarks from opening, one line each: listed videos that are missing, folders left out.
     """
 
     name: str
     layout: Layout
-    root: Path
+    root: Place
     videos: tuple[Video, ...]
     notes: tuple[str, ...] = ()
 

@@ -11,9 +11,8 @@ The tree:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from covos.core.errors import SourceError, listed
+from covos.core.places import Place, name_of
 from covos.data.base import Options
 from covos.data.dataset import Dataset
 from covos.data.trees import choose, present, read_lists, read_sequences, subfolders
@@ -23,12 +22,12 @@ RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
 _ANNOTATIONS = ("Annotations", "Annotations_unsupervised")
 
 
-def matches(root: Path) -> bool:
+def matches(root: Place) -> bool:
     """Return True if the images or annotations lie in a folder named after a resolution."""
     return bool(_resolutions(root))
 
 
-def read(root: Path, options: Options) -> Dataset:
+def read(root: Place, options: Options) -> Dataset:
     """Open a DAVIS tree.
 
     ``options.subset`` is the name of a list (``val``: in the 2017 lists if there are any, else 2016's, else those of
@@ -41,10 +40,10 @@ def read(root: Path, options: Options) -> Dataset:
     lists, subset = _lists(root, resolution=resolution, subset=options.subset)
     subsets, notes = choose(lists, subset=subset, present=present(images, annotations), root=root)
     videos = read_sequences(subsets, images=images, annotations=annotations, encoding=options.encoding)
-    return Dataset(name=root.resolve().name, layout="davis", root=root, videos=videos, notes=notes)
+    return Dataset(name=name_of(root), layout="davis", root=root, videos=videos, notes=notes)
 
 
-def _lists(root: Path, *, resolution: str, subset: str | None) -> tuple[dict[str, tuple[str, ...]], str | None]:
+def _lists(root: Place, *, resolution: str, subset: str | None) -> tuple[dict[str, tuple[str, ...]], str | None]:
     """Return the lists of the one folder of ImageSets to look in, and the name of the list among them."""
     folders = {name: read_lists(path) for name, path in subfolders(root / "ImageSets").items()}
     found = {name: lists for name, lists in {**folders, "": read_lists(root / "ImageSets")}.items() if lists}
@@ -64,12 +63,12 @@ def _lists(root: Path, *, resolution: str, subset: str | None) -> tuple[dict[str
     return typed, subset
 
 
-def _resolutions(root: Path) -> list[str]:
+def _resolutions(root: Place) -> list[str]:
     folders = [root / name for name in ("JPEGImages", *_ANNOTATIONS)]
     return [name for name in RESOLUTIONS if any((folder / name).is_dir() for folder in folders)]
 
 
-def _resolution(root: Path, *, wanted: str | None) -> str:
+def _resolution(root: Place, *, wanted: str | None) -> str:
     have = _resolutions(root)
     if wanted in have:
         return wanted

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from covos.core.errors import AnnotationError
+from covos.core.places import Place
 from covos.data.base import Encoding
 from covos.masks.label_files import open_mask
 
@@ -17,7 +17,7 @@ _MOST_OBJECTS = 32
 """A grey file with a value between this and 255 is a matte: id maps in grey number their objects from 1."""
 
 
-def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
+def detect_encoding(annotations: Sequence[Place], *, root: Place) -> Encoding:
     """Judge the meaning of the values from up to eight annotations that are not empty.
 
     Colour pictures (mode P with a colour palette, RGB) hold ids, unless all they hold is 0 and 255. Grey ones hold a
@@ -28,7 +28,7 @@ def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
     tries = range(min(step, _LOOKED_AT))  # a set of empty masks must not be read whole
     spread = [path for start in tries for path in annotations[start::step]]
     judged = ((path, found) for path in spread if (found := _encoding_of(path)))
-    seen: dict[Encoding, Path] = {}
+    seen: dict[Encoding, Place] = {}
     for path, found in islice(judged, _LOOKED_AT):
         seen.setdefault(found, path)
     if seen.keys() <= {"binary", "soft"}:
@@ -44,7 +44,7 @@ def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
     )
 
 
-def _encoding_of(path: Path) -> Encoding | None:
+def _encoding_of(path: Place) -> Encoding | None:
     """Judge one file; None if it is empty (all 0) or unreadable."""
     try:
         image = open_mask(path)

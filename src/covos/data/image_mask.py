@@ -8,9 +8,8 @@ The tree:
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from covos.core.errors import SourceError
+from covos.core.places import Place, name_of
 from covos.data.base import NoSubsetError, Options
 from covos.data.dataset import Dataset
 from covos.data.encoding import detect_encoding
@@ -22,12 +21,12 @@ _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too
 _MASKS = ("masks", "mask", "gt", "annotations")
 
 
-def matches(root: Path) -> bool:
+def matches(root: Place) -> bool:
     """Return True if there is a folder of pictures and a folder of masks."""
     return bool(_folders(root, _IMAGES) and _folders(root, _MASKS))
 
 
-def read(root: Path, options: Options) -> Dataset:
+def read(root: Place, options: Options) -> Dataset:
     """Open pictures with masks; each picture is a video of one frame."""
     if options.subset is not None:
         raise NoSubsetError(
@@ -48,14 +47,14 @@ def read(root: Path, options: Options) -> Dataset:
         encoding = "soft"  # the same values, and one smoothed contour among thousands of masks is no error
     videos = tuple(Video(name=frame.stem, frames=(frame,), kind="image", encoding=encoding) for frame in frames)
     notes = (f"{len(extra)} masks have no picture: " + ", ".join(path.name for path in extra[:4]),) if extra else ()
-    return Dataset(name=root.resolve().name, layout="image-mask", root=root, videos=videos, notes=notes)
+    return Dataset(name=name_of(root), layout="image-mask", root=root, videos=videos, notes=notes)
 
 
-def _folders(root: Path, endings: tuple[str, ...]) -> list[Path]:
+def _folders(root: Place, endings: tuple[str, ...]) -> list[Place]:
     return [path for name, path in subfolders(root).items() if name.lower().endswith(endings) and has_pictures(path)]
 
 
-def _only(root: Path, endings: tuple[str, ...]) -> Path:
+def _only(root: Place, endings: tuple[str, ...]) -> Place:
     found = _folders(root, endings)
     if len(found) == 1:
         return found[0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol, overload
 
 from covos.core.errors import SourceError, UsageError, listed, one_of
+from covos.core.places import Packed, Place
 from covos.core.progress import counted
+from covos.core.shards import place_of
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
@@ -22,10 +23,10 @@ class LayoutReader(Protocol):
     LOOKS_LIKE: str
     """The places of its files, for messages."""
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: Place) -> bool:
         """Return True if a root is laid out so; fast, no file is opened."""
 
-    def read(self, root: Path, options: Options) -> Dataset:
+    def read(self, root: Place, options: Options) -> Dataset:
         """Open a root; raise an InputError that says what is missing."""
 
 
@@ -39,13 +40,13 @@ _LOOKED_FOR = "looked for " + "; ".join(f"{reader.LOOKS_LIKE} ({name})" for name
 """In the order in which they are tried: a DAVIS tree would pass for TIANCHI, not the other way round."""
 
 
-def detect(root: Path) -> Layout | None:
+def detect(root: Place) -> Layout | None:
     """Return the first layout that a root matches, or None."""
     return next((name for name, reader in LAYOUTS.items() if reader.matches(root)), None)
 
 
 def open_dataset(
-    root: Path | str,
+    root: Place | str,
     *,
     layout: Layout | Literal["auto"] = "auto",
     subset: str | None = None,
@@ -57,7 +58,8 @@ def open_dataset(
     """Open a tree of images and annotations. No image is read; a few annotations are, to tell their encoding.
 
     Args:
-        root: The folder that holds ``JPEGImages``, ``images``, or ``train`` and ``valid``.
+        root: The folder that holds ``JPEGImages``, ``images``, or ``train`` and ``valid``; or the shards that such a
+            folder was packed into by `pack`: their folder, or a URL that fsspec knows.
         layout: ``"auto"`` looks at the tree.
         subset: A list of ``ImageSets`` or a folder of YouTube-VOS, such as ``"train"``; None opens all videos.
         resolution: Resolution of a DAVIS tree; None takes 480p, or what there is.
@@ -135,12 +137,12 @@ class Collection(Sequence[Dataset]):
     """The data sets of a folder, as a sequence.
 
     Attributes:
-        root: The folder.
+        root: The folder, on a disk or packed in shards.
         datasets: In natural order of their names.
         skipped: Folder name to the reason why it is not among them.
     """
 
-    root: Path
+    root: Place
     datasets: tuple[Dataset, ...]
     skipped: dict[str, str]
 
@@ -164,7 +166,7 @@ class Collection(Sequence[Dataset]):
 
 
 def open_collection(
-    root: Path | str,
+    root: Place | str,
     *,
     subset: str | None = None,
     encoding: Encoding | None = None,
@@ -174,7 +176,7 @@ def open_collection(
     """Open the data set at a root, or each that lies directly below it.
 
     Args:
-        root: A data set, or a folder of data sets.
+        root: A data set, or a folder of data sets; each may be packed in shards.
         subset: Open these videos alone (``"train"``) wherever a data set has subsets. A data set without any is opened
             whole, one that has others only is skipped: what is for measuring must not slip into a training.
         encoding: Meaning of the annotations' values; None judges each data set.
@@ -188,7 +190,7 @@ def open_collection(
     """
     root = _folder(root)
 
-    def opened(folder: Path) -> Dataset:
+    def opened(folder: Place) -> Dataset:
         if ratio is not None:
             return open_dataset(folder, subset=subset, encoding=encoding, ratio=ratio, seed=seed)
         return _subset_or_whole(folder, subset, encoding)
@@ -196,7 +198,8 @@ def open_collection(
     if detect(root):
         return Collection(root=root, datasets=(opened(root),), skipped={})
     datasets, skipped = [], {}
-    for name, folder in subfolders(root).items():
+    for name, path in subfolders(root).items():
+        folder = _folder(path)
         if detect(folder) is None:
             skipped[name] = "no data set: its folders are of no known layout"
             continue
@@ -213,7 +216,7 @@ def open_collection(
     return Collection(root=root, datasets=tuple(datasets), skipped=skipped)
 
 
-def _subset_or_whole(root: Path, subset: str | None, encoding: Encoding | None) -> Dataset:
+def _subset_or_whole(root: Place, subset: str | None, encoding: Encoding | None) -> Dataset:
     try:
         return open_dataset(root, subset=subset, encoding=encoding)
     except NoSubsetError:
@@ -223,12 +226,12 @@ def _subset_or_whole(root: Path, subset: str | None, encoding: Encoding | None) 
         return whole
 
 
-def _folder(root: Path | str) -> Path:
-    root = Path(root)
+def _folder(root: Place | str) -> Place:
+    root = root if isinstance(root, Packed) else place_of(root)
     if not root.is_dir():
         raise SourceError(
             f"{root}: " + ("a file, not a folder" if root.exists() else "no such folder"),
-            why="a data set is a folder with images and annotations below it",
+            why="a data set is a folder with images and annotations below it, or one that was packed in shards",
             fix="check the path",
         )
     return root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError, SourceError, UsageError
+from covos.core.places import Place
 from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
 from covos.data.base import Encoding, FrameRecord, Size, checked_size
 from covos.masks import VOID, fit_labels, read_binary_mask, read_label_map, read_soft_mask
@@ -143,7 +143,7 @@ def read_foreground(video: AnnotatedFrames, record: FrameRecord, *, size: Size |
     return Foreground(np.minimum(probability, 1), share > 0.5)
 
 
-def decode_labels(path: Path, *, encoding: Encoding) -> LabelArray:
+def decode_labels(path: Place, *, encoding: Encoding) -> LabelArray:
     """Read an annotation file as object ids, whatever the size of its image."""
     if encoding == "ids":
         return read_label_map(path)
@@ -152,13 +152,13 @@ def decode_labels(path: Path, *, encoding: Encoding) -> LabelArray:
     return (read_soft_mask(path) > 0.5).view(np.uint8)
 
 
-def _check_size(record: FrameRecord, path: Path, shape: tuple[int, ...]) -> None:
+def _check_size(record: FrameRecord, path: Place, shape: tuple[int, ...]) -> None:
     # A header costs little beside decoding the mask; training on a shifted mask costs a training.
     if record.image is not None and shape != (size := images.image_header(record.image)[:2]):
         fit_labels(np.empty(shape, np.uint8), size=size, path=path)  # raises, and says both sizes
 
 
-def _annotation(video: AnnotatedFrames, record: FrameRecord) -> Path:
+def _annotation(video: AnnotatedFrames, record: FrameRecord) -> Place:
     if record.annotation is None:
         annotated = sum(each.annotation is not None for each in video.frames)
         raise AnnotationError(

@@ -9,8 +9,7 @@ The tree:
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from covos.core.places import Place, name_of
 from covos.data.base import Options
 from covos.data.dataset import Dataset
 from covos.data.davis import RESOLUTIONS
@@ -20,7 +19,7 @@ LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.pn
 _OLD_TEST_LIST = "text"
 
 
-def matches(root: Path) -> bool:
+def matches(root: Place) -> bool:
     """Return True if images (or annotations) lie in folders, and the tree is no DAVIS or YouTube-VOS."""
     if (root / "meta.json").exists():
         return False
@@ -28,7 +27,7 @@ def matches(root: Path) -> bool:
     return not set(videos) & set(RESOLUTIONS) and any(has_pictures(folder) for folder in videos.values())
 
 
-def read(root: Path, options: Options) -> Dataset:
+def read(root: Place, options: Options) -> Dataset:
     """Open a TIANCHI tree."""
     images, annotations = root / "JPEGImages", root / "Annotations"
     lists = read_lists(root / "ImageSets")
@@ -38,4 +37,4 @@ def read(root: Path, options: Options) -> Dataset:
             del lists[_OLD_TEST_LIST]
     subsets, notes = choose(lists, subset=options.subset, present=present(images, annotations), root=root)
     videos = read_sequences(subsets, images=images, annotations=annotations, encoding=options.encoding)
-    return Dataset(name=root.resolve().name, layout="tianchi", root=root, videos=videos, notes=notes)
+    return Dataset(name=name_of(root), layout="tianchi", root=root, videos=videos, notes=notes)

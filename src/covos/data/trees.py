@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from covos.core.errors import SourceError, listed
 from covos.core.guarded import read_guarded
+from covos.core.places import Packed, Place
 from covos.data.base import Encoding, FrameRecord, NoSubsetError, ObjectInfo
 from covos.data.encoding import detect_encoding
 from covos.data.video import Video
 from covos.media.images import IMAGE_SUFFIXES, natural_key
+
+_Entry: TypeAlias = "os.DirEntry[str] | Packed"
 
 
 def natural(names: Iterable[str]) -> list[str]:
@@ -22,19 +26,19 @@ def natural(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (natural_key(name), name))
 
 
-def subfolders(folder: Path) -> dict[str, Path]:
+def subfolders(folder: Place) -> dict[str, Place]:
     """Return name to path of the folders in a folder, in natural order, without hidden ones; none if it is missing."""
-    found = {entry.name: Path(entry.path) for entry in _entries(folder) if entry.is_dir()}
+    found = {entry.name: _place(entry) for entry in _entries(folder) if entry.is_dir()}
     return {name: found[name] for name in natural(found)}
 
 
-def pictures(folder: Path) -> dict[str, Path]:
+def pictures(folder: Place) -> dict[str, Place]:
     """Return stem to path of the picture files in a folder, in natural order, whatever the case of extensions.
 
     Hidden files (``.DS_Store``, ``._00000.jpg``) and files of other kinds are left out. A folder that does not exist
     has none.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Place] = {}
     for entry in _entries(folder):
         stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122  a Path for each name triples the time
         if suffix.lower() not in IMAGE_SUFFIXES:
@@ -45,16 +49,16 @@ def pictures(folder: Path) -> dict[str, Path]:
                 why="frames and annotations are paired by name, and this one is not unique",
                 fix="keep one of them, or rename them",
             )
-        found[stem] = Path(entry.path)
+        found[stem] = _place(entry)
     return {stem: found[stem] for stem in natural(found)}
 
 
-def has_pictures(folder: Path) -> bool:
+def has_pictures(folder: Place) -> bool:
     """Return True if a folder holds at least one picture file; stop at the first."""
     return any(os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES for entry in _entries(folder))  # noqa: PTH122
 
 
-def pair(images: dict[str, Path], annotations: dict[str, Path]) -> tuple[tuple[FrameRecord, ...], tuple[Path, ...]]:
+def pair(images: dict[str, Place], annotations: dict[str, Place]) -> tuple[tuple[FrameRecord, ...], tuple[Place, ...]]:
     """Return the frames, in the order of ``images``, and the annotations that belong to no image.
 
     If there is no image, the annotations alone are the frames.
@@ -65,8 +69,10 @@ def pair(images: dict[str, Path], annotations: dict[str, Path]) -> tuple[tuple[F
     return frames, tuple(path for stem, path in annotations.items() if stem not in images)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Place) -> list[_Entry]:
     try:
+        if isinstance(folder, Packed):
+            return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
         with os.scandir(folder) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
@@ -77,7 +83,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
-def _read_names(path: Path) -> tuple[str, ...]:
+def _place(entry: _Entry) -> Place:
+    return entry if isinstance(entry, Packed) else Path(entry.path)
+
+
+def _read_names(path: Place) -> tuple[str, ...]:
     """Return the videos that a list names, each once, in its order.
 
     A line is a name, or DAVIS 2016's pair of files (``/JPEGImages/480p/bear/00000.jpg /Annotations/...``), which
@@ -92,7 +102,7 @@ def _read_names(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_name(line) for line in lines if line))
 
 
-def read_lists(folder: Path) -> dict[str, tuple[str, ...]]:
+def read_lists(folder: Place) -> dict[str, tuple[str, ...]]:
     """Return list name (the file's stem) to the videos it names, for every ``.txt`` file in a folder."""
     if not folder.is_dir():
         return {}
@@ -101,7 +111,7 @@ def read_lists(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def choose(
-    lists: Mapping[str, tuple[str, ...]], *, subset: str | None, present: Iterable[str], root: Path
+    lists: Mapping[str, tuple[str, ...]], *, subset: str | None, present: Iterable[str], root: Place
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
     """Return the videos to open with the subset of each, in natural order, and notes on listed videos that are missing.
 
@@ -131,7 +141,7 @@ def choose(
     return home, tuple(said for name in longest_first if (said := missing(name)))
 
 
-def _refuse_missing_list(lists: Mapping[str, tuple[str, ...]], *, subset: str, root: Path) -> None:
+def _refuse_missing_list(lists: Mapping[str, tuple[str, ...]], *, subset: str, root: Place) -> None:
     if subset not in lists:
         raise NoSubsetError(
             f"{root}: the subset {subset!r} does not exist",
@@ -152,7 +162,7 @@ def _name(line: str) -> str:
     return folders[-2] if len(folders) > 1 else line
 
 
-def present(images: Path, annotations: Path) -> set[str]:
+def present(images: Place, annotations: Place) -> set[str]:
     """Return the videos that have a folder of images or, in a tree of annotations alone, of annotations."""
     return set(subfolders(images)) or set(subfolders(annotations))
 
@@ -160,8 +170,8 @@ def present(images: Path, annotations: Path) -> set[str]:
 def read_sequences(
     subsets: Mapping[str, str | None],
     *,
-    images: Path,
-    annotations: Path,
+    images: Place,
+    annotations: Place,
     encoding: Encoding | None,
     objects: Mapping[str, Mapping[int, ObjectInfo]] | None = None,
 ) -> tuple[Video, ...]:

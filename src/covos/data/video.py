@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal, Never, SupportsIndex, overload
 
 import numpy as np
 
 from covos.core.errors import InputError
+from covos.core.places import Place
 from covos.core.progress import counted
 from covos.data.base import (
     Coverage,
@@ -52,7 +52,7 @@ class Video:
     encoding: Encoding = "ids"
     objects: Mapping[int, ObjectInfo] = field(default_factory=dict, hash=False)
     subset: str | None = None
-    extra: tuple[Path, ...] = ()
+    extra: tuple[Place, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)

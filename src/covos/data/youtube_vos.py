@@ -10,9 +10,9 @@ ROOT may also be one of the subset folders.
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from covos.core.errors import AnnotationError, SourceError, listed
+from covos.core.places import Place, name_of
 from covos.core.records import Record, read_record
 from covos.data.base import NoSubsetError, ObjectInfo, Options
 from covos.data.dataset import Dataset
@@ -32,12 +32,12 @@ class _Meta(Record):
     videos: dict[str, _VideoMeta]
 
 
-def matches(root: Path) -> bool:
+def matches(root: Place) -> bool:
     """Return True if a meta.json lies beside JPEGImages, or folders such as ``train`` hold a JPEGImages."""
     return bool(_subsets(root))
 
 
-def read(root: Path, options: Options) -> Dataset:
+def read(root: Place, options: Options) -> Dataset:
     """Open a YouTube-VOS tree.
 
     Without a subset, the ``*_all_frames`` folders are left out: they hold the videos of their namesakes again, at the
@@ -75,12 +75,12 @@ def read(root: Path, options: Options) -> Dataset:
             why="the videos of one data set go by their names",
             fix="open one subset at a time",
         )
-    return Dataset(name=root.resolve().name, layout="youtube-vos", root=root, videos=tuple(videos), notes=tuple(notes))
+    return Dataset(name=name_of(root), layout="youtube-vos", root=root, videos=tuple(videos), notes=tuple(notes))
 
 
-def _subsets(root: Path) -> dict[str, Path]:
+def _subsets(root: Place) -> dict[str, Place]:
     if (root / "meta.json").is_file() and (root / "JPEGImages").is_dir():
-        return {root.resolve().name: root}
+        return {name_of(root): root}
     folders = {name: path for name, path in subfolders(root).items() if (path / "JPEGImages").is_dir()}
     # Other data sets that lie side by side have a JPEGImages each, too.
     return {
@@ -90,7 +90,7 @@ def _subsets(root: Path) -> dict[str, Path]:
     }
 
 
-def _objects(path: Path) -> dict[str, dict[int, ObjectInfo]]:
+def _objects(path: Place) -> dict[str, dict[int, ObjectInfo]]:
     """Return video name to object id to what is known of the object; empty without the file, as in the test folders."""
     if not path.exists():
         return {}

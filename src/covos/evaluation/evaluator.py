@@ -16,7 +16,9 @@ import cv2
 
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.limits import limits, set_limits
+from covos.core.places import Place
 from covos.core.progress import counted
+from covos.core.shards import place_of
 from covos.data import Dataset
 from covos.evaluation.pairing import Pair, pair_up
 from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
@@ -83,12 +85,12 @@ def evaluate(
     if workers < 1:
         raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
     _refuse_other_things(predictions, truth)
-    root: Path
+    root: Place
     if isinstance(truth, Dataset):
         _refuse_parts(truth, subset=subset, ratio=ratio)
         root, annotated = truth.root, truth_of(truth, protocol=rules)
     else:
-        root = Path(truth)
+        root = place_of(truth)
         annotated = find_truth(root, protocol=rules, subset=subset, ratio=ratio, seed=seed)
     pairs, notes = pair_up(Path(predictions), annotated, root=root, protocol=rules)
     report = progress or (lambda done, total: None)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from covos.core.errors import AnnotationError
+from covos.core.places import Place
 from covos.core.types import Frame, LabelArray
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
 from covos.formats.mask_tree import MASKS, frames_of, is_run, mask_files, masks_home, object_files, read_objects_of
@@ -38,8 +39,8 @@ class MaskFolder:
     """A folder with one file a frame."""
 
     name: str
-    where: Path
-    files: Mapping[str, Path]
+    where: Place
+    files: Mapping[str, Place]
     """By frame name, in order."""
 
     @property

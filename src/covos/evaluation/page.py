@@ -155,8 +155,8 @@ def _worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[dict[str, A
 
 def _picture_of(truth: MaskSequence, stem: str) -> Path | None:
     """Find the picture that was annotated, where annotations lie beside pictures as data sets have it."""
-    if not isinstance(truth, MaskFolder):
-        return None
+    if not isinstance(truth, MaskFolder) or not isinstance(truth.where, Path):
+        return None  # the picture of masks in shards is not looked for
     parts = truth.where.absolute().parts
     level = next((i for i in reversed(range(len(parts))) if parts[i].startswith("Annotations")), None)
     if level is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, listed
+from covos.core.places import Place
 from covos.core.progress import counted
 from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
 from covos.evaluation.protocols import ScoringProtocol
@@ -28,7 +29,7 @@ class Pair:
         return self.truth.name
 
 
-def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
+def pair_up(predictions: Path, truth: Truth, *, root: Place, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
     """Find the prediction of each sequence of the ground truth, which lies at ``root``; also return notes.
 
     Sequences go by name; a path that is itself one sequence stands for the only true one, whatever it is called.
@@ -90,7 +91,7 @@ def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringPro
 
 
 def _missing_sequences(
-    missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Path
+    missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Place
 ) -> AnnotationError:
     subsets = subsets_of(root)
     fitting = [name for name, members in subsets.items() if set(members) <= set(found)]

@@ -6,11 +6,11 @@ from array import array
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from covos.core.errors import AnnotationError, listed
+from covos.core.places import Place
 from covos.evaluation.mask_trees import ReadMasks
 from covos.evaluation.measures import Flicker, contour_f, region_j, tolerance_radius
 from covos.evaluation.objects import FrameMasks
@@ -263,7 +263,7 @@ def _refuse_void(prediction: ReadMasks, truth: ReadMasks, *, protocol: ScoringPr
             )
 
 
-def _no_object(where: Path | str) -> AnnotationError:
+def _no_object(where: Place | str) -> AnnotationError:
     return AnnotationError(
         f"the ground truth {where} has no object",
         why="an empty prediction would score 1.0, and nothing would be measured",

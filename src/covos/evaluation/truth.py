@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError, listed
+from covos.core.places import Packed, Place, inside
 from covos.core.records import Record, read_record
 from covos.data import Dataset, Video
 from covos.data.opening import detect, open_dataset
@@ -25,7 +26,7 @@ class Truth:
 
 
 def find_truth(
-    root: Path, *, protocol: ScoringProtocol, subset: str | None = None, ratio: float | None = None, seed: int = 0
+    root: Place, *, protocol: ScoringProtocol, subset: str | None = None, ratio: float | None = None, seed: int = 0
 ) -> Truth:
     """Find the annotations of a DAVIS, YouTube-VOS or TIANCHI tree, or of whatever :func:`find_sequences` takes.
 
@@ -33,17 +34,28 @@ def find_truth(
     subset is that of a division (see `covos.data.open_dataset`).
     """
 
-    def opened(home: Path) -> Dataset:
+    def opened(home: Place) -> Dataset:
         name = subset if ratio is not None else _list_name(home, subset, protocol=protocol)
         return open_dataset(home, subset=name, ratio=ratio, seed=seed, encoding="ids")
 
     layout = detect(root) if root.is_dir() else None
     if layout is None or layout == "image-mask":
-        sequences = find_sequences(root)
+        sequences = find_sequences(_of_masks(root))
         if subset is None and ratio is None:
             return Truth(sequences=sequences)
         return Truth(sequences=_listed(sequences, root, subset, opened))
     return truth_of(opened(root), protocol=protocol)
+
+
+def _of_masks(root: Place) -> Path:
+    """Return a folder or file of masks; refuse shards that hold nothing else."""
+    if isinstance(root, Packed):
+        raise AnnotationError(
+            f"{root} cannot be scored against",
+            why="of shards, those of a DAVIS, YouTube-VOS or TIANCHI tree can be; these hold masks or pictures alone",
+            fix="unpack them, for example with tar xf",
+        )
+    return root
 
 
 def truth_of(dataset: Dataset, *, protocol: ScoringProtocol) -> Truth:
@@ -53,26 +65,26 @@ def truth_of(dataset: Dataset, *, protocol: ScoringProtocol) -> Truth:
     return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes))
 
 
-def subsets_of(root: Path) -> Mapping[str, tuple[str, ...]]:
+def subsets_of(root: Place) -> Mapping[str, tuple[str, ...]]:
     """Return the subsets that the data set at a path, or around a folder of its annotations, lists."""
     home = _home(root)
     return {} if home is None else open_dataset(home, encoding="ids").splits
 
 
-def _home(root: Path) -> Path | None:
+def _home(root: Place) -> Place | None:
     """Return the data set that a path is, or that it is the ``Annotations`` (or ``Annotations/480p``) of."""
     around = [root, *(folder.parent for folder in (root, root.parent) if folder.name.startswith("Annotations"))]
     return next((home for home in around if home.is_dir() and detect(home) not in {None, "image-mask"}), None)
 
 
-def _list_name(home: Path, subset: str | None, *, protocol: ScoringProtocol) -> str | None:
+def _list_name(home: Place, subset: str | None, *, protocol: ScoringProtocol) -> str | None:
     """Return the name of a subset's list. DAVIS has two of one name: 2016's is the one for its single objects."""
     has_own = protocol.objects == "foreground" and (home / f"ImageSets/2016/{subset}.txt").exists()
     return f"2016/{subset}" if has_own else subset
 
 
 def _listed(
-    sequences: Mapping[str, MaskSequence], root: Path, subset: str | None, opened: Callable[[Path], Dataset]
+    sequences: Mapping[str, MaskSequence], root: Place, subset: str | None, opened: Callable[[Place], Dataset]
 ) -> Mapping[str, MaskSequence]:
     home = _home(root)
     if home is None:
@@ -119,11 +131,11 @@ def _sequence(video: Video, dataset: Dataset, *, protocol: ScoringProtocol) -> M
     return MaskFolder(name=video.name, where=first.parent, files=files)
 
 
-def _unsupervised(path: Path, dataset: Dataset) -> Path:
+def _unsupervised(path: Place, dataset: Dataset) -> Place:
     """Return the file of the unsupervised task, where DAVIS 2017 has one beside the usual annotation."""
     other = dataset.root / "Annotations_unsupervised"
-    usual = dataset.root / "Annotations"
-    return other / path.relative_to(usual) if other.is_dir() and path.is_relative_to(usual) else path
+    inner = inside(path, dataset.root / "Annotations")
+    return path if inner is None or not other.is_dir() else other / inner
 
 
 class _Object(Record):
@@ -142,7 +154,9 @@ class _Meta(Record):
 
 def _seen(dataset: Dataset) -> tuple[dict[str, dict[int, bool]], tuple[str, ...]]:
     """Tell which classes occur in training: those that the training set's meta.json names."""
-    training = [dataset.root / "train" / "meta.json", dataset.root.resolve().parent / "train" / "meta.json"]
+    root = dataset.root
+    above = root.parent if isinstance(root, Packed) else root.resolve().parent
+    training = [root / "train" / "meta.json", above / "train" / "meta.json"]
     path = next((path for path in training if path.is_file()), None)
     classes = {
         video.name: {number: known.category for number, known in video.objects.items() if known.category is not None}

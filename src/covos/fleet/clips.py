@@ -21,7 +21,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from covos.core.errors import InputError, SourceError, UsageError, listed
 from covos.core.guarded import SafeFraction, read_guarded
 from covos.core.records import Record, faults
-from covos.fleet.places import in_shard, is_remote, matches, shard_files
+from covos.core.remote import is_remote
+from covos.fleet.places import in_shard, matches, shard_files
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.runs.folder import LIST
 

@@ -7,15 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.remote import explaining, is_remote, reached
 from covos.runs.schema import REPORT
-
-
-def is_remote(place: str) -> bool:
-    """Tell if a place is a URL, and not a path."""
-    return "://" in place
 
 
 def joined(place: str, name: str) -> str:
@@ -30,8 +25,8 @@ def matches(url: str) -> list[str]:
         SourceError: There is none.
         EnvironmentProblem: The file system is not to be reached.
     """
-    system, path = _reached(url)
-    with _explaining(url, SourceError):
+    system, path = reached(url)
+    with explaining(url, SourceError):
         found = sorted(str(system.unstrip_protocol(each)) for each in system.glob(path))
     if not found:
         raise SourceError(f"{url}: the pattern matches nothing", why="no file has such a name", fix="check the pattern")
@@ -46,8 +41,8 @@ def shard_files(shard: str) -> list[str]:
         UsageError: A name leads out of it.
         EnvironmentProblem: The file system is not to be reached.
     """
-    system, path = _reached(shard)
-    with _explaining(shard, SourceError), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
+    system, path = reached(shard)
+    with explaining(shard, SourceError), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
         names = [each.name for each in tar if each.isfile()]
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
@@ -73,10 +68,10 @@ def at_hand(source: str) -> Iterator[str]:
     if not is_remote(source):
         yield source
         return
-    system, path = _reached(source)
+    system, path = reached(source)
     with tempfile.TemporaryDirectory(prefix="covos-") as folder:
         copy = Path(folder) / PurePosixPath(path).name
-        with _explaining(source, SourceError):
+        with explaining(source, SourceError):
             system.get_file(path, str(copy))
         yield str(copy)
 
@@ -93,12 +88,12 @@ def made_here(output: str) -> Iterator[Path]:
     if not is_remote(output):
         yield Path(output)
         return
-    system, path = _reached(output)
+    system, path = reached(output)
     with tempfile.TemporaryDirectory(prefix="covos-") as scratch:
         folder = Path(scratch) / "result"
         yield folder
         files = sorted((each for each in folder.rglob("*") if each.is_file()), key=lambda each: each.name == REPORT)
-        with _explaining(output, EnvironmentProblem):
+        with explaining(output, EnvironmentProblem):
             for file in files:
                 name = f"{path}/{file.relative_to(folder).as_posix()}"
                 system.makedirs(name.rpartition("/")[0], exist_ok=True)
@@ -111,8 +106,8 @@ def is_there(output: str) -> bool:
     Raises:
         EnvironmentProblem: The file system is not to be reached.
     """
-    system, path = _reached(output)
-    with _explaining(output, EnvironmentProblem):
+    system, path = reached(output)
+    with explaining(output, EnvironmentProblem):
         return bool(system.exists(f"{path}/{REPORT}"))
 
 
@@ -122,42 +117,7 @@ def write_bytes(place: str, content: bytes) -> None:
     Raises:
         EnvironmentProblem: The file system is not to be reached, or refuses.
     """
-    system, path = _reached(place)
-    with _explaining(place, EnvironmentProblem):
+    system, path = reached(place)
+    with explaining(place, EnvironmentProblem):
         system.makedirs(path.rpartition("/")[0], exist_ok=True)
         system.pipe_file(path, content)
-
-
-def _reached(url: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        system, path = url_to_fs(url)
-    except ImportError as error:
-        raise EnvironmentProblem(
-            f"{url} cannot be reached", why=f"a package is missing: {error}", fix="install it, such as s3fs for s3://"
-        ) from error
-    except ValueError as error:
-        raise UsageError(
-            f"{url} cannot be reached", why=str(error), fix="use a path, or a URL that fsspec knows"
-        ) from error
-    except Exception as error:
-        raise EnvironmentProblem(f"{url} cannot be reached", why=_said(error), fix="check the address") from error
-    return system, path
-
-
-@contextmanager
-def _explaining(place: str, kind: type[CovosError]) -> Iterator[None]:
-    """Raise any error of a remote file system as one of ours: each system has its own."""
-    try:
-        yield
-    except CovosError:
-        raise
-    except FileNotFoundError as error:
-        raise kind(f"{place}: it is not there", why="no such file", fix="check the address") from error
-    except Exception as error:
-        raise kind(f"{place} cannot be used", why=_said(error), fix="check the address and your rights") from error
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

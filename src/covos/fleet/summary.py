@@ -12,9 +12,10 @@ from typing import Any, Final, Self
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path, refuse_link
+from covos.core.remote import is_remote
 from covos.core.tables import cell
 from covos.fleet.clips import parquet
-from covos.fleet.places import is_remote, write_bytes
+from covos.fleet.places import write_bytes
 from covos.fleet.work import Row
 
 SUMMARY: Final = "batch.csv"

@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeAlias
 
 from covos.core.errors import CovosError, explained
 from covos.core.labelling import read_labels
+from covos.core.remote import is_remote
 from covos.events import Event, FrameDone
 from covos.fleet.clips import Clip
-from covos.fleet.places import at_hand, is_remote, is_there, joined, made_here
+from covos.fleet.places import at_hand, is_there, joined, made_here
 from covos.job import Job
 from covos.jobs import ModelCache
 from covos.media.range import Range

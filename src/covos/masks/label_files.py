@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from covos.core.places import Place
     from covos.core.types import LabelArray, MaskArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -41,7 +42,7 @@ _MOST_OBJECTS = 254
 _MOST_CHUNKS = 100_000
 
 
-def open_mask(path: Path) -> Image.Image:
+def open_mask(path: Place) -> Image.Image:
     """Decode a picture file, told by its content, whole, with its own mode kept (palette indices stay indices)."""
     content = read_guarded(
         path, what=f"cannot read the mask {path}", fix="check the path; a mask is a picture file", error=AnnotationError
@@ -93,7 +94,7 @@ def _png_fault(content: bytes) -> str | None:
     return "damaged: the PNG file ends early"
 
 
-def _unreadable(path: Path, why: str, *, fix: str = "export the mask again, as PNG") -> AnnotationError:
+def _unreadable(path: Place, why: str, *, fix: str = "export the mask again, as PNG") -> AnnotationError:
     return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
 
 
@@ -108,7 +109,7 @@ def write_label_map(path: Path, labels: LabelArray) -> None:
         image.save(temporary, format="PNG", compress_type=zlib.Z_RLE)
 
 
-def read_label_map(path: Path) -> LabelArray:
+def read_label_map(path: Place) -> LabelArray:
     """Read object ids, H x W uint8 (0 = background), as they are stored; see `covos.masks.object_ids.ids_of_picture`.
 
     A grey 0/255 mask gives the ids 0 and 255. The file does not say if 255 means void or the one object: a caller that
@@ -120,7 +121,7 @@ def read_label_map(path: Path) -> LabelArray:
     return labels
 
 
-def read_binary_mask(path: Path) -> MaskArray:
+def read_binary_mask(path: Place) -> MaskArray:
     """Read the H x W bool mask of one object: every pixel that is not zero (not black, not transparent).
 
     This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette. A
@@ -138,7 +139,7 @@ def read_binary_mask(path: Path) -> MaskArray:
     return mask
 
 
-def _open_lossless(path: Path) -> Image.Image:
+def _open_lossless(path: Place) -> Image.Image:
     image = open_mask(path)
     if image.format in {"JPEG", "MPO"}:
         raise AnnotationError(
@@ -152,7 +153,7 @@ def _open_lossless(path: Path) -> Image.Image:
     return by_colour(image, path=path) if image.mode == "P" else image
 
 
-def _refuse_interpolated(labels: LabelArray, path: Path) -> None:
+def _refuse_interpolated(labels: LabelArray, path: Place) -> None:
     if looks_interpolated(labels):
         count = len(np.unique(labels))
         error = interpolated(path, why=f"{count} values, many only along contours: it looks resized with interpolation")
@@ -165,7 +166,7 @@ def fit_labels(
     labels: LabelArray,
     *,
     size: tuple[int, int],
-    path: Path,
+    path: Place,
     resize: bool = False,
     own_size: Callable[[], tuple[int, int]] | None = None,
 ) -> LabelArray:
@@ -190,7 +191,7 @@ def fit_labels(
 
 
 def read_objects(
-    path: Path,
+    path: Place,
     *,
     size: tuple[int, int],
     resize: bool = False,

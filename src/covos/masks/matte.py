@@ -11,17 +11,16 @@ from covos.masks.label_files import open_mask
 from covos.masks.object_ids import split_alpha
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
+    from covos.core.places import Place
     from covos.core.types import ProbabilityArray
 
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
 
 
-def read_soft_mask(path: Path) -> ProbabilityArray:
+def read_soft_mask(path: Place) -> ProbabilityArray:
     """Read a matte: the alpha channel where there is one that is not all opaque, else the grey value of 1 to 16 bits.
 
     The result is H x W float32: black or transparent is 0, white or opaque 1. Colours without alpha are refused.

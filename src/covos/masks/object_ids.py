@@ -15,11 +15,10 @@ import numpy as np
 from covos.core.errors import AnnotationError, listed
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
     from PIL import Image
 
+    from covos.core.places import Place
     from covos.core.types import LabelArray, MaskArray
 
 VOID = 255
@@ -87,7 +86,7 @@ def objects_in(labels: LabelArray) -> dict[int, MaskArray]:
     return {identity: labels == identity for identity in ids if identity != VOID}
 
 
-def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
+def ids_of_picture(image: Image.Image, *, path: Place) -> LabelArray:
     """Return the object ids of a picture, H x W uint8, by its mode.
 
     ========== ==========================================================================
@@ -139,7 +138,7 @@ _DARK, _BRIGHT = 32, 223
 hold means of its colours."""
 
 
-def by_colour(image: Image.Image, *, path: Path) -> Image.Image:
+def by_colour(image: Image.Image, *, path: Place) -> Image.Image:
     """Return a palette picture as its colours, RGB, where they contradict its indices; else the picture itself.
 
     Many programs fit a palette to each picture, in any order: index 0 is then white, say, and the black background is
@@ -172,7 +171,7 @@ def by_colour(image: Image.Image, *, path: Path) -> Image.Image:
     return coloured.convert("RGB")
 
 
-def _refuse_exchanged(colours: dict[int, tuple[int, ...]], *, path: Path) -> None:
+def _refuse_exchanged(colours: dict[int, tuple[int, ...]], *, path: Place) -> None:
     """Refuse objects with each other's colours, where all colours are of the DAVIS palette: others mean nothing."""
     known = {index: colour_ids().get(_packed(colour)) for index, colour in colours.items() if index}
     for index, meant in known.items():
@@ -196,7 +195,7 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | No
     return image.convert("L" if image.mode == "LA" else "RGB"), None if alpha.min() == 255 else alpha
 
 
-def interpolated(path: Path, *, why: str) -> AnnotationError:
+def interpolated(path: Place, *, why: str) -> AnnotationError:
     """Make the error for a mask whose contours were smoothed."""
     return AnnotationError(
         f"{path} is not a clean label map",
@@ -205,7 +204,7 @@ def interpolated(path: Path, *, why: str) -> AnnotationError:
     )
 
 
-def _ids_of_colours(image: NDArray[np.uint8], *, path: Path) -> LabelArray:
+def _ids_of_colours(image: NDArray[np.uint8], *, path: Place) -> LabelArray:
     packed = image[..., 0].astype(np.int32) << 16 | image[..., 1].astype(np.int32) << 8 | image[..., 2]
     colours, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
     known = {0: 0, 0xFFFFFF: VOID} if set(colours.tolist()) <= {0, 0xFFFFFF} else colour_ids()

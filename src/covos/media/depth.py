@@ -18,9 +18,9 @@ from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from covos.core.places import Place
 
 _GUESSES = (8, 10, 12)
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE = 258, 262, 281  # of TIFF
@@ -75,7 +75,7 @@ def _scaled(samples: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
     return np.asarray(samples.clip(0, (1 << bits) - 1) >> (bits - 8), np.uint8)
 
 
-def deep_pixels(path: Path, image: Image.Image) -> Deep | None:
+def deep_pixels(path: Place, image: Image.Image) -> Deep | None:
     """Return the samples of an opened image if it has 16 bits a sample; None if it has fewer, or real numbers."""
     if image.mode.startswith("I"):
         grey = np.asarray(image)
@@ -96,7 +96,7 @@ def deep_pixels(path: Path, image: Image.Image) -> Deep | None:
     return Deep(samples=_upright(colours[..., order], image), stated=_stated(image))
 
 
-def _has_deep_colours(path: Path, image: Image.Image) -> bool:
+def _has_deep_colours(path: Place, image: Image.Image) -> bool:
     if image.format == "PNG":
         with path.open("rb") as file:
             head = file.read(26)

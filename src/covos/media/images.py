@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from covos.core.places import Place
     from covos.core.types import ImageArray
 
 LOSSY_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
@@ -96,7 +97,7 @@ def _has_alpha(path: Path) -> bool:
         return False
 
 
-def image_header(path: Path) -> tuple[int, int, str]:
+def image_header(path: Place) -> tuple[int, int, str]:
     """Return (height, width, format) as displayed, without decoding the pixels."""
     with opened_image(path) as image:
         width, height = image.size
@@ -114,12 +115,12 @@ def image_header(path: Path) -> tuple[int, int, str]:
         return height, width, kind
 
 
-def read_image(path: Path) -> ImageArray:
+def read_image(path: Place) -> ImageArray:
     """Read an image as H x W x 3 uint8 RGB, as `read_picture` does; where it is transparent, grey shows through."""
     return read_picture(path).image
 
 
-def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None = None) -> Picture:
+def read_picture(path: Place, *, bits: int | None = None, uses_alpha: bool | None = None) -> Picture:
     """Read an image with its alpha; its EXIF orientation is applied.
 
     Palettes and greys become RGB, other colour profiles sRGB, HDR ordinary, tiles of AVIF and HEIC one picture. Up to
@@ -155,7 +156,7 @@ def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None
         return as_picture(pixels if tones is None else tone(pixels, transfer=tones[0], wide=tones[1]))
 
 
-def deep_image(path: Path) -> Deep | None:
+def deep_image(path: Place) -> Deep | None:
     """Return the samples of an image that has 16 bits a sample; None if it has fewer."""
     with opened_image(path) as image:
         return deep_pixels(path, image)
@@ -179,7 +180,7 @@ class UnreadableImageError(SourceError):
 
 
 @contextmanager
-def opened_image(path: Path, *, content: bytes | None = None) -> Iterator[Image.Image]:
+def opened_image(path: Place, *, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block.
 
     ``content`` is what is read in place of the file's own bytes.
@@ -210,7 +211,7 @@ def _why(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _opened(file: BufferedReader, path: Path) -> Image.Image:
+def _opened(file: BufferedReader, path: Place) -> Image.Image:
     if not file.peek(1):
         raise UnidentifiedImageError(_EMPTY)
     formats, content = _formats(file, path), completed(file)
@@ -241,7 +242,7 @@ def is_painted_over(path: Path) -> bool:
         return head[: len(START)] == START and is_damaged(file.read())
 
 
-def _formats(file: BufferedReader, path: Path) -> tuple[str, ...]:
+def _formats(file: BufferedReader, path: Place) -> tuple[str, ...]:
     """Return the formats to try; for HEIC, load the package that reads it."""
     if not _is_heic(file.peek(_HEAD)):
         return _FORMATS
@@ -269,7 +270,7 @@ def _is_heic(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in _HEIC and _AVIF not in _brands(head)
 
 
-def _tones(path: Path) -> tuple[Transfer, bool] | None:
+def _tones(path: Place) -> tuple[Transfer, bool] | None:
     """Find the tones that AVIF, HEIC and PNG state (ITU-T H.273), if they are not ordinary."""
     with path.open("rb") as file:
         head = file.read(_HEAD)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import cv2
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from covos.core.errors import InputError, listed
 from covos.core.guarded import read_guarded
+from covos.core.places import Place, size_of
 from covos.data import Dataset, FrameRecord, Problem, Video
 from covos.data.checks import check_frame, map_in_threads
 from covos.masks import VOID
@@ -193,16 +193,16 @@ def _in_both(data: TrainingData) -> list[str]:
         return []
     measured = list(_images(data.validation))
     measured = measured[:: -(-len(measured) // MOST_COMPARED) or 1]
-    sizes = {path.stat().st_size for path in measured}
+    sizes = {size_of(path) for path in measured}
     # Only files of equal length are read: of other ones a look at the folder tells that they differ.
-    trained = {_digest(path) for path in _images(data.train) if path.stat().st_size in sizes}
+    trained = {_digest(path) for path in _images(data.train) if size_of(path) in sizes}
     return [str(path) for path in measured if trained and _digest(path) in trained]
 
 
-def _images(datasets: Iterable[Dataset]) -> Iterable[Path]:
+def _images(datasets: Iterable[Dataset]) -> Iterable[Place]:
     return (record.image for each in datasets for video in each for record in video.annotated if record.image)
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: Place) -> bytes:
     content = read_guarded(path, what=f"{path} cannot be read", fix="make it readable, or take it out of the data")
     return hashlib.blake2b(content, digest_size=16).digest()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from covos.core.errors import CheckpointError, listed
+from covos.core.places import absolute
 from covos.core.records import Record, read_record, write_record
 from covos.data import Dataset, Layout
 
@@ -28,7 +29,7 @@ class SetRecord(Record):
     def of(cls, dataset: Dataset) -> SetRecord:
         """Return the record of a data set."""
         kinds = {kind: tuple(video.name for video in dataset if video.kind == kind) for kind in ("video", "image")}
-        root = str(dataset.root.resolve())
+        root = absolute(dataset.root)
         return cls(name=dataset.name, root=root, layout=dataset.layout, videos=kinds["video"], pictures=kinds["image"])
 
 

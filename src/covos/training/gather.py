@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from covos.core.errors import InputError, SourceError, UsageError, listed
+from covos.core.places import Place
 from covos.core.progress import counted
 from covos.data import Collection, Dataset, Video, open_collection
 from covos.data.base import in_random_order
@@ -77,7 +78,7 @@ def gather(
     train: list[Dataset] = []
     measured_on: list[Dataset] = []
     for source in sources:
-        for dataset in [source] if isinstance(source, Dataset) else _open(Path(source)):
+        for dataset in [source] if isinstance(source, Dataset) else _open(os.fspath(source)):
             if validation is not None and isinstance(source, Dataset):
                 kept, measured = _some_of(_annotated(dataset), videos=videos, seed=seed), None
             else:
@@ -132,7 +133,7 @@ def _videos_of(datasets: Iterable[Dataset]) -> Iterator[Video]:
     return (video for dataset in datasets for video in dataset)
 
 
-def _masks_of(video: Video) -> list[Path]:
+def _masks_of(video: Video) -> list[Place]:
     return [record.annotation for record in video.frames if record.annotation is not None]
 
 
@@ -157,10 +158,11 @@ def _first(datasets: Sequence[Dataset], *, count: int, seed: int) -> tuple[Datas
     return tuple(part for part in parts if len(part))
 
 
-def _open(root: Path) -> Collection:
+def _open(given: str) -> Collection:
     try:
-        return open_collection(root)
+        return open_collection(given)
     except SourceError as error:
+        root = Path(given)
         inside = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern))
         videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES]
         pictures = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from covos import data
+from covos.core.places import Place
 from covos.core.types import ImageArray, LabelArray
 from covos.data import FrameRecord, Video
 from covos.data.reading import Foreground
@@ -24,10 +24,10 @@ class ReadBefore:
     def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self._size = 0
-        self._kept: OrderedDict[tuple[str, Path | None], tuple[NDArray[np.generic], ...]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, Place | None], tuple[NDArray[np.generic], ...]] = OrderedDict()
 
     def read(
-        self, what: str, path: Path | None, reader: Callable[[], tuple[NDArray[np.generic], ...]]
+        self, what: str, path: Place | None, reader: Callable[[], tuple[NDArray[np.generic], ...]]
     ) -> tuple[NDArray[np.generic], ...]:
         """Return what a reader returns for a path: as it was read before, or read now."""
         key = what, path

@@ -1,0 +1,111 @@
+"""Training on shards is training on the tree: the same batches to the bit, in loader processes and under torchrun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from covos.core.errors import CheckpointError, UsageError
+from covos.data import open_dataset, pack
+from covos.training.check import check_data
+from covos.training.data_record import DataRecord, refuse_other_data
+from covos.training.gather import TrainingData, gather
+from covos.training.loading import iterate_batches
+from covos.training.registry import load_recipe, make_task
+from soft_pictures import pictures
+
+from .test_distributed import finish, start
+
+RECIPES = {
+    "cosnet-resnet50": ("size=[48, 80]", "steps=6", "epochs=0", "batch=2"),
+    "lite": ("frames_per_step=4", "crops=[[64, 96], [96, 128]]", "crop_chances=[0.7, 0.3]", "group_sizes=[2, 4]"),
+    "lite-finetune": ("frames_per_step=4", "crops=[[64, 96]]", "crop_chances=[1.0]", "group_sizes=[2, 4]"),
+    "follow": ("clips_per_step=2", "clip_sizes=[3]", "crop=[64, 96]"),
+    "prompt": ("frames_per_step=4", "crop=[64, 96]", "rounds=[1]"),
+    "matte": ("clips_per_step=2", "kept=4", "drawn_side=128"),
+}
+
+
+def packed(folder: Path, *roots: Path) -> tuple[Path, ...]:
+    for root in roots:
+        pack(root, folder / root.name, size=30_000)
+    return tuple(folder / root.name for root in roots)
+
+
+def tensors(value: object) -> Iterator[bytes]:
+    """The bytes of everything in a batch."""
+    if isinstance(value, torch.Tensor):
+        yield value.numpy().tobytes()
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from tensors(each)
+    elif isinstance(value, dict):
+        yield from tensors(list(value.items()))
+    elif is_dataclass(value):
+        yield from tensors([getattr(value, field.name) for field in fields(value)])
+    else:
+        yield repr(value).encode()
+
+
+def batches(name: str, data: tuple[Path, ...], *, steps: int = 3, workers: int = 0) -> list[bytes]:
+    recipe = load_recipe(name, overrides=RECIPES[name])
+    task = make_task(recipe, gather(data, seed=recipe.split_seed, ratio=recipe.ratio).train)
+    loaded = iterate_batches(task.batches(), start=0, stop=steps, workers=workers)
+    return [content for each in loaded for content in tensors(each.batch)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_batches_are_the_same_to_the_bit(name: str, tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    roots = (tianchi, stills)
+    if name == "matte":
+        roots = tuple(Path(pictures(tmp_path / each, soft=each == "soft").root) for each in ("soft", "hard"))
+    loose = batches(name, roots)
+    assert max(map(len, loose)) > 10_000
+    assert batches(name, packed(tmp_path / "shards", *roots)) == loose
+
+
+def test_loader_processes_read_shards(tianchi: Path, tmp_path: Path) -> None:
+    (shards,) = packed(tmp_path / "shards", tianchi)
+    assert batches("lite", (shards,), steps=4, workers=2) == batches("lite", (tianchi,), steps=4)
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5])
+def test_what_is_trained_and_measured_on_is_the_same(tianchi: Path, stills: Path, tmp_path: Path, ratio: float) -> None:
+    def names(data: TrainingData) -> list[tuple[str, list[str]]]:
+        return [(each.name, [video.name for video in each]) for each in (*data.train, *data.validation)]
+
+    loose, shards = (
+        gather(roots, seed=0, ratio=ratio)
+        for roots in ((tianchi, stills), packed(tmp_path / "shards", tianchi, stills))
+    )
+    assert names(shards) == names(loose)
+    assert check_data(shards) == check_data(loose)
+    with pytest.raises(UsageError, match="both trained and measured on"):
+        gather([shards.train[0]], seed=0, validation=[shards.train[0]])
+
+
+def test_a_run_goes_on_from_the_tree_to_its_shards(tianchi: Path, tmp_path: Path) -> None:
+    """Its data are known by name, wherever they lie."""
+    (shards,) = packed(tmp_path / "shards", tianchi)
+    loose = open_dataset(tianchi)
+    DataRecord.of((loose,), ()).write(tmp_path)
+    (tmp_path / "checkpoint.pt").touch()
+    refuse_other_data(tmp_path, (open_dataset(shards),))
+    with pytest.raises(CheckpointError, match="begun with other data"):
+        refuse_other_data(tmp_path, (open_dataset(shards)[:1],))
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_train_alike_on_shards(tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    shards = packed(tmp_path / "shards", tianchi, stills)
+    ends = {}
+    for name, data in (("loose", (tianchi, stills)), ("packed", shards)):
+        done = finish(start(tmp_path / name, data, processes=2))
+        assert done.returncode == 0, done.stderr
+        ends[name] = torch.load(tmp_path / name / "rank1.pt", weights_only=True)
+    for name, tensor in ends["loose"].items():
+        assert torch.equal(tensor, ends["packed"][name]), name
