@@ -177,6 +177,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" $(call keep,follow)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" --quality fast balanced best $(call keep,follow)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" --subset train --each 8 --twins --without focus $(call keep,follow)
+	$(BIN)/python benchmarks/discover.py --data "$(DATA)" --subset train --crowds 8 $(call keep,discover)
 	$(BIN)/python benchmarks/calibration.py --davis "$(DATA)"
 
 bench-pictures: $(READY)

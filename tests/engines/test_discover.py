@@ -25,6 +25,8 @@ SIZE = (128, 192)
 REACH = 160
 """Of the stand-in: red and orange are one to it, though they look otherwise to the keys."""
 RED, GREEN, BLUE, ORANGE = (250, 20, 20), (20, 250, 20), (20, 20, 250), (170, 175, 20)
+WHITE = (250, 250, 250)
+"""Not of the subject that the video's references agree on."""
 Spots = Sequence[tuple[tuple[int, int, int], int, int]]
 """Colour, left and top of squares of 32 pixels; later ones hide earlier ones."""
 
@@ -58,7 +60,7 @@ class ColourPass:
 
 
 class Eyes:
-    """Stands in for an engine: its cue is what is not black."""
+    """Stands in for an engine: its cue is what is not black, but for what is white, which stands out none the less."""
 
     new_pass = ColourPass
     encoder = SimpleNamespace(together=3, computing=nullcontext)
@@ -75,6 +77,10 @@ class Eyes:
         bound.references = references
         return bound
 
+    def standing_out(self, batch: Sequence[Observed]) -> list[Tensor]:
+        fine = [torch.from_numpy(each.frame.image[::2, ::2].astype(np.float32)) for each in batch]
+        return [torch.where(image.amin(dim=2) > 100, 6.0, -6.0) for image in fine]
+
     def encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
         assert self.references is NO_REFERENCES, "the cue is found by the references of the video"
         for observed in batch:
@@ -82,7 +88,8 @@ class Eyes:
             small, fine = image[..., ::16, ::16], image[..., ::2, ::2]
             keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2), dim=2)
             nothing = torch.zeros(1)
-            cue = torch.where(fine.amax(dim=1, keepdim=True) > 100, 6.0, -6.0).sigmoid()
+            seen = (fine.amax(dim=1, keepdim=True) > 100) & (fine.amin(dim=1, keepdim=True) < 100)
+            cue = torch.where(seen, 6.0, -6.0).sigmoid()
             yield (
                 observed,
                 FollowFeatures(
@@ -138,6 +145,13 @@ def test_things_that_are_apart_are_found_in_the_order_in_which_they_appear() -> 
     assert mask[90, 20]
     assert mask.sum() == pytest.approx(32 * 32, rel=0.1), "the other things are not in it"
     assert float(logit.min()) <= OUTSIDE
+
+
+def test_a_thing_that_stands_out_is_found_though_it_is_not_of_the_subject() -> None:
+    found = discover(lambda index: [(RED, 10 + index, 10), (WHITE, 100, 80)], count=60).found()
+    assert [thing.first for thing in found] == [0, 0]
+    (mask,) = [thing.at(0, size=SIZE) for thing in found if 0 in thing.masks and thing.at(0, size=SIZE)[90, 110]]
+    assert mask.sum() == pytest.approx(32 * 32, rel=0.1)
 
 
 def test_a_thing_that_was_hidden_is_the_same_when_it_comes_back() -> None:

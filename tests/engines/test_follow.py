@@ -12,6 +12,7 @@ import torch
 
 from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import STEP, SURE, Spool, fuse
+from covos.engines.encoding import SharedEncoder
 from covos.engines.follow import FollowEngine, at_stride, given_frames, result_of, step
 from covos.engines.follow_pass import (
     ADVICE,
@@ -407,6 +408,19 @@ def judged(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[[d
 
 
 Judged = Callable[[dict[int, float]], FollowPass]
+
+
+def test_what_stands_out_in_a_frame_is_what_the_picture_alone_shows(engine: FollowEngine) -> None:
+    clip = [replace(each, motion=np.full((16, 24, 4), 0.5, np.float32)) for each in observed(3)]
+    shared = engine.beside(SharedEncoder(engine.encoder))
+    with engine.encoder.computing():
+        shared.encoder.encode(clip)
+        found = shared.standing_out(clip)
+        single = [engine.encoder.encode([each]) for each in observed(3)]
+        alone = [engine.finder.segment_one(each, ()) for each in single]
+    assert len(found) == 3
+    for one, other in zip(found, alone, strict=True):
+        torch.testing.assert_close(one, other.float(), atol=1e-3, rtol=1e-3)
 
 
 def test_what_is_not_trusted_is_neither_remembered_for_longer_nor_learned(engine: FollowEngine, judged: Judged) -> None:

@@ -209,8 +209,9 @@ class DiscoveryPass:
         source, encoder = iter(frames), self.engine.encoder
         while batch := list(islice(source, encoder.together)):
             with encoder.computing():
-                for observed, features in self.engine.encoded(batch):
-                    self._take(observed.frame.index, features, divide=self._dividing(observed))
+                still = self.engine.standing_out(batch)
+                for (observed, features), alone in zip(self.engine.encoded(batch), still, strict=True):
+                    self._take(observed.frame.index, features, alone, divide=self._dividing(observed))
             yield from (observed.frame.index for observed in batch)
 
     def found(self) -> tuple[DiscoveredObject, ...]:
@@ -229,10 +230,11 @@ class DiscoveryPass:
         height, width = shared.s2_BCHW.shape[2:]
         return partial(self.divider.divide, shared, least=round(LEAST * int(height) * int(width)))
 
-    def _take(self, index: int, features: FollowFeatures, *, divide: Divide | None) -> None:
-        """Take the next sampled frame."""
+    def _take(self, index: int, features: FollowFeatures, alone: Tensor, *, divide: Divide | None) -> None:
+        """Take the next sampled frame, in which ``alone`` is the logit of what stands out in it by itself."""
         self._sampled += 1
-        logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu()
+        # Things that lie still are things, too; and of many that move, the references may agree on none.
+        logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu().maximum(alone)
         # Empty where a candidate is not to be seen.
         tracks = masks_of(self._current.step(index, features))
         parts = _parts(index, features, logit, divide=divide)

@@ -330,6 +330,23 @@ class FollowEngine:
         parts = self.encoder.ladder.in_parts(batch, partial(self._encoded, view=0))
         return [each for found in parts for each in zip(*found, strict=True)]
 
+    def standing_out(self, batch: Sequence[Observed]) -> list[Tensor]:
+        """Find what stands out in each frame of one size, taken for a picture by itself, whatever moves in the video.
+
+        Returns:
+            h x w float32 logits of each, on the CPU.
+        """
+        still = [replace(observed, motion=None) for observed in batch]
+        # Not of a shared encoder, which knows these frames with their motion.
+        encoder = self.encoder.scaled(1)
+
+        def find(some: Sequence[Observed]) -> list[Tensor]:
+            encoded = encoder.encode(some)
+            rows = (select_rows(encoded, [row]) for row in range(len(some)))
+            return [self.finder.segment_one(row, ()).float().cpu() for row in rows]
+
+        return [logit for _, logits in self.encoder.ladder.in_parts(still, find) for logit in logits]
+
     def _seen(self, batch: Sequence[Observed]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
         views = [self._encoded(batch, view=view) for view in range(len(self.finder.encoders))]
         return list(zip(batch, *views, strict=True))
