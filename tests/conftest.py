@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.forkserver
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -25,16 +27,24 @@ import torch
 from hypothesis import settings
 
 from clips import write_clip
+from covos.core import process
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 from covos.models.lite import CovosLite
 from loaded import load_module
 
-# A machine that tests may be busy: what takes long is no failure.
-settings.register_profile("covos", deadline=None)
+# A machine that tests may be busy: what takes long is no failure. Every run draws other examples.
+settings.register_profile("covos", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=400)
 settings.load_profile("covos")
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
+# Each worker process would load torch for itself, for seconds. All are forked from one that has loaded what they need,
+# whichever of them is the first. `python -m covos`, in tests of processes and of the server, starts them as users do.
+if "forkserver" in multiprocessing.get_all_start_methods():
+    process.START = "forkserver"
+    multiprocessing.set_forkserver_preload(["covos.jobs", "covos.training.lite", "covos.evaluation.evaluator"])
+    multiprocessing.forkserver.set_forkserver_preload = lambda _: None  # type: ignore[assignment]
 
 MakeClip = Callable[..., Path]
 
@@ -66,7 +76,7 @@ def small_networks() -> Iterator[None]:
         return segment(self, *given, **named) + 6
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("covos.model.DEFAULT_AREA", 192 * 256)
+        patch.setattr("covos.model.DEFAULT_AREA", 96 * 128)
         patch.setattr(CovosLite, "segment", readily)
         yield
 

@@ -14,7 +14,7 @@ from covos.reproduce import reproduce_davis2016
 DAVIS = Path(__file__).parents[2] / "shared" / "data" / "davis2016"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # a minute; what a change does to a mask is noticed by `golden/test_end_to_end.py`
 @pytest.mark.skipif(not DAVIS.is_dir(), reason="the DAVIS sequences are not part of the repository")
 def test_the_score_on_the_card_is_reached(tmp_path: Path) -> None:
     claimed = next(

@@ -200,7 +200,6 @@ def test_frames_of_several_sizes(tree):
 def test_loaders_with_workers(train):
     drawn = augment.Chain(augment.Window(size=(32, 48)), augment.Light(), augment.Spoil(share=0.5))
     context = get_context("forkserver")
-    context.set_forkserver_preload(["torch", "covos.data", "covos.training.augment"])  # imported once for six workers
     for dataset, lead in (
         (FrameDataset(train, transform=drawn, seed=0), ()),
         (PairDataset(train, transform=drawn, seed=0), (2,)),

@@ -71,7 +71,7 @@ def test_the_frames_so_far_are_those_of_the_clips_that_ended(
 @posix
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_one_attempt(make_clip, tmp_path: Path) -> None:
-    clips = [make_clip(name, frames=40) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    clips = [make_clip(name, frames=12) for name in ("a.mp4", "b.mp4", "c.mp4")]
     killed: list[int] = []
 
     def kill(name: str, frames: int) -> None:

@@ -155,7 +155,7 @@ def test_each_quality_follows_otherwise_and_says_so(model: Model, clip: Path, sh
         assert covos.segment(clip, model=model, quality=quality, **shown).origin.settings["quality"] == quality
 
 
-@pytest.mark.parametrize("quality", ["draft", "fast", "best"])
+@pytest.mark.parametrize("quality", ["draft", pytest.param("fast", marks=pytest.mark.thorough), "best"])
 def test_a_stopped_run_that_follows_goes_on_to_the_same_masks(
     model: Model, clip: Path, tmp_path: Path, quality: str
 ) -> None:

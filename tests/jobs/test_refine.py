@@ -15,8 +15,6 @@ from covos.media.opening import open_source
 from covos.model import Model
 from covos.models.cosnet.crf import Refinement, refine_probability
 
-AT_FULL_SIZE = True
-"""See `conftest.py`."""
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 CPU = ["--device", "cpu", "--precision", "fp32"]
 

@@ -18,9 +18,6 @@ import covos
 from covos import cli
 from covos.engines import find, follow_pass
 
-AT_FULL_SIZE = True
-"""See `conftest.py`."""
-
 
 def poison(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, *, value: float, at: set[int]) -> None:
     """Make a function's tensor one of a bad value, at some of its calls."""

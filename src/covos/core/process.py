@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Literal
 
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
 from covos.core.limits import Limits, limits, set_limits
@@ -22,6 +22,8 @@ from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
 
 PATIENCE = 60.0
 """Seconds in which a worker that was asked to stop finishes its frame and its journal."""
+START: Literal["spawn", "forkserver"] = "spawn"
+"""How a worker begins: with nothing of the threads, the locks and the GPU of the process that makes it."""
 
 
 def ready(workers: Sequence[Worker], *, timeout: float | None = None) -> list[Worker]:
@@ -43,7 +45,7 @@ class Worker:
     """
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(START)
         self.connection, theirs = context.Pipe()
         # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
         self._process = context.Process(
