@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from covos.core.types import Frame, FrameResult
-from covos.engines.band import CONTEXT, sample_sides, uncertain_band
+from covos.engines.band import sample_sides, uncertain_band
 from covos.engines.ladder import Ladder
-from covos.engines.matting import CORE, MatteEngine, matted
+from covos.engines.matting import MatteEngine, matted
+from covos.engines.tiles import CELL, LARGEST, MARGIN, Patchwork, padded, tiles_over
 from covos.models.matte import GUESS, INPUTS, PROBABILITY, CovosMatte
 from starving import above, starve
 
@@ -103,16 +104,17 @@ def test_tiles_go_over_into_one_another_and_only_those_with_a_contour_are_seen()
     band = (alpha > 0.01) & (alpha < 0.99)
     found = ones.find(mixed(alpha), hard(alpha), band=band)
     assert found[band] == pytest.approx(1.0, abs=1e-5)
-    assert 1 < network.tiles <= -(-SIZE[0] // CORE) * -(-SIZE[1] // CORE)
+    assert 1 < network.tiles <= -(-SIZE[0] // CELL) * -(-SIZE[1] // CELL)
     small = soft_disc(centre=(40, 40), radius=20)
     network.tiles = 0
     ones.find(mixed(small), hard(small), band=(small > 0.01) & (small < 0.99), index=5)
-    assert network.tiles == 1
+    assert network.tiles <= 2
 
 
 def test_tiles_go_on_in_smaller_groups_when_the_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = soft_disc(radius=100)
-    band = (alpha > 0.01) & (alpha < 0.99)
+    band = np.zeros(SIZE, np.bool_)
+    band[10::64, 10::64] = True  # twenty tiles of one size
     expected = engine(GUESS).find(mixed(alpha), hard(alpha), band=band)
     starve(monkeypatch, HandsThrough, "forward", rule=above(1))
     ladder = Ladder(device=CPU, precision=torch.float32)
@@ -120,7 +122,7 @@ def test_tiles_go_on_in_smaller_groups_when_the_memory_runs_out(monkeypatch: pyt
     for index in range(2):  # what is given up is not tried again
         found = starved.find(mixed(alpha), hard(alpha), band=band, index=2 * index)
         np.testing.assert_array_equal(found, expected)
-    taken = [("again", None), ("tiles", 4), ("tiles", 2), ("tiles", 1)]
+    taken = [("again", None), ("tiles", 10), ("tiles", 5), ("tiles", 3), ("tiles", 2), ("tiles", 1)]
     assert [(step.kind, step.together) for step in ladder.steps] == taken
     assert "1 tile at a time from here on" in ladder.steps[-1].text
     assert ladder.frames(4) == 4, "the frames were not what was too much"
@@ -160,7 +162,7 @@ def test_the_band_grows_where_alpha_goes_on_beyond_it() -> None:
 
 
 def test_samples_are_those_of_the_pair_that_explains_the_pixel() -> None:
-    side = 64 + 2 * CONTEXT
+    side = 128
     image = np.empty((side, side, 3), np.uint8)
     image[:, : side // 2], image[:, side // 2 :] = SUBJECT, BEHIND
     probability = np.zeros((side, side), np.float32)
@@ -226,3 +228,60 @@ def test_a_network_without_numbers_is_told() -> None:
     assert found.frame.status == "uncomputed"
     assert found.matte is not None
     np.testing.assert_array_equal(found.matte > 0.5, found.probability > 0.5)
+
+
+def test_tiles_cover_the_band_once_small_ones_where_little_of_it_is() -> None:
+    band = np.zeros((300, 420), np.bool_)
+    band[:140, :150] = True  # much: large tiles
+    band[250, 260:263] = True  # a speck: the smallest
+    tiles = tiles_over(band)
+    covered = np.zeros(padded(np.zeros(band.shape, np.float32)).shape, np.int64)
+    for tile in tiles:
+        covered[tile.inner] += 1
+    assert covered.max() == 1
+    inside = covered[MARGIN : MARGIN + 300, MARGIN : MARGIN + 420]
+    assert inside[band].all()
+    assert (tiles[0].height, tiles[0].width) == LARGEST
+    assert [(tile.y, tile.x) for tile in tiles if (tile.height, tile.width) == (CELL, CELL)][-1] == (224, 256)
+    assert sum(tile.area for tile in tiles) < 1.3 * sum(tile.height * tile.width for tile in tiles) + 10000
+
+
+def test_tiles_lie_on_the_frame_s_grid_wherever_the_band_begins() -> None:
+    band = np.zeros((200, 300), np.bool_)
+    for shift in range(0, 64, 7):
+        band[:] = False
+        band[50:120, 40 + shift : 45 + shift] = True
+        assert all(tile.y % CELL == 0 and tile.x % CELL == 0 for tile in tiles_over(band))
+
+
+def test_no_band_has_no_tiles() -> None:
+    assert tiles_over(np.zeros((40, 50), np.bool_)) == []
+
+
+def test_a_patchwork_fades_and_forgets_what_is_computed_anew() -> None:
+    size = (40, 100)
+    band = np.ones(size, np.bool_)
+    tiles, counts = tiles_over(band), padded(band.view(np.uint8)).view(np.bool_)
+    patches = Patchwork(size)
+    for tile in tiles:
+        patches.add(
+            tile, np.full((tile.height + 2 * MARGIN, tile.width + 2 * MARGIN), 0.25, np.float32), counts[tile.outer]
+        )
+    assert patches.whole() == pytest.approx(0.25)
+    first = tiles[0]
+    patches.clear([first])
+    assert not patches.whole()[20, 20]
+    patches.add(first, np.ones(counts[first.outer].shape, np.float32), counts[first.outer])
+    assert patches.whole()[20, 20] == 1
+
+
+def test_a_subject_is_the_same_wherever_it_stands_in_a_large_frame() -> None:
+    alpha = soft_disc(centre=(90, 120), radius=40)
+    band = (alpha > 0.01) & (alpha < 0.99)
+    alone = engine(GUESS).find(mixed(alpha), hard(alpha), band=band)
+    place = slice(512, 512 + SIZE[0]), slice(384, 384 + SIZE[1])
+    large, wide = np.zeros((900, 1000), np.float32), np.zeros((900, 1000), np.bool_)
+    large[place], wide[place] = alpha, band
+    found = engine(GUESS).find(mixed(large), hard(large), band=wide)
+    assert found[place] == pytest.approx(alone, abs=1e-3)
+    np.testing.assert_array_equal(found[~wide], hard(large)[~wide])

@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from covos.data import Dataset, open_dataset
-from covos.engines.band import TILE
 from covos.models.checkpoints import read_card
 from covos.models.matte import BAND, BEFORE, GUESS, CovosMatte
 from covos.models.registry import build_matter, find_matter
 from covos.training.loop import train
-from covos.training.matte import MatteBatch, MatteBatches, MatteTask, find_all, warped
+from covos.training.matte import TILE, MatteBatch, MatteBatches, MatteTask, find_all, warped
 from covos.training.recipe import MatteRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MattePools, _layer_of, draw_clip, has_mattes

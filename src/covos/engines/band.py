@@ -1,4 +1,4 @@
-"""The band of uncertain pixels around a contour, and the inputs of covos-matte in a tile of it.
+"""The band of uncertain pixels around a contour, the colours of both its sides, and the input of covos-matte in a tile.
 
 Shape legend: H height, W width.
 """
@@ -16,14 +16,8 @@ from covos.models.matte import INPUTS
 
 SURE = 0.03
 """A probability this near to 0 or 1 is taken for it, if it lies out of the reach of the contour."""
-TILE = 128
-"""Side of a tile that the network sees."""
-CONTEXT = 32
-"""Pixels beyond the tile, on each side, in which colours of both sides are sampled."""
 WINDOWS = (9, 41)
 """Sides of the windows that colours are averaged in, in pixels of half the size."""
-FAR = 8
-"""Step of the grid that colours of a whole frame are known on, in pixels."""
 _LEAST = 0.02
 """A window holds a side if so large a share of it is sure."""
 _TINY = 1e-3
@@ -44,6 +38,11 @@ class Sides(NamedTuple):
     """N: distance of the pixel's colour from the line between the samples."""
     contrast: Floats
     """N: distance between the samples."""
+
+    @property
+    def told(self) -> Floats:
+        """All of it, in the order in which the network reads it: N x 9."""
+        return np.concatenate([*self[:2], *(each[:, None] for each in self[2:])], axis=1)
 
 
 def uncertain_band(probability: ProbabilityArray, *, reach: float) -> MaskArray:
@@ -70,88 +69,85 @@ def distance_to(mask: MaskArray) -> Floats:
 
 
 class FarColours(NamedTuple):
-    """Colours of the nearest sure pixels of each side of a whole frame, for windows that hold none: in [0, 1]."""
+    """Colours of both sides to take where a picture shows none of one; in [0, 1]."""
 
     foreground: Floats
-    """h x w x 3, at a fraction of the frame's size."""
+    """1 x 1 x 3."""
     background: Floats
-    """h x w x 3."""
+    """1 x 1 x 3."""
 
 
 NO_COLOURS = FarColours(*(np.full((1, 1, 3), 0.5, np.float32) for _ in range(2)))
-"""Grey, where no frame is known beyond the window."""
-
-
-def far_colours(image: ImageArray, probability: ProbabilityArray, band: MaskArray) -> FarColours:
-    """Find the colours of both sides all over a frame; arguments as of `tile_inputs`, for the whole frame."""
-    height, width = probability.shape
-    small = max(1, width // FAR), max(1, height // FAR)
-    reduced = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
-    found = []
-    for sure in _sides(probability, band):
-        share = np.asarray(cv2.resize(sure, small, interpolation=cv2.INTER_AREA), np.float32)
-        # Of a cell that holds both sides the mean is of neither.
-        found.append(_nearest(reduced, share, least=0.9))
-    return FarColours(*found)
+"""Grey, where nothing is known."""
 
 
 def tile_inputs(
     image: ImageArray,
     probability: ProbabilityArray,
-    band: MaskArray,
+    uncertain: MaskArray,
     before: ProbabilityArray,
     known: ProbabilityArray,
     *,
-    far: FarColours = NO_COLOURS,
+    sides: Floats,
 ) -> Floats:
-    """Make the input of the network for the middle of a window: `INPUTS` x (H - 2 `CONTEXT`) x (W - 2 `CONTEXT`).
+    """Make the input of the network for a tile: `INPUTS` x H x W.
 
     Args:
-        image: H x W x 3 uint8 RGB: a tile, and `CONTEXT` pixels on each side.
+        image: H x W x 3 uint8 RGB.
         probability: H x W float32 in [0, 1].
-        band: H x W bool; see `uncertain_band`.
+        uncertain: H x W bool: the part of the band, see `uncertain_band`.
         before: H x W float32: alpha of the frame before, moved to where its things are in this frame.
         known: H x W float32 in [0, 1]: 1 where that can be relied on, 0 where there is none.
-        far: Colours to take where the window has no sure pixel of a side: the part of `far_colours` that it covers.
+        sides: N x 9: the `Sides.told` of the pixels of ``uncertain``, row by row.
     """
-    inner = (slice(CONTEXT, -CONTEXT), slice(CONTEXT, -CONTEXT))
-    picture = image[inner].astype(np.float32) / np.float32(255)
-    uncertain = band[inner]
     # Channels last: what OpenCV and NumPy write, and the network reads fastest.
     made = np.zeros((*uncertain.shape, INPUTS), np.float32)
-    made[..., :3] = picture
-    made[..., 3] = made[..., 13] = probability[inner]
+    np.multiply(image, np.float32(1 / 255), out=made[..., :3])
+    made[..., 3] = made[..., 13] = probability
     made[..., 4] = uncertain
-    made[..., 5] = before[inner] * known[inner]
-    made[..., 6] = known[inner]
-    if uncertain.any():
-        sides = sample_sides(image, probability, band, far=far)
-        told = [sides.alpha[:, None], sides.residual[:, None], sides.contrast[:, None]]
-        rows, columns = np.nonzero(uncertain)
-        made[rows, columns, 7:] = np.concatenate([*sides[:2], *told], axis=1)
+    np.multiply(before, known, out=made[..., 5])
+    made[..., 6] = known
+    rows, columns = np.nonzero(uncertain)
+    made[rows, columns, 7:] = sides
     return made.transpose(2, 0, 1)
 
 
 def sample_sides(
-    image: ImageArray, probability: ProbabilityArray, band: MaskArray, *, far: FarColours = NO_COLOURS
+    image: ImageArray,
+    probability: ProbabilityArray,
+    band: MaskArray,
+    *,
+    asked: MaskArray | None = None,
+    far: FarColours = NO_COLOURS,
 ) -> Sides:
-    """Solve I = alpha F + (1 - alpha) B for the band's pixels in the middle of a window, from samples of F and B.
+    """Solve I = alpha F + (1 - alpha) B for pixels of a band, from samples of F and B.
 
     The samples are the nearest sure pixel of a side, and means of a small and of a large window. Of their pairs, the
     one is taken that explains the colour of the pixel best (Wang and Cohen, *Optimized Color Sampling for Robust
-    Matting*, CVPR 2007). The arguments are those of `tile_inputs`.
+    Matting*, CVPR 2007).
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        probability: H x W float32 in [0, 1].
+        band: H x W bool: all pixels that are not sure.
+        asked: H x W bool: the pixels to answer for, row by row; None for all of the band.
+        far: Colours of a side of which the picture has no sure pixel.
     """
+    asked = band if asked is None else asked
     height, width = probability.shape
-    small = (width // 2, height // 2)
-    reduced = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
-    uncertain = band[CONTEXT:-CONTEXT, CONTEXT:-CONTEXT]
-    rows, columns = np.nonzero(uncertain)
-    pixels = image[rows + CONTEXT, columns + CONTEXT].T.astype(np.float32) / np.float32(255)
-    places = (rows + CONTEXT) // 2, (columns + CONTEXT) // 2
+    small = (max(1, width // 2), max(1, height // 2))
+    # An odd row or column at the end is left out: each place is two by two pixels.
+    whole = slice(0, max(2, height) // 2 * 2), slice(0, max(2, width) // 2 * 2)
+    reduced = np.asarray(cv2.resize(image[whole], small, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+    rows, columns = np.nonzero(asked)
+    pixels = image[rows, columns].T.astype(np.float32) / np.float32(255)
+    # The samples of four neighbours are the same: they are looked up once.
+    cells = np.minimum(rows >> 1, small[1] - 1) * small[0] + np.minimum(columns >> 1, small[0] - 1)
+    places, own = np.unique(cells, return_inverse=True)
     samples = []
     for sure, beyond in zip(_sides(probability, band), far, strict=True):
-        share = np.asarray(cv2.resize(sure, small, interpolation=cv2.INTER_AREA), np.float32)
-        samples.append([np.ascontiguousarray(each[places].T) for each in _samples(reduced, share, beyond)])
+        share = np.asarray(cv2.resize(sure[whole], small, interpolation=cv2.INTER_AREA), np.float32)
+        samples.append([np.ascontiguousarray(each.T)[:, own] for each in _samples(reduced, share, places, beyond)])
     return _best_pair(pixels, *samples)
 
 
@@ -161,37 +157,35 @@ def _sides(probability: ProbabilityArray, band: MaskArray) -> tuple[Floats, Floa
     return (inside & ~band).astype(np.float32), (~inside & ~band).astype(np.float32)
 
 
-def _samples(image: Floats, share: Floats, beyond: Floats) -> list[Floats]:
-    """Return samples of a side for every pixel, H x W x 3 each, the nearest first."""
-    if float(share.max(initial=0)) <= 0.5:
-        size = image.shape[1::-1]
-        return [np.asarray(cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR), np.float32)] * (1 + len(WINDOWS))
-    found = [_nearest(image, share, least=0.5)]
+def _samples(image: Floats, share: Floats, places: NDArray[np.intp], beyond: Floats) -> list[Floats]:
+    """Return samples of a side at some places, by their numbers in the picture: N x 3 each, the nearest first."""
+    sure = share > 0.5
+    if not sure.any():
+        return [np.broadcast_to(beyond.reshape(1, 3), (len(places), 3))] * (1 + len(WINDOWS))
     weighed = image * share[..., None]
+    found = [_mean(weighed, share, 3, _nearest(sure, places))[0]]
     for side in WINDOWS:
-        mean, held = _mean(weighed, share, side)
-        found.append(np.where((held > _LEAST)[..., None], mean, found[-1]))
+        mean, held = _mean(weighed, share, side, places)
+        found.append(np.where((held > _LEAST)[:, None], mean, found[-1]))
     return found
 
 
-def _nearest(image: Floats, share: Floats, *, least: float) -> Floats:
-    """Return the colour around the nearest pixel that is of a side by this share or more; grey if there is none."""
-    sure = share > least
-    if not sure.any():
-        return np.full_like(image, 0.5)
+def _nearest(sure: MaskArray, places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the number of the nearest sure pixel of each place."""
     _, labels = cv2.distanceTransformWithLabels(
         (~sure).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    colours = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    colours[labels[sure]] = _mean(image * share[..., None], share, 3)[0][sure]
-    return np.asarray(colours[labels], np.float32)
+    flat, seeds = np.asarray(labels).reshape(-1), np.flatnonzero(sure)
+    number_of = np.zeros(int(flat.max()) + 1, np.intp)
+    number_of[flat[seeds]] = seeds
+    return np.asarray(number_of[flat[places]], np.intp)
 
 
-def _mean(weighed: Floats, share: Floats, side: int) -> tuple[Floats, Floats]:
-    """Return means of a side's colours in windows, and how much of each window is of that side."""
-    total = np.asarray(cv2.blur(weighed, (side, side)), np.float32)
-    held = np.asarray(cv2.blur(share, (side, side)), np.float32)
-    return np.asarray(total / np.maximum(held, _TINY)[..., None], np.float32), held
+def _mean(weighed: Floats, share: Floats, side: int, places: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Return means of a side's colours in windows around places, and how much of each window is of that side."""
+    total = np.asarray(cv2.blur(weighed, (side, side)), np.float32).reshape(-1, 3)[places]
+    held = np.asarray(cv2.blur(share, (side, side)), np.float32).reshape(-1)[places]
+    return np.asarray(total / np.maximum(held, _TINY)[:, None], np.float32), held
 
 
 def _best_pair(pixels: Floats, foregrounds: list[Floats], backgrounds: list[Floats]) -> Sides:

@@ -1,7 +1,4 @@
-"""Find the opacity of a subject's edge, frame after frame, in the tiles that hold it.
-
-Tiles lie on a fixed grid: what one shows does not jump when the contour moves by a pixel. Their number grows
-with the length of the contour, not with the frame.
+"""Find the opacity of a subject's edge, frame after frame, in the tiles that hold it (`covos.engines.tiles`).
 
 Shape legend: H height, W width of a frame.
 """
@@ -11,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -20,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
-from covos.engines.band import CONTEXT, FAR, SURE, TILE, FarColours, distance_to, far_colours, tile_inputs, within
+from covos.engines.band import SURE, distance_to, sample_sides, tile_inputs, within
 from covos.engines.ladder import Ladder
-from covos.engines.steady import grey, moved_to, way_to
+from covos.engines.steady import FLOW_HEIGHT, grey, moved_to, way_to
+from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
 from covos.masks.matte import stretched
 from covos.masks.soft import rounded
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
@@ -30,11 +28,12 @@ from covos.runtimes.choice import Computing, Runtime
 from covos.runtimes.loading import ready
 
 ProgressT = TypeVar("ProgressT")
+_Part: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a frame."""
+_Told: TypeAlias = Callable[[Tile], NDArray[np.float32]]
+_RunTiles: TypeAlias = Callable[[Sequence[Tile], _Told], Iterator[tuple[Tile, NDArray[np.float32]]]]
+"""Yields tiles with their alpha, of what it is told about each."""
 
-MARGIN = 8
-"""Pixels on each side of a tile that it shares with its neighbours, over which one goes over into the other."""
-CORE = TILE - 2 * MARGIN
-"""Step of the grid."""
 REACH = 6 / 480
 """Reach of the band on each side of the contour, over the height of the frame."""
 LEAST_REACH = 4
@@ -43,8 +42,10 @@ DEPTH = 2
 not sure doubts what it sees, and there is no edge: an eye would become a hole. Outside, strands go far."""
 APART = 4
 """So many times the reach a doubtful patch of the background may be away from the subject, and still be part of it."""
-BATCH = 8
-"""Tiles that the network sees together, at the most: fewer where the memory runs out."""
+TOGETHER = 2**17
+"""Pixels of the tiles that the network sees together, at the most: fewer tiles where the memory runs out."""
+AROUND = 0.2
+"""Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
 SETTLED = 0.3
 """Alpha should be below this where the band ends in the background. If it is not, the band grows there, once."""
 
@@ -54,25 +55,6 @@ class MatteNetwork(Protocol):
 
     def __call__(self, x_BCHW: Tensor) -> Tensor:
         """Return B x 1 x H x W float32 alpha in [0, 1]."""
-
-
-class Tiles:
-    """The tiles of a frame that are solved, by their corners; see `_tiles`. Each counts for the band that it knew."""
-
-    def __init__(self) -> None:
-        self.solved: dict[tuple[int, int], tuple[NDArray[np.float32], MaskArray]] = {}
-
-    def together(self, size: tuple[int, int]) -> NDArray[np.float32]:
-        """Return them as one H x W, each fading into its neighbours."""
-        height, width = size
-        whole = height + -height % CORE + 2 * MARGIN, width + -width % CORE + 2 * MARGIN
-        total, weight = np.zeros(whole, np.float32), np.full(whole, 1e-6, np.float32)
-        for (y, x), (found, band) in self.solved.items():
-            share = _FEATHER * band
-            total[y : y + TILE, x : x + TILE] += found * share
-            weight[y : y + TILE, x : x + TILE] += share
-        inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
-        return np.asarray(total[inner] / weight[inner], np.float32)
 
 
 class MatteEngine:
@@ -103,16 +85,12 @@ class MatteEngine:
             H x W float32 in [0, 1]; outside the band around the contour, 0 or 1.
         """
         guide = stretched(probability)
-        reach = max(LEAST_REACH, REACH * image.shape[0])
-        asked = _asked(guide, reach=reach) if band is None else band
-        alpha = guide if band is not None else (guide > 0.5).astype(np.float32)
-        if asked.any():
-            solve, tiles = self._solver(image, guide, *self._moved(image, index)), Tiles()
-            alpha = solve(asked, tiles)
-            if band is None and (wider := _grown(alpha, guide, asked, reach=reach)) is not None:
-                for corner in _tiles(wider & ~asked):
-                    tiles.solved.pop(corner, None)
-                alpha = solve(wider, tiles)
+        alpha = guide.copy() if band is not None else (guide > 0.5).astype(np.float32)
+        seen = guide > SURE if band is None else band
+        if seen.any():
+            part = _part(seen)
+            reach = max(LEAST_REACH, REACH * image.shape[0])
+            alpha[part] = self._find(image, guide, part, index=index, reach=reach, band=band)
         self.remember(image, alpha, index=index)
         return alpha
 
@@ -120,54 +98,50 @@ class MatteEngine:
         """Take a frame whose opacity is known already."""
         self._before = index, image, alpha
 
-    def _moved(self, image: ImageArray, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
-        """Return the alpha of the frame before, moved to this frame, and where it is known."""
+    def _find(
+        self,
+        image: ImageArray,
+        guide: ProbabilityArray,
+        part: _Part,
+        *,
+        index: int,
+        reach: float,
+        band: MaskArray | None,
+    ) -> ProbabilityArray:
+        """Find the opacity of a part of a frame, outside of which there is none."""
+        own = guide[part]
+        asked = _asked(own, reach=reach) if band is None else band[part]
+        if not asked.any():
+            return (own > 0.5).astype(np.float32)
+        solving = _Solving(image[part], own, *self._moved(image, part, index), run=self._tiles)
+        alpha = solving.solve(asked)
+        if band is None and (wider := _grown(alpha, own, asked, reach=reach)) is not None:
+            alpha = solving.solve(wider)
+        return alpha if band is None else np.where(asked, alpha, own).astype(np.float32)
+
+    def _moved(self, image: ImageArray, part: _Part, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
+        """Return the alpha of the frame before in a part, moved to this frame, and where it is known."""
+        here = image[part]
         if self._before is None or self._before[0] != index - 1 or self._before[1].shape != image.shape:
-            nothing = np.zeros(image.shape[:2], np.float32)
+            nothing = np.zeros(here.shape[:2], np.float32)
             return nothing, nothing
         _, there, alpha = self._before
-        flow, alike = way_to(grey(image), grey(there))
-        return np.asarray(moved_to(flow, alpha), np.float32), alike
+        # As much smaller as the whole frame would be.
+        rows = FLOW_HEIGHT * here.shape[0] // image.shape[0]
+        # Refined, the flow takes twice as long, and the alpha is the same.
+        flow, alike = way_to(grey(here), grey(there[part]), rows=rows, refined=False)
+        return np.asarray(moved_to(flow, alpha[part]), np.float32), alike
 
-    def _solver(
-        self, image: ImageArray, guide: ProbabilityArray, before: ProbabilityArray, known: ProbabilityArray
-    ) -> Callable[[MaskArray, Tiles], ProbabilityArray]:
-        """Return a function that finds the alpha of a band; it computes the tiles that are not solved yet."""
-        height, width = guide.shape
-        around = MARGIN + CONTEXT
-        # Whole tiles, also where the frame ends within one.
-        frame = [around, around + -height % CORE, around, around + -width % CORE]
-        told: list[Any] = [_padded(each, frame) for each in (image, guide, before, known)]
-        side = TILE + 2 * CONTEXT
+    def _tiles(self, tiles: Sequence[Tile], told: _Told) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
+        """Yield tiles with what the network finds in them; those of one size are computed together."""
 
-        def solve(band: MaskArray, tiles: Tiles) -> ProbabilityArray:
-            unknown, colours = _padded(band.view(np.uint8), frame), far_colours(image, guide, band)
+        def solved(part: Sequence[Tile]) -> NDArray[np.float32]:
+            return self._run([told(tile) for tile in part])
 
-            def solved(part: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-                windows = [(slice(y, y + side), slice(x, x + side)) for y, x in part]
-                return self._run(
-                    [
-                        tile_inputs(
-                            told[0][window],
-                            told[1][window],
-                            unknown[window].astype(np.bool_),
-                            told[2][window],
-                            told[3][window],
-                            far=_part(colours, *corner),
-                        )
-                        for corner, window in zip(part, windows, strict=True)
-                    ]
-                )
-
-            corners = _tiles(band)
-            missing = [each for each in corners if each not in tiles.solved]
-            for part, alphas in self._ladder.in_parts(missing, solved, of="tiles", most=BATCH):
-                for (y, x), found in zip(part, alphas, strict=True):
-                    asked = unknown[y + CONTEXT : y + side - CONTEXT, x + CONTEXT : x + side - CONTEXT]
-                    tiles.solved[y, x] = found, asked.astype(np.bool_)
-            return np.where(band, tiles.together((height, width)), guide > 0.5).astype(np.float32)
-
-        return solve
+        for group in in_groups(tiles):
+            most = max(1, TOGETHER // group[0].area)
+            for part, alphas in self._ladder.in_parts(group, solved, of="tiles", most=most):
+                yield from zip(part, alphas, strict=True)
 
     def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         # They lie in memory with their channels last, which is how the network takes them.
@@ -224,37 +198,66 @@ def matted(
         yield before
 
 
-def _ramp() -> NDArray[np.float32]:
-    rise = (np.arange(2 * MARGIN, dtype=np.float32) + 0.5) / (2 * MARGIN)
-    side = np.concatenate([rise, np.ones(TILE - 4 * MARGIN, np.float32), rise[::-1]])
-    return np.outer(side, side).astype(np.float32)
+class _Solving:
+    """A frame while its alpha is found: once for its band, and once more where the band grew."""
+
+    def __init__(
+        self,
+        image: ImageArray,
+        guide: ProbabilityArray,
+        before: ProbabilityArray,
+        known: ProbabilityArray,
+        *,
+        run: _RunTiles,
+    ) -> None:
+        self._image, self._guide, self._run = image, guide, run
+        self._padded = [padded(each) for each in (image, guide, before, known)]
+        self._found = Patchwork(guide.shape)
+        self._solved: MaskArray | None = None
+
+    def solve(self, band: MaskArray) -> ProbabilityArray:
+        """Find the alpha of a band; of one that has grown, only the tiles with something new are computed."""
+        tiles = tiles_over(band if self._solved is None else band & ~self._solved)
+        self._solved = band
+        unknown = padded(band.view(np.uint8)).view(np.bool_)
+        asked = np.zeros(unknown.shape, np.bool_)
+        for tile in tiles:
+            asked[tile.outer] = unknown[tile.outer]
+        number, sides = self._sides(band, asked)
+        self._found.clear(tiles)
+
+        def told(tile: Tile) -> NDArray[np.float32]:
+            image, guide, before, known = (each[tile.outer] for each in self._padded)
+            uncertain = unknown[tile.outer]
+            own = number[tile.outer][uncertain]
+            return tile_inputs(image, guide, uncertain, before, known, sides=sides[own])
+
+        for tile, alpha in self._run(tiles, told):
+            self._found.add(tile, alpha, unknown[tile.outer])
+        return np.where(band, self._found.whole(), self._guide > 0.5).astype(np.float32)
+
+    def _sides(self, band: MaskArray, asked: MaskArray) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return colours of both sides, and the number among them of each pixel that is asked for, with the margins."""
+        inner = np.zeros(band.shape, np.bool_)
+        # The margins mirror the frame.
+        row_of, column_of = (padded(np.arange(side, dtype=np.int32)[:, None])[:, MARGIN] for side in band.shape)
+        rows, columns = np.nonzero(asked)
+        inner[row_of[rows], column_of[columns]] = True
+        sides = sample_sides(self._image, self._guide, band, asked=inner).told
+        number = np.zeros(band.shape, np.int32)
+        number[inner] = np.arange(len(sides), dtype=np.int32)
+        return padded(number), sides
 
 
-_FEATHER = _ramp()
-
-
-def _part(colours: FarColours, y: int, x: int) -> FarColours:
-    """Return the part of a frame's colours that a tile's window covers; within the frame, whole cells of them."""
-    rows, columns = colours.foreground.shape[:2]
-    first = [max(0, (at - MARGIN - CONTEXT) // FAR) for at in (y, x)]
-    last = [at // FAR + (TILE + CONTEXT - MARGIN) // FAR for at in (y, x)]
-    first = [min(first[0], rows - 1), min(first[1], columns - 1)]
-    inside = slice(first[0], max(last[0], first[0] + 1)), slice(first[1], max(last[1], first[1] + 1))
-    return FarColours(*(each[inside] for each in colours))
-
-
-def _padded(values: NDArray[Any], frame: list[int]) -> NDArray[Any]:
-    top, bottom, left, right = frame
-    return np.asarray(cv2.copyMakeBorder(values, top, bottom, left, right, cv2.BORDER_REFLECT_101), values.dtype)
-
-
-def _tiles(band: MaskArray) -> list[tuple[int, int]]:
-    """Return the (y, x) of the tiles whose cores hold a pixel of the band; a tile begins `MARGIN` before its core."""
-    height, width = band.shape
-    whole = np.pad(band, ((0, -height % CORE), (0, -width % CORE)))
-    rows, columns = whole.shape[0] // CORE, whole.shape[1] // CORE
-    held = whole.reshape(rows, CORE, columns, CORE).any(axis=(1, 3))
-    return [(int(y) * CORE, int(x) * CORE) for y, x in np.argwhere(held)]
+def _part(seen: MaskArray) -> _Part:
+    """Return the part of a frame that holds something, and `AROUND` it on each side; it begins with a tile."""
+    height = seen.shape[0]
+    spans = []
+    for axis, whole in zip((1, 0), LARGEST, strict=True):
+        at = np.flatnonzero(seen.any(axis=axis))
+        first = max(0, int(at[0] - AROUND * height)) // whole * whole
+        spans.append(slice(first, int(at[-1] + 1 + AROUND * height)))
+    return spans[0], spans[1]
 
 
 def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:

@@ -114,7 +114,7 @@ def grey(image: ImageArray) -> NDArray[np.uint8]:
 
 
 def way_to(
-    here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int = FLOW_HEIGHT
+    here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int = FLOW_HEIGHT, refined: bool = True
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Find where each pixel of one grey picture is seen in another of its size.
 
@@ -122,22 +122,24 @@ def way_to(
         here: H x W.
         there: H x W.
         rows: Rows of the reduced pictures that the flow is found in, at most.
+        refined: See `covos.engines.motion.dis_flow`.
 
     Returns:
         The flow (x, y), H x W x 2 float32, in pixels; and how far the picture looks alike there, H x W float32 in
         [0, 1]. What was hidden, or has left the view, does not.
     """
-    flow = _flow(here, there, rows=rows)
+    flow = _flow(here, there, rows=rows, refined=refined)
     away = cv2.absdiff(moved_to(flow, there), here).astype(np.float32) / _ALIKE
     return flow, np.exp(-np.square(away))
 
 
-def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int) -> NDArray[np.float32]:
+def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int, refined: bool) -> NDArray[np.float32]:
     height, width = here.shape
     factor = max(1.0, height / rows)
     size = max(16, round(width / factor)), max(16, round(height / factor))
     small = [np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8) for each in (here, there)]
-    flow = np.asarray(cv2.resize(dis_flow(*small), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    found = dis_flow(*small, refined=refined)
+    flow = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return flow * np.array([width / size[0], height / size[1]], np.float32)
 
 

@@ -1,6 +1,6 @@
 """Training of covos-matte: short clips of known alpha, found frame by frame, each with the alpha of the one before.
 
-Shape legend: B clips, K frames, H = W = `covos.engines.band.TILE`.
+Shape legend: B clips, K frames, H = W = `TILE`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.data import Dataset
-from covos.engines.band import CONTEXT, TILE, tile_inputs
+from covos.engines.band import sample_sides, tile_inputs
 from covos.engines.steady import grey, way_to
 from covos.models.matte import BAND, BEFORE, GUESS, PROBABILITY, CovosMatte
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.losses import weighted_mean
 from covos.training.pools import DrawnBatches
 from covos.training.recipe import MatteRecipe
-from covos.training.scenes.mattes import MattePools, draw_clip
+from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
 from covos.training.task import Task, picture_table, split
 from covos.training.validate import Validation
 
+TILE = 128
+"""Side of a tile that the network learns from; it finds mattes in tiles of other sizes, too."""
+CONTEXT = 32
+"""Pixels beyond the tile, on each side, in which colours of both sides are sampled."""
 LEVELS = 4
 """Levels of the Laplacian pyramid."""
 SHOWN = 8
@@ -103,13 +107,22 @@ class MatteBatches(DrawnBatches[MatteBatch, MatteRecipe]):
             flow, known = np.zeros((*nothing.shape, 2), np.float32), nothing
             if index and not alone:
                 flow, known = way_to(grey(frame.image), grey(frames[index - 1].image), rows=rows)
-            inputs.append(tile_inputs(frame.image, frame.probability, frame.band, nothing, nothing, far=frame.far))
+            inputs.append(_told(frame, nothing))
             flows.append(flow[INNER, INNER].transpose(2, 0, 1))
             knowns.append(known[None, INNER, INNER])
         targets = [frame.alpha[None, INNER, INNER] for frame in frames]
         weights = [frame.band[None, INNER, INNER] for frame in frames]
         parts = (inputs, targets, weights, flows, knowns)
         return tuple(np.stack(part).astype(np.float16) for part in parts)
+
+
+def _told(frame: MatteFrame, nothing: NDArray[np.float32]) -> NDArray[np.float32]:
+    inner = (INNER, INNER)
+    asked = np.zeros_like(frame.band)
+    asked[inner] = frame.band[inner]
+    sides = sample_sides(frame.image, frame.probability, frame.band, asked=asked, far=frame.far).told
+    unknown = nothing[inner]
+    return tile_inputs(frame.image[inner], frame.probability[inner], frame.band[inner], unknown, unknown, sides=sides)
 
 
 def _changed(clip: Clip, *, rng: Generator) -> Clip:
