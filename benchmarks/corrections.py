@@ -2,6 +2,9 @@
 
     python benchmarks/corrections.py --data DAVIS [--subset val_open] [--sequences breakdance dog] [--every 2]
     python benchmarks/corrections.py --data DAVIS --objects ids          each object of the first annotation by itself
+    python benchmarks/corrections.py --staged 10                         textured shapes of `scenes_staged`: no data
+    python benchmarks/corrections.py --staged 10 --data PICTURES         things cut out of the pictures held back there
+    python benchmarks/corrections.py --data DAVIS --subset train --each 8 --twins      see `scenes_twins`
 
 The objects are shown by the annotation of the first frame and followed. Then a simulated user corrects three times: of
 the mask with the lowest J, up to three clicks are given, each in the middle of the largest region of error, positive
@@ -12,27 +15,36 @@ sequence, after each round:
     worse   masks whose J fell by more than 0.02 in that round, and their share; a mask is of one object in one frame;
     at      the frame that was clicked, its J before the clicks, and with the mask that came of them.
 
-The means of J are over the sequences, the shares over all masks.
+The means of J are over the sequences, the shares over all masks. With --whole, each new answer is taken as it is, as if
+there had been none before it.
 """
 
 from __future__ import annotations
 
 import argparse
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
 from covos.core.device import configure_threads
-from covos.core.types import LabelArray, MaskArray
-from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
+from covos.core.errors import UsageError
+from covos.core.types import ImageArray, LabelArray, MaskArray
+from covos.data import Video, open_collection, open_dataset, read_foreground, read_image, read_labels
 from covos.evaluation import jaccard
 from covos.evaluation.clicks import next_click
+from covos.following import Following
 from covos.masks import VOID, objects_in
 from covos.masks.frame_mask import FrameMask
 from covos.model import Model, load_model
 from covos.session import Session
+from follow import TWINNED
+from scenes_staged import cast_and_ground, staged_clip
+from scenes_twins import with_twin
 
 ROUNDS = 3
 CLICKS = 3
@@ -72,11 +84,11 @@ def main() -> None:
     threads = configure_threads()
     model = load_model(options.model, device=options.device)
     print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
-    dataset = open_dataset(options.data, layout="davis")
     clips = []
-    for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
-        clips.append(_corrected(video, model, options))
-        print("\n".join(_lines(clips[-1])), flush=True)
+    with patch.object(Following, "correct", lambda _: None) if options.whole else nullcontext():
+        for name, images, truth in _sequences(options):
+            clips.append(_corrected(name, images, truth, model, options))
+            print("\n".join(_lines(clips[-1])), flush=True)
     for number in range(1 + ROUNDS):
         fallen = sum(len(_worse(clip, number)) for clip in clips)
         masks = sum(len(clip.rounds[number].scores) for clip in clips)
@@ -86,15 +98,36 @@ def main() -> None:
         )
 
 
-def _corrected(video: Video, model: Model, options: argparse.Namespace) -> Clip:
-    records = video.frames[:: options.every]
-    images = [read_image(record) for record in records]
-    if options.objects == "ids":
-        truth = [read_labels(video, record) for record in records]
-    else:
-        truth = [_foreground(video, index) for index in range(0, len(video.frames), options.every)]
-    clip = Clip(name=video.name, truth=truth)
-    with model.session(images, follower=options.follower) as session:
+def _sequences(options: argparse.Namespace) -> Iterator[tuple[str, Sequence[ImageArray], Sequence[LabelArray]]]:
+    """Give the name, the frames and the truth of each sequence."""
+    if options.staged:
+        cast, ground = (None, None) if options.data is None else cast_and_ground(open_collection(options.data))
+        for number in range(options.staged):
+            clip = staged_clip(number, cast=cast, ground=ground)
+            yield clip.name, clip.images, clip.labels
+        return
+    dataset = open_dataset(options.data, layout="davis")
+    for video in dataset.subset(options.sequences or dataset.splits[options.subset][:: options.each]):
+        places = range(0, len(video.frames), options.every)[: TWINNED if options.twins else None]
+        images = [read_image(video.frames[place]) for place in places]
+        if options.objects == "ids":
+            truth = [read_labels(video, video.frames[place]) for place in places]
+        else:
+            truth = [_foreground(video, place) for place in places]
+        if options.twins:
+            images, truth = with_twin(images, truth, rng=np.random.default_rng(zlib.crc32(video.name.encode())))
+        yield video.name, images, truth
+
+
+def _corrected(
+    name: str,
+    images: Sequence[ImageArray],
+    truth: Sequence[LabelArray],
+    model: Model,
+    options: argparse.Namespace,
+) -> Clip:
+    clip = Clip(name=name, truth=truth)
+    with model.session(list(images), follower=options.follower) as session:
         session.add_labels(0, labels=np.where(truth[0] == VOID, 0, truth[0]))
         for number in range(1 + ROUNDS):
             clicked = _click_worst(session, clip) if number else None
@@ -115,7 +148,10 @@ def _click_worst(session: Session, clip: Clip) -> tuple[Place, float, float]:
         point = next_click(mask, truth, void=void)
         if point is None:
             break
-        mask = session.add_points(frame, identity, points=[(point.x, point.y)], labels=[int(point.positive)]).mask
+        try:
+            mask = session.add_points(frame, identity, points=[(point.x, point.y)], labels=[int(point.positive)]).mask
+        except UsageError:  # the click would leave nothing of the object: the user stays with the mask before
+            break
     return worst, scores[worst], jaccard(mask, truth, void=void)
 
 
@@ -155,16 +191,23 @@ def _foreground(video: Video, index: int) -> LabelArray:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="root of a DAVIS tree")
+    parser.add_argument("--data", type=Path, help="root of a DAVIS tree; with --staged, sets of pictures with masks")
+    parser.add_argument("--staged", type=int, default=0, metavar="CLIPS", help="so many staged clips instead")
+    parser.add_argument("--twins", action="store_true", help="with mirror images of the subjects, 40 frames")
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--each", type=int, default=1, help="take every so manieth sequence")
     parser.add_argument("--objects", choices=["foreground", "ids"], default="foreground", help="as one, or each")
     parser.add_argument("--every", type=int, default=1, help="take every so many frames of a sequence")
     parser.add_argument("--direction", choices=["auto", "forward"], default="auto", help="forward fuses nothing")
+    parser.add_argument("--whole", action="store_true", help="nothing stays of the answer before a correction")
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
     parser.add_argument("--device", default="auto")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.data is None and not options.staged:
+        parser.error("name the data (--data), or take staged clips (--staged 10)")
+    return options
 
 
 if __name__ == "__main__":

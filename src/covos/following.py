@@ -14,6 +14,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.seeds import Seeds
+from covos.results.corrected import with_corrections
 from covos.results.followed import FollowedMasks
 from covos.runs.room import explaining_memory
 
@@ -52,7 +53,7 @@ class Following:
 
     def take(self, frame: FrameMask) -> None:
         """Keep masks that were found elsewhere."""
-        self._found.keep([frame], births={})
+        self._found.keep([frame], births={}, line=self._seeds.line)
 
     def forget(self) -> None:
         """Forget all masks."""
@@ -63,7 +64,25 @@ class Following:
         frames = self._forward.run(
             follower, self._seeds.given(), fingerprints=self._seeds.fingerprints(), memory=self._memory
         )
-        self._found.keep(frames, births=self._seeds.births)
+        self._found.keep(frames, births=self._seeds.births, line=self._seeds.line)
+
+    def correct(self) -> None:
+        """Take back what the latest prompts have changed elsewhere: what they are about alone stays changed."""
+        line, births = self._seeds.line, self._seeds.births
+        numbers = list(self._found)
+        old = [self._found.before(number, line=line) for number in numbers]
+        since = min((each.step for each in old if each is not None), default=None)
+        if since is None:
+            return
+        places = {place_of(number, self._source.info): index for index, number in enumerate(numbers)}
+        corrected = {
+            places[place]: identities
+            for place, identities in self._seeds.corrected_since(since).items()
+            if place in places
+        }
+        new = [self._found.masks(number, births=births) for number in numbers]
+        masks = with_corrections(new, old, births=births, corrected=corrected)
+        self._found.keep(masks, births=births, line=line)
 
     def parts(
         self, follower: FollowEngine, direction: Direction, *, start: int | None, limit: int | None
@@ -95,12 +114,12 @@ class Following:
 
     def kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
         """Keep the masks of results as they come; frames without numbers hold the masks before."""
-        births = self._seeds.births  # of now: the user may change the seeds while the results come
+        births, line = self._seeds.births, self._seeds.line  # of now: the user may change them while the results come
 
         def keep() -> Iterator[FrameResult]:
             with explaining_memory(self._source.info):
                 for result in with_held_masks(results):
-                    self._found.keep([FrameMask.of(result)], births=births)
+                    self._found.keep([FrameMask.of(result)], births=births, line=line)
                     yield result
 
         return keep()

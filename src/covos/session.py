@@ -351,7 +351,8 @@ class Session:
         """Follow the objects to all other frames.
 
         Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
-        would change there. Both ways all are, as each answer is weighed with one from the other side.
+        would change there. Both ways all are, as each answer is weighed with one from the other side. A correction of
+        what was followed before changes what it is about; all else stays (see `covos.engines.corrections`).
 
         Args:
             direction: The way in time (see `covos.engines.passes.Direction`).
@@ -368,6 +369,7 @@ class Session:
         else:
             for _ in self.stream(direction):
                 pass
+        self._following.correct()
         return self.result(direction)
 
     def stream(
@@ -391,9 +393,7 @@ class Session:
         with explaining_memory(self.source.info):
             chosen = self.direction(direction)
             if start is None and limit is None:
-                return self._following.kept(
-                    item for item in self.streaming(chosen) if not isinstance(item, StageProgress)
-                )
+                return self._following.kept(one for one in self.streaming(chosen) if not isinstance(one, StageProgress))
             if limit is not None and limit < 1:
                 raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
             if start is not None:

@@ -13,6 +13,7 @@ from covos.api import segment, stream
 from covos.core.errors import UsageError
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
+from covos.engines.passes import IncrementalPass
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.prompts.seed_mask import MAX_ID
@@ -130,13 +131,17 @@ def test_following_is_taken_up_again_where_prompts_changed(
         lambda self, batch: encoded.extend(each.frame.index for each in batch) or encode(self, batch),
     )
 
+    first, fix, second = (0, 1, square()), (18, 1, square(18)), (9, 2, far())
+
     def followed(*masks: tuple[int, int, np.ndarray]) -> list[np.ndarray]:
-        with model.session(clip, follower=random_follower) as fresh:
+        """Follow from the first frame after each mask."""
+        with model.session(clip, follower=random_follower) as fresh, monkeypatch.context() as anew:
+            anew.setattr(IncrementalPass, "_is_whole", lambda self: False)
             for frame, identity, mask in masks:
                 fresh.add_mask(frame, identity, mask=mask)
-            return [frame.labels for frame in fresh.propagate("forward")]
+                result = fresh.propagate("forward")
+            return [frame.labels for frame in result]
 
-    first, fix, second = (0, 1, square()), (18, 1, square(18)), (9, 2, far())
     expected = [followed(first), followed(first, fix), followed(first, fix, second)]
     with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=first[2])

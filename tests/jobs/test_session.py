@@ -229,6 +229,24 @@ def test_bad_places_and_masks(prompts: Seeds) -> None:
         prompts.remove(3)
 
 
+def test_the_seeds_know_what_was_corrected_since_a_step(prompts: Seeds) -> None:
+    start = prompts.line[-1]
+    prompts.add(0, {1: box(0, 0), 2: box(30, 40)}, given_as="mask")
+    shown = prompts.line[-1]
+    assert prompts.corrected_since(start) == {0: {1, 2}}
+    assert prompts.corrected_since(shown) == {}
+    prompts.add(5, {1: box(4, 4)}, given_as="mask")
+    corrected = prompts.line[-1]
+    assert prompts.line == (start, shown, corrected)
+    assert prompts.corrected_since(shown) == {0: {1}, 5: {1}}, "all frames on which it is shown"
+    prompts.undo()
+    prompts.add(5, {2: box(4, 4)}, given_as="mask")
+    assert prompts.line[:2] == (start, shown)
+    assert prompts.line[-1] != corrected, "another step"
+    prompts.remove(2)
+    assert prompts.corrected_since(prompts.line[2]) == {0: {2}, 5: {2}}, "it was shown there"
+
+
 def test_more_frames_than_the_memory_holds(make_clip: Callable[..., Path]) -> None:
     prompts = Seeds(open_source(make_clip(frames=MAX_GIVEN + 1)).info)
     for frame in range(MAX_GIVEN):

@@ -41,6 +41,7 @@ class Seeds:
         self._own_size = own_size
         self._states: list[dict[Key, SeedMask]] = [{}]
         self._births: list[dict[int, int]] = [{}]
+        self._line = [0]
         self._steps = 0
         self._waiting: dict[Key, PointPrompt] = {}
 
@@ -61,6 +62,25 @@ class Seeds:
         An id may be given to another object, which then has another step; what is undone gets its own back.
         """
         return self._births[-1]
+
+    @property
+    def line(self) -> tuple[int, ...]:
+        """The steps that led to the seeds of now, the latest last; those that were taken back are none of them."""
+        return tuple(self._line)
+
+    def corrected_since(self, step: int) -> dict[int, set[int]]:
+        """Return, by frame position, the objects with a seed there of which one came, went or changed since a step.
+
+        The step is one of `line`. A seed that has gone since counts as well.
+        """
+        then, now = self._states[self._line.index(step)], self._states[-1]
+        hashes = [{key: seed.sha256 for key, seed in state.items()} for state in (then, now)]
+        corrected = {key[1] for key in {*then, *now} if hashes[0].get(key) != hashes[1].get(key)}
+        found: dict[int, set[int]] = {}
+        for frame, identity in {*then, *now}:
+            if identity in corrected:
+                found.setdefault(place_of(frame, self.info), set()).add(identity)
+        return found
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -294,6 +314,7 @@ class Seeds:
             raise UsageError("there is nothing to undo", why="no prompt was given", fix="give one")
         self._states.pop()
         self._births.pop()
+        self._line.pop()
 
     def restore(self, seeds: Iterable[SeedMask]) -> None:
         """Take seeds of the same video that were kept, in place of those that are there: one step.
@@ -309,6 +330,7 @@ class Seeds:
 
     def _step(self, after: dict[Key, SeedMask]) -> None:
         self._steps += 1
+        self._line.append(self._steps)
         self._states.append(after)
         self._births.append({identity: self.births.get(identity, self._steps) for _, identity in after})
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from covos.masks.frame_mask import FrameMask
 
 
+class Known(NamedTuple):
+    """The masks of a frame, and what they were followed from.
+
+    ``births`` are those of the objects then, and ``step`` is the latest step of the seeds: an id may become another
+    object's later (see `covos.prompts.seeds.Seeds`).
+    """
+
+    mask: FrameMask
+    births: Mapping[int, int]
+    step: int
+
+
 class FollowedMasks:
-    """The latest masks of each frame, with the births of the objects then: an id may become another object's later."""
+    """The latest masks of each frame, and those before them that an undone step leads back to."""
 
     def __init__(self) -> None:
-        self._found: dict[int, tuple[FrameMask, Mapping[int, int]]] = {}
+        self._found: dict[int, Known] = {}
+        self._earlier: dict[int, list[Known]] = {}
 
     def __contains__(self, frame: int) -> bool:
         return frame in self._found
@@ -25,16 +39,25 @@ class FollowedMasks:
         return len(self._found)
 
     def clear(self) -> None:
-        """Forget all masks."""
+        """Show no masks, until new ones are kept; those that were there can be asked for by `before`."""
         self._found = {}
 
-    def keep(self, masks: Iterable[FrameMask], *, births: Mapping[int, int]) -> None:
-        """Keep the masks of frames, with the birth of each object by its id."""
-        self._found |= {each.number: (each, births) for each in masks}
+    def keep(self, masks: Iterable[FrameMask], *, births: Mapping[int, int], line: Sequence[int]) -> None:
+        """Keep the masks of frames, with the birth of each object by its id, and the steps that led there."""
+        older = set(line[:-1])
+        for each in masks:
+            known = self._found[each.number] = Known(each, births, line[-1])
+            earlier = [one for one in self._earlier.get(each.number, ()) if one.step in older]
+            self._earlier[each.number] = [*earlier, known]
+
+    def before(self, frame: int, *, line: Sequence[int]) -> Known | None:
+        """Return the latest masks of a frame that were followed before the last of these steps; None if none were."""
+        older = set(line[:-1])
+        return next((each for each in reversed(self._earlier.get(frame, ())) if each.step in older), None)
 
     def masks(self, frame: int, *, births: Mapping[int, int]) -> FrameMask:
         """Return the masks of a frame, without objects that are no more, by the births of now."""
-        mask, then = self._found[frame]
+        mask, then, _ = self._found[frame]
         gone = {identity for identity in then if births.get(identity) != then[identity]}
         if not gone:
             return mask

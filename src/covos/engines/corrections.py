@@ -1,0 +1,141 @@
+"""Corrections that obey: a correction changes the thing that it is about, as far as that reaches in space and time.
+
+After a correction the video is followed again, and the new answer differs from the old one in many places. Some are
+meant by the user. Others lie where the new pass went another way by itself, and there it is wrong as often as right.
+They are told apart as hysteresis tells edges from noise (Canny, PAMI 1986): a difference is believed if it is joined to
+one that is sure. The differences on the corrected frame are sure. Another one of the same object and the same kind,
+added or taken away, is joined if it touches a believed one of a frame or a few before. So the change grows from the
+correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994), and ends where
+both answers agree; at once if it is on a frame where the user has shown the object.
+
+Two more rules. Where the old answer has lost a corrected object altogether, there is nothing to keep, and the new one
+is believed. Where the new answer is less sure of the object than the old one was, the old one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+
+from covos.core.types import LabelArray, MaskArray, ObjectStatus
+from covos.engines.encoding import to_size
+
+REACH = 2 / 288
+"""Share of the height of a frame by which a change may lie beside where it was a frame before."""
+GAP = 4
+"""Frames in a row in which both answers may agree before a change ends: both may be wrong where two things cross."""
+LESS_SURE = 0.05
+"""Fall of the confidence, an expected J, from which the old mask of an object stays."""
+
+
+class Answer(NamedTuple):
+    """An answer for a frame: H x W uint8 object ids, and the state of each object by its id."""
+
+    labels: LabelArray
+    states: Mapping[int, ObjectStatus]
+
+
+Answers: TypeAlias = tuple[Answer, Answer]
+"""The old answer for a frame, and the new one."""
+_Kind: TypeAlias = Literal["added", "taken"]
+_KINDS: tuple[_Kind, ...] = ("added", "taken")
+
+
+class _Change(NamedTuple):
+    """Where an object was changed by a correction, and how many frames ago."""
+
+    where: MaskArray
+    ago: int = 0
+
+
+def spread(
+    corrected: Mapping[int, Collection[int]], answers: Callable[[int], Answers | None], *, count: int
+) -> Iterator[tuple[int, MaskArray]]:
+    """Find the pixels in which the new answer is believed; all others keep the old one.
+
+    Args:
+        corrected: Frame index to the ids of the corrected objects that are shown there; where both answers agree on
+            such a frame, no change goes past it.
+        answers: Gives both answers for a frame; None if one is not known, and a change ends there.
+        count: Number of frames.
+
+    Yields:
+        Frame index and H x W bool, not all false. A frame may come twice, once for each direction of time; both are
+        believed.
+    """
+    if corrected:
+        yield from _one_way(range(min(corrected), count), corrected, answers)
+        yield from _one_way(range(max(corrected), -1, -1), corrected, answers)
+
+
+def _one_way(
+    frames: Iterable[int], corrected: Mapping[int, Collection[int]], answers: Callable[[int], Answers | None]
+) -> Iterator[tuple[int, MaskArray]]:
+    changes: dict[int, dict[_Kind, _Change]] = {}
+    for frame in frames:
+        here = corrected.get(frame, ())
+        both = answers(frame) if changes or here else None
+        if both is None:
+            changes = {}
+            continue
+        old, new = both
+        believed = np.zeros(old.labels.shape, np.bool_)
+        for identity in {*changes, *here}:
+            found = {kind: _changed(old, new, identity, kind) for kind in _KINDS}
+            if identity in here:
+                changes[identity] = {kind: _Change(mask) for kind, mask in found.items()}
+            else:
+                before = changes[identity]
+                # Where the old answer has lost it, there is nothing that it could be joined to.
+                joined = {
+                    kind: mask if kind == "added" and not _shows(old, identity) else _joined(mask, before[kind])
+                    for kind, mask in found.items()
+                }
+                changes[identity] = {kind: _next(mask, before[kind]) for kind, mask in joined.items()}
+                found = {} if _is_less_sure(old, new, identity) else joined
+            for mask in found.values():
+                believed |= mask
+        if believed.any():
+            yield frame, believed
+
+
+def _shows(answer: Answer, identity: int) -> bool:
+    return bool((answer.labels == identity).any())
+
+
+def _changed(old: Answer, new: Answer, identity: int, kind: _Kind) -> MaskArray:
+    there = (new if kind == "added" else old).labels == identity
+    changed: MaskArray = there & (old.labels != new.labels)
+    return changed
+
+
+def _is_less_sure(old: Answer, new: Answer, identity: int) -> bool:
+    """Tell if the new answer is less sure than a mask that there was, be it of another mask or that there is none."""
+    before, now = old.states.get(identity), new.states.get(identity)
+    if before is None or now is None or before.state != "present":
+        return False
+    return now.confidence < before.confidence - LESS_SURE
+
+
+def _joined(changed: MaskArray, before: _Change) -> MaskArray:
+    """Keep the parts of a change that touch the change before, or nearly do."""
+    if not before.where.any() or not changed.any():
+        return np.zeros_like(changed)
+    reach = max(round(REACH * changed.shape[0]), 1) * (before.ago + 1)
+    near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    grown = cv2.dilate(to_size(before.where, changed.shape).view(np.uint8), near) > 0
+    count, parts = cv2.connectedComponents(changed.view(np.uint8), connectivity=8)
+    touched = np.zeros(count, np.bool_)
+    touched[parts[changed & grown]] = True
+    kept: MaskArray = touched[parts]
+    return kept
+
+
+def _next(changed: MaskArray, before: _Change) -> _Change:
+    """Return the change that the next frame is joined to: the latest, if it is not long ago."""
+    if changed.any() or before.ago >= GAP:
+        return _Change(changed)
+    return before._replace(ago=before.ago + 1)

@@ -1,0 +1,120 @@
+"""Old and new masks of a frame, put together: labels, probability and states stay of one piece."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from covos.core.types import ObjectStatus, Presence
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.soft import SoftMask, soft_edge
+from covos.results.corrected import with_corrections
+from covos.results.followed import FollowedMasks, Known
+
+SIZE = (40, 60)
+Box = tuple[int, int, int, int]
+BODY, LIMB, FAR = (10, 10, 10, 10), (10, 20, 4, 6), (30, 45, 5, 5)
+
+
+def frame(index: int, boxes: dict[int, list[Box]], *, confidence: float = 0.8) -> FrameMask:
+    labels = np.zeros(SIZE, np.uint8)
+    for identity, places in boxes.items():
+        for top, left, height, width in places:
+            labels[top : top + height, left : left + width] = identity
+    states = []
+    for identity, places in boxes.items():
+        state: Presence = "present" if places else "occluded"
+        states.append(ObjectStatus(id=identity, state=state, confidence=confidence))
+    return FrameMask(
+        index=index,
+        stem=str(index),
+        pts=index,
+        time_base=Fraction(1, 25),
+        status="ok",
+        confidence=confidence,
+        size=SIZE,
+        objects=objects_of(labels),
+        states=tuple(states),
+        soft=SoftMask.of(soft_edge(labels > 0), labels > 0),
+    )
+
+
+def known(mask: FrameMask, births: dict[int, int]) -> Known:
+    return Known(mask, births, 1)
+
+
+def test_a_frame_that_no_correction_reaches_is_the_old_one() -> None:
+    old = [frame(index, {1: [BODY]}) for index in range(3)]
+    new = [frame(0, {1: [BODY, LIMB]}), frame(1, {1: [BODY, LIMB]}), frame(2, {1: [BODY, FAR]})]
+    made = with_corrections(new, [known(each, {1: 1}) for each in old], births={1: 1}, corrected={0: [1]})
+    np.testing.assert_array_equal(made[0].labels, new[0].labels)
+    np.testing.assert_array_equal(made[1].labels, new[1].labels)
+    assert made[2] is old[2]
+
+
+def test_masks_probability_and_states_belong_together() -> None:
+    old = frame(0, {1: [BODY], 2: [FAR]}, confidence=0.6), frame(1, {1: [BODY], 2: [FAR]}, confidence=0.6)
+    new = frame(0, {1: [BODY, LIMB], 2: []}), frame(1, {1: [BODY, LIMB], 2: []})
+    births = {1: 1, 2: 2}
+    for made in with_corrections(new, [known(each, births) for each in old], births=births, corrected={0: [1]}):
+        np.testing.assert_array_equal(made.labels == 1, new[0].labels == 1)
+        np.testing.assert_array_equal(made.labels == 2, old[0].labels == 2)
+        np.testing.assert_array_equal(made.probability > 0.5, made.mask)
+        assert [(each.id, each.state) for each in made.states] == [(1, "present"), (2, "present")]
+        assert [each.confidence for each in made.states] == [0.8, 0.6]
+        assert made.confidence == 0.7
+
+
+def test_a_mask_that_is_neither_answer_is_less_sure_than_both() -> None:
+    old, new = frame(0, {1: [BODY]}), frame(0, {1: [BODY]})
+    after = frame(1, {1: [BODY, LIMB, FAR]})
+    births = {1: 1}
+    made = with_corrections(
+        [frame(0, {1: [BODY, LIMB]}), after],
+        [known(old, births), known(frame(1, {1: [BODY]}), births)],
+        births=births,
+        corrected={0: [1]},
+    )[1]
+    np.testing.assert_array_equal(made.labels, frame(1, {1: [BODY, LIMB]}).labels)
+    assert made.states[0].state == "present"
+    assert 0.4 < made.states[0].confidence < 0.8
+    assert new.states[0].confidence == 0.8
+
+
+def test_objects_that_came_or_went_change_the_frame_wherever_they_are() -> None:
+    old = frame(0, {1: [BODY], 2: [LIMB]})
+    new = frame(0, {1: [BODY, LIMB], 3: [FAR]})
+    (made,) = with_corrections([new], [known(old, {1: 1, 2: 2})], births={1: 1, 3: 3}, corrected={})
+    np.testing.assert_array_equal(made.labels, new.labels)
+    # The id is another object's now.
+    (made,) = with_corrections([frame(0, {1: [FAR]})], [known(old, {1: 1, 2: 2})], births={1: 4}, corrected={})
+    np.testing.assert_array_equal(made.labels, frame(0, {1: [FAR]}).labels)
+
+
+def test_frames_that_were_not_followed_before_are_the_new_ones() -> None:
+    new = frame(0, {1: [BODY]})
+    assert with_corrections([new], [None], births={1: 1}, corrected={0: [1]}) == (new,)
+    (made,) = with_corrections([new], [known(frame(0, {}), {1: 1})], births={1: 1}, corrected={})
+    np.testing.assert_array_equal(made.labels, new.labels)
+
+
+def test_masks_of_steps_that_were_taken_back_are_forgotten() -> None:
+    masks = [frame(0, {1: [(10, 10, 10, side)]}) for side in (5, 6, 7)]
+    found = FollowedMasks()
+    for step, mask in enumerate(masks):
+        found.keep([mask], births={1: 1}, line=range(step + 1))
+
+    def before(*line: int) -> FrameMask | None:
+        earlier = found.before(0, line=line)
+        return None if earlier is None else earlier.mask
+
+    assert before(0) is None
+    assert before(0, 1) is masks[0]
+    assert before(0, 1, 2) is masks[1]
+    assert before(0, 3) is masks[0]
+    found.keep([masks[2]], births={1: 1}, line=(0, 3))
+    assert before(0, 3, 4) is masks[2]
+    found.clear()
+    assert not len(found)
+    assert before(0, 3, 4) is masks[2]
