@@ -85,7 +85,7 @@ def main() -> None:
     model = load_model(options.model, device=options.device)
     print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
     clips = []
-    with patch.object(Following, "correct", lambda _: None) if options.whole else nullcontext():
+    with patch.object(Following, "correct", lambda *_: None) if options.whole else nullcontext():
         for name, images, truth in _sequences(options):
             clips.append(_corrected(name, images, truth, model, options))
             print("\n".join(_lines(clips[-1])), flush=True)

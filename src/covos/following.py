@@ -53,21 +53,21 @@ class Following:
 
     def take(self, frame: FrameMask) -> None:
         """Keep masks that were found elsewhere."""
-        self._found.keep([frame], births={}, line=self._seeds.line)
+        self._found.keep([frame], births={}, step=self._seeds.line[-1])
 
     def forget(self) -> None:
-        """Forget all masks."""
-        self._found.clear()
+        """Show no masks until some are followed; `correct` still knows those that were there."""
+        self._found.put_away(line=self._seeds.line)
 
     def onward(self, follower: FollowEngine) -> None:
         """Follow forward over the whole video, but for the frames at which nothing has changed."""
         frames = self._forward.run(
             follower, self._seeds.given(), fingerprints=self._seeds.fingerprints(), memory=self._memory
         )
-        self._found.keep(frames, births=self._seeds.births, line=self._seeds.line)
+        self._found.keep(frames, births=self._seeds.births, step=self._seeds.line[-1])
 
-    def correct(self) -> None:
-        """Take back what the latest prompts have changed elsewhere: what they are about alone stays changed."""
+    def correct(self, direction: Direction) -> None:
+        """Put the masks from before the latest prompts back, but for those that a correction has reached."""
         line, births = self._seeds.line, self._seeds.births
         numbers = list(self._found)
         old = [self._found.before(number, line=line) for number in numbers]
@@ -81,8 +81,8 @@ class Following:
             if place in places
         }
         new = [self._found.masks(number, births=births) for number in numbers]
-        masks = with_corrections(new, old, births=births, corrected=corrected)
-        self._found.keep(masks, births=births, line=line)
+        masks = with_corrections(new, old, births=births, corrected=corrected, direction=direction)
+        self._found.keep(masks, births=births, step=line[-1])
 
     def parts(
         self, follower: FollowEngine, direction: Direction, *, start: int | None, limit: int | None
@@ -114,12 +114,12 @@ class Following:
 
     def kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
         """Keep the masks of results as they come; frames without numbers hold the masks before."""
-        births, line = self._seeds.births, self._seeds.line  # of now: the user may change them while the results come
+        births, step = self._seeds.births, self._seeds.line[-1]  # of now: the user may change them meanwhile
 
         def keep() -> Iterator[FrameResult]:
             with explaining_memory(self._source.info):
                 for result in with_held_masks(results):
-                    self._found.keep([FrameMask.of(result)], births=births, line=line)
+                    self._found.keep([FrameMask.of(result)], births=births, step=step)
                     yield result
 
         return keep()

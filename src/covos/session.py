@@ -360,16 +360,16 @@ class Session:
         Raises:
             UsageError: No object was shown, or there is no such direction.
         """
-        is_onward = self.direction(direction) == "forward"
+        chosen = self.direction(direction)
         self._following.forget()
-        if is_onward:
+        if chosen == "forward":
             with explaining_memory(self.source.info):
                 self._make_masks()
                 self._following.onward(self._follower)
         else:
             for _ in self.stream(direction):
                 pass
-        self._following.correct()
+        self._following.correct(chosen)
         return self.result(direction)
 
     def stream(

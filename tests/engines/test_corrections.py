@@ -128,6 +128,13 @@ def test_two_corrections_count_both() -> None:
         np.testing.assert_array_equal(made, new[index].labels)
 
 
+def test_a_change_grows_in_the_direction_that_was_followed() -> None:
+    old, new = answer({1: [BODY]}), answer({1: [BODY, LIMB]})
+    for direction, frames in (("forward", {1, 2}), ("backward", {0, 1}), ("both", {0, 1, 2})):
+        found = spread({1: [1]}, lambda _: (old, new), count=3, direction=direction)  # type: ignore[arg-type]
+        assert {index for index, _ in found} == frames
+
+
 def test_a_change_ends_at_a_frame_without_an_old_answer() -> None:
     old = [answer({1: [BODY]}), None, answer({1: [BODY]})]
     made = believed({0: [1]}, old, [answer({1: [BODY, LIMB]})] * 3)

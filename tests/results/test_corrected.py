@@ -47,7 +47,9 @@ def known(mask: FrameMask, births: dict[int, int]) -> Known:
 def test_a_frame_that_no_correction_reaches_is_the_old_one() -> None:
     old = [frame(index, {1: [BODY]}) for index in range(3)]
     new = [frame(0, {1: [BODY, LIMB]}), frame(1, {1: [BODY, LIMB]}), frame(2, {1: [BODY, FAR]})]
-    made = with_corrections(new, [known(each, {1: 1}) for each in old], births={1: 1}, corrected={0: [1]})
+    made = with_corrections(
+        new, [known(each, {1: 1}) for each in old], births={1: 1}, corrected={0: [1]}, direction="both"
+    )
     np.testing.assert_array_equal(made[0].labels, new[0].labels)
     np.testing.assert_array_equal(made[1].labels, new[1].labels)
     assert made[2] is old[2]
@@ -57,7 +59,9 @@ def test_masks_probability_and_states_belong_together() -> None:
     old = frame(0, {1: [BODY], 2: [FAR]}, confidence=0.6), frame(1, {1: [BODY], 2: [FAR]}, confidence=0.6)
     new = frame(0, {1: [BODY, LIMB], 2: []}), frame(1, {1: [BODY, LIMB], 2: []})
     births = {1: 1, 2: 2}
-    for made in with_corrections(new, [known(each, births) for each in old], births=births, corrected={0: [1]}):
+    for made in with_corrections(
+        new, [known(each, births) for each in old], births=births, corrected={0: [1]}, direction="both"
+    ):
         np.testing.assert_array_equal(made.labels == 1, new[0].labels == 1)
         np.testing.assert_array_equal(made.labels == 2, old[0].labels == 2)
         np.testing.assert_array_equal(made.probability > 0.5, made.mask)
@@ -75,6 +79,7 @@ def test_a_mask_that_is_neither_answer_is_less_sure_than_both() -> None:
         [known(old, births), known(frame(1, {1: [BODY]}), births)],
         births=births,
         corrected={0: [1]},
+        direction="both",
     )[1]
     np.testing.assert_array_equal(made.labels, frame(1, {1: [BODY, LIMB]}).labels)
     assert made.states[0].state == "present"
@@ -85,17 +90,19 @@ def test_a_mask_that_is_neither_answer_is_less_sure_than_both() -> None:
 def test_objects_that_came_or_went_change_the_frame_wherever_they_are() -> None:
     old = frame(0, {1: [BODY], 2: [LIMB]})
     new = frame(0, {1: [BODY, LIMB], 3: [FAR]})
-    (made,) = with_corrections([new], [known(old, {1: 1, 2: 2})], births={1: 1, 3: 3}, corrected={})
+    (made,) = with_corrections([new], [known(old, {1: 1, 2: 2})], births={1: 1, 3: 3}, corrected={}, direction="both")
     np.testing.assert_array_equal(made.labels, new.labels)
     # The id is another object's now.
-    (made,) = with_corrections([frame(0, {1: [FAR]})], [known(old, {1: 1, 2: 2})], births={1: 4}, corrected={})
+    (made,) = with_corrections(
+        [frame(0, {1: [FAR]})], [known(old, {1: 1, 2: 2})], births={1: 4}, corrected={}, direction="both"
+    )
     np.testing.assert_array_equal(made.labels, frame(0, {1: [FAR]}).labels)
 
 
 def test_frames_that_were_not_followed_before_are_the_new_ones() -> None:
     new = frame(0, {1: [BODY]})
-    assert with_corrections([new], [None], births={1: 1}, corrected={0: [1]}) == (new,)
-    (made,) = with_corrections([new], [known(frame(0, {}), {1: 1})], births={1: 1}, corrected={})
+    assert with_corrections([new], [None], births={1: 1}, corrected={0: [1]}, direction="both") == (new,)
+    (made,) = with_corrections([new], [known(frame(0, {}), {1: 1})], births={1: 1}, corrected={}, direction="both")
     np.testing.assert_array_equal(made.labels, new.labels)
 
 
@@ -103,7 +110,8 @@ def test_masks_of_steps_that_were_taken_back_are_forgotten() -> None:
     masks = [frame(0, {1: [(10, 10, 10, side)]}) for side in (5, 6, 7)]
     found = FollowedMasks()
     for step, mask in enumerate(masks):
-        found.keep([mask], births={1: 1}, line=range(step + 1))
+        found.put_away(line=range(step + 1))
+        found.keep([mask], births={1: 1}, step=step)
 
     def before(*line: int) -> FrameMask | None:
         earlier = found.before(0, line=line)
@@ -112,9 +120,14 @@ def test_masks_of_steps_that_were_taken_back_are_forgotten() -> None:
     assert before(0) is None
     assert before(0, 1) is masks[0]
     assert before(0, 1, 2) is masks[1]
-    assert before(0, 3) is masks[0]
-    found.keep([masks[2]], births={1: 1}, line=(0, 3))
-    assert before(0, 3, 4) is masks[2]
-    found.clear()
+    found.put_away(line=(0, 1, 2))
     assert not len(found)
+    assert before(0, 1, 2) is masks[1], "not the one of now"
+    # The last two steps are taken back, and another one is made.
+    found.keep([masks[2]], births={1: 1}, step=2)
+    found.put_away(line=(0, 3))
+    assert before(0, 3) is masks[0]
+    found.keep([masks[2]], births={1: 1}, step=3)
+    found.put_away(line=(0, 3, 4))
     assert before(0, 3, 4) is masks[2]
+    assert before(0, 3) is masks[0]

@@ -22,6 +22,7 @@ import numpy as np
 
 from covos.core.types import LabelArray, MaskArray, ObjectStatus
 from covos.engines.encoding import to_size
+from covos.engines.passes import Direction
 
 REACH = 2 / 288
 """Share of the height of a frame by which a change may lie beside where it was a frame before."""
@@ -52,7 +53,11 @@ class _Change(NamedTuple):
 
 
 def spread(
-    corrected: Mapping[int, Collection[int]], answers: Callable[[int], Answers | None], *, count: int
+    corrected: Mapping[int, Collection[int]],
+    answers: Callable[[int], Answers | None],
+    *,
+    count: int,
+    direction: Direction = "both",
 ) -> Iterator[tuple[int, MaskArray]]:
     """Find the pixels in which the new answer is believed; all others keep the old one.
 
@@ -61,13 +66,15 @@ def spread(
             such a frame, no change goes past it.
         answers: Gives both answers for a frame; None if one is not known, and a change ends there.
         count: Number of frames.
+        direction: The ways in time in which a change may grow; not ``"auto"``.
 
     Yields:
         Frame index and H x W bool, not all false. A frame may come twice, once for each direction of time; both are
         believed.
     """
-    if corrected:
+    if corrected and direction != "backward":
         yield from _one_way(range(min(corrected), count), corrected, answers)
+    if corrected and direction != "forward":
         yield from _one_way(range(max(corrected), -1, -1), corrected, answers)
 
 

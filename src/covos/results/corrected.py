@@ -9,6 +9,7 @@ import numpy as np
 
 from covos.core.types import LabelArray, MaskArray, ObjectStatus, Presence
 from covos.engines.corrections import Answer, Answers, spread
+from covos.engines.passes import Direction
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
@@ -21,6 +22,7 @@ def with_corrections(
     *,
     births: Mapping[int, int],
     corrected: Mapping[int, Collection[int]],
+    direction: Direction,
 ) -> tuple[FrameMask, ...]:
     """Return the new masks where a correction has reached, and the old ones everywhere else.
 
@@ -32,6 +34,7 @@ def with_corrections(
         old: Followed before; None for a frame for which there was nothing.
         births: Birth of each object of now by its id.
         corrected: Index of a frame among these to the ids of the corrected objects that are shown there.
+        direction: The way in time in which the new masks were followed; not ``"auto"``.
     """
 
     def answers(index: int) -> Answers | None:
@@ -40,7 +43,7 @@ def with_corrections(
         return (_answer(known.mask), _answer(new[index])) if known is not None and fits else None
 
     believed: dict[int, RLE] = {}
-    for index, pixels in spread(corrected, answers, count=len(new)):
+    for index, pixels in spread(corrected, answers, count=len(new), direction=direction):
         before = believed.get(index)
         believed[index] = encode(pixels if before is None else pixels | decode(before))
     return tuple(

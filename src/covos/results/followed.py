@@ -38,20 +38,24 @@ class FollowedMasks:
     def __len__(self) -> int:
         return len(self._found)
 
-    def clear(self) -> None:
-        """Show no masks, until new ones are kept; those that were there can be asked for by `before`."""
+    def put_away(self, *, line: Sequence[int]) -> None:
+        """Show no masks, until new ones are kept; those that were there can be asked for by `before`.
+
+        Args:
+            line: The steps that led to the seeds of now; masks of steps that were taken back are forgotten.
+        """
+        older = set(line[:-1])
+        for frame, known in self._found.items():
+            kept = [each for each in self._earlier.get(frame, ()) if each.step in older and each.step < known.step]
+            self._earlier[frame] = [*kept, known] if known.step in older else kept
         self._found = {}
 
-    def keep(self, masks: Iterable[FrameMask], *, births: Mapping[int, int], line: Sequence[int]) -> None:
-        """Keep the masks of frames, with the birth of each object by its id, and the steps that led there."""
-        older = set(line[:-1])
-        for each in masks:
-            known = self._found[each.number] = Known(each, births, line[-1])
-            earlier = [one for one in self._earlier.get(each.number, ()) if one.step in older]
-            self._earlier[each.number] = [*earlier, known]
+    def keep(self, masks: Iterable[FrameMask], *, births: Mapping[int, int], step: int) -> None:
+        """Keep the masks of frames, with the birth of each object by its id, and the step of the seeds."""
+        self._found |= {each.number: Known(each, births, step) for each in masks}
 
     def before(self, frame: int, *, line: Sequence[int]) -> Known | None:
-        """Return the latest masks of a frame that were followed before the last of these steps; None if none were."""
+        """Return the masks of a frame that were put away and followed before the last of these steps, if there are."""
         older = set(line[:-1])
         return next((each for each in reversed(self._earlier.get(frame, ())) if each.step in older), None)
 
