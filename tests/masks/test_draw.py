@@ -1,8 +1,11 @@
+import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
+from covos.core.types import Planes
 from covos.masks import contact_sheet, davis_palette, draw_overlay
-from covos.masks.draw import drawn_window, outline_thickness
+from covos.masks.draw import draw_on_planes, drawn_window, outline_thickness
 
 
 def two_objects() -> np.ndarray:
@@ -126,3 +129,50 @@ def test_nothing_is_drawn_beyond_the_window() -> None:
     changed[window] = False
     assert not changed.any()
     assert not np.zeros((90, 120))[drawn_window(np.zeros((90, 120), np.uint8))].size
+
+
+def coded(image: np.ndarray, matrix: int) -> Planes:
+    made = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
+        format="yuv420p", dst_colorspace=Colorspace(matrix), dst_color_range=ColorRange.MPEG
+    )
+    rows = made.to_ndarray()
+    height, width = image.shape[:2]
+    blue, red = (rows[height:].reshape(2, height // 2, width // 2)[place].copy() for place in (0, 1))
+    return Planes(luma=rows[:height].copy(), blue=blue, red=red, matrix=matrix)
+
+
+def ramp(*, size: tuple[int, int] = (90, 120)) -> np.ndarray:
+    """A picture without edges: those are not what is compared."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    return np.stack([60 + rows, 200 - rows, 50 + columns], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("matrix", [Colorspace.ITU709, Colorspace.ITU601])
+@pytest.mark.parametrize("at", [0, 1])
+def test_planes_are_drawn_on_as_the_picture_is(matrix: int, at: int) -> None:
+    labels = np.zeros((90, 120), np.uint8)
+    labels[20 + at : 70, 20 + at : 60], labels[20 + at : 70, 60 : 100 + at] = 1, 10
+    image = ramp()
+    planes, wanted = coded(image, matrix), coded(draw_overlay(image, labels), matrix)
+    draw_on_planes(planes, labels)
+    np.testing.assert_allclose(planes.luma.astype(int), wanted.luma, atol=2)
+    for plane, other in ((planes.blue, wanted.blue), (planes.red, wanted.red)):
+        # Where chroma is coded, neighbours count as well, which is seen at edges alone.
+        apart = np.abs(plane.astype(int) - other)
+        assert np.percentile(apart, 90) <= 2
+        assert apart.mean() < 1.5
+
+
+def test_planes_stay_as_they_are_far_from_objects_and_without_any() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    planes, before = coded(noise, Colorspace.ITU601), coded(noise, Colorspace.ITU601)
+    draw_on_planes(planes, np.zeros((90, 120), np.uint8))
+    draw_on_planes(planes, two_objects(), opacity=0.0)  # the outline alone
+    reach = 2 * outline_thickness((90, 120)) + 1
+    far = np.ones((90, 120), bool)
+    far[20 - reach : 70 + reach, 20 - reach : 100 + reach] = False
+    np.testing.assert_array_equal(planes.luma[far], before.luma[far])
+    assert (planes.luma != before.luma).any()
+    for plane, other in ((planes.blue, before.blue), (planes.red, before.red)):
+        np.testing.assert_array_equal(plane[far[::2, ::2]], other[far[::2, ::2]])
+        np.testing.assert_array_equal(plane[18:28, 14:26], other[18:28, 14:26])  # within an object

@@ -24,8 +24,6 @@ ProbabilityArray: TypeAlias = NDArray[np.float32]
 """H x W, float32, in [0, 1]."""
 MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
-Window: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a picture."""
 AlphaArray: TypeAlias = NDArray[np.uint8]
 """H x W, uint8: opacity; 255 is opaque."""
 
@@ -48,14 +46,12 @@ class Planes:
         blue: H/2 x W/2 uint8, the difference of blue.
         red: Likewise of red.
         matrix: Matrix coefficients, see `Colour`.
-        within: Gives the colours of a window that is even at both ends, h x w x 3 uint8 RGB, as in the whole picture.
     """
 
     luma: NDArray[np.uint8]
     blue: NDArray[np.uint8]
     red: NDArray[np.uint8]
     matrix: int
-    within: Callable[[Window], ImageArray]
 
 
 class Later:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
-from covos.masks.draw import draw_objects, drawn_window, outline_thickness
+from covos.masks.draw import draw_on_planes
 from covos.media.presets import H264, Preset
 from covos.media.tags import is_timecode_rate, later
 from covos.media.writer import VideoWriter
@@ -144,8 +144,5 @@ class OverlayFormat(VideoFormat):
         if not video.codes_like(coded):
             super()._add(result)
             return
-        # Beyond the objects the video has the source's own samples: nothing is lost to colours that are converted.
-        rows, columns = (slice(side.start // 2 * 2, -(-side.stop // 2) * 2) for side in drawn_window(result.labels))
-        drawn = coded.within((rows, columns))
-        draw_objects(drawn, result.labels[rows, columns], thickness=outline_thickness(result.labels.shape))
-        video.write_drawn(drawn, coded=coded, window=(rows, columns), pts=frame.pts)
+        # Drawn on the samples that were coded: nothing is lost to colours that are converted.
+        video.write_drawn(coded, draw=partial(draw_on_planes, labels=result.labels), pts=frame.pts)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import ImageArray, LabelArray
+from covos.core.types import ImageArray, LabelArray, Planes
 from covos.masks.object_ids import davis_palette
 
 _OUTLINE_PER_DIAGONAL = 1 / 450
-_DARK, _WHITE = 16, 255
+_DARK, _WHITE, _GREY = 16, 255, 128
+_SHARES = {1: (0.2126, 0.0722), 4: (0.3, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
+_SHARES[9] = (0.2627, 0.0593)
 _GAP = 6
 _PAPER = 24
 _INK = (235, 235, 235)
@@ -33,34 +36,81 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     result = image.copy()
     # Work where the objects are: most frames are mostly background.
     window = drawn_window(labels)
-    thickness = outline_thickness(labels.shape)
-    draw_objects(result[window], labels[window], thickness=thickness, opacity=opacity, outline=outline)
-    return result
-
-
-def draw_objects(
-    part: ImageArray, ids: LabelArray, *, thickness: int, opacity: float = 0.5, outline: bool = True
-) -> None:
-    """Draw what `draw_overlay` does into a window of a picture, which holds what `drawn_window` gives.
-
-    Args:
-        part: The window, h x w x 3 uint8 RGB; it is changed.
-        ids: Its labels, h x w uint8.
-        thickness: From `outline_thickness` of the whole picture.
-        opacity: See `draw_overlay`, here and below.
-        outline: As there.
-    """
+    part, ids = result[window], labels[window]
     if not ids.size:
-        return
-    inside = (ids != 0).view(np.uint8)
-    # A look-up table of OpenCV's is several times as fast as numpy's indexing.
+        return result
+    inside = _inside(ids)
+    # A look-up table of OpenCV's, and its copies by a mask, are several times as fast as numpy's indexing.
     tint = cv2.LUT(cv2.merge([ids, ids, ids]), davis_palette()[None])
     cv2.copyTo(cv2.addWeighted(tint, opacity, part, 1 - opacity, 0), inside, part)
     if outline:
-        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-        border = (cv2.erode(ids, cross) != cv2.dilate(ids, cross)).view(np.uint8)  # both sides of a change of id
-        part[_thicken(border, (thickness + 1) // 2) > inside] = _DARK
-        part[(_thicken(border, thickness) & inside).view(np.bool_)] = _WHITE
+        dark, white = _rims(ids, inside, thickness=outline_thickness(labels.shape))
+        cv2.copyTo(np.full_like(part, _DARK), dark, part)
+        cv2.copyTo(np.full_like(part, _WHITE), white, part)
+    return result
+
+
+def draw_on_planes(planes: Planes, labels: LabelArray, *, opacity: float = 0.5) -> None:
+    """Draw what `draw_overlay` does on the planes of a coded picture, which are changed: a fifth of its time.
+
+    Chroma has half the height and width, and each of its samples is the mean of those that four pixels would have.
+    """
+    rows, columns = (slice(side.start // 2 * 2, -(-side.stop // 2) * 2) for side in drawn_window(labels))
+    ids = labels[rows, columns]
+    if not ids.size:
+        return
+    palette, dark_luma, white_luma = _coded_colours(planes.matrix)
+    inside = _inside(ids)
+    dark, white = _rims(ids, inside, thickness=outline_thickness(labels.shape))
+    luma = planes.luma[rows, columns]
+    cv2.copyTo(cv2.addWeighted(cv2.LUT(ids, palette[0]), opacity, luma, 1 - opacity, 0), inside, luma)
+    cv2.copyTo(np.full_like(luma, dark_luma), dark, luma)
+    cv2.copyTo(np.full_like(luma, white_luma), white, luma)
+    # How much of a sample is drawn, of 255; and what is, times as much.
+    share = round(255 * opacity)
+    drawn = inside & np.uint8(share)
+    rims = cv2.bitwise_or(dark, white)
+    cv2.copyTo(rims, rims, drawn)
+    half = ids.shape[1] // 2, ids.shape[0] // 2
+    left = 255 - cv2.resize(drawn, half, interpolation=cv2.INTER_AREA)
+    grey = np.full_like(ids, _GREY)
+    for plane, colours in ((planes.blue, palette[1]), (planes.red, palette[2])):
+        weighted = np.rint(colours * (share / 255)).astype(np.uint8)
+        weighted[0] = 0
+        added = cv2.LUT(ids, weighted)
+        cv2.copyTo(grey, rims, added)
+        window = plane[rows.start // 2 : rows.stop // 2, columns.start // 2 : columns.stop // 2]
+        kept = cv2.multiply(window, left, scale=1 / 255)
+        window[:] = cv2.add(kept, cv2.resize(added, half, interpolation=cv2.INTER_AREA))
+
+
+@cache
+def _coded_colours(matrix: int) -> tuple[NDArray[np.uint8], int, int]:
+    """Return the palette as YUV of limited range, 3 x 256 uint8; and the luma of the dark and of the bright line.
+
+    The matrix is that of `covos.core.types.Colour`: its shares of red and blue are those of ITU-T H.273, table 4.
+    """
+    of_red, of_blue = _SHARES.get(matrix, _SHARES[6])
+    red, green, blue = davis_palette().astype(np.float64).T / 255
+    luma = of_red * red + (1 - of_red - of_blue) * green + of_blue * blue
+    differences = (blue - luma) / (2 - 2 * of_blue), (red - luma) / (2 - 2 * of_red)
+    coded = np.stack([16 + 219 * luma, *(_GREY + 224 * each for each in differences)])
+    return np.rint(coded).astype(np.uint8), round(16 + 219 * _DARK / 255), round(16 + 219 * _WHITE / 255)
+
+
+def _inside(ids: LabelArray) -> NDArray[np.uint8]:
+    """Return where objects are, h x w, 0 or 255."""
+    return np.asarray(cv2.threshold(ids, 0, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _rims(ids: LabelArray, inside: NDArray[np.uint8], *, thickness: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return where the dark and the bright line lie, h x w, 0 or 255, around and on objects, and between them."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    # Both sides of a change of id.
+    border = np.asarray(cv2.compare(cv2.erode(ids, cross), cv2.dilate(ids, cross), cv2.CMP_NE), np.uint8)
+    dark = cv2.subtract(_thicken(border, (thickness + 1) // 2), inside)
+    white = cv2.bitwise_and(_thicken(border, thickness), inside)
+    return np.asarray(dark, np.uint8), np.asarray(white, np.uint8)
 
 
 def drawn_window(labels: LabelArray) -> tuple[slice, slice]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
@@ -11,7 +10,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from covos.core.errors import SourceError
-from covos.core.types import Later, Planes, Window
+from covos.core.types import Later, Planes
 from covos.media.picture import ALPHA_NOTE, Picture, as_picture
 from covos.media.tags import KNOWN_MATRICES, colour_of, usual_matrix
 from covos.media.tones import Toning, Transfer, transfer_of
@@ -29,9 +28,6 @@ _UNSPECIFIED_MATRIX = 2
 _REDUCED = _ACCURATE & ~Interpolation.BILINEAR | Interpolation.AREA
 """By the mean of areas: anything else aliases when it shrinks a picture, and aliasing flickers."""
 _LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
-
-_CHROMA_REACH = 4
-"""Pixels beyond a window that count for its colours: chroma is interpolated between samples."""
 
 Sample = TypeVar("Sample", bound=np.generic)
 Orientation = tuple[int, int, int, int]
@@ -110,29 +106,7 @@ class PictureReader:
             return None
         # They stay where the decoder has put them: it does not write there while they are looked at.
         luma, blue, red = (plane_of(picture, place) for place in range(3))
-        within = partial(self._within, picture, self._matrix(picture))
-        return Planes(luma=luma, blue=blue, red=red, matrix=colour_of(picture).matrix, within=within)
-
-    def _within(self, picture: VideoFrame, matrix: int | None, window: Window) -> NDArray[np.uint8]:
-        """Return about what `pixels` gives of a plain picture, in a window that is even at both ends.
-
-        Chroma is taken to lie midway between pixels, as where it is coded again: PyAV cannot say that it does not.
-        """
-        rows, columns = window
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            return np.zeros((0, 0, 3), np.uint8)
-        top, left = max(rows.start - _CHROMA_REACH, 0), max(columns.start - _CHROMA_REACH, 0)
-        bottom = min(rows.stop + _CHROMA_REACH, picture.height)
-        right = min(columns.stop + _CHROMA_REACH, picture.width)
-        part = av.VideoFrame(right - left, bottom - top, "yuv420p")
-        part.colorspace, part.color_range = picture.colorspace, picture.color_range
-        for place in range(3):
-            by = 2 if place else 1
-            inside = np.s_[top // by : bottom // by, left // by : right // by]
-            plane_of(part, place)[:] = plane_of(picture, place)[inside]
-        shown = self._reformat(part, "rgb24", matrix=matrix, by=self._smaller.of((0, 0))).to_ndarray()
-        inner = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        return np.ascontiguousarray(shown[inner], np.uint8)
+        return Planes(luma=luma, blue=blue, red=red, matrix=colour_of(picture).matrix)
 
     def later(self, picture: VideoFrame) -> Later | None:
         """Return what makes a picture when it is looked at, whole or smaller; None where it has to be made at once.

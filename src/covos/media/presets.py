@@ -108,9 +108,10 @@ H264 = Preset(
     codec="libx264",
     pixel_format="yuv420p",
     crf=18,
-    # Quick, so that the encoder takes little of the time of a run: superfast, with the look ahead of veryfast. Without
-    # that, files are half as large again (docs/speed.md). Without B-frames every reader finds the same times.
-    options=(("preset", "superfast"), ("x264-params", "mbtree=1:rc-lookahead=10"), ("bf", "0")),
+    # Quick, so that the encoder takes little of the time of a run: superfast, motion by whole pixels, with the look
+    # ahead of veryfast. Without that, files are half as large again (docs/speed.md). Without B-frames every reader
+    # finds the same times.
+    options=(("preset", "superfast"), ("x264-params", "mbtree=1:rc-lookahead=10:subme=0"), ("bf", "0")),
     needs_even_size=True,
     sound=MP4_SOUND,
 )

@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from covos.core.device import choose_threads, usable_cpus
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
-from covos.core.types import UNTAGGED, Colour, Planes, Tags, Window
+from covos.core.types import UNTAGGED, Colour, Planes, Tags
 from covos.media.displayed import plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
@@ -24,7 +24,7 @@ from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -143,26 +143,20 @@ class VideoWriter:
         size = self._stream.codec_context.height, self._stream.codec_context.width
         return self._pixels == "yuv420p" and coded.luma.shape == size and coded.matrix == self._colour.matrix
 
-    def write_drawn(self, drawn: NDArray[Any], *, coded: Planes, window: Window, pts: int) -> None:
-        """Add a frame that is as it was coded, but for a window in which something was drawn.
+    def write_drawn(self, coded: Planes, *, draw: Callable[[Planes], None], pts: int) -> None:
+        """Add a frame that is as it was coded, but for what is drawn.
 
         Args:
-            drawn: The window, h x w x 3 uint8 RGB; empty if nothing was drawn.
             coded: The picture before anything was drawn; see `codes_like`.
-            window: Rows and columns, even at both ends.
+            draw: Draws on a copy of its planes.
             pts: As of `write`.
         """
         self._check_time(pts)
         height, width = coded.luma.shape
         picture = av.VideoFrame(width, height, "yuv420p")
-        rows, columns = window
-        part = self._converted(drawn) if drawn.size else None
-        for place, plane in enumerate((coded.luma, coded.blue, coded.red)):
-            target, by = plane_of(picture, place), 2 if place else 1
-            target[:] = plane
-            if part is not None:
-                inside = np.s_[rows.start // by : rows.stop // by, columns.start // by : columns.stop // by]
-                target[inside] = plane_of(part, place)
+        luma, blue, red = (plane_of(picture, place) for place in range(3))
+        luma[:], blue[:], red[:] = coded.luma, coded.blue, coded.red
+        draw(replace(coded, luma=luma, blue=blue, red=red))
         tag_picture(picture, self._colour, is_yuv=self._preset.is_yuv)
         self._put(picture, pts=pts)
 
@@ -280,9 +274,7 @@ class VideoWriter:
     def _converted(self, image: NDArray[Any]) -> VideoFrame:
         height, width = self._stream.codec_context.height, self._stream.codec_context.width
         bottom, right = self.padding
-        if image.shape[:2] != self._size:  # a window of it
-            height, width = image.shape[:2]
-        elif bottom or right:
+        if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         pixels = "rgba" if self._preset.has_alpha else "rgb24"
         if self._samples is np.uint16:
