@@ -46,8 +46,9 @@ TOGETHER = 2**17
 """Pixels of the tiles that the network sees together, at the most: fewer tiles where the memory runs out."""
 AROUND = 0.2
 """Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
-SETTLED = 0.3
-"""Alpha should be below this where the band ends in the background. If it is not, the band grows there, once."""
+SETTLED = 0.5
+"""Alpha should be below this where the band ends in the background. If it is not, the band grows there, once. From less
+on, it follows ghosts of the subject's colours; to grow again brings a few strands, and larger smears."""
 
 
 class MatteNetwork(Protocol):
@@ -281,7 +282,8 @@ def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
     """Return a wider band where strands go on beyond it; None if none do.
 
-    It does not grow into the subject: what is inside is solid more often than not, and soft only if the colours lie.
+    It does not grow into the subject, not even where alpha is 0 at the inner rim: a car's side has the road's colours, and
+    would be eaten.
     """
     rim = band & (cv2.erode(band.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
     open_end = rim & (guide < 0.5) & (alpha > SETTLED)
