@@ -282,8 +282,8 @@ def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
     """Return a wider band where strands go on beyond it; None if none do.
 
-    It does not grow into the subject, not even where alpha is 0 at the inner rim: a car's side has the road's colours, and
-    would be eaten.
+    It does not grow into the subject, not even where alpha is 0 at the inner rim: a car's side has the road's colours,
+    and would be eaten.
     """
     rim = band & (cv2.erode(band.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
     open_end = rim & (guide < 0.5) & (alpha > SETTLED)
