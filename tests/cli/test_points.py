@@ -132,7 +132,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--point", "8"], 2, "it has 1 number before the frame, not 2"),
         (["--point", "8,20", "--point", "8,20"], 2, "point 8,20 is given twice on frame 0"),
         (["--point", "8,20", "--not-point", "8,20"], 2, "point 8,20 is given twice on frame 0"),
-        (["--point", "8,20", "--point", "8,20:2"], 2, "point 8,20 is given for object 2"),
+        (["--point", "8,20", "--point", "8,20:2"], 2, "point 8,20 on frame 0 cannot be given for object 2"),
         (["--not-point", "8,20:1"], 2, "object 1 has negative points only on frame 0"),
         (["--not-point", "64,20"], 2, "point 64,20 lies outside frame 0"),
         (["--not-point", "8,20@99"], 2, "frame 99 does not exist"),

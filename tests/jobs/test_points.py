@@ -228,11 +228,33 @@ def test_an_id_that_was_freed_brings_nothing_of_the_old_object(model: Model, ran
 def test_the_same_point_again(model: Model, random_follower: Path, clip: Path) -> None:
     with model.session(clip, follower=random_follower) as session:
         session.add_points(0, points=ON)
-        with pytest.raises(UsageError, match=r"point 8,20 is given for object 1 on frame 0[\s\S]*for object 1 before"):
+        with pytest.raises(
+            UsageError, match=r"point 8,20 on frame 0 is one of object 1 already[\s\S]*was made with it"
+        ):
             session.add_points(0, 1, points=ON)
-        with pytest.raises(UsageError, match=r"for object 2 on frame 0[\s\S]*for object 1 before"):
+        with pytest.raises(UsageError, match=r"cannot be given for object 2[\s\S]*for object 1 before"):
             session.add_points(0, points=ON)
         session.add_points(1, 1, points=ON)
+
+
+def test_the_last_word_on_a_pixel_counts(model: Model, random_follower: Path, clip: Path) -> None:
+    """A click on the very pixel that was clicked before, with the other sign."""
+
+    def points() -> list[tuple[float, float, bool]]:
+        pointed = session.shown[-1].pointed
+        assert pointed is not None
+        return [(point.x, point.y, point.positive) for point in pointed.at.points]
+
+    with model.session(clip, follower=random_follower) as session:
+        session.add_points(0, points=[(4, 16)])
+        session.add_points(0, 1, points=ON)
+        mask = session.add_points(0, 1, points=[(8.4, 20.9)], labels=[0]).mask
+        assert points() == [(4, 16, True), (8.4, 20.9, False)]
+        assert not mask[20, 8]
+        assert session.add_points(0, 1, points=ON).mask[20, 8]
+        assert points() == [(4, 16, True), (8, 20, True)]
+        session.undo()
+        assert points() == [(4, 16, True), (8.4, 20.9, False)]
 
 
 def test_nothing_is_left(model: Model, random_follower: Path, clip: Path) -> None:

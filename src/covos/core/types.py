@@ -277,6 +277,11 @@ class Point:
     y: float
     positive: bool = True
 
+    @property
+    def pixel(self) -> tuple[int, int]:
+        """The (column, row) of the pixel that it lies in."""
+        return int(self.x), int(self.y)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:

@@ -143,5 +143,7 @@ def _before(
     if seed.pointed is None:
         return prompt, decode(seed.mask), seed.sha256
     at = seed.pointed.at
-    every = prompt.model_copy(update={"points": at.points + prompt.points, "box": at.box})
+    said = {point.pixel for point in prompt.points}  # the last word on a pixel counts
+    before = tuple(point for point in at.points if point.pixel not in said)
+    every = prompt.model_copy(update={"points": before + prompt.points, "box": at.box})
     return every, decode(seed.mask), seed.pointed.corrects

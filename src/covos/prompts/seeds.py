@@ -140,7 +140,8 @@ class Seeds:
 
         Raises:
             UsageError: See `covos.prompts.values.check_points` and `check_place`; a point was given before, or is
-                another object's; or the points say only what the object is not, and there is no mask to take from.
+                another object's; or the points say only what the object is not, and there is no mask to take from. A
+                point that says the contrary of an earlier one, on the object or off it, takes its place.
         """
         frame, identity = prompt.frame, self.check_place(prompt.frame, prompt.object)
         check_points(prompt, info=self.info)
@@ -149,12 +150,19 @@ class Seeds:
             len(prompt.points) + sum(len(each.points) for key, each in pointed.items() if key != identity), frame=frame
         )
         for other, there in pointed.items():
-            for point in _shared(there, prompt):
-                raise UsageError(
-                    f"{point_name(point)} is given for object {identity} on frame {frame}",
-                    why=f"it was given for object {other} before",
-                    fix="drop one of them",
-                )
+            for before, point in _shared(there, prompt):
+                if other != identity:
+                    raise UsageError(
+                        f"{point_name(point)} on frame {frame} cannot be given for object {identity}",
+                        why=f"it was given for object {other} before, and a pixel belongs to one object",
+                        fix="point beside it, or take the other point back",
+                    )
+                if before.positive == point.positive or self.get(frame, identity) is None:
+                    raise UsageError(
+                        f"{point_name(point)} on frame {frame} is one of object {identity} already",
+                        why=f"it was given for object {other} before, and the mask was made with it",
+                        fix="point at another place where the mask is wrong",
+                    )
         if prompt.negative_only and not followed and self.get(frame, identity) is None:
             raise UsageError(
                 f"object {identity} has negative points only on frame {frame}",
@@ -387,9 +395,10 @@ def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -
     )
 
 
-def _shared(one: PointPrompt, other: PointPrompt) -> list[Point]:
-    places = {(int(point.x), int(point.y)) for point in one.points}
-    return [point for point in other.points if (int(point.x), int(point.y)) in places]
+def _shared(one: PointPrompt, other: PointPrompt) -> list[tuple[Point, Point]]:
+    """Return the points of two prompts that lie in one pixel."""
+    places = {point.pixel: point for point in one.points}
+    return [(places[point.pixel], point) for point in other.points if point.pixel in places]
 
 
 class _Decoded(Mapping[int, MaskArray]):

@@ -379,7 +379,7 @@ def _check_point(point: Point, *, frame: int, info: SourceInfo) -> None:
 def _check_repeats(prompt: PointPrompt) -> None:
     seen: dict[tuple[int, int], Point] = {}
     for point in prompt.points:
-        other = seen.setdefault((int(point.x), int(point.y)), point)
+        other = seen.setdefault(point.pixel, point)
         if other is not point:
             raise UsageError(
                 f"{point_name(point)} is given twice on frame {prompt.frame}",
