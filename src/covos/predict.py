@@ -8,7 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Final, Literal
@@ -29,6 +29,7 @@ from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
 from covos.jobs import Outcome, run_jobs
 from covos.masks import NAMELESS, objects_in
+from covos.media.source import Health
 from covos.model import Model, load_model
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
 from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
@@ -55,6 +56,8 @@ class Prediction:
         reused: Names of the videos that an earlier run had finished.
         archive: The archive, if one was asked for.
         followed: True if the objects of first masks were followed, False if one subject was found.
+        damaged: The course of reading each video, by its name, that has masks and was not read whole: a picture whose
+            damage was painted over, or behind which another one begins.
     """
 
     folder: Path
@@ -62,6 +65,7 @@ class Prediction:
     reused: tuple[str, ...]
     archive: Path | None
     followed: bool
+    damaged: Mapping[str, Health] = field(default_factory=dict)
 
     def __fspath__(self) -> str:
         """Return the folder of the masks, so that ``covos.evaluate(prediction, dataset)`` scores them."""
@@ -164,7 +168,15 @@ def predict(
     packed = _pack(dataset, output) if archive and not failed else None
     terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
-    return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed, followed=follow)
+    read = {each.name: load_report(output / REPORTS / f"{each.name}.json").full_health() for each in made}
+    return Prediction(
+        folder=output / MASKS,
+        made=tuple(made),
+        reused=tuple(reused),
+        archive=packed,
+        followed=follow,
+        damaged={name: health for name, health in read.items() if not health.complete},
+    )
 
 
 def _fault(outcome: Outcome, video: Video) -> CovosError | None:

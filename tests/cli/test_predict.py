@@ -258,6 +258,24 @@ def test_a_video_that_cannot_be_read_does_not_stop_the_others(davis: Path, tmp_p
         assert len(archive.namelist()) == 6
 
 
+def test_a_picture_that_is_painted_over_is_damage(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    """All masks are written, and the end tells it, also when the command is given again."""
+    out, frame = tmp_path / "out", davis / "JPEGImages" / "480p" / "held" / "00005.jpg"
+    content = bytearray(frame.read_bytes())
+    middle = len(content) * 2 // 3
+    content[middle : middle + 24] = bytes(24)
+    frame.write_bytes(content)
+    for _ in range(2):
+        assert run(davis, out, "-q", "--zip") == 4
+        said = capsys.readouterr()
+        assert said.out == f"{out / 'submission.zip'}\n"
+        assert "frames are missing or damaged in held\n" in said.err
+        assert f"1 frame damaged; its report in {out / 'reports'} has a row for each" in said.err
+    assert (out / "Annotations" / "held" / "00005.png").is_file()
+    assert run(davis, out, "-q", "--allow-errors") == 0
+    assert [*predict(open_subset(davis, subset="val"), output=out).damaged] == ["held"]
+
+
 def test_nothing_readable_ends_with_the_reason(davis: Path, tmp_path: Path, capsys: Capture) -> None:
     for name in ("held", "more"):
         (davis / "JPEGImages" / "480p" / name / "00000.jpg").write_bytes(b"no picture")

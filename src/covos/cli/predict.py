@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from covos.cli import options
 from covos.cli.terminal import say
+from covos.cli.verdict import refuse_damaged
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
@@ -31,6 +32,7 @@ def predict(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     runtime: options.Runtime = "auto",
+    allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Segment every video of a data set: OUT/Annotations/<video>/<frame>.png; goes on where it stopped.
@@ -44,7 +46,7 @@ def predict(
     from covos.core.device import configure_threads
     from covos.model import load_model
     from covos.plan import Find
-    from covos.predict import follows, gives_objects, open_subset
+    from covos.predict import REPORTS, follows, gives_objects, open_subset
     from covos.predict import predict as run
 
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
@@ -74,6 +76,8 @@ def predict(
     if not quiet:
         say(_summary(done), err=True)
     say(str(done.archive or done.folder))
+    if not allow_errors:
+        refuse_damaged(list(done.damaged.items()), report=f"its report in {output / REPORTS}")
 
 
 def _said_of(follow: bool, *, asked: bool, follower: str) -> str:

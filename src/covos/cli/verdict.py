@@ -26,15 +26,24 @@ def refuse_incomplete(done: Sequence[tuple[str, Saved]]) -> None:
             why="the network gave no numbers for them (NaN or infinity); report.json has them as uncomputed",
             fix="try --precision fp32, or other weights; --allow-errors takes that for success",
         )
-    if damaged := [(name, saved.health) for name, saved in done if not saved.health.complete]:
+    refuse_damaged([(name, saved.health) for name, saved in done], report="report.json")
+
+
+def refuse_damaged(done: Sequence[tuple[str, Health]], *, report: str) -> None:
+    """Say which sources were not read whole, by their names, and the report that has a row for each frame.
+
+    Raises:
+        IncompleteError: Frames are missing or damaged.
+    """
+    if damaged := [(name, health) for name, health in done if not health.complete]:
         raise IncompleteError(
             f"frames are missing or damaged in {', '.join(name for name, _ in damaged)}",
-            why="; ".join(dict.fromkeys(_damage(health) for _, health in damaged)),
+            why="; ".join(dict.fromkeys(_damage(health, report=report) for _, health in damaged)),
             fix="what could be read is done; --allow-errors takes that for success",
         )
 
 
-def _damage(health: Health) -> str:
+def _damage(health: Health, *, report: str) -> str:
     """Say in a line what is missing or damaged."""
     least = "at least " if health.at_least else ""
     said = [f"{least}{counted(health.missing, 'frame')} missing"] if health.missing else []
@@ -44,4 +53,4 @@ def _damage(health: Health) -> str:
         said.append(f"{counted(len(health.unreadable), 'picture')} not to be read")
     if not said:
         said.append("the end is missing" if health.cut else "parts could not be read")
-    return f"{', '.join(said)}; report.json has a row for each"
+    return f"{', '.join(said)}; {report} has a row for each"

@@ -11,6 +11,7 @@ from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.depth import depth_of
 from covos.media.images import UnreadableImageError, deep_image, image_header, is_painted_over, read_picture
+from covos.media.joined import second_picture
 from covos.media.picture import ALPHA_NOTE
 from covos.media.source import Health, Source, fingerprint_each
 
@@ -51,6 +52,7 @@ class FramesSource(Source):
         self.files = tuple(paths)
         self._notes = tuple(notes)
         self._concealed: dict[int, bool] = {}  # by index, as they are looked into
+        self._seconds: dict[int, int | None] = {}  # where another picture begins behind one, likewise
         self._decoded = 0
         self._damaged: dict[int, str] = {}  # what is wrong, by index; found out as the files are read
         self._met: set[int] = set()  # those of the latest full pass
@@ -97,6 +99,12 @@ class FramesSource(Source):
         if concealed:
             shown = listed([self.files[index].name for index in concealed], shown=_MOST_NAMED)
             warnings.append(f"{counted(len(concealed), 'picture')} damaged and painted over: {shown}")
+        joined = {index: at for index in sorted(self._passed) if (at := self._seconds.get(index)) is not None}
+        if joined:
+            shown = listed(
+                [f"{self.files[index].name}, at byte {at}" for index, at in joined.items()], shown=_MOST_NAMED
+            )
+            warnings.append(f"another picture begins in {shown}, which is not read: split it there")
         if self._bits is not None and self._bits < 16:
             warnings.append(f"samples of 16 bits hold values of {self._bits}: white is {(1 << self._bits) - 1}")
         if self._has_alpha:
@@ -106,6 +114,7 @@ class FramesSource(Source):
             expected=len(self.files),
             concealed=concealed,
             unreadable=tuple(sorted(self._met)),
+            at_least=bool(joined),
             warnings=tuple(warnings),
         )
 
@@ -123,6 +132,8 @@ class FramesSource(Source):
         for frame in self._read_some(wanted[: len(range(wanted.start, len(self.files), wanted.step))]):
             self._decoded += 1
             self._passed.add(frame.index)
+            if frame.status != "unreadable" and frame.index not in self._seconds:
+                self._seconds[frame.index] = second_picture(self.files[frame.index])
             if frame.status == "unreadable":
                 self._met.add(frame.index)
             yield frame
