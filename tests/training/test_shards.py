@@ -16,6 +16,7 @@ from covos.training.data_record import DataRecord, refuse_other_data
 from covos.training.gather import TrainingData, gather
 from covos.training.loading import iterate_batches
 from covos.training.registry import load_recipe, make_task
+from s3_server import s3_server
 from soft_pictures import pictures
 
 from .test_distributed import finish, start
@@ -51,7 +52,7 @@ def tensors(value: object) -> Iterator[bytes]:
         yield repr(value).encode()
 
 
-def batches(name: str, data: tuple[Path, ...], *, steps: int = 3, workers: int = 0) -> list[bytes]:
+def batches(name: str, data: tuple[Path | str, ...], *, steps: int = 3, workers: int = 0) -> list[bytes]:
     recipe = load_recipe(name, overrides=RECIPES[name])
     task = make_task(recipe, gather(data, seed=recipe.split_seed, ratio=recipe.ratio).train)
     loaded = iterate_batches(task.batches(), start=0, stop=steps, workers=workers)
@@ -97,6 +98,16 @@ def test_a_run_goes_on_from_the_tree_to_its_shards(tianchi: Path, tmp_path: Path
     refuse_other_data(tmp_path, (open_dataset(shards),))
     with pytest.raises(CheckpointError, match="begun with other data"):
         refuse_other_data(tmp_path, (open_dataset(shards)[:1],))
+
+
+def test_shards_on_s3(tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each loader process reaches the server by itself."""
+    (shards,) = packed(tmp_path / "shards", tianchi)
+    with s3_server(monkeypatch) as bucket:
+        bucket.put(str(shards), "bucket/shards", recursive=True)
+        loose = batches("lite", (tianchi,))
+        assert batches("lite", ("s3://bucket/shards",)) == loose
+        assert batches("lite", ("s3://bucket/shards",), workers=1) == loose
 
 
 @pytest.mark.slow
