@@ -128,3 +128,21 @@ def test_what_does_not_fit_ends_with_3_and_leaves_nothing(
 def test_progress_goes_to_stderr(first: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(first), str(truth), "--protocol", "davis2016", "--workers", "1"]) == 0
     assert "2/2 sequences" in capsys.readouterr().err
+
+
+def test_the_ground_truth_may_be_shards_at_a_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import fsspec
+
+    from covos.data import pack
+
+    root = Path(__file__).parents[1] / "fixtures" / "tianchi"
+    pack(root, tmp_path / "shards")
+    system = fsspec.filesystem("memory")
+    system.put(str(tmp_path / "shards"), "/bucket/truth", recursive=True)
+    try:
+        options = ("--protocol", "davis2016", "--subset", "train")
+        assert run(root / "Annotations", "--gt", "memory://bucket/truth", *options) == 0
+        assert "J&F" in capsys.readouterr().out
+        assert run(root / "Annotations", "--gt", "memory://bucket/none", *options) == 3
+    finally:
+        system.rm("/bucket", recursive=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="PRED",
             help="Folders or videos of predicted masks; without --gt the second and last is the ground truth.",
@@ -32,7 +32,7 @@ def evaluate(
         typer.Option(help="davis2016, davis2016-all, davis2017-semi, davis2017-unsup or youtube-vos."),
     ],
     truth: Annotated[
-        Path | None, typer.Option("--gt", help="Ground truth; needed to compare several predictions.")
+        str | None, typer.Option("--gt", help="Ground truth, also shards; needed to compare several predictions.")
     ] = None,
     subset: Annotated[
         str | None, typer.Option(help="Name, not path, of a list in the data set's ImageSets, such as val.")
@@ -91,18 +91,18 @@ def evaluate(
     _write(evaluations, names, json=json, html=html, folders=folders)
 
 
-def _roles(paths: Sequence[Path], truth: Path | None) -> tuple[list[Path], Path]:
+def _roles(paths: Sequence[str], truth: str | None) -> tuple[list[Path], str]:
     from covos.core.errors import UsageError
 
     if truth is not None:
-        return list(paths), truth
+        return [Path(each) for each in paths], truth
     if len(paths) != 2:
         raise UsageError(
             "which path is the ground truth?" if len(paths) > 2 else "there is no ground truth to score against",
             why=f"without --gt, two paths are taken, PRED and GT; {len(paths)} given",
             fix="name it: covos evaluate PRED... --gt GT --protocol P",
         )
-    return [paths[0]], paths[1]
+    return [Path(paths[0])], paths[1]
 
 
 def _csv_folders(csv: Path, names: Sequence[str]) -> dict[str, Path]:
