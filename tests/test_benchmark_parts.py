@@ -81,6 +81,43 @@ def test_a_twin_crosses_its_subject_and_is_before_it(twins: ModuleType) -> None:
     assert made[seen[1]][inside].mean() > 150, "it is drawn where its label is"
 
 
+@pytest.fixture
+def crowds(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("scenes_crowds")
+
+
+def walking(crowds: ModuleType, value: int) -> object:
+    """A lighter block that walks over black, 12 x 20 pixels of 60 x 120, in 9 frames."""
+    images, masks = [], []
+    for index in range(9):
+        mask = np.zeros((60, 120), np.uint8)
+        mask[22:42, 40 + 2 * index : 52 + 2 * index] = 1
+        masks.append(mask)
+        images.append((mask[..., None] * np.uint8(value)).repeat(3, axis=2))
+    return crowds.Part(images, masks)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crowd_shows_each_thing_where_its_label_is(crowds: ModuleType, seed: int) -> None:
+    base, others = walking(crowds, 240), [walking(crowds, 160), crowds.twin_of(walking(crowds, 80))]
+    assert crowds.may_join(base)
+    images, labels = crowds.crowd(base, others, rng=np.random.default_rng(seed))
+    assert len(images) == len(labels) == 9
+    assert {int(each) for frame in labels for each in np.unique(frame)} == {0, 1, 2, 3}
+    for image, frame in zip(images, labels, strict=True):
+        for identity, value in ((1, 240), (2, 160), (3, 80)):
+            inside = cv2.erode((frame == identity).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            if inside.any():
+                assert image[inside].mean() == pytest.approx(value, abs=12)
+
+
+def test_what_is_mostly_cut_off_by_the_border_does_not_join(crowds: ModuleType) -> None:
+    part = walking(crowds, 240)
+    assert not crowds.may_join(crowds.Part(part.images, [np.roll(mask, 22, axis=0) for mask in part.masks]))  # type: ignore[attr-defined]
+    assert not crowds.may_join(crowds.Part(part.images, [mask * 0 for mask in part.masks]))  # type: ignore[attr-defined]
+
+
 # Where the co-attention looks.
 
 

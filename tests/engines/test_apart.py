@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from covos.engines.apart import PLACES, SAID, Divider, group, mutual, places_in, question_of, share_out
+from covos.engines.apart import PLACES, Divider, group, mutual, places_in, share_out
 from covos.engines.ladder import Ladder
 from covos.models.lite import Features
 from covos.models.prompt import PromptFeatures, PromptTensors
@@ -67,6 +67,17 @@ def test_one_thing_stays_one() -> None:
     assert np.array_equal(whole, picture > 0)
 
 
+def test_each_place_is_asked_about_once() -> None:
+    asked = ByColour()
+    divider = Divider(asked, ladder=Ladder(device=torch.device("cpu"), precision=torch.float32))
+    nothing = torch.zeros(1)
+    picture = torch.from_numpy(two_beside_one_another())[None, None].float()
+    features = divider.project(Features(nothing, nothing, nothing, nothing, nothing, picture))
+    part = two_beside_one_another() > 0
+    assert len(divider.divide(features, part, least=20)) == 2
+    assert [tuple(points.shape) for points in asked.asked] == [(len(places_in(part)), 1, 3)]
+
+
 def test_what_is_too_small_to_be_a_thing_goes_to_the_others() -> None:
     picture = two_beside_one_another()
     (whole,) = divide(picture, least=int((picture == 2).sum()) + 1)
@@ -102,12 +113,5 @@ def test_places_are_of_one_thing_if_they_lie_in_one_anothers_answers() -> None:
 
 
 def test_a_place_that_is_left_alone_joins_what_it_is_most_like() -> None:
-    likeness = np.array([[1, 0.9, 0.65, 0.1], [0.9, 1, 0.5, 0.1], [0.65, 0.5, 1, 0.1], [0.1, 0.1, 0.1, 1]], np.float32)
+    likeness = np.array([[1, 0.9, 0.52, 0.1], [0.9, 1, 0.3, 0.1], [0.52, 0.3, 1, 0.1], [0.1, 0.1, 0.1, 1]], np.float32)
     assert group(likeness) == [frozenset({0, 1, 2}), frozenset({3})]
-
-
-def test_a_thing_is_asked_about_by_a_few_places_and_the_nearest_of_the_others() -> None:
-    places = [(10 * each, 0) for each in range(9)]
-    question = question_of(frozenset(range(5)), places)
-    assert [place for place, own in question if own] == places[:SAID]
-    assert [place for place, own in question if not own] == places[5 : 5 + SAID]

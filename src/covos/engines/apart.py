@@ -1,8 +1,8 @@
 """Tell apart things that touch: a part of the subject is clicked at several places, as a user would click.
 
 Each place is asked about by itself, by the network covos-prompt. Two places that lie in one another's answers are of
-one thing; places whose answers leave each other out are of two. Then each thing is asked about once more, with the
-places of the others as what it is not, and each cell goes to the thing that claims it most.
+one thing; places whose answers leave each other out are of two. Each cell goes to the thing that claims it most, on the
+average of the answers to its places.
 """
 
 from __future__ import annotations
@@ -22,21 +22,18 @@ from covos.engines.prompt import PromptNetwork
 from covos.models.lite import Features
 from covos.models.prompt import PromptFeatures, PromptTensors
 
-PLACES = 10
+PLACES = 14
 """Places that are asked about in one part, at most."""
-NARROW = 2.5
+NARROW = 2.0
 """Cells from a place to the border of its part, at least: a click on an edge says little."""
-SPACING = 0.045
+SPACING = 0.04
 """Distance of two places, at least, as a share of the frame's width."""
-ROOM = 1.2
+ROOM = 0.9
 """The same, in distances of the first place to the border: in the middle of a broad thing few places are needed."""
-TOGETHER = 0.7
+TOGETHER = 0.55
 """Mean probability, each in the answer to the other, from which two groups of places are of one thing."""
-STRAY = 0.6
+STRAY = 0.5
 """The same for one place that is left alone, with the place of a group that is nearest to it: the tip of a limb is."""
-
-SAID = 3
-"""Places of a thing, and places of others, that it is asked about by at most: the network was trained on few clicks."""
 
 Place = tuple[int, int]
 """Column and row of a cell at stride 2."""
@@ -66,21 +63,16 @@ class Divider:
         places = places_in(part)
         if len(places) < 2:
             return (part,)
-        alone = self._ask(features, [[(place, True)] for place in places])
-        groups = group(mutual(alone, places))
+        answers = self._ask(features, places)
+        groups = group(mutual(answers, places))
         if len(groups) < 2:
             return (part,)
-        questions = [question_of(own, places) for own in groups]
-        return share_out(part, self._ask(features, questions), least=least)
+        return share_out(part, np.stack([answers[sorted(own)].mean(axis=0) for own in groups]), least=least)
 
-    def _ask(self, features: PromptFeatures, questions: Sequence[Sequence[tuple[Place, bool]]]) -> NDArray[np.float32]:
-        """Return the logits of the answers, Q x H x W."""
+    def _ask(self, features: PromptFeatures, places: Sequence[Place]) -> NDArray[np.float32]:
+        """Return the logits of the answers to clicks, each on one place: P x H x W."""
         height, width = (int(side) for side in features.s2_BCHW.shape[2:])
-        most = max(map(len, questions))
-        points = torch.zeros(len(questions), most, 3)
-        for row, question in enumerate(questions):
-            for column, ((x, y), positive) in enumerate(question):
-                points[row, column] = torch.tensor([(x + 0.5) / width, (y + 0.5) / height, 1.0 if positive else -1.0])
+        points = torch.tensor([[[(x + 0.5) / width, (y + 0.5) / height, 1.0]] for x, y in places])
 
         def find(some: Sequence[Tensor]) -> Tensor:
             own = self._ladder.moved(features)
@@ -152,17 +144,6 @@ def group(likeness: NDArray[np.float32]) -> list[frozenset[int]]:
 
 def _nearest(likeness: NDArray[np.float32], one: set[int], other: set[int]) -> float:
     return float(likeness[np.ix_(sorted(one), sorted(other))].max())
-
-
-def question_of(own: frozenset[int], places: Sequence[Place]) -> list[tuple[Place, bool]]:
-    """Return what a thing is asked about by: some of its places, and the nearest of the others as what it is not."""
-
-    def distance(index: int) -> float:
-        return min(float(np.hypot(*np.subtract(places[index], places[each]))) for each in own)
-
-    others = sorted((index for index in range(len(places)) if index not in own), key=distance)
-    # Places come by their depth: the first are surely inside.
-    return [(places[each], True) for each in sorted(own)[:SAID]] + [(places[each], False) for each in others[:SAID]]
 
 
 def share_out(part: MaskArray, logits: NDArray[np.float32], *, least: int) -> tuple[MaskArray, ...]:

@@ -23,7 +23,7 @@ ANCHORS = 3
 """Frames, at most, on which a thing is shown to the engine that follows it."""
 CONFIRMED = 3
 """Sampled frames in which a thing must be found anew, by itself, to be believed."""
-BELIEVED = 0.35
+BELIEVED = 0.25
 """Share of the sampled frames that a thing is followed into in which it must be found anew."""
 LIKE = 0.8
 """Cosine of appearances from which a later view of a thing is taken for the same thing."""
