@@ -11,7 +11,9 @@ from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
 from covos.engines.ladder import LadderStep
 from covos.engines.matting import load_matte_engine, matted
+from covos.engines.motion import Observed
 from covos.engines.passes import StageProgress, find_subject, look_for_cuts
+from covos.engines.shot_references import PassingReferences
 from covos.engines.shots import Cuts, Shots, one_shot
 from covos.media.source import Source
 from covos.model import Model
@@ -37,6 +39,7 @@ class Work:
         self._session: Session | None = None
         self._steerer: Steerer | None = None
         self._shots = one_shot(source)
+        self._kept: dict[int, Observed] = {}
         task = plan.task
         if isinstance(task, Find):
             if task.steer is not None:
@@ -127,10 +130,20 @@ class Work:
         if cuts == "auto" and known is not None:
             shots = Shots.cut(self._source, known)
         else:
-            shots = yield from look_for_cuts(self._source, cuts)
+            passing = self._passing_references()
+            shots = yield from look_for_cuts(self._source, cuts, see=None if passing is None else passing.see)
+            self._kept = {} if passing is None else passing.kept(shots)
         self._shots = shots
         if self._session is not None:
             self._session.cut_at(shots)
+
+    def _passing_references(self) -> PassingReferences | None:
+        """Return what keeps the references of a pass that finds; other passes read them when they need them."""
+        task = self._task
+        if not isinstance(task, Find) or self._steerer is not None:
+            return None
+        encoder = self.model.engine.at(task.quality).encoder
+        return PassingReferences(self._source, encoder, references=task.references, seed=task.reference_seed)
 
     def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         """Give the results, the first of them by the records of an earlier run."""
@@ -147,7 +160,7 @@ class Work:
             engine = self.model.engine.at(task.quality)
             if journal is not None and journal.earlier is not None:
                 return self._find_again(engine, task, journal)
-            return find_subject(self._source, engine, shots=self._shots, known=known, **task.finding)
+            return find_subject(self._source, engine, shots=self._shots, known=known, kept=self._kept, **task.finding)
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)

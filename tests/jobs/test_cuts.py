@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import covos
 from covos.core.errors import UsageError
+from covos.core.types import Frame
 from covos.events import Advanced, Event, FrameDone, Started
 from covos.job import Job
+from covos.media.video import VideoSource
+from covos.model import Model
 from covos.plan import Plan
 from covos.runs.schema import ReportContent, load_report
 from stub_model import bright_model
@@ -104,3 +109,23 @@ def test_a_run_that_is_cancelled_while_it_looks_for_cuts_leaves_nothing(pictures
             job.cancel()
     assert job.state == "cancelled"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("frames", [1, 3, 16])
+def test_references_of_one_shot_are_kept_while_it_is_looked_through(
+    frames: int, make_clip: Callable[..., Path], model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not read again, and are those that would be."""
+    clip, selected = make_clip(frames=frames), []
+    select = VideoSource.select
+
+    def noting(self: VideoSource, indices: Sequence[int]) -> Iterator[Frame]:
+        selected.append(tuple(indices))
+        return select(self, indices)
+
+    monkeypatch.setattr(VideoSource, "select", noting)
+    shown = {"cuts": "auto"}, {"cuts": "off"}
+    auto, off = (list(covos.stream(clip, model=model, **how)) for how in shown)
+    assert len(selected) == (1 if frames == 16 else 2), "the first frame of a tiny clip is read"
+    for one, other in zip(auto, off, strict=True):
+        np.testing.assert_array_equal(one.probability, other.probability)

@@ -69,11 +69,12 @@ def find_subject(
     shots: Shots | None = None,
     known: Iterable[Known] = (),
     wanted: Collection[int] | None = None,
+    kept: dict[int, Observed] | None = None,
 ) -> Iterator[FrameResult]:
     """Segment the subject of a video, a frame at a time, at constant memory.
 
     Args:
-        source: Read twice: all frames, and beside them the references.
+        source: Read twice: all frames, and beside them the references that were not ``kept``.
         engine: Runs the network, in the views of its quality (`FindEngine.at`).
         references: Frames of the video that every frame is compared with; 0 takes each for itself.
         fusion: Way to use several references; None takes the network's best.
@@ -83,6 +84,7 @@ def find_subject(
         known: Results of the first frames, which are not computed again. Their number must be a multiple of the
             engine's batch for the others to come out as in one run.
         wanted: Indices of the frames to segment, ascending; None takes all.
+        kept: References that need not be read (see `covos.engines.shot_references.ShotReferences`).
 
     Returns:
         An iterator over one result for each wanted frame that is decoded, in order.
@@ -97,7 +99,8 @@ def find_subject(
     own = engine.cut_at(shots.cuts)
 
     def results() -> Iterator[FrameResult]:
-        with closing(references_of(source, own, shots, references=references, seed=reference_seed)) as remembered:
+        chosen_frames = references_of(source, own, shots, references=references, seed=reference_seed, kept=kept)
+        with closing(chosen_frames) as remembered:
             encoder = own.encoder
             # A frame that is made of its neighbours needs them all.
             every = wanted is None or own.apart > 1
@@ -110,12 +113,17 @@ def find_subject(
     return results()
 
 
-def look_for_cuts(source: Source, cuts: Cuts) -> Generator[StageProgress, None, Shots]:
-    """Look through a video for its cuts, if that is wanted: yield progress, return the shots."""
+def look_for_cuts(
+    source: Source, cuts: Cuts, *, see: Callable[[Frame], None] | None = None
+) -> Generator[StageProgress, None, Shots]:
+    """Look through a video for its cuts, if that is wanted: yield progress, return the shots.
+
+    ``see`` is shown each frame that is looked at.
+    """
     count = source.info.frame_count
     if cuts == "off" or count == 1:
         return one_shot(source)
-    looking = find_shots(source)
+    looking = find_shots(source, see=see)
     while True:
         try:
             yield StageProgress(stage="cuts", done=next(looking), total=count)
@@ -139,13 +147,14 @@ def references_of(
     *,
     references: int = DEFAULT_REFERENCES,
     seed: int | None = None,
+    kept: dict[int, Observed] | None = None,
 ) -> ShotReferences[FeaturesT]:
     """Return what gives each frame its references; the first are read at once.
 
     They are read before a full pass begins, whatever is known of the first frames: on a damaged source, what a
     selection gives depends on it.
     """
-    remembered = ShotReferences(source, engine, shots.spans(references, seed=seed))
+    remembered = ShotReferences(source, engine, shots.spans(references, seed=seed), kept=kept)
     remembered(0)
     return remembered
 

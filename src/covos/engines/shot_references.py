@@ -1,17 +1,59 @@
-"""The references of each frame of an open video, encoded as a pass reaches their place."""
+"""The references of each frame of an open video, encoded as a pass reaches their place.
+
+A video is looked through for cuts before. If it has none, it is known beforehand which frames its references will be.
+They are kept as they go by, so that a short video is not read once more for them.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, Generic
+from itertools import islice
+from typing import Any, Final, Generic
 
-from covos.engines.encoding import FeaturesT
+from covos.core.types import Frame
+from covos.engines.encoding import FeaturesT, FrameEncoder
 from covos.engines.find import FindEngine, References
 from covos.engines.motion import Observed
-from covos.engines.shots import Span
+from covos.engines.shots import Shots, Span
 from covos.media.source import Source
+
+KEPT: Final = 8
+"""References that are kept while a video is looked through, at most: each holds its frame. The others of a long video
+are read when their place is reached."""
+
+
+class PassingReferences:
+    """Keeps the references that a video will have if there is no cut in it, while it is looked through.
+
+    Args:
+        source: The video.
+        encoder: That of the pass to come; it may or may not know cuts.
+        references: For each frame, and the seed that they are drawn from, as in `covos.engines.shots.Shots.spans`.
+        seed: As there.
+    """
+
+    def __init__(self, source: Source, encoder: FrameEncoder[Any], *, references: int, seed: int | None) -> None:
+        self._source, self._encoder = source, encoder
+        spans = Shots.cut(source, ()).spans(references, seed=seed)
+        every = sorted({index for span in spans for index in span.references})
+        self._wanted = frozenset(islice(every, KEPT))
+        self._before: Frame | None = None
+        self._kept: dict[int, Observed] = {}
+
+    def see(self, frame: Frame) -> None:
+        """Take the next frame of all."""
+        before, self._before = self._before, frame
+        # The motion of the first frame is that to its successor: it is left to be read.
+        if frame.index in self._wanted and before is not None:
+            (self._kept[frame.index],) = self._encoder.observe((before, frame), wanted={frame.index})
+
+    def kept(self, shots: Shots) -> dict[int, Observed]:
+        """Return the references that are known, by their index, once the shots are; none where there are cuts."""
+        kept, self._kept, self._before = self._kept, {}, None
+        # Of a damaged source, a selection may give other frames.
+        return {} if shots.cuts or not self._source.health.complete else kept
 
 
 class ShotReferences(Generic[FeaturesT]):
@@ -23,12 +65,21 @@ class ShotReferences(Generic[FeaturesT]):
         source: The video; read when references are asked for.
         engine: Encodes them; it knows the cuts.
         spans: From `covos.engines.shots.Shots.spans`.
+        kept: References that need not be read, from `PassingReferences.kept`; each is taken out when it is asked for.
     """
 
-    def __init__(self, source: Source, engine: FindEngine[FeaturesT], spans: Sequence[Span]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        engine: FindEngine[FeaturesT],
+        spans: Sequence[Span],
+        *,
+        kept: dict[int, Observed] | None = None,
+    ) -> None:
         self._source, self._engine = source, engine
         self._spans, self._starts = spans, [span.start for span in spans]
         self._every = sorted({index for span in spans for index in span.references})
+        self._kept = {} if kept is None else kept
         self._frames: Iterator[Observed] = iter(())
         self._next: Observed | None = None
         self._latest = 0
@@ -63,6 +114,8 @@ class ShotReferences(Generic[FeaturesT]):
 
     def _read(self, index: int) -> Observed | None:
         """Read a reference; None if a damaged source does not reach it."""
+        if (kept := self._kept.pop(index, None)) is not None:
+            return kept
         if index < self._latest:
             following: Any = self._every[bisect_left(self._every, index) :]
             self._frames = iter(self._engine.encoder.select(self._source, following))

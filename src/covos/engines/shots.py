@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from covos.core.types import Frame
 from covos.engines.fades import FadeDetector
 from covos.engines.find import random_references, uniform_references
 from covos.engines.looks import Look, colours_changed, is_other
@@ -137,15 +138,17 @@ def one_shot(source: Source) -> Shots:
     return Shots(frame_count=source.info.frame_count)
 
 
-def find_shots(source: Source) -> Generator[int, None, Shots]:
+def find_shots(source: Source, *, see: Callable[[Frame], None] | None = None) -> Generator[int, None, Shots]:
     """Look through a video for its cuts: yield how many frames are done; return the shots.
 
-    A picture that could not be read is no shot of its own.
+    A picture that could not be read is no shot of its own. ``see`` is shown each frame as well.
     """
     detector, fades = CutDetector(), FadeDetector()
     cuts: list[int] = []
     has_begun = False
     for frame in prefetch(source):
+        if see is not None:
+            see(frame)
         if frame.status != "unreadable":
             look = Look.at_frame(frame)
             fades.take(look, index=frame.index)
