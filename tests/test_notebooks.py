@@ -27,7 +27,13 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [  # The one that trains takes as long as the others together, and says nothing that tests of training do not ask.
+        pytest.param(path, marks=pytest.mark.thorough if path.stem == "train-on-your-own-folder" else (), id=path.stem)
+        for path in NOTEBOOKS
+    ],
+)
 def test_every_cell_runs(notebook: Path) -> None:
     before = notebook.read_bytes()
     done = execute(FOLDER, notebook.stem)

@@ -26,7 +26,7 @@ def run(*arguments: object) -> int:
 def test_a_killed_run_goes_on_with_the_same_command(
     make_clip: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip, out, journal = make_clip(frames=60), tmp_path / "out", tmp_path / "out" / "journal.jsonl"
+    clip, out, journal = make_clip(frames=30), tmp_path / "out", tmp_path / "out" / "journal.jsonl"
     command = [str(clip), "-o", str(out), "--device", "cpu", "--precision", "fp32"]
     process = subprocess.Popen(
         [sys.executable, "-m", "covos", "segment", *command],
@@ -40,7 +40,7 @@ def test_a_killed_run_goes_on_with_the_same_command(
     process.kill()
     assert process.wait(timeout=60) == -signal.SIGKILL
     assert run(clip, "-o", out) == 0
-    (last,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("60 frames, ")]
+    (last,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("30 frames, ")]
     assert int(last.split()[2]) >= 8
     assert check_output(out) == []
     assert run(clip, "-o", tmp_path / "whole", "-q") == 0

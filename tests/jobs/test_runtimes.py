@@ -26,9 +26,10 @@ pytestmark = pytest.mark.usefixtures("kept_graphs")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
-def test_masks_are_those_of_torch(runtime: Any, make_clip: MakeClip) -> None:
+def test_masks_are_those_of_torch(runtime: Any, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
     if not is_installed(runtime):
         pytest.skip(f"{runtime} is not installed")
+    monkeypatch.setattr("covos.model.DEFAULT_AREA", 128 * 224)
     clip = make_clip(frames=6, height=96, width=128)
     ways: tuple[dict[str, Any], ...] = ({"matte": True}, {"boxes": [(8, 8, 40, 40)]})
     torch, other = (covos.load_model(device="cpu", precision="fp32", runtime=each) for each in ("torch", runtime))

@@ -20,7 +20,7 @@ from covos.serve.views import view_of
 from covos.serve.workers import Progress, TaskWorker
 from serve.serving import Endless, serving
 
-FRAMES = 80
+FRAMES = 40
 PATIENCE = 120.0
 only_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
@@ -37,7 +37,7 @@ def wait_for(client: httpx.Client, job: str, right: Callable[[dict[str, Any]], b
 
 
 @only_posix
-@pytest.mark.parametrize("end_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end_by", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])  # alike
 def test_a_search_goes_on_where_it_was(end_by: int, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     root, source = tmp_path / "clips", make_clip(frames=FRAMES)
     with serving("--root", str(root), end_by=end_by) as address, httpx.Client(base_url=address) as client:

@@ -33,7 +33,7 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # `test_cosnet` has smaller ones that learn
 def test_cosnet_learns_two_videos_by_heart(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As deep as published, an eighth as wide, from random weights.
     monkeypatch.setitem(COSNETS, "cosnet_resnet50", replace(COSNET_RESNET50, width=8))
