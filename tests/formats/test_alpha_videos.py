@@ -159,10 +159,16 @@ def test_bits_of_the_source_are_kept(tmp_path: Path, pixels: str, name: str, sto
 def test_mixed_pixels_are_deep_as_well(soft) -> None:
     deep = (soft.frame.image.astype(np.uint16) << 8) + 77
     composed = ComposedResult.of(replace(soft, frame=replace(soft.frame, deep=lambda: deep)))
-    found = composed.deep(composed.colours)
-    own = (composed.colours == soft.frame.image).all(axis=2)
+    found = composed.deep_colours
+    own = (composed.opacity == 0) | (composed.opacity == 1)
     np.testing.assert_array_equal(found[own], deep[own])
     assert np.abs(found / 257.0 - composed.colours).max() < 1.5
+    assert np.abs(composed.deep_drawn_out / 257.0 - composed.drawn_out).max() < 1.5
+    # They are estimated of the deep samples, not of eight bits of them.
+    assert len(np.unique(found[~own] % 257)) > 100
+    same = replace(soft, frame=replace(soft.frame, deep=lambda: soft.frame.image.astype(np.uint16) * 257))
+    again = ComposedResult.of(same).deep_colours / 257.0
+    assert np.abs(again - composed.colours).max() < 0.6
 
 
 # ---- values --------------------------------------------------------------------------------------------------------

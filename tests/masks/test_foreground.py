@@ -29,6 +29,22 @@ def test_the_fringe_goes(background: tuple[int, int, int]) -> None:
     assert after < before / 8
 
 
+def test_deep_colours_are_estimated_as_finely_as_they_are() -> None:
+    image, alpha, foreground = composite()
+    behind = np.array([40, 200, 70], np.float32)
+    mixed = alpha[..., None] * foreground + (1 - alpha[..., None]) * behind
+    deep = np.rint(mixed * 257).astype(np.uint16)
+    found = foreground_colours(deep, alpha)
+    border = (alpha > 0.2) & (alpha < 0.95)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found[(alpha == 0) | (alpha == 1)], deep[(alpha == 0) | (alpha == 1)])
+    shallow = foreground_colours(np.rint(mixed).astype(np.uint8), alpha)
+    errors = [np.abs(each[border] - foreground[border]).mean() for each in (found / 257.0, shallow.astype(np.float64))]
+    assert errors[0] < errors[1]
+    with pytest.raises(ValueError, match="uint8 or uint16"):
+        foreground_colours(image.astype(np.float32), alpha)  # type: ignore[type-var]
+
+
 def test_a_cut_out_on_a_new_background_is_that_of_the_true_colours() -> None:
     image, alpha, foreground = composite()
     share = alpha[..., None]

@@ -38,9 +38,11 @@ class _AlphaFormat(VideoFormat):
 
     def _with_alpha(self, composed: ComposedResult, opacity: ProbabilityArray) -> NDArray[Any]:
         straight = not self._is_premultiplied
-        colours: NDArray[Any] = composed.colours if self.lossless or not straight else composed.drawn_out
-        if self._is_deep:
-            colours = composed.deep(colours)
+        colours: NDArray[Any]
+        if self.lossless or not straight:
+            colours = composed.deep_colours if self._is_deep else composed.colours
+        else:
+            colours = composed.deep_drawn_out if self._is_deep else composed.drawn_out
         if not straight:
             colours = np.rint(colours * opacity[..., None])
         rgba: NDArray[Any] = np.empty((*opacity.shape, 4), np.uint16 if self._is_deep else np.uint8)

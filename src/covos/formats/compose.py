@@ -18,6 +18,7 @@ from covos.masks.foreground import foreground_colours
 from covos.masks.matte import stretched
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+Samples = TypeVar("Samples", np.uint8, np.uint16)
 
 _SEAM = 0.7
 """Width in pixels over which one object passes into another."""
@@ -84,11 +85,18 @@ class ComposedResult(FrameResult):
         the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and every one that
         lays the subject over something else, takes its colours from here.
         """
-        image = self.frame.colours
+        return self._unmixed(self.frame.colours)
+
+    @cached_property
+    def deep_colours(self) -> NDArray[np.uint16]:
+        """The same with all bits that the input has: H x W x 3 uint16 of full range."""
+        if self.frame.deep is None:
+            return _shared(np.asarray(self.colours.astype(np.uint16) * 257, np.uint16))
+        return self._unmixed(self.frame.deep())
+
+    def _unmixed(self, image: NDArray[Samples]) -> NDArray[Samples]:
         mixed = (self._found > 0) & (self._found < 1)
-        if not mixed.any():
-            return image
-        return _shared(foreground_colours(image, self._found))
+        return _shared(foreground_colours(image, self._found)) if mixed.any() else image
 
     @cached_property
     def drawn_out(self) -> ImageArray:
@@ -96,38 +104,29 @@ class ComposedResult(FrameResult):
 
         An encoder that loses anything mixes neighbours: what lies beyond an edge must not be its old background.
         """
+        return self._drawn_out(self.colours)
+
+    @cached_property
+    def deep_drawn_out(self) -> NDArray[np.uint16]:
+        """The same with all bits that the input has: H x W x 3 uint16 of full range."""
+        return self._drawn_out(self.deep_colours)
+
+    def _drawn_out(self, colours: NDArray[Samples]) -> NDArray[Samples]:
         if self.opacity.min() > 0:
-            return self.colours
+            return colours
         height, width = self.opacity.shape
         size = max(1, width // 4), max(1, height // 4)
-        weighted = np.asarray(self.colours * self.opacity[..., None], np.float32)
+        weighted = np.asarray(colours * self.opacity[..., None], np.float32)
         small, weight = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, self.opacity))
         fill = drawn_out(np.asarray(small, np.float32), np.asarray(weight, np.float32))
         fill = np.asarray(cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         # Of a pixel with hardly anything of the subject, its own colour cannot be told.
         told = np.clip(16 * self.opacity, 0, 1)
-        fill = np.rint(fill).clip(0, 255).astype(np.uint8)
-        return _shared(np.asarray(cv2.blendLinear(self.colours, fill, told, 1 - told), np.uint8))
-
-    def deep(self, colours: ImageArray) -> NDArray[np.uint16]:
-        """Return colours of this frame with all bits that the input has: H x W x 3 uint16 of full range.
-
-        Where they are the input's own they are so exactly; elsewhere they differ from it by as much as they did.
-        """
-        image = self.frame.colours
-        if self.frame.deep is None:
-            return np.asarray(colours.astype(np.uint16) * 257, np.uint16)
-        own = self._own_deep
-        other = (colours != image).any(axis=2)
-        found = own.copy()
-        apart = (colours[other].astype(np.int32) - image[other]) * 257
-        found[other] = np.clip(own[other] + apart, 0, 65535)
-        return found
-
-    @cached_property
-    def _own_deep(self) -> NDArray[np.uint16]:
-        assert self.frame.deep is not None, "the input has more bits"
-        return _shared(self.frame.deep())
+        filled, out = told < 1, colours.copy()
+        share = told[filled][:, None]
+        mixed = share * colours[filled] + (1 - share) * fill[filled]
+        out[filled] = np.rint(mixed).clip(0, np.iinfo(colours.dtype).max)
+        return _shared(out)
 
     def share_of(self, identity: int) -> ProbabilityArray:
         """Return the part of the opacity that is of one object: H x W float32. Those of all objects add up to it."""

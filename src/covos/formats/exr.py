@@ -77,10 +77,9 @@ class ExrFormat(Format):
         return {}
 
     def _light(self, composed: ComposedResult) -> Light:
-        colours = composed.colours
         if self._info.tags.bits > 8 and composed.frame.deep is not None:
-            return coded_to_light(composed.deep(colours) / np.float32(65535))
-        return to_light(colours)
+            return coded_to_light(composed.deep_colours / np.float32(65535))
+        return to_light(composed.colours)
 
     def _name_of(self, identity: int) -> str:
         """Return the name of an object's layer: what it is called, and its number, which no other object has."""

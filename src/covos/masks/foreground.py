@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from covos.core.types import ImageArray, MaskArray, ProbabilityArray
+from covos.core.types import MaskArray, ProbabilityArray
 from covos.masks.matte import check_pair
 
 SMALL = 32
@@ -36,22 +37,23 @@ _FLAT = 1e-5
 """How much they have to be alike where alpha is the same."""
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
+Samples = TypeVar("Samples", np.uint8, np.uint16)
 Floats = NDArray[np.float32]
 Places = NDArray[np.intp]
 
 
-def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray:
+def foreground_colours(image: NDArray[Samples], alpha: ProbabilityArray) -> NDArray[Samples]:
     """Estimate the subject's own colours where it is mixed with what is behind it.
 
     Args:
-        image: H x W x 3 uint8 RGB.
+        image: H x W x 3 uint8 RGB, or uint16 of full range.
         alpha: H x W float32 in [0, 1].
 
     Returns:
-        H x W x 3 uint8. The image itself where alpha is 0 or 1.
+        H x W x 3 of the same type. The image itself where alpha is 0 or 1.
     """
-    check_pair(image, alpha)
-    mixed = (alpha > 0) & (alpha < 1)
+    check_pair(image, alpha, deep=True)
+    mixed: MaskArray = (alpha > 0) & (alpha < 1)
     if not mixed.any():
         return image.copy()
     found: _Level | None = None
@@ -93,6 +95,8 @@ class _Part:
     """S."""
     gains: tuple[Floats, Floats]
     """S each: how far F, and B, follow what their means leave unexplained."""
+    white: float
+    """The largest value of a colour."""
 
 
 class _Level:
@@ -118,25 +122,26 @@ class _Level:
         columns[self._places] = np.arange(len(self._places), dtype=np.int32)
         return columns
 
-    def solve(self, image: ImageArray, alpha: ProbabilityArray, *, coarser: _Level | None) -> None:
-        """Find F and B of the level's places, into `colours`: 6 x N float32 in 0..255."""
+    def solve(self, image: NDArray[Samples], alpha: ProbabilityArray, *, coarser: _Level | None) -> None:
+        """Find F and B of the level's places, into `colours`: 6 x N float32, in the image's values."""
         y, x = np.divmod(self._places, self._size[1])
         height, width = alpha.shape
         # The middle pixel of each place: a mean over it would mix the sides that thin strands keep apart.
         half = (1 << self._step) >> 1
         seen = np.minimum((y << self._step) + half, height - 1), np.minimum((x << self._step) + half, width - 1)
         # Plane by plane: NumPy is slow where the last axis is as short as a colour.
-        mixed, share = np.ascontiguousarray(image[seen].T, np.float32), alpha[seen]
+        mixed: Floats = np.ascontiguousarray(image[seen].T, np.float32)
+        share: Floats = alpha[seen]
         colours = np.tile(mixed, (2, 1)) if coarser is None else coarser.colours[:, coarser.column_of[self.parents]]
         self.colours: Floats = colours
         for planes, sure in ((colours[:3], share == 1), (colours[3:], share == 0)):
             np.copyto(planes, mixed, where=sure)
-        parts = [*self._parts(mixed, share)]
+        parts = [*self._parts(mixed, share, white=float(np.iinfo(image.dtype).max))]
         for _ in range(_ROUNDS if max(self._size) > SMALL else _SMALL_ROUNDS):
             for part in parts:
                 self._improve(part)
 
-    def _parts(self, mixed: Floats, share: Floats) -> Iterator[_Part]:
+    def _parts(self, mixed: Floats, share: Floats, *, white: float) -> Iterator[_Part]:
         """Return the places to solve in two parts, as the fields of a chessboard."""
         height, width = self._size
         every_y, every_x = np.divmod(self._solved, width)
@@ -166,7 +171,7 @@ class _Level:
             least = total + alpha**2 + (1 - alpha) ** 2
             # F is the picture where alpha is 1, and B where it is 0: there all that is unexplained is theirs.
             gains = (np.where(each == 1, np.float32(1), each / least) for each in (alpha, 1 - alpha))
-            yield _Part(columns, means, mixed[:, columns], alpha, (next(gains), next(gains)))
+            yield _Part(columns, means, mixed[:, columns], alpha, (next(gains), next(gains)), white)
 
     def _improve(self, part: _Part) -> None:
         """Solve each pixel's own equation, with its neighbours as they are.
@@ -180,4 +185,4 @@ class _Level:
         unexplained = part.image - part.alpha * subject - (1 - part.alpha) * behind
         subject += part.gains[0] * unexplained
         behind += part.gains[1] * unexplained
-        self.colours[:, part.columns] = np.clip(better, 0, 255, out=better)
+        self.colours[:, part.columns] = np.clip(better, 0, part.white, out=better)

@@ -44,10 +44,15 @@ def read_soft_mask(path: Place) -> ProbabilityArray:
     return values.astype(np.float32) / np.float32(white)
 
 
-def check_pair(image: NDArray[Any], soft: NDArray[Any]) -> None:
-    """Refuse a picture and a soft mask that are not H x W x 3 uint8 and H x W float32 in [0, 1]."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"the image must be H x W x 3 uint8, not {_text(image)}")
+def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False) -> None:
+    """Refuse a picture and a soft mask that are not H x W x 3 uint8, or uint16 if it may be deep, and H x W float32.
+
+    The mask has to be in [0, 1].
+    """
+    kinds = (np.uint8, np.uint16) if deep else (np.uint8,)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in kinds:
+        named = " or ".join(np.dtype(kind).name for kind in kinds)
+        raise ValueError(f"the image must be H x W x 3 {named}, not {_text(image)}")
     if soft.ndim != 2 or soft.dtype != np.float32:
         raise ValueError(f"the soft mask must be H x W float32, not {_text(soft)}")
     if image.shape[:2] != soft.shape:
