@@ -92,6 +92,7 @@ def test_each_object_has_a_file_of_the_whole_length(tmp_path: Path, soft, info) 
     two = np.where(x < 32, soft.labels, soft.labels * 7)
     writer = written(tmp_path, "ffv1=each", [soft, replace(soft, labels=two), soft], info())
     assert [path.name for path in writer.paths] == ["ffv1-1.mkv", "ffv1-7.mkv"]
+    assert not any("one object" in each for each in writer.warnings)
     one, seven = (list(rgba(path)) for path in writer.paths)
     assert len(one) == len(seven) == 3
     assert seven[0].max() == 0
@@ -107,6 +108,13 @@ def test_where_there_is_no_object_there_is_no_file(tmp_path: Path, result, info)
     writer = written(tmp_path, "prores=each", [result(ids=())], info())
     assert writer.paths == ()
     assert "no object" in writer.warnings[0]
+
+
+def test_one_object_has_one_file_and_it_is_told(tmp_path: Path, soft, info) -> None:
+    writer = written(tmp_path / "one", "ffv1=each", [soft], info())
+    assert [path.name for path in writer.paths] == ["ffv1-1.mkv"]
+    assert any("one object" in each and "--objects auto" in each for each in writer.warnings)
+    assert not any("one object" in each for each in written(tmp_path / "all", "ffv1", [soft], info()).warnings)
 
 
 # ---- more than 8 bits ----------------------------------------------------------------------------------------------

@@ -104,9 +104,14 @@ class _EditedFormat(_AlphaFormat):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Also that there was no object to write."""
-        none = self._is_each and self._written and not self._known
-        return (*super().warnings, *([f"{self.name}: no object was found, and no file is written"] if none else []))
+        """Also that there was no object to write, or that all is one."""
+        told = {
+            0: "no object was found, and no file is written",
+            1: "all that was found is one object, and one file is written; to tell several apart, run with "
+            '--objects auto (objects="auto"), or point at each',
+        }.get(len(self._known))
+        more = [f"{self.name}: {told}"] if self._is_each and self._written and told else []
+        return *super().warnings, *more
 
     @property
     def _is_each(self) -> bool:
