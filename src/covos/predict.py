@@ -153,7 +153,7 @@ def predict(
             continue
         # The videos of a data set are shots: there is nothing to look for.
         try:
-            with _on_disk(video, output / UNFINISHED / f"{video.name}{UNPACKED}") as source:
+            with _on_disk(video, output / UNPACKED) as source:
                 plan = Plan(source=source, task=chosen, model=model.name, formats=("palette",), cuts="off")
                 # Not overwriting: a stopped run is gone on with.
                 (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
@@ -272,16 +272,18 @@ def _source(video: Video) -> Place:
 
 
 @contextmanager
-def _on_disk(video: Video, folder: Path) -> Iterator[Path]:
+def _on_disk(video: Video, place: Path) -> Iterator[Path]:
     """Give the folder of a video's pictures, or the file of a still.
 
-    What is packed in shards lies in ``folder`` for the time of the block: one video, under the same path each time, so
-    that a run that was stopped finds its source again.
+    What is packed in shards lies in a folder of ``place`` for the time of the block: one video, under the same path
+    each time, so that a run that was stopped finds its source again.
     """
     source = _source(video)
     if not isinstance(source, Packed):
         yield source
         return
+    folder = place / video.name
+    refuse_links(place.parent, folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -293,6 +295,7 @@ def _on_disk(video: Video, folder: Path) -> Iterator[Path]:
         yield folder / source.name if video.kind == "image" else folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        remove_if_empty(place)
 
 
 def _masks(output: Path, video: Video) -> list[Path]:

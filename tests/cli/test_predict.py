@@ -420,7 +420,7 @@ def test_shards_are_predicted_and_scored_like_the_tree(tmp_path: Path, capsys: C
     )
     assert found == expected
     assert len(found) == 11
-    assert not (tmp_path / "packed" / ".partial").exists()
+    assert sorted(path.name for path in (tmp_path / "packed").iterdir()) == ["Annotations", "predict.json", "reports"]
     tables = []
     for truth in (TIANCHI, shards):
         capsys.readouterr()
@@ -429,3 +429,38 @@ def test_shards_are_predicted_and_scored_like_the_tree(tmp_path: Path, capsys: C
         tables.append(capsys.readouterr().out.replace(str(truth), "TRUTH"))
     assert tables[0] == tables[1]
     assert "600101" in tables[0]
+
+
+def test_a_stopped_run_on_shards_goes_on(tmp_path: Path) -> None:
+    """The video's pictures lie under the same path again, and its journal is gone on with."""
+    add_video(tmp_path / "set" / "JPEGImages" / "long", frames=30)
+    pack(tmp_path / "set", tmp_path / "shards")
+    whole = predict(tmp_path / "set", output=tmp_path / "whole")
+    seen: list[FrameDone] = []
+
+    def listen(_: object, event: object) -> None:
+        if isinstance(event, FrameDone):
+            seen.append(event)
+            if len(seen) == 25:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(tmp_path / "shards", output=tmp_path / "out", listen=listen)
+    assert not (tmp_path / "out" / ".unpacked").exists()
+    done = predict(tmp_path / "shards", output=tmp_path / "out", listen=listen)
+    assert sum(event.resumed for event in seen[25:]) > 10
+    assert files(done.folder) == files(whole.folder)
+
+
+def test_a_damaged_shard_costs_its_videos_alone(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    shards = tmp_path / "shards"
+    pack(davis, shards)
+    place = json.loads((shards / "shards.json").read_text())["files"]["JPEGImages/480p/held/00005.jpg"]
+    content = bytearray((shards / "shard-00000.tar").read_bytes())
+    content[place[1] + 40] ^= 1
+    (shards / "shard-00000.tar").write_bytes(content)
+    assert run(shards, tmp_path / "out", "-q") == 4
+    said = capsys.readouterr().err
+    assert "1 of 2 videos failed: held" in said
+    assert "the shard shard-00000.tar is damaged here" in said
+    assert [path.name for path in (tmp_path / "out" / "Annotations").iterdir()] == ["more"]

@@ -67,7 +67,7 @@ class Progress:
             # A header may promise more frames than come out; a bar that stops short would look like a failure.
             self._bar.update(self._task, completed=self.done, total=self.done if finished else self._total)
             self._bar.stop()
-        elif not self._quiet:
+        elif not self._quiet and (finished or self.done):  # an error that came before the first turn stands alone
             self._print_line(finished=finished)
 
     def advance(self, turns: int = 1) -> None:
