@@ -144,7 +144,13 @@ def test_a_damaged_tiff_has_no_second(tmp_path: Path) -> None:
     for at in range(8, len(content), 7):
         path.write_bytes(bytes(content[:at]) + b"\xff\xff\xff\xff" + bytes(content[at + 4 :]))
         second_picture(path)
+    many = bytes(content) + bytes(1 << 20)
     (start,) = struct.unpack_from("<I", content, 4)
+    for entry in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", content, start)[0], 12):
+        if struct.unpack_from("<H", content, entry) == (273,):  # as many strips as the file has numbers
+            stated = struct.pack("<HHII", 273, 4, 1 << 18, len(content))
+            path.write_bytes(many[:entry] + stated + many[entry + 12 :] + bytes(content))
+            assert second_picture(path) is None
     (count,) = struct.unpack_from("<H", content, start)
     content[start + 2 + 12 * count : start + 6 + 12 * count] = struct.pack("<I", start)  # the next one is itself
     path.write_bytes(bytes(content))

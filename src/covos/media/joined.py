@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from covos.media.apng import PNG
@@ -31,6 +32,8 @@ _TIFF_NUMBERS = {3: "H", 4: "I", 13: "I"}
 _INNER = (330, 34665, 34853)  # directories inside: smaller pictures, EXIF, GPS
 _TIFF_PLACES = frozenset({273, 279, 324, 325, *_INNER})
 _MOST_DIRECTORIES = 64
+_MOST_PIECES = 1 << 17  # strips or tiles of a picture; a file made to take time may state any number
+_MOST_BOXES = 1000
 
 
 def second_file(path: Path) -> int | None:
@@ -108,7 +111,7 @@ def _area(size: bytes) -> int:
 def _second_of_boxes(content: Content) -> int | None:
     """Return where another AVIF or HEIC begins; a film behind a photograph has a moov before its meta."""
     begun = None
-    for number, (kind, start, _) in enumerate(mp4_boxes(content, len(content))):
+    for number, (kind, start, _) in enumerate(islice(mp4_boxes(content, len(content)), _MOST_BOXES)):
         if kind == b"ftyp" and number:
             begun = start
         if begun is not None and kind in {b"meta", b"moov"}:
@@ -137,7 +140,9 @@ def _end_of_tiff(content: Content) -> int:
             if start + size > len(content):
                 return len(content)
             end = max(end, start + size)
-            if tag in _TIFF_PLACES and kind in _TIFF_NUMBERS:
+            if tag in _TIFF_PLACES and kind in _TIFF_NUMBERS and tag not in parts:
+                if number > _MOST_PIECES:
+                    return len(content)
                 parts[tag] = struct.unpack_from(f"{order}{number}{_TIFF_NUMBERS[kind]}", content, start)
         for offsets, sizes in ((273, 279), (324, 325)):
             pairs = zip(parts.get(offsets, ()), parts.get(sizes, ()), strict=False)
