@@ -42,7 +42,7 @@ cv2.setNumThreads(1)
 # Each worker process would load torch for itself, for seconds. All are forked from one that has loaded what they need,
 # whichever of them is the first. `python -m covos`, in tests of processes and of the server, starts them as users do.
 if "forkserver" in multiprocessing.get_all_start_methods():
-    process.START = "forkserver"
+    process.CONTEXT = multiprocessing.get_context("forkserver")
     multiprocessing.set_forkserver_preload(["covos.jobs", "covos.training.lite", "covos.evaluation.evaluator"])
     multiprocessing.forkserver.set_forkserver_preload = lambda _: None  # type: ignore[assignment]
 

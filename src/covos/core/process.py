@@ -13,16 +13,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.memory import free_address_space
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
 
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
+
 PATIENCE = 60.0
 """Seconds in which a worker that was asked to stop finishes its frame and its journal."""
-START: Literal["spawn", "forkserver"] = "spawn"
+CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 """How a worker begins: with nothing of the threads, the locks and the GPU of the process that makes it."""
 
 
@@ -45,10 +48,9 @@ class Worker:
     """
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
-        context = multiprocessing.get_context(START)
-        self.connection, theirs = context.Pipe()
+        self.connection, theirs = CONTEXT.Pipe()
         # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
-        self._process = context.Process(
+        self._process = CONTEXT.Process(
             target=_begin, args=(theirs, work, arguments, limits()), name="covos worker", daemon=True
         )
         self._process.start()
