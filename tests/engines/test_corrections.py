@@ -109,6 +109,9 @@ def test_an_object_that_the_old_answer_has_lost_is_taken_from_the_new_one() -> N
     for index in range(9, 13):
         np.testing.assert_array_equal(made[index], labels({1: [FAR]}))
     assert not any(each.any() for each in believed({0: [2]}, old, new)[1:]), "it is not this object that was corrected"
+    other = answer({2: [FAR]})
+    made = believed({0: [1]}, [answer({1: [BODY], 2: [FAR]}), other], [answer({1: [BODY, LIMB]}), answer({1: [FAR]})])
+    np.testing.assert_array_equal(made[1], other.labels, "it takes nothing from another object far away")
 
 
 def test_the_old_mask_stays_where_the_new_answer_is_less_sure() -> None:

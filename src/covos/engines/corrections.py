@@ -8,8 +8,9 @@ added or taken away, is joined if it touches a believed one of a frame or a few 
 correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994), and ends where
 both answers agree; at once if it is on a frame where the user has shown the object.
 
-Two more rules. Where the old answer has lost a corrected object altogether, there is nothing to keep, and the new one
-is believed. Where the new answer is less sure of the object than the old one was, the old one stays.
+Two more rules. Where the old answer has lost a corrected object altogether, there is nothing that a change could be
+joined to: the new one is believed wherever nothing else was. Where the new answer is less sure of the object than the
+old one was, the old one stays.
 """
 
 from __future__ import annotations
@@ -96,21 +97,15 @@ def _one_way(
                 changes[identity] = {kind: _Change(mask) for kind, mask in found.items()}
             else:
                 before = changes[identity]
-                # Where the old answer has lost it, there is nothing that it could be joined to.
-                joined = {
-                    kind: mask if kind == "added" and not _shows(old, identity) else _joined(mask, before[kind])
-                    for kind, mask in found.items()
-                }
+                joined = {kind: _joined(mask, before[kind]) for kind, mask in found.items()}
+                if not (old.labels == identity).any():  # lost: there is nothing that it could be joined to
+                    joined["added"] |= found["added"] & (old.labels == 0)
                 changes[identity] = {kind: _next(mask, before[kind]) for kind, mask in joined.items()}
                 found = {} if _is_less_sure(old, new, identity) else joined
             for mask in found.values():
                 believed |= mask
         if believed.any():
             yield frame, believed
-
-
-def _shows(answer: Answer, identity: int) -> bool:
-    return bool((answer.labels == identity).any())
 
 
 def _changed(old: Answer, new: Answer, identity: int, kind: _Kind) -> MaskArray:
