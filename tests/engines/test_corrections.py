@@ -123,6 +123,14 @@ def test_the_old_mask_stays_where_the_new_answer_is_less_sure() -> None:
     np.testing.assert_array_equal(made[4], apart.labels)
 
 
+def test_nothing_is_taken_from_an_object_that_gets_lost_by_it() -> None:
+    both = answer({1: [BODY], 2: [LIMB]})
+    moved = answer({1: [BODY, LIMB], 2: [FAR]})
+    lost, gone = answer({1: [BODY, LIMB]}, of_2=0.3), answer({1: [BODY, LIMB]}, of_2=0.9)
+    made = believed({0: [1]}, [both] * 4, [moved, moved, lost, gone])
+    assert [int(each[12, 22]) for each in made] == [1, 1, 2, 1], "it is surely gone on the last frame"
+
+
 def test_two_corrections_count_both() -> None:
     other = (16, 2, 4, 8)
     old = [answer({1: [BODY]})] * 5

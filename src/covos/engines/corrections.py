@@ -8,9 +8,9 @@ added or taken away, is joined if it touches a believed one of a frame or a few 
 correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994), and ends where
 both answers agree; at once if it is on a frame where the user has shown the object.
 
-Two more rules. Where the old answer has lost a corrected object altogether, there is nothing that a change could be
+Three more rules. Where the old answer has lost a corrected object altogether, there is nothing that a change could be
 joined to: the new one is believed wherever nothing else was. Where the new answer is less sure of the object than the
-old one was, the old one stays.
+old one was, the old one stays. And nothing is taken from another object that the new answer has lost for it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _one_way(
                 if not (old.labels == identity).any():  # lost: there is nothing that it could be joined to
                     joined["added"] |= found["added"] & (old.labels == 0)
                 changes[identity] = {kind: _next(mask, before[kind]) for kind, mask in joined.items()}
-                found = {} if _is_less_sure(old, new, identity) else joined
+                kept = _others_lost(old, new, identity)
+                found = {} if _is_less_sure(old, new, identity) else {kind: joined[kind] & ~kept for kind in _KINDS}
             for mask in found.values():
                 believed |= mask
         if believed.any():
@@ -120,6 +121,16 @@ def _is_less_sure(old: Answer, new: Answer, identity: int) -> bool:
     if before is None or now is None or before.state != "present":
         return False
     return now.confidence < before.confidence - LESS_SURE
+
+
+def _others_lost(old: Answer, new: Answer, identity: int) -> MaskArray:
+    """Return the old masks of other objects that the new answer has lost, and is less sure to have."""
+    lost = [
+        other
+        for other, state in new.states.items()
+        if other != identity and state.state != "present" and _is_less_sure(old, new, other)
+    ]
+    return np.isin(old.labels, lost)
 
 
 def _joined(changed: MaskArray, before: _Change) -> MaskArray:
