@@ -2,6 +2,7 @@
 
     python benchmarks/memory_long.py
     python benchmarks/memory_long.py --frames 2000 --only find batch
+    python benchmarks/memory_long.py --size 480 854 --frames 500 --first 100 --only find   # of pictures that count
 
 Each line is a process of its own, on a clip of small frames that is made for it. The networks are those of a user, but
 see frames of 32 x 64 pixels: what is looked for grows with the number of frames, not with their size. Resident memory,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from covos.plan import Plan
 
 SIZE = 48, 64
-FIRST = 500
-"""Frame from which the growth is measured: by then, all is loaded and each buffer is full."""
 CUT_EVERY = 400
 AREA = 32 * 64
 
@@ -40,15 +39,18 @@ def resident() -> float:
 class Grown:
     """Looks at the memory as frames go by."""
 
+    first = 500
+    """Frame from which the growth is measured: by then, all is loaded and each buffer is full."""
+
     def __init__(self) -> None:
         self.start = self.most = self.frames = 0.0
 
     def look(self, frames: int) -> None:
         """So many frames are done."""
         self.frames = frames
-        if frames <= FIRST:
+        if frames <= self.first:
             self.start = self.most = resident()
-        elif frames % 100 == 0:
+        elif frames % 20 == 0:
             self.most = max(self.most, resident())
 
     def told(self) -> str:
@@ -57,12 +59,13 @@ class Grown:
         return f"{self.frames:.0f} {self.start:.1f} {self.most - self.start:.1f}"
 
 
-def write_clip(path: Path, *, frames: int) -> None:
-    """Write a square that moves over noise, another noise in each shot."""
+def write_clip(path: Path, *, frames: int, size: tuple[int, int]) -> None:
+    """Write a square that moves over noise, another noise in each shot: drawn small, enlarged to (height, width)."""
     import av
+    import cv2
     import numpy as np
 
-    height, width = SIZE
+    height, width = size
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(25), options={"preset": "ultrafast"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
@@ -74,7 +77,8 @@ def write_clip(path: Path, *, frames: int) -> None:
             image = noise.copy()
             left = abs(at % 80 - 40)
             image[14:34, left : left + 20] = (230, 200, 40)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(enlarged, format="rgb24")))
         container.mux(stream.encode())
 
 
@@ -100,16 +104,20 @@ def run_job(plan: Plan, folder: str | None) -> Grown:
     return grown
 
 
-def task_of(name: str):  # noqa: ANN201 - one of three kinds
-    """Return the task of a name."""
+def task_of(name: str, clip: Path):  # noqa: ANN201 - one of three kinds
+    """Return the task of a name on a clip."""
+    import cv2
     import numpy as np
 
+    from covos.media.opening import open_source
     from covos.plan import Discover, Find, Follow
     from covos.prompts.values import MaskPrompt
 
-    shown = np.zeros(SIZE, bool)
-    shown[14:34, 40:60] = True
-    prompts = (MaskPrompt(labels=shown),)
+    with open_source(clip) as source:
+        size = source.info.width, source.info.height
+    shown = np.zeros(SIZE, np.uint8)
+    shown[14:34, 40:60] = 1
+    prompts = (MaskPrompt(labels=cv2.resize(shown, size, interpolation=cv2.INTER_NEAREST) > 0),)
     return {"find": Find(), "follow": Follow(prompts=prompts), "discover": Discover(most=3)}.get(name, Find())
 
 
@@ -140,7 +148,7 @@ def with_formats(clip: Path, folder: Path, name: str, *formats: str) -> Grown:
     """Run a job that writes."""
     from covos.plan import Plan
 
-    return run_job(Plan(source=str(clip), task=task_of(name), formats=formats, device="cpu"), str(folder / name))
+    return run_job(Plan(source=str(clip), task=task_of(name, clip), formats=formats, device="cpu"), str(folder / name))
 
 
 def streamed(clip: Path, folder: Path, name: str) -> Grown:
@@ -193,12 +201,12 @@ KINDS: dict[str, Callable[[Path, Path, str], Grown]] = {
 }
 
 
-def measured(name: str, frames: int) -> str:
+def measured(name: str, frames: int, *, size: tuple[int, int], first: int) -> str:
     """Measure one kind, or one format, in a process of its own."""
     with tempfile.TemporaryDirectory() as root:
         clip = Path(root) / "clip.mp4"
-        write_clip(clip, frames=frames // 4 if name == "batch" else frames)
-        call = [sys.executable, __file__, "--inside", name, "--clip", str(clip)]
+        write_clip(clip, frames=frames // 4 if name == "batch" else frames, size=size)
+        call = [sys.executable, __file__, "--inside", name, "--clip", str(clip), "--first", str(first)]
         done = subprocess.run(call, check=True, capture_output=True, text=True)
     return done.stdout.splitlines()[-1]
 
@@ -222,11 +230,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--first", type=int, default=Grown.first, help="frame from which the growth is measured")
     parser.add_argument("--only", nargs="+", default=[*KINDS, *FORMATS])
     parser.add_argument("--floor", action="store_true", help="print what each runtime takes, and no more")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--clip", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    Grown.first = asked.first
     if asked.inside:
         name, clip = asked.inside, asked.clip
         print(KINDS.get(name, written)(clip, clip.parent / "out", name).told())
@@ -234,8 +245,11 @@ def main() -> None:
     for line in floors() if asked.floor else ():
         print(line)
     for name in () if asked.floor else asked.only:
-        frames, start, growth = measured(name, asked.frames).split()
-        print(f"{name:16} {frames:>6} frames: {start:>6} MB at frame {FIRST}, {growth:>6} MB more at most", flush=True)
+        frames, start, growth = measured(name, asked.frames, size=tuple(asked.size), first=asked.first).split()
+        print(
+            f"{name:16} {frames:>6} frames: {start:>6} MB at frame {asked.first}, {growth:>6} MB more at most",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
