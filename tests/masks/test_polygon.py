@@ -43,3 +43,11 @@ def test_an_outline_of_many_steps(limited) -> None:
     assert isinstance(limited(values=1000), Limits)
     with pytest.raises(AnnotationError, match="--limit values="):
         polygon_to_rle([0, 0, 90, 90] * 100, size=(100, 100))
+
+
+@pytest.mark.parametrize("corner", [4 * 64 + 1001, -(4 * 64 + 1001)])
+def test_a_corner_far_outside_is_refused(corner: float) -> None:
+    near = 1000 if corner > 0 else -1000
+    assert polygon_to_rle([0, 0, near, 0, 0, 9], size=(48, 64)).size == (48, 64)
+    with pytest.raises(AnnotationError, match="far outside the picture, 64x48"):
+        polygon_to_rle([0, 0, corner, 0, 0, 9], size=(48, 64))
