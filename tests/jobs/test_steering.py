@@ -39,7 +39,7 @@ def left_of(frame: int) -> tuple[int, int]:
 
 @pytest.fixture
 def small(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model.engine.encoder, "area", 128 * 224)
+    monkeypatch.setattr(model.engine.encoder, "area", 96 * 160)
 
 
 @pytest.fixture(scope="module")
