@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from covos.core.shards import place_of
 from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
+from covos.media.source import Health
 from covos.model import Model
 from covos.plan import FIND, Find
 from covos.predict import open_subset, predict
@@ -29,11 +30,13 @@ class Reproduction:
         subset: The list of sequences; None if the data set has no lists.
         reused: Names of the sequences that an earlier run had finished.
         evaluation: The scores.
+        damaged: See `covos.predict.Prediction`; they are scored as they were read.
     """
 
     subset: str | None
     reused: tuple[str, ...]
     evaluation: Evaluation
+    damaged: Mapping[str, Health] = field(default_factory=dict)
 
 
 def reproduce_davis2016(
@@ -68,7 +71,7 @@ def reproduce_davis2016(
     name = dataset.videos[0].subset
     done = predict(dataset, output=output, model=model, task=task, follow=False, listen=listen)
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
-    return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
+    return Reproduction(subset=name, reused=done.reused, evaluation=evaluation, damaged=done.damaged)
 
 
 def _list_name(root: Place, subset: str | None) -> str | None:

@@ -109,3 +109,18 @@ def test_a_sequence_that_cannot_be_read_is_not_scored_around(davis: Path, tmp_pa
     said = capsys.readouterr()
     assert said.out == ""
     assert "1 of 2 videos failed: held" in said.err
+
+
+def test_a_sequence_with_a_picture_that_is_painted_over_is_scored_and_told(
+    davis: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    frame = davis / "JPEGImages" / "480p" / "held" / "00002.jpg"
+    content = bytearray(frame.read_bytes())
+    middle = len(content) * 2 // 3
+    content[middle : middle + 90] = bytes(90)
+    frame.write_bytes(content)
+    assert run(davis, tmp_path / "out") == 4
+    said = capsys.readouterr()
+    assert "this run, 1 sequence of val" in said.out
+    assert "frames are missing or damaged in held" in said.err
+    assert run(davis, tmp_path / "out", "--allow-errors") == 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from covos.cli import options
 from covos.cli.terminal import say, say_lines
+from covos.cli.verdict import refuse_damaged
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
@@ -27,6 +28,7 @@ def reproduce(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     runtime: options.Runtime = "auto",
+    allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
@@ -35,6 +37,7 @@ def reproduce(
     from covos.core.device import configure_threads
     from covos.model import load_model
     from covos.plan import Find
+    from covos.predict import REPORTS
     from covos.reproduce import reproduce_davis2016
 
     threads = configure_threads()
@@ -61,6 +64,8 @@ def reproduce(
         say(f"{counted(len(done.reused), 'sequence')} already done: {', '.join(done.reused)}", err=True)
     say_lines(done.evaluation.table() + "\n")
     say_lines(_rows(done.evaluation, model=loaded.name, subset=done.subset))
+    if not allow_errors:
+        refuse_damaged(list(done.damaged.items()), report=f"its report in {output / REPORTS}")
 
 
 def _rows(evaluation: Evaluation, *, model: str, subset: str | None) -> str:
