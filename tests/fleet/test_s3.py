@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import multiprocessing
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from s3_server import s3_server
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    # Workers begin anew: a server of processes that another test has started does not know this address.
+    monkeypatch.setattr("covos.core.process.CONTEXT", multiprocessing.get_context("spawn"))
     with s3_server(monkeypatch) as system:
         yield system
 
@@ -28,6 +31,7 @@ def rows(system: Any, place: str) -> dict[str, str]:
     return {row["name"]: row["status"] for row in lines}
 
 
+@pytest.mark.slow
 def test_a_batch_reads_and_writes_s3(make_clip, tmp_path: Path, bucket: Any, capfd: pytest.CaptureFixture) -> None:
     for name in ("a.mp4", "b.mp4"):
         bucket.put_file(str(make_clip(name, frames=3)), f"bucket/clips/{name}")
