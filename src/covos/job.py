@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
+from covos.core.memory import give_back
 from covos.core.types import FrameResult
 from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress
@@ -46,6 +47,10 @@ from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.work import Work
+
+GIVE_BACK = 64
+"""Frames after which freed memory is given back, in some milliseconds: glibc's heap would spread over the first
+hundreds of frames."""
 
 T = TypeVar("T")
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -354,6 +359,8 @@ class Job:
                 else:
                     kept = keep(each, seconds)
                     self._frames = max(self._frames, kept.frame.index + 1)
+                    if kept.frame.index % GIVE_BACK == GIVE_BACK - 1:
+                        give_back()
                     yield FrameDone(
                         index=kept.frame.index, total=total, result=kept, resumed=kept.frame.index < resumed
                     )
