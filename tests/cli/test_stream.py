@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -53,6 +58,41 @@ def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> 
     assert [round(float(frame.time), 3) for frame in decoded(tmp_path / "part.mkv")] == [0, 0.2]
     assert main(command) == 2  # it is there already
     assert main([*command, "-y"]) == 0
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """Where a server on this machine has the files of ``tmp_path``."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_video_comes_over_the_network_and_the_end_tells_how_long_its_frames_took(
+    make_clip, tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_clip("clip.mkv", frames=5, rate=10)
+    out = tmp_path / "out.mkv"
+    assert main(["stream", f"{url}/clip.mkv", str(out), "--no-drop", "--device", "cpu"]) == 0
+    assert len(decoded(out)) == 5
+    told = re.search(
+        r"5 frames in .* s, 0 dropped; from a frame to its mask (\d+) ms \(median\), (\d+) ms or less for 95 % of the "
+        r"frames, (\d+) ms or less for 99 %",
+        capsys.readouterr().err,
+    )
+    assert told is not None
+    median, late, latest = map(int, told.groups())
+    assert 0 < median <= late <= latest
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from covos.events import FrameDone
 from covos.job import Job
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.plan import Follow, Plan
+from covos.plan import Discover, Follow, Plan
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
@@ -112,6 +112,12 @@ SHOWN[12:28, 20:36] = True
 def test_following_both_ways_with_its_journal(make_clip: Callable[..., Path], tmp_path: Path) -> None:
     task = Follow(prompts=(MaskPrompt(labels=SHOWN, frame=10),))
     plan = Plan(source=str(make_clip(frames=160)), task=task, formats=("palette",), device="cpu")
+    model = small()
+    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=160) < LIMIT
+
+
+def test_finding_objects_and_following_them(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    plan = Plan(source=str(make_clip(frames=160)), task=Discover(most=2), formats=("palette",), device="cpu")
     model = small()
     assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=160) < LIMIT
 
