@@ -169,7 +169,7 @@ def holds(value: object, *, depth: int) -> bool:
     if isinstance(value, str):
         return value.partition("@")[0] == f"{X},{Y}"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        items = [getattr(value, field.name, None) for field in islice(dataclasses.fields(value), WIDTH)]
+        items = [field_of(value, field.name) for field in islice(dataclasses.fields(value), WIDTH)]
     elif isinstance(value, dict):
         items = list(islice(value.values(), WIDTH))
     elif hasattr(type(value), "__pydantic_fields__"):
@@ -180,6 +180,14 @@ def holds(value: object, *, depth: int) -> bool:
         return False
     numbers = [item for item in items if isinstance(item, float)]
     return (X in numbers and Y in numbers) or (depth > 0 and any(holds(item, depth=depth - 1) for item in items))
+
+
+def field_of(value: object, name: str) -> object:
+    """A field of a dataclass; None if the value is being made and has none yet."""
+    try:
+        return getattr(value, name, None)
+    except KeyError:  # a picture that is made when it is looked at
+        return None
 
 
 def tell(name: str, way: FrameWay | PointWay) -> None:
