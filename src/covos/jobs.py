@@ -10,6 +10,7 @@ from pathlib import Path
 
 from covos.core.errors import CovosError, UsageError, explained
 from covos.core.files import refuse_links
+from covos.core.places import name_of
 from covos.events import Event
 from covos.job import Job, load_planned
 from covos.model import Model
@@ -88,7 +89,8 @@ def plan_folders(
 def output_folders(inputs: Sequence[str], *, output: Path) -> dict[str, Path]:
     """Choose the folder for each input's results: ``output`` itself for one, a subfolder each for several.
 
-    A subfolder has the input's file name without suffix; of a pattern, the name of the folder that it looks in.
+    A subfolder has the input's file name without suffix; of a folder its name, also if it is given as ``.`` or ``..``;
+    of a pattern, the name of the folder that it looks in.
 
     Raises:
         UsageError: Two inputs would share a folder.
@@ -98,11 +100,11 @@ def output_folders(inputs: Sequence[str], *, output: Path) -> dict[str, Path]:
     names: dict[str, str] = {}
     for each in inputs:
         path = Path(each)
-        name = (
-            path.parent.name
-            if glob.has_magic(path.name) and not path.exists()
-            else (path.name if path.is_dir() else path.stem)
-        )
+        if path.is_dir():
+            name = name_of(path)
+        else:
+            is_pattern = glob.has_magic(path.name) and not path.exists()
+            name = name_of(path.parent) if is_pattern else path.stem
         if name in names:
             raise UsageError(
                 f"{names[name]} and {each} would both go to {output / name}",
