@@ -195,6 +195,24 @@ def test_a_packing_that_fails_leaves_nothing(tree: Tree, monkeypatch: pytest.Mon
     assert list(tree.root.parent.iterdir()) == [tree.root]
 
 
+def test_a_packing_that_fails_at_its_end_leaves_the_shards_before(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    davis(tree)
+    shards = packed(tree.root)
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    replace = Path.replace
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial") and target == shards and ".old-" not in path.name:
+            raise PermissionError(13, "another program has it open", str(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(PermissionError):
+        pack(tree.root, shards, size=10**9, overwrite=True)
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    assert not [path.name for path in tree.root.parent.iterdir() if path.name.startswith(".shards")]
+
+
 def test_a_link_in_a_circle_is_refused(tree: Tree) -> None:
     stills(tree)
     (tree.root / "up").symlink_to(tree.root)

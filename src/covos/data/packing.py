@@ -100,7 +100,12 @@ def pack(
         replaced = output.with_name(f".{output.name}.old-{tail}") if output.exists() else None
         if replaced is not None:
             output.replace(replaced)
-        work.replace(output)
+        try:
+            work.replace(output)
+        except BaseException:
+            if replaced is not None:
+                replaced.replace(output)
+            raise
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -239,10 +244,8 @@ class _Writer:
         what, fix = f"{source} cannot be read", "make it readable, or take it out of the data"
         content = read_guarded(source, what=what, fix=fix, error=SourceError)
         entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = (
-            len(content),
-            _READABLE,
-        )  # neither its time nor its owner: the same tree, the same bytes
+        # Neither its time nor its owner: the same tree, the same bytes.
+        entry.size, entry.mode = len(content), _READABLE
         tar.addfile(entry, BytesIO(content))
         return len(self._shards), tar.offset - _padded(len(content)), len(content), zlib.crc32(content)
 
