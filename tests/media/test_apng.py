@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from covos.core.types import Frame
-from covos.media.apng import read_torn
+from covos.media.apng import is_torn_apng, read_torn
 from covos.media.images import kind_of
 from covos.media.opening import open_source
 from covos.media.source import Health
@@ -114,3 +114,27 @@ def test_sizes_that_no_memory_holds_are_not_believed(content: bytes) -> None:
     head[16:24] = b"\x7f\xff\xff\xff" * 2
     head[29:33] = zlib.crc32(bytes(head[12:29])).to_bytes(4, "big")
     assert read_torn(bytes(head)) is None
+
+
+def test_a_picture_whose_chunks_go_on_is_not_read_whole(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: bytes) -> None:
+        raise AssertionError("it was read whole")
+
+    monkeypatch.setattr("covos.media.apng.read_torn", refuse)
+    still, whole, torn = tmp_path / "still.png", tmp_path / "whole.png", tmp_path / "torn.png"
+    Image.fromarray(INPUTS.picture(0, (48, 64))).save(still)
+    whole.write_bytes(content)
+    torn.write_bytes(without(content, 0.45, 0.55))
+    assert (kind_of(still), kind_of(whole)) == ("still", "video")
+    with pytest.raises(AssertionError, match="read whole"):
+        kind_of(torn)
+
+
+@pytest.mark.parametrize("place", range(12))
+def test_no_hole_is_passed_over(content: bytes, tmp_path: Path, place: int) -> None:
+    path, start = tmp_path / "a.png", place / 12
+    for damaged in (without(content, start, start + 0.02, fill=place % 2 == 0), content[: int(len(content) * start)]):
+        path.write_bytes(damaged)
+        assert is_torn_apng(path) == (damaged.startswith(content[:8]) and read_torn(damaged) is not None)

@@ -7,7 +7,7 @@ import struct
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from covos.media.apng import PNG
+from covos.media.apng import END_OF_PNG, PNG
 from covos.media.jpeg import END, START, size_and_scan
 from covos.media.mp4 import mp4_boxes
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from covos.media.structure_found import Content
 
-_END_OF_PNG = b"\0\0\0\0IEND\xae\x42\x60\x82"
 # Each is too long to lie in pictures by chance.
 _BEGINNINGS = (
     b"DKIF\0\0\x20\0",
@@ -72,8 +71,8 @@ def second_picture(path: Path) -> int | None:
 
 
 def _second_png(content: Content) -> int | None:
-    at = content.find(_END_OF_PNG + PNG)
-    return None if at < 0 else at + len(_END_OF_PNG)
+    at = content.find(END_OF_PNG + PNG)
+    return None if at < 0 else at + len(END_OF_PNG)
 
 
 def _second_photograph(content: Content) -> int | None:
