@@ -138,3 +138,23 @@ def test_no_hole_is_passed_over(content: bytes, tmp_path: Path, place: int) -> N
     for damaged in (without(content, start, start + 0.02, fill=place % 2 == 0), content[: int(len(content) * start)]):
         path.write_bytes(damaged)
         assert is_torn_apng(path) == (damaged.startswith(content[:8]) and read_torn(damaged) is not None)
+
+
+def test_numbers_that_leap_again_and_again_are_not_believed() -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    leaps = [(1 << 30) + 10 * index if index % 2 else 9 for index in range(400)]
+    frames = [
+        chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 1, 1, 0, 0, 1, 25, 0, 0))
+        + chunk(b"fdAT", struct.pack(">I", number + 1) + zlib.compress(bytes(2)))
+        for number in (1, 3, 5, 7, *leaps)
+    ]
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)) + chunk(b"acTL", struct.pack(">II", 404, 0))
+    found = read_torn(b"\x89PNG\r\n\x1a\n" + head + bytes(40) + b"".join(frames) + chunk(b"IEND", b""))
+    assert found is not None
+    assert len(found.kept) == 404
+    assert len(found.durations) <= 100_000 + 404

@@ -29,7 +29,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour: PNG (third 
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _CONTROL = struct.Struct(">IIIIIHHBB")
 _MOST_FRAMES = 100_000
-"""A number that is stated is not believed above it, nor a gap."""
+"""A number that is stated is not believed above it, nor gaps of so many frames together."""
 _LAST_FILTER = 4
 _STEP = 64
 """Bytes that are unpacked together; an error takes as many."""
@@ -148,13 +148,13 @@ def read_torn(content: bytes) -> WholeFrames | None:
         return None
     numbers = _numbers(frames)
     count = max(stated, numbers[-1] + 1)
-    durations = [0] * count
+    usual = Counter(each.control.milliseconds for each in frames).most_common(1)[0][0]
+    durations = [usual] * count
     for number, frame in zip(numbers, frames, strict=True):
         durations[number] = frame.control.milliseconds
-    usual = Counter(each.control.milliseconds for each in frames).most_common(1)[0][0]
     return WholeFrames(
         content=_file(content, chunks, frames, header),
-        durations=tuple(durations[at] if at in numbers else usual for at in range(count)),
+        durations=tuple(durations),
         kept=tuple(numbers),
         patched=_patched(numbers, frames, header),
         hidden=1,
@@ -253,12 +253,14 @@ def _numbers(frames: list[_Frame]) -> list[int]:
     steps = [after - before for before, after in pairwise(filter(None, counted)) if after > before]
     usual = Counter(steps).most_common(1)[0][0] if steps else 2
     numbers: list[int] = []
+    spare = _MOST_FRAMES
     before: int | None = 0
     for at in counted:
         least = numbers[-1] + 1 if numbers else 0
         if at is not None and before is not None:
-            gap = min(_MOST_FRAMES, -(-(at - before) // usual))
+            gap = min(spare, -(-(at - before) // usual))
             numbers.append(max(least, (numbers[-1] if numbers else 0) + gap))
+            spare -= numbers[-1] - least
         else:
             numbers.append(least)
         before = at
