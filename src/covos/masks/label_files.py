@@ -16,6 +16,7 @@ from covos.core.files import atomic_path
 from covos.core.guarded import read_guarded
 from covos.core.limits import limits, raising
 from covos.core.pillow import without_own_limit
+from covos.core.signatures import PNG
 from covos.masks.object_ids import (
     by_colour,
     davis_palette,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from covos.core.places import Place
     from covos.core.types import LabelArray, MaskArray
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG", "PPM")
 _PALETTE_COLOUR = 3
 _MOST_OBJECTS = 254
@@ -48,7 +48,7 @@ def open_mask(path: Place) -> Image.Image:
         path, what=f"cannot read the mask {path}", fix="check the path; a mask is a picture file", error=AnnotationError
     )
     # Pillow does not verify every checksum, and gives a picture for a palette file without a palette.
-    if content.startswith(_SIGNATURE) and (fault := _png_fault(content)):
+    if content.startswith(PNG) and (fault := _png_fault(content)):
         raise _unreadable(path, fault)
     try:
         with without_own_limit():
@@ -71,7 +71,7 @@ def open_mask(path: Place) -> Image.Image:
 
 def _png_fault(content: bytes) -> str | None:
     """Find the fault in the chunks of a whole PNG file, its structure and checksums, not its pixels; None if sound."""
-    position, seen, colour_type, chunks = len(_SIGNATURE), set[bytes](), None, 0
+    position, seen, colour_type, chunks = len(PNG), set[bytes](), None, 0
     while position + 12 <= len(content):
         if (chunks := chunks + 1) > _MOST_CHUNKS:
             return f"it is a PNG of more than {_MOST_CHUNKS} chunks, which no program writes"

@@ -12,13 +12,13 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from covos.core.limits import limits
+from covos.core.signatures import PNG
 from covos.media.whole_frames import WholeFrames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PNG = b"\x89PNG\r\n\x1a\n"
 END_OF_PNG = b"\0\0\0\0IEND\xae\x42\x60\x82"
 _HEADER_END = 33
 """Bytes of the mark and of IHDR, by which all pictures are read."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+"""Mark of the object that a file begins with (section 3.1)."""
 _WIDTHS = (0, 1, 2, 4)  # bytes of a number, by two bits that tell its type
 
 

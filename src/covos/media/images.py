@@ -15,8 +15,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
 from covos.core.pillow import without_own_limit
+from covos.core.signatures import PNG
 from covos.media import source
-from covos.media.apng import PNG, is_damaged_png, is_torn_apng
+from covos.media.apng import is_damaged_png, is_torn_apng
 from covos.media.depth import Deep, deep_pixels
 from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
 from covos.media.picture import Picture, as_picture, is_alpha_used
@@ -279,6 +280,6 @@ def _tones(path: Place) -> tuple[Transfer, bool] | None:
         primaries, transfer = struct.unpack_from(">HH", head, at + 8)
         return transfer_of(transfer=transfer, primaries=primaries)
     at = head.find(b"cICP")
-    if at >= 0 and head.startswith(b"\x89PNG"):
+    if at >= 0 and head.startswith(PNG):
         return transfer_of(transfer=head[at + 5], primaries=head[at + 4])
     return None

@@ -7,7 +7,9 @@ import struct
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from covos.media.apng import END_OF_PNG, PNG
+from covos.core.signatures import PNG
+from covos.media.apng import END_OF_PNG
+from covos.media.asf import ASF
 from covos.media.jpeg import END, START, size_and_scan
 from covos.media.mp4 import mp4_boxes
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 # Each is too long to lie in pictures by chance.
 _BEGINNINGS = (
     b"DKIF\0\0\x20\0",
-    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),  # ASF
+    ASF,
     b"nut/multimedia container\0",
     *(b"FLV\1" + bytes((streams,)) + b"\0\0\0\x09\0\0\0\0" for streams in (0, 1, 4, 5)),
 )

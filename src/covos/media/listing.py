@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import listed
 from covos.core.progress import counted
+from covos.core.signatures import PNG
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ _NOT_READ = frozenset(
 """Suffixes of pictures that are no frames of a folder."""
 _HEAD = 32
 _PICTURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n|BM.{4}\0{4}|P[1-6]\s|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avif|heic|heix|heim|heis|mif1)",
+    rb"\xff\xd8\xff|"
+    + re.escape(PNG)
+    + rb"|BM.{4}\0{4}|P[1-6]\s|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avif|heic|heix|heim|heis|mif1)",
     re.DOTALL,
 )
 _NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)

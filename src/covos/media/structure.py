@@ -16,8 +16,8 @@ from zlib import crc32
 
 import numpy as np
 
-from covos.media.apng import PNG
-from covos.media.asf import PacketWalk
+from covos.core.signatures import PNG
+from covos.media.asf import ASF, PacketWalk
 from covos.media.checksum import checksum
 from covos.media.dv import dv
 from covos.media.mp4 import MP4_FIRST, mp4
@@ -55,7 +55,6 @@ _GIF_TRAILER = 0x3B
 _GIF_UNEVEN = 3
 """Pictures for each one with uneven blocks: an encoder that leaves blocks half empty does so in most pictures."""
 _FLV_TAG = re.compile(rb"(?=[\x08\x09\x12](...)....\x00\x00\x00)", re.DOTALL)
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _OGG = b"OggS"
@@ -87,7 +86,7 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure]:
         (head[:4] == _OGG, _ogg),
         (head[:4] == b"nut/", nut),
         (head[:9] == b"YUV4MPEG2", _yuv4mpeg),
-        (head[:16] == _ASF, _asf),
+        (head[:16] == ASF, _asf),
         (head[:4] == _KLV, _mxf),
         (head[:4] == b"\x00\x00\x01\xba", program_stream),
         (head[:3] == OBU_FIRST, obu),
