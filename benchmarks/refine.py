@@ -28,7 +28,7 @@ from covos.engines.passes import find_subject
 from covos.evaluation import boundary_f, jaccard
 from covos.media.opening import open_source
 from covos.model import Model, load_model
-from covos.models.cosnet.crf import Refinement, refine_probability
+from covos.models.cosnet.crf import Refinement, crf_filter
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 REFERENCES = 5
@@ -87,7 +87,9 @@ def _timed(
     result: FrameResult, choice: Refinement, model: Model, milliseconds: dict[Refinement, list[float]]
 ) -> ProbabilityArray:
     began = time.perf_counter()
-    refined = refine_probability(result.frame.image, result.probability, refinement=choice, device=model.device)
+    refined = result.probability
+    if choice == "crf":
+        refined = crf_filter(result.frame.image, refined, device=model.device)
     milliseconds[choice].append(1000 * (time.perf_counter() - began))
     return refined
 

@@ -13,7 +13,7 @@ from covos.core.errors import UsageError
 from covos.engines.find import expected_jaccard
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.models.cosnet.crf import Refinement, refine_probability
+from covos.models.cosnet.crf import Refinement, crf_filter
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 CPU = ["--device", "cpu", "--precision", "fp32"]
@@ -36,7 +36,7 @@ def test_the_networks_probability_is_refined_and_then_thresholded(model: Model, 
     kept = covos.segment(frames, model=model, refine=refine)
     assert kept.origin.settings["refine"] == refine
     for one, other, mask in zip(plain, refined, kept, strict=True):
-        expected = refine_probability(one.frame.image, one.probability, refinement=refine)
+        expected = crf_filter(one.frame.image, one.probability)
         np.testing.assert_array_equal(other.probability, expected)
         np.testing.assert_array_equal(other.labels, expected > 0.5)
         np.testing.assert_array_equal(mask.labels, other.labels)

@@ -10,7 +10,7 @@ from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.core.errors import UsageError
 from covos.masks.foreground import foreground_colours
-from covos.models.cosnet.crf import Refinement, check_refinement, crf_filter, refine_probability
+from covos.models.cosnet.crf import Refinement, check_refinement, crf_filter
 
 
 def pair(height: int = 20, width: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -18,20 +18,11 @@ def pair(height: int = 20, width: int = 30) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8), rng.random((height, width), dtype=np.float32)
 
 
-def test_each_choice_is_its_filter() -> None:
-    image, probability = pair()
-    assert refine_probability(image, probability, refinement="none") is probability
-    np.testing.assert_array_equal(
-        refine_probability(image, probability, refinement="crf"), crf_filter(image, probability)
-    )
-
-
-@pytest.mark.parametrize("refinement", get_args(Refinement))
-def test_the_input_is_not_changed(refinement: Refinement) -> None:
+def test_the_input_is_not_changed() -> None:
     image, probability = pair()
     kept, kept_probability = image.copy(), probability.copy()
     image.flags.writeable = probability.flags.writeable = False
-    refined = refine_probability(image, probability, refinement=refinement)
+    refined = crf_filter(image, probability)
     assert refined.dtype == np.float32
     assert refined.shape == probability.shape
     np.testing.assert_array_equal(image, kept)

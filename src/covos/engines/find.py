@@ -34,7 +34,7 @@ from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
 from covos.models.coattention import Fusion, Memory
-from covos.models.cosnet.crf import Refinement, refine_probability
+from covos.models.cosnet.crf import Refinement, crf_filter
 from covos.models.layers import upsample_to
 
 THRESHOLD = 0.5
@@ -282,8 +282,8 @@ class FindEngine(Generic[FeaturesT]):
             return uncomputed(frame)
         own_probability = to_probability(logit, size=frame.size)
         probability = own_probability
-        if refine != "none":  # the picture is not made for nothing
-            probability = refine_probability(frame.image, probability, refinement=refine, device=self.encoder.device)
+        if refine == "crf":  # else the picture is not made for nothing
+            probability = crf_filter(frame.image, probability, device=self.encoder.device)
         mask = probability > THRESHOLD
         return FrameResult(
             frame=frame,

@@ -48,21 +48,6 @@ def check_refinement(name: str) -> Refinement:
     )
 
 
-def refine_probability(
-    image: ImageArray, probability: ProbabilityArray, *, refinement: Refinement, device: torch.device | None = None
-) -> ProbabilityArray:
-    """Fit a probability, H x W float32 in [0, 1], to its picture, H x W x 3 uint8 RGB; see `crf_filter`.
-
-    Raises:
-        UsageError: There is no such refinement.
-        ValueError: The image and the probability are not a pair: shapes, types, or a value that is NaN or not in
-            [0, 1].
-    """
-    if check_refinement(refinement) == "none":
-        return probability
-    return crf_filter(image, probability, device=device)
-
-
 MAX_PIXELS: Final = 480 * 854
 """A larger picture is reduced to this: the kernels are in pixels of DAVIS 480p, and memory stays bounded."""
 
