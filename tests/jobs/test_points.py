@@ -136,7 +136,7 @@ def test_following_is_taken_up_again_where_prompts_changed(
     def followed(*masks: tuple[int, int, np.ndarray]) -> list[np.ndarray]:
         """Follow from the first frame after each mask."""
         with model.session(clip, follower=random_follower) as fresh, monkeypatch.context() as anew:
-            anew.setattr(IncrementalPass, "_is_whole", lambda self: False)
+            anew.setattr(IncrementalPass, "_is_known", lambda self, engine: False)
             for frame, identity, mask in masks:
                 fresh.add_mask(frame, identity, mask=mask)
                 result = fresh.propagate("forward")

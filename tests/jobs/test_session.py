@@ -14,6 +14,7 @@ from PIL import Image
 from covos.api import segment, stream
 from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.memory import MAX_GIVEN
+from covos.engines.shots import Shots
 from covos.masks import decode, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model
@@ -451,3 +452,16 @@ def test_from_a_frame_the_ways_that_can_be_are_gone(model: Model, random_followe
         assert [result.frame.index for result in session.stream(start=5)] == [5, 6, 7]
         assert [result.frame.index for result in session.stream(start=1)] == [1, 0]
         assert [result.frame.index for result in session.stream(start=3, limit=2)] == [3, 4, 2]
+
+
+def test_what_was_followed_over_another_cut_is_followed_anew(model: Model, random_follower: Path, clip: Path) -> None:
+    def followed(*, before: bool) -> list[tuple[object, ...]]:
+        with model.session(clip, follower=random_follower) as session:
+            session.add_mask(0, 1, mask=box(12, 0))
+            uncut = session.propagate("forward") if before else ()
+            session.cut_at(Shots.cut(session.source, (4,)))
+            cut = session.propagate("forward")
+        assert [each.states for each in uncut] != [each.states for each in cut]
+        return [(each.states, each.labels.tobytes()) for each in cut]
+
+    assert followed(before=True) == followed(before=False)

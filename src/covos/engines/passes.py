@@ -387,17 +387,19 @@ class IncrementalPass:
         self._frames: tuple[FrameMask, ...] = ()
         self._checkpoints = PassCheckpoints()
         self._fingerprints: Mapping[int, Hashable] = {}
+        self._engine: FollowEngine | None = None
 
     def run(
         self, engine: FollowEngine, given: Given, *, fingerprints: Mapping[int, Hashable], memory: int
     ) -> tuple[FrameMask, ...]:
         """Return the masks of all frames, as one pass from the first frame would give them.
 
-        The engine and the memory are the same each time. ``fingerprints`` has for each frame with masks a value that
-        equals that of another run only if its masks are the same, of the same objects in the same order.
+        The memory is the same each time; by another engine, all frames are followed again. ``fingerprints`` has for
+        each frame with masks a value that equals that of another run only if its masks are the same, of the same
+        objects in the same order.
         """
         changed = self._first_change(fingerprints)
-        start, resumed = (self._is_whole() and self._checkpoints.rewind(changed)) or (0, None)
+        start, resumed = (self._is_known(engine) and self._checkpoints.rewind(changed)) or (0, None)
         if resumed is None:
             frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
@@ -407,7 +409,7 @@ class IncrementalPass:
         # Should this be interrupted, nothing is known.
         self._frames, self._fingerprints = (), {}
         self._frames = (*kept, *map(FrameMask.of, with_held_masks(results)))
-        self._fingerprints = dict(fingerprints)
+        self._fingerprints, self._engine = dict(fingerprints), engine
         return self._frames
 
     def part(
@@ -419,15 +421,16 @@ class IncrementalPass:
         checkpoint.
         """
         known = min(wanted.start, self._first_change(fingerprints))
-        start, resumed = (self._is_whole() and self._checkpoints.nearest(known)) or (min(given), None)
+        start, resumed = (self._is_known(engine) and self._checkpoints.nearest(known)) or (min(given), None)
         frames = prefetch(engine.encoder.select(self.source, range(start, wanted.stop)))
         for result in engine.forward(frames, given, memory=memory, resumed=resumed):
             if result.frame.index in wanted:
                 yield result
 
-    def _is_whole(self) -> bool:
-        """True if every frame was decoded: a damaged source gives other frames when it is read from the middle."""
-        return self.source.health.complete and len(self._frames) == self.source.info.frame_count
+    def _is_known(self, engine: FollowEngine) -> bool:
+        """True if this engine has followed every frame: a damaged source gives others when read from the middle."""
+        count = self.source.info.frame_count
+        return engine is self._engine and self.source.health.complete and len(self._frames) == count
 
     def _first_change(self, fingerprints: Mapping[int, Hashable]) -> int:
         both = self._fingerprints.keys() | fingerprints.keys()
