@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, LabelArray, MaskArray
+from covos.core.types import FrameResult, LabelArray
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.follow import FOLLOWED_APART, FollowEngine
@@ -112,7 +113,9 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Close the source."""
+        """Close the source, and the pass that reads references of it."""
+        if self._references is not None:
+            self._references.close()
         self.source.close()
 
     @property
@@ -421,11 +424,9 @@ class Session:
 
     def _ending(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
         """Give the results, and end the pass that reads the references beside them."""
-        try:
+        assert self._references is not None, "who follows has them"
+        with closing(self._references):
             yield from results
-        finally:
-            if self._references is not None:
-                self._references.close()
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
@@ -461,7 +462,7 @@ class Session:
         followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self.source.info):
-            return self._make_mask(identity, prompt, followed=followed)
+            return self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
 
     def _make_masks(self) -> None:
         """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
@@ -476,11 +477,8 @@ class Session:
                     object_id=identity,
                     memory=self._memory,
                 )
-            self._make_mask(identity, prompt, followed=followed)
+            self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
             self.seeds.done(frame, identity)
-
-    def _make_mask(self, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
-        return self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
 
     def _make_masker(self) -> PromptMasker:
         if self._masker is None:

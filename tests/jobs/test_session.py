@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -465,3 +466,14 @@ def test_what_was_followed_over_another_cut_is_followed_anew(model: Model, rando
         return [(each.states, each.labels.tobytes()) for each in cut]
 
     assert followed(before=True) == followed(before=False)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
+def test_a_session_that_is_closed_leaves_no_file_open(model: Model, random_follower: Path, clip: Path) -> None:
+    session = model.session(clip, follower=random_follower)
+    session.add_mask(0, 1, mask=box(12, 0))
+    session.cut_at(Shots.cut(session.source, (4,)))
+    # The references of the second shot are not asked for.
+    assert len(list(session.stream("forward", start=0, limit=2))) == 2
+    session.close()
+    assert str(clip.resolve()) not in {os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()}
