@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from covos.engines.memory import APART, MemoryBank
+from covos.engines.memory import APART, MAX_GIVEN, MemoryBank
 from covos.models.follow import ObjectMemory
 
 POSITIONS, KEYS, VALUES = 6, 4, 5
@@ -31,6 +31,22 @@ def test_it_never_holds_more_than_given_frames_some_between_and_the_latest(betwe
     assert max(sizes) <= 2 + between + 1
     assert bank.of((1,))[0].value_PMC.shape[1] <= (2 + between + 1) * POSITIONS
     assert set(bank.given) == {0, 700}
+
+
+def test_of_more_given_frames_than_there_may_be_the_least_read_goes() -> None:
+    bank = MemoryBank(between=1)
+    for index in range(MAX_GIVEN):
+        keep(bank, index, given=True)
+    # All that is read is in frame 7, and least of it in frame 3.
+    affinity = torch.full((MAX_GIVEN,), 0.01)
+    affinity[3], affinity[7] = 0.001, 1.0
+    bank.note_reading(affinity.repeat_interleave(POSITIONS).expand(1, 2, -1))
+    for index in range(MAX_GIVEN, MAX_GIVEN + 20):
+        keep(bank, index, given=True)
+        assert len(bank.given) == MAX_GIVEN
+        assert index in bank.given
+    assert 3 not in bank.given
+    assert 7 in bank.given
 
 
 def test_frames_between_stand_apart_and_are_trusted() -> None:

@@ -1,10 +1,10 @@
 """Memory of a video while objects are followed: a few frames, whatever its length.
 
-Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay for ever; there may be `MAX_GIVEN` of
-them. The *latest* frame is replaced by the next. Of those *between*, at most N are kept: a frame that follows the last
-such one by `APART` frames joins them, with those of its masks that are trusted. When there are too many, the least
-useful goes: the one that the frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV
-2022, section 3.3).
+Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay; there may be `MAX_GIVEN` of them. A
+user gives no more. Where covos finds the masks by itself, the least useful of too many goes. The *latest* frame is
+replaced by the next. Of those *between*, at most N are kept: a frame that follows the last such one by `APART` frames
+joins them, with those of its masks that are trusted. When there are too many, the least useful goes: the one that the
+frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from covos.models.coattention import join_memories
 from covos.models.follow import ObjectMemory
 
 MAX_GIVEN = 64
-"""Frames with masks from the user that one video may have."""
+"""Frames with masks from the user that one video may have, and that a memory holds."""
 DEFAULT_MEMORY = 5
 """Frames between the given ones and the latest, unless the user says otherwise."""
 MAX_MEMORY = 32
@@ -116,6 +116,9 @@ class MemoryBank:
         kept = MemoryFrame(index, tuple(objects), memory._replace(value_PMC=value))
         if given:
             self.given[index] = kept
+            if len(self.given) > MAX_GIVEN:
+                others = [each for each in self.given.values() if each is not kept]
+                del self.given[min(others, key=lambda each: each.usefulness).index]
             return True
         self.middle.append(kept)
         if len(self.middle) > self.between:
