@@ -103,6 +103,27 @@ def test_limited_range_grey_is_stretched(tmp_path: Path) -> None:
     assert (next(iter(open_source(path))).image == 255).all()
 
 
+@pytest.mark.parametrize(("pix_fmt", "bits"), [("gray10le", 10), ("gray12le", 12)])
+def test_limited_range_grey_is_stretched_in_all_its_bits(tmp_path: Path, pix_fmt: str, bits: int) -> None:
+    path, levels = tmp_path / "grey.mkv", np.array([16, 64, 120, 235]).repeat(16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=64, height=48)
+        stream.pix_fmt, stream.codec_context.color_range = pix_fmt, LIMITED
+        frame = av.VideoFrame(64, 48, pix_fmt)
+        rows = np.broadcast_to(levels << (bits - 8), (48, 64)).astype("<u2")
+        padding = np.zeros((48, frame.planes[0].line_size // 2 - 64), "<u2")
+        frame.planes[0].update(np.hstack([rows, padding]).tobytes())
+        frame.color_range = LIMITED
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_source(path) as source:
+        (read,) = source
+    assert read.deep is not None
+    full = (levels - 16) * 65535 / 219
+    np.testing.assert_allclose(read.deep()[0, :, 0], full, atol=2)
+    np.testing.assert_allclose(read.image[0, :, 0], full / 257, atol=2)
+
+
 PIXEL_FORMATS = (
     *("yuv411p", "yuv410p", "yuv440p", "yuv444p", "yuv420p10le", "yuv422p12le", "yuv444p12le"),
     *("gray", "gray10le", "gray12le", "gbrp10le", "gbrp12le", "bgr0", "bgra"),

@@ -92,8 +92,8 @@ class PictureReader:
                 why=f"pixel format {picture.format.name}: {error}",
                 fix="convert it to H.264 yuv420p first",
             ) from error
-        if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
-            pixels = _LIMITED_TO_FULL[pixels]  # swscale takes every grey for full range
+        if _is_limited_grey(picture):
+            pixels = _LIMITED_TO_FULL[pixels]
         return _orient(pixels, orientation=orientation)
 
     def coded(self, picture: VideoFrame) -> Planes | None:
@@ -133,7 +133,10 @@ class PictureReader:
 
     def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
-        return _orient(self._converted(picture, "rgb48le", alpha=False), orientation=self._orientations.of(picture))
+        colours = np.asarray(self._converted(picture, "rgb48le", alpha=False), np.uint16)
+        if _is_limited_grey(picture):
+            colours = _stretched(colours, bits=picture.format.components[0].bits)
+        return _orient(colours, orientation=self._orientations.of(picture))
 
     def _stored(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Return H x W x 3 RGB, or x 4 with alpha, turned as it is stored."""
@@ -195,6 +198,19 @@ def plane_of(picture: VideoFrame, place: int) -> NDArray[np.uint8]:
     plane: Any = picture.planes[place]
     rows: NDArray[np.uint8] = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width]
+
+
+def _is_limited_grey(picture: VideoFrame) -> bool:
+    """Tell if a picture is grey of limited range: swscale takes every grey for full range."""
+    return picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG
+
+
+def _stretched(samples: NDArray[np.uint16], *, bits: int) -> NDArray[np.uint16]:
+    """Bring samples of limited range, which swscale has moved up from so many bits to 16, to full range."""
+    black, white = 16 << (bits - 8), 235 << (bits - 8)
+    stated = samples * np.float32(1 / (1 << (16 - bits)))
+    full = np.rint((stated - black) * np.float32(65535 / (white - black))).clip(0, 65535)
+    return np.asarray(full, np.uint16)
 
 
 def _tones_note(transfer: Transfer, wide: bool) -> str:
