@@ -213,6 +213,14 @@ def test_a_packing_that_fails_at_its_end_leaves_the_shards_before(tree: Tree, mo
     assert not [path.name for path in tree.root.parent.iterdir() if path.name.startswith(".shards")]
 
 
+def test_a_link_to_a_file_that_is_gone_is_told(tree: Tree) -> None:
+    davis(tree)
+    (tree.root / "notes.txt").symlink_to(tree.root / "gone.txt")
+    with pytest.raises(SourceError, match=r"notes\.txt cannot be read"):
+        packed(tree.root)
+    assert list(tree.root.parent.iterdir()) == [tree.root]
+
+
 def test_a_link_in_a_circle_is_refused(tree: Tree) -> None:
     stills(tree)
     (tree.root / "up").symlink_to(tree.root)

@@ -29,6 +29,7 @@ SHARD_BYTES: Final = 256 * 10**6
 """Large enough for a network disk, small enough to copy again."""
 _BLOCK = 512  # of a tar file
 _READABLE = 0o644
+_MENDED = "make it readable, or take it out of the data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +221,7 @@ class _Writer:
 
     def add(self, group: list[tuple[str, Path]]) -> None:
         """Take files that belong together."""
-        held = sum(_padded(path.stat().st_size) + _BLOCK for _, path in group)
+        held = sum(_padded(_size(path)) + _BLOCK for _, path in group)
         if self._pending and self._held + held > self._size:
             self._write()
         self._pending.append(group)
@@ -241,13 +242,19 @@ class _Writer:
         self._pending, self._held = [], 0
 
     def _one(self, tar: tarfile.TarFile, name: str, source: Path) -> tuple[int, int, int, int]:
-        what, fix = f"{source} cannot be read", "make it readable, or take it out of the data"
-        content = read_guarded(source, what=what, fix=fix, error=SourceError)
+        content = read_guarded(source, what=f"{source} cannot be read", fix=_MENDED, error=SourceError)
         entry = tarfile.TarInfo(name)
         # Neither its time nor its owner: the same tree, the same bytes.
         entry.size, entry.mode = len(content), _READABLE
         tar.addfile(entry, BytesIO(content))
         return len(self._shards), tar.offset - _padded(len(content)), len(content), zlib.crc32(content)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError as error:  # such as a link to a file that is gone
+        raise SourceError(f"{file} cannot be read", why=error.strerror or str(error), fix=_MENDED) from error
 
 
 def _padded(size: int) -> int:
