@@ -84,6 +84,13 @@ def _checked_memory(count: int) -> int:
     return count
 
 
+def _checked_references(count: int) -> int:
+    check_references(count)
+    return count
+
+
+ReferenceCount: TypeAlias = Annotated[int, AfterValidator(_checked_references)]
+"""Number of frames that a frame is compared with."""
 Remembered: TypeAlias = Annotated[int, AfterValidator(_checked_memory)]
 """Number of frames that following remembers between the seed frames and the latest."""
 
@@ -176,17 +183,11 @@ class Find(_Value):
 
     kind: Literal["find"] = "find"
     quality: Quality = DEFAULT_QUALITY
-    references: int = DEFAULT_REFERENCES
+    references: ReferenceCount = DEFAULT_REFERENCES
     fusion: Fusion | None = None
     reference_seed: int | None = None
     refine: Refinement = "none"
     steer: Steer | None = None
-
-    @field_validator("references")
-    @classmethod
-    def _references(cls, count: int) -> int:
-        check_references(count)
-        return count
 
     @field_validator("refine", mode="before")
     @classmethod
@@ -257,16 +258,10 @@ class Discover(_Value):
 
     kind: Literal["discover"] = "discover"
     most: int = Field(default=DEFAULT_MOST, ge=1, le=MAX_MOST)
-    references: int = DEFAULT_REFERENCES
-    memory: int = DEFAULT_MEMORY
+    references: ReferenceCount = DEFAULT_REFERENCES
+    memory: Remembered = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
     quality: Quality = DEFAULT_QUALITY
-
-    @model_validator(mode="after")
-    def _values(self) -> Discover:
-        check_references(self.references)
-        check_memory(self.memory)
-        return self
 
 
 Task: TypeAlias = Annotated[Find | Follow | Discover, Field(discriminator="kind")]
