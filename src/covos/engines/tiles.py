@@ -65,12 +65,9 @@ def tiles_over(band: MaskArray) -> list[Tile]:
     Cells of the grid are joined side by side, then one above the other, in turns. Of each group those are taken that
     cost less: the joined tile, or the best ones of its two halves. Empty cells cost nothing.
     """
-    costs, taken = [], []
     held = _cells(band)
-    size = [CELL, CELL]
+    taken, size = [held], [CELL, CELL]
     cost = np.where(held, np.float32(_cost(*size)), np.float32(0))
-    costs.append(cost)
-    taken.append(held)
     for step in range(DOUBLINGS):
         axis = (step + 1) % 2
         size[axis] *= 2
