@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.shown import short_repr
@@ -123,15 +124,29 @@ class PromptMasker:
             SourceError: It cannot be read.
         """
         if self._latest is None or self._latest.frame.number != frame:
-            observed = next(self.encoder.select(self.source, [place_of(frame, self.source.info)]), None)
-            self._latest = None if observed is None else replace(observed, frame=at_source_size(observed.frame))
-        if self._latest is None:
-            raise SourceError(
-                f"{self.source.info.path}: frame {frame} cannot be read",
-                why="the file is damaged or cut there",
-                fix="point at the object on another frame",
-            )
+            self._latest = observed_at(self.source, self.encoder, frame)
         return self._latest
+
+
+def observed_at(source: Source, encoder: FrameEncoder[Any], frame: int) -> Observed:
+    """Read a frame by its number in the whole source, at the size of the source, with its motion.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    observed = next(encoder.select(source, [place_of(frame, source.info)]), None)
+    if observed is None:
+        raise unreadable(source, frame)
+    return replace(observed, frame=at_source_size(observed.frame))
+
+
+def unreadable(source: Source, frame: int) -> SourceError:
+    """Return the error of a frame on which something is shown, and which cannot be read."""
+    return SourceError(
+        f"{source.info.path}: frame {frame} cannot be read",
+        why="the file is damaged or cut there",
+        fix="show it on another frame",
+    )
 
 
 def _before(

@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from covos.core.errors import SourceError, UsageError
+from covos.core.errors import UsageError
 from covos.core.types import FrameResult, MaskArray, Point, SourceInfo
 from covos.engines.candidates import share_inside, split
-from covos.engines.encoding import FrameEncoder, at_source_size, to_size
+from covos.engines.encoding import FrameEncoder, to_size
 from covos.engines.follow import Given
 from covos.engines.prompt import Prompter, RelayPrompter
 from covos.engines.steer import WHOLE, SteeringRule, distance_to, in_boxes
 from covos.media.range import place_of
 from covos.media.source import Source
-from covos.prompts.masker import ChosenPrompter
+from covos.prompts.masker import ChosenPrompter, observed_at, unreadable
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import (
     PointPrompt,
@@ -111,7 +111,7 @@ def steering_masks(
         there = [each for each in shown if each.frame == frame]
         result = found(place_of(frame, source.info))
         if result is None:
-            raise _unreadable(source, frame)
+            raise unreadable(source, frame)
         subject = to_size(result.labels > 0, (source.info.height, source.info.width))
         look = _Frame(source, frame, subject=subject, encoder=encoder, prompter=prompter)
         masks = look.masks(there)
@@ -235,10 +235,7 @@ class _Frame:
 
     def _prompt(self, *, points: Sequence[Point], box: RegionPrompt | None) -> MaskArray:
         assert self._prompter is not None, "what is shown on a frame needs one"
-        observed = next(self._encoder.select(self._source, [place_of(self._number, self._source.info)]), None)
-        if observed is None:
-            raise _unreadable(self._source, self._number)
-        observed = replace(observed, frame=at_source_size(observed.frame))
+        observed = observed_at(self._source, self._encoder, self._number)
         thing = self._prompter.mask(observed, points=points, box=None if box is None else box.box, previous=None)
         return _solid(thing)
 
@@ -253,11 +250,3 @@ def _solid(thing: MaskArray) -> MaskArray:
             if each.sum() < CRUMB * area:
                 solid[each] = value
     return solid
-
-
-def _unreadable(source: Source, frame: int) -> SourceError:
-    return SourceError(
-        f"{source.info.path}: frame {frame} cannot be read",
-        why="the file is damaged or cut there",
-        fix="show it on another frame",
-    )
