@@ -355,3 +355,17 @@ def test_photographs_in_a_row_of_which_the_first_is_damaged(tmp_path: Path) -> N
     Pillow.fromarray(smooth(24, 32)).save(preview, "JPEG")
     path.write_bytes(photographs[0] + preview.getvalue())
     assert kind_of(path) == "still"
+
+
+def test_a_photograph_behind_which_thousands_seem_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from covos.media import jpeg
+
+    content = io.BytesIO()
+    Pillow.fromarray(smooth(48, 64)).save(content, "JPEG")
+    path, looked = tmp_path / "film.mjpeg", []
+    # Each is a header of which the next one is a part.
+    path.write_bytes(content.getvalue()[:-2] + b"\xff\xd8\xff\xe0\0\4" * 4000)
+    size_and_scan = jpeg.size_and_scan
+    monkeypatch.setattr(jpeg, "size_and_scan", lambda *place: looked.append(place) or size_and_scan(*place))
+    assert kind_of(path) == "still"
+    assert len(looked) < 2000

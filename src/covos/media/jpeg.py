@@ -19,6 +19,10 @@ _ZEROS = re.compile(rb"\0*")
 _SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of the segments that state the size
 _RUN = bytes(64)
 _LUMA, _END_OF_BLOCK = 0x10, 0
+_MOST_SEGMENTS = 5000
+"""Segments before a scan; profiles and depth maps of a large photograph take hundreds of them."""
+_MOST_STARTS = 1000
+"""Places behind a damaged photograph at which another may begin; a file made to take time may have any number."""
 _STRICT = {"err_detect": "explode+crccheck+bitstream"}
 
 
@@ -98,7 +102,9 @@ def is_motion_jpeg(path: Path) -> bool:
             if at < len(content):
                 break  # something else follows: a film, a program's own data
         at = content.find(START, scan)
-        while at >= 0:
+        for _ in range(_MOST_STARTS):
+            if at < 0:
+                break
             if size_and_scan(content, at)[0] == first:
                 return not _decodes(content[:at], _STRICT)
             at = content.find(START, at + 1)
@@ -108,9 +114,9 @@ def is_motion_jpeg(path: Path) -> bool:
 def size_and_scan(content: mmap.mmap | bytes, start: int) -> tuple[bytes, int]:
     """Return the height and width of the photograph at a place, as stored, and where its first scan begins."""
     at, size = start + 2, b""
-    while content[at : at + 1] == b"\xff":
+    for _ in range(_MOST_SEGMENTS):
         marker = content[at + 1 : at + 2]
-        if marker in {b"", b"\xda"}:
+        if content[at : at + 1] != b"\xff" or marker in {b"", b"\xda"}:
             break
         if marker[0] in _SIZES:
             size = content[at + 5 : at + 9]
