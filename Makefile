@@ -157,7 +157,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/memory_long.py --floor
 	$(BIN)/python benchmarks/memory_long.py
 	$(BIN)/python benchmarks/matte.py $(call keep,matte)
-	$(BIN)/python benchmarks/batch.py --ray $(call keep,batch)
+	$(BIN)/python benchmarks/batch.py --errands 40 --ray $(call keep,batch)
 	$(BIN)/python benchmarks/serve.py $(call keep,serve)
 	$(BIN)/python benchmarks/serve.py --minutes 10 --size 256x144 --known $(call keep,serve)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -150,6 +151,14 @@ def test_a_point_is_found_in_what_holds_it(module: ModuleType) -> None:
         assert module.holds(value, depth=4)
     for value in (replace(point, x=1.0), [module.X], f"{module.X}", [[[[[point]]]]], None):
         assert not module.holds(value, depth=4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell it in this way")
+@pytest.mark.parametrize("module", ["batch"], indirect=True)
+def test_the_time_of_a_process_that_has_ended_counts(module: ModuleType) -> None:
+    with module.Family() as family:
+        subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.6: pass"], check=True)
+    assert family.seconds > 0.3
 
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("*.py")), indirect=True)
