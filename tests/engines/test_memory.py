@@ -136,3 +136,11 @@ def test_without_frames_between_what_is_found_is_not_kept_for_longer() -> None:
     assert not keep(bank, 50)
     assert bank.middle == []
     assert bank.of((1,))[0].value_PMC.shape[1] == 2 * POSITIONS, "the latest frame is there all the same"
+
+
+def test_what_is_given_on_one_frame_one_after_another_is_all_known() -> None:
+    bank = MemoryBank(between=2)
+    bank.keep(5, objects=(1, 2), memory=memory_of(2), given=True, trusted=[False, True])
+    bank.keep(5, objects=(1, 2, 3), memory=memory_of(3), given=True, trusted=[False, False, True])
+    assert [bank.given[5].knows(each) for each in (1, 2, 3, 4)] == [False, True, True, False]
+    assert bank.of((1, 2, 3))[0].value_PMC[..., -1].any(dim=1).tolist() == [False, True, True]

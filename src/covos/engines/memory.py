@@ -58,6 +58,10 @@ class MemoryFrame:
         """Mean share of the readout; 1 for a frame that was not queried yet."""
         return self.read / self.queries if self.queries else 1.0
 
+    def knows(self, identity: int) -> bool:
+        """Tell if the frame has something of an object that is kept for longer."""
+        return identity in self.objects and bool(self.memory.value_PMC[self.objects.index(identity), :, -1].any())
+
     def of(self, objects: Sequence[int]) -> ObjectMemory:
         """Return the memory of some objects; values of an object that the frame does not know are zero."""
         if tuple(objects) == self.objects:
@@ -109,6 +113,8 @@ class MemoryBank:
         apart = min((abs(index - other.index) for other in (*self.given.values(), *self.middle)), default=APART)
         if not given and (not self.between or not any(trusted) or apart < APART):
             return False
+        if given and (before := self.given.get(index)) is not None:  # what was given on this frame before stays known
+            trusted = [each or before.knows(other) for each, other in zip(trusted, objects, strict=True)]
         value = memory.value_PMC
         if not all(trusted):
             value = value.clone()
