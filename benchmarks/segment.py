@@ -1,6 +1,7 @@
 """Time and memory of `covos segment`, end to end, and the start-up time of the command line.
 
-    python benchmarks/segment.py [--short 100] [--long 2000] [--formats palette overlay] [--memory] [--json FILE]
+    python benchmarks/segment.py [--short 100] [--long 2000] [--formats palette overlay] [--quality draft] [--memory]
+        [--json FILE]
 
 Makes a short and a long clip of 854 x 480 out of the example, by playing it over and over, segments each in a fresh
 process, and prints frames a second, peak memory, and the ratio of the two peaks (which should be 1: nothing holds
@@ -25,6 +26,7 @@ from pathlib import Path
 import cv2
 
 from covos.core.types import ImageArray
+from covos.engines.find import DEFAULT_QUALITY
 from covos.media.opening import open_source
 from covos.media.writer import VideoWriter
 from recorded import keep
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--short", type=int, default=100, help="frames of the short clip")
     parser.add_argument("--long", type=int, default=2000, help="frames of the long clip")
     parser.add_argument("--formats", nargs="+", default=["palette", "overlay"])
+    parser.add_argument("--quality", default=DEFAULT_QUALITY)
     parser.add_argument("--memory", action="store_true", help="peak memory alone")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     arguments = parser.parse_args()
@@ -77,6 +80,7 @@ def main() -> None:
             make_clip(clip, frames)
             formats = [word for form in arguments.formats for word in ("-f", form)]
             command = [*COVOS, "segment", str(clip), "-o", str(folder / f"out-{frames}"), *formats]
+            command += ["--quality", arguments.quality]
             seconds[frames], peak[frames] = run(command)
             print(
                 f"{frames:5} frames of 854x480: {seconds[frames]:6.1f} s with start-up, "
