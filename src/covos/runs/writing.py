@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -102,9 +102,12 @@ class _Lane:
 
     def end(self) -> None:
         """Write what waits, and end the thread."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+        # Ctrl-C in the middle of `put` may leave a waiter behind that takes the wake-up of the next one (as in Python
+        # 3.11's Condition.notify). So the thread is woken again until it ends.
+        while self._thread.is_alive():
+            with suppress(queue.Full):
+                self._queue.put(None, timeout=1)
+            self._thread.join(1)
 
     def _run(self) -> None:
         try:
