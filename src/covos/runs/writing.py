@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
@@ -91,33 +91,40 @@ class _Lane:
         self.error: BaseException | None = None
         self.stop = threading.Event()
         self._writers = tuple(writers)
-        self._queue: queue.Queue[ComposedResult | None] = queue.Queue(maxsize=depth)
+        # Plain queues, as Ctrl-C may come in the midst of anything. Within the `put` of a `queue.Queue` it may leave a
+        # waiter behind, which takes the wake-up of the next `put`; the thread would then wait for ever.
+        self._waiting: SimpleQueue[ComposedResult | None] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(depth):
+            self._room.put(None)
         # A daemon: if its owner dies without a word, the program must still be able to end.
         self._thread = threading.Thread(target=self._run, name="covos-writers", daemon=True)
         self._thread.start()
 
     def put(self, result: ComposedResult) -> None:
         """Hand over a frame; wait while the queue is full."""
-        self._queue.put(result)
+        self._room.get()
+        self._waiting.put(result)
 
     def end(self) -> None:
         """Write what waits, and end the thread."""
-        # Ctrl-C in the middle of `put` may leave a waiter behind that takes the wake-up of the next one (as in Python
-        # 3.11's Condition.notify). So the thread is woken again until it ends.
-        while self._thread.is_alive():
-            with suppress(queue.Full):
-                self._queue.put(None, timeout=1)
-            self._thread.join(1)
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _take(self) -> ComposedResult | None:
+        result = self._waiting.get()
+        self._room.put(None)
+        return result
 
     def _run(self) -> None:
         try:
-            while (result := self._queue.get()) is not None and not self.stop.is_set():
+            while (result := self._take()) is not None and not self.stop.is_set():
                 for writer in self._writers:
                     writer.write(result)
         except BaseException as error:  # whatever it is, it belongs to the producer
             self.error = error
         while result is not None:
-            result = self._queue.get()
+            result = self._take()
 
 
 class BackgroundWriters:
