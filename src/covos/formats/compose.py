@@ -14,11 +14,10 @@ from covos.core.types import Frame, FrameResult, ImageArray, LabelArray, Probabi
 from covos.formats.light import drawn_out
 from covos.masks import letterbox
 from covos.masks.edges import relabelled
-from covos.masks.foreground import foreground_colours
+from covos.masks.foreground import Samples, foreground_colours
 from covos.masks.matte import stretched
 
 Scalar = TypeVar("Scalar", bound=np.generic)
-Samples = TypeVar("Samples", np.uint8, np.uint16)
 
 _SEAM = 0.7
 """Width in pixels over which one object passes into another."""

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from covos.core.types import LabelArray, MaskArray, ObjectStatus, Presence
+from covos.core.types import LabelArray, ObjectStatus, Presence
 from covos.engines.corrections import Answer, Answers, spread
 from covos.engines.passes import Direction
+from covos.evaluation.measures import jaccard
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
@@ -93,12 +94,7 @@ def _status(new: ObjectStatus, old: FrameMask, *, labels: tuple[LabelArray, Labe
     mask, before, after = (each == new.id for each in labels)
     former = next((each for each in old.states if each.id == new.id), new)
     state: Presence = "present" if mask.any() else "occluded"
-    answers = [(_jaccard(mask, after), new), (_jaccard(mask, before), former)]
+    answers = [(jaccard(mask, after), new), (jaccard(mask, before), former)]
     fitting = [each for each in answers if (each[1].state == "present") == mask.any()]
     share, nearer = max(fitting or answers, key=lambda each: each[0])
     return ObjectStatus(id=new.id, state=nearer.state if fitting else state, confidence=share * nearer.confidence)
-
-
-def _jaccard(one: MaskArray, other: MaskArray) -> float:
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 1.0
