@@ -40,8 +40,7 @@ from covos.data import Video, open_dataset, read_foreground, read_image, read_la
 from covos.engines import candidates, discover, passes
 from covos.engines.candidates import choose_candidates, overlap, share_inside
 from covos.evaluation import Evaluation, evaluate
-from covos.masks import VOID, write_label_map
-from covos.masks.object_ids import davis_palette
+from covos.masks import VOID, draw_overlay, write_label_map
 from covos.model import Model, load_model
 from covos.models.follow import FollowFeatures
 from recorded import keep
@@ -240,11 +239,9 @@ def _write(folder: Path, stems: Sequence[str], masks: Sequence[LabelArray]) -> N
 
 
 def _strip(images: Sequence[ImageArray], masks: Sequence[LabelArray]) -> np.ndarray:
-    palette = np.array(davis_palette(), np.uint8).reshape(-1, 3)
     shown = []
     for index in np.linspace(0, len(masks) - 1, SHOWN).round().astype(int):
-        image, labels = images[index], masks[index]
-        mixed = np.where(labels[..., None] > 0, image // 3 + palette[labels] // 3 * 2, image).astype(np.uint8)
+        mixed = draw_overlay(images[index], masks[index], opacity=2 / 3)
         shown.append(cv2.resize(mixed, (320, round(320 * mixed.shape[0] / mixed.shape[1]))))
     return np.concatenate(shown, axis=1)
 
