@@ -105,7 +105,7 @@ class Job:
     def cancel(self) -> None:
         """Stop the job, from any thread: it ends before it begins the next batch of frames.
 
-        What was computed ahead is dropped: as many frames as a batch has, at most.
+        Frames that were computed ahead are dropped: as many as a batch has, at most.
         """
         self._cancel.set()
 

@@ -275,8 +275,8 @@ def _source(video: Video) -> Place:
 def _on_disk(video: Video, place: Path) -> Iterator[Path]:
     """Give the folder of a video's pictures, or the file of a still.
 
-    What is packed in shards lies in a folder of ``place`` for the time of the block: one video, under the same path
-    each time, so that a run that was stopped finds its source again.
+    Videos that are packed in shards lie in a folder of ``place`` for the time of the block: one video, under the same
+    path each time, so that a run that was stopped finds its source again.
     """
     source = _source(video)
     if not isinstance(source, Packed):

@@ -178,7 +178,7 @@ class Work:
     ) -> tuple[int, ...] | None:
         """Return the frames to compute again after pictures were mended; None for all, as where the cuts are others.
 
-        What is followed or steered depends on all that came before, and is followed again anyway.
+        Frames that are followed or steered depend on all that came before, and are followed again anyway.
         """
         task, count = self._task, self._source.info.frame_count
         if not isinstance(task, Find) or self._steerer is not None:

@@ -1,7 +1,7 @@
-"""Where the time of a run goes: processor milliseconds a frame, by stage.
+"""The profile of a run: processor milliseconds a frame, by stage.
 
-A thread looks at the others some hundred times a second. What a thread has spent on the processor since the last look
-is that of the stage that its stack stands in now. If it waits now, what it spent is shared out in the end among the
+A thread looks at the others some hundred times a second. The time that a thread has spent on the processor since the
+last look goes to the stage that its stack stands in now. If it waits now, that time is shared out in the end among the
 stages that it was met in. So the sum of each thread is exact, and its parts are as good as the number of looks. Threads
 that libraries make of their own have no stack of Python, and are told by their names.
 

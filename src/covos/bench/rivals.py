@@ -1,4 +1,4 @@
-"""What a user may have instead: rembg, where it and its models are installed. Nothing is downloaded."""
+"""The tool that a user may have instead: rembg, if it and its models are installed. Nothing is downloaded."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class JobDisplay:
     def frames(self, name: str) -> Callable[[int, int], None]:
         """Return a listener for work that counts its frames itself: it is told how many are done, and of how many.
 
-        Where it counts from 1 again, another bar begins.
+        Another bar begins when it counts from 1 again.
         """
 
         def listen(done: int, total: int) -> None:

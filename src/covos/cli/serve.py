@@ -76,7 +76,7 @@ def open_clip(
 ) -> None:
     """Open a video on a page of this machine: see its subject cut out, click to correct, download.
 
-    Of the folder of a run, the page goes on from its masks and prompts: nothing is found anew.
+    If it is the folder of a run, the page goes on from its masks and prompts: nothing is searched again.
     """
     _run(
         root=root, host="127.0.0.1", port=port, token="", names=(), media=None, upload=8.0, quota=64.0, waiting=32,

@@ -1,7 +1,7 @@
 """Open files that anybody may have made: the one way to every file that is not a video.
 
-A device, a pipe, a socket or a folder is never opened: it could hang, or never end. What is read whole is bounded, and
-so are the values and levels of JSON and TOML: see `covos.core.limits`.
+A device, a pipe, a socket or a folder is never opened: it could hang, or never end. Files that are read whole are
+bounded, and so are the values and levels of JSON and TOML: see `covos.core.limits`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def give_back() -> None:
 def refuse_small_address_space() -> None:
     """Refuse a limit on the address space under which the libraries cannot even be loaded; for programs at their start.
 
-    Under such a limit they end the process, rather than raise an error. Where they are loaded, nothing is refused.
+    Under such a limit they end the process, rather than raise an error. If they are loaded, nothing is refused.
 
     Raises:
         EnvironmentProblem: There is such a limit.

@@ -21,7 +21,7 @@ class Archive(Protocol):
 
     @property
     def root(self) -> str:
-        """Where the archive lies, as it was given."""
+        """The place of the archive, as it was given."""
 
     def absolute(self) -> str:
         """Return where the archive lies, whatever the working directory."""

@@ -160,7 +160,7 @@ class Frame:
 
     @property
     def later(self) -> Later | None:
-        """What makes the picture, whole or smaller; None where it was given as it is."""
+        """The maker of the picture, whole or smaller; None if the picture was given as it is."""
         given = self.given
         return given if isinstance(given, Later) else None
 

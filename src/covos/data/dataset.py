@@ -131,8 +131,8 @@ class Dataset:
     def split(self, ratio: float = 0.8, *, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Divide the videos into two parts, for training and validation.
 
-        Which video goes where depends on its name, the other names and the seed, not on the order of files: it is the
-        same on every machine.
+        The side of a video depends on its name, the other names and the seed, not on the order of files: it is the same
+        on every machine.
 
         Args:
             ratio: Share of the first part, between 0 and 1; each part gets at least one video.

@@ -70,8 +70,8 @@ class Sample:
 def pairs_sheet(samples: Sequence[Sample], *, cell_width: int = _SMALL) -> ImageArray:
     """Draw each picture beside its annotation, four pairs a row; return H x W x 3 uint8 RGB.
 
-    Ids are shown in the DAVIS palette, binary and soft masks in grey with the subject's share of the picture. What
-    a frame lacks is an empty cell.
+    Ids are shown in the DAVIS palette, binary and soft masks in grey with the subject's share of the picture. A cell is
+    empty if the frame lacks it.
     """
     cells: list[ImageArray] = []
     captions: list[str] = []

@@ -33,8 +33,8 @@ _SHOWN = 4
 class Video:
     """The frames of one video in their order, or one picture as a video of one frame.
 
-    ``video[3]`` and ``video["00012"]`` read a frame, ``video[2:5]`` is a part, and a loop reads frame after frame. What
-    is in ``frames`` names files alone: nothing is read for it.
+    ``video[3]`` and ``video["00012"]`` read a frame, ``video[2:5]`` is a part, and a loop reads frame after frame.
+    ``frames`` only names files: nothing is read for it.
 
     Attributes:
         name: Unique in its data set.

@@ -101,8 +101,8 @@ def fuse(
 
     The trust in a pass falls with its distance, in frames, from the mask of the user's that it comes from, and rises
     with its confidence. Next to that mask it is all but alone; far from both, confidence decides. The more trusted
-    pass says if the object is there at all. Where both passes show it, they vote on each pixel: what both agree on
-    stays; where both are sure and disagree, the more trusted pass decides; one that is unsure gives way to one that is
+    pass says if the object is there at all. If both passes show it, they vote on each pixel. A value that both agree on
+    stays. If both are sure and disagree, the more trusted pass decides. A pass that is unsure gives way to one that is
     sure.
 
     Args:

@@ -122,9 +122,8 @@ def sample_sides(
 ) -> Sides:
     """Solve I = alpha F + (1 - alpha) B for pixels of a band, from samples of F and B.
 
-    The samples are the nearest sure pixel of a side, and means of a small and of a large window. Of their pairs, the
-    one is taken that explains the colour of the pixel best (Wang and Cohen, *Optimized Color Sampling for Robust
-    Matting*, CVPR 2007).
+    The samples are the nearest sure pixel of a side, and means of a small and of a large window. The pair that explains
+    the colour of the pixel best is taken (Wang and Cohen, *Optimized Color Sampling for Robust Matting*, CVPR 2007).
 
     Args:
         image: H x W x 3 uint8 RGB.

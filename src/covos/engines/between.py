@@ -1,8 +1,9 @@
 """Frames between two that a network has looked at: their logits, moved along the optical flow and blended.
 
-The flow is there already: it tells the network what moves. Each cell of a frame takes the logits of its places in both
-neighbours, weighted by how alike the picture looks there. Where the two neighbours speak of different subjects, or the
-picture is like neither of them, nothing can be said, and the network has to look at the frame itself.
+The flow is there already, because the network takes it as an input. Each cell of a frame takes the logits of its places
+in both neighbours, weighted by how alike the picture looks there. If the two neighbours speak of different subjects at
+a place, or the picture is like neither of them, the place is in doubt. If a frame has much of this, the network has to
+look at it.
 
 Shape legend: N things, h x w cells of the logits, at stride 2 of the encoded frame.
 """

@@ -116,8 +116,8 @@ class Candidate:
     def add_anchor(self, anchor: Anchor, *, spacing: int) -> None:
         """Take note of another view of it, if that is better than what there is.
 
-        Of views nearer than ``spacing`` frames the surest stays. Views that look otherwise are not taken: the
-        following may have slipped.
+        The surest of views nearer than ``spacing`` frames stays. Views that look otherwise are not taken: the following
+        may have slipped.
         """
         if self.anchors and self.likeness(anchor.appearance) < LIKE:
             return

@@ -8,9 +8,9 @@ added or taken away, is joined if it touches a believed one of a frame or a few 
 correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994), and ends where
 both answers agree; at once if it is on a frame where the user has shown the object.
 
-Three more rules. Where the old answer has lost a corrected object altogether, there is nothing that a change could be
-joined to: the new one is believed wherever nothing else was. Where the new answer is less sure of the object than the
-old one was, the old one stays. And nothing is taken from another object that the new answer has lost for it.
+Three more rules. If the old answer has lost a corrected object altogether, a change has nothing to be joined to: the
+new answer is believed wherever nothing else was. If the new answer is less sure of the object than the old one was, the
+old one stays. Nothing is taken from another object that the new answer has lost for it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _KINDS: tuple[_Kind, ...] = ("added", "taken")
 
 
 class _Change(NamedTuple):
-    """Where an object was changed by a correction, and how many frames ago."""
+    """The pixels of an object that a correction has changed, and how many frames ago."""
 
     where: MaskArray
     ago: int = 0

@@ -1,10 +1,10 @@
 """Find the things that are worth following in a video: what is shown to `FollowEngine` when the user shows nothing.
 
-A few frames a second are sampled, in order. In each the subject is found as `FindEngine` finds it and told apart into
-separate parts; a divider tells apart the things of a part, where they touch. What was found before is followed. A part
-that no followed thing covers is a new thing, or one that had gone and looks as this does; a thing that is found in two
-parts becomes two. A new thing, when it has been found often enough to be believed, is followed back: if it comes from
-where another one was, they are the same.
+A few frames a second are sampled, in order. In each the subject is found as `FindEngine` finds it and cut into separate
+parts; a divider separates the things of a part that touch. Things that were found before are followed. A part that no
+followed thing covers is a new thing, or one that had gone and looks as this does; a thing that is found in two parts
+becomes two. A new thing, when it has been found often enough to be believed, is followed back: if it comes from where
+another one was, they are the same.
 
 Each frame is encoded once. Memory is that of a memory bank, of the last `TRACED` sampled frames and of twice as many
 candidates as there may be objects, whatever the length.

@@ -5,7 +5,7 @@ followed in the reverse one; the predictions wait in a file (`Spool`) for the fo
 own. Memory is that of the bank, one block of encoded frames and what the source prefetches, whatever the length.
 
 For the best quality each frame is looked at in several views: larger ones, in which small things have more cells, and a
-mirror image. What is seen in them is averaged before the frame is remembered (see `covos.engines.follow_pass`).
+mirror image. The answers of all views are averaged before the frame is remembered (see `covos.engines.follow_pass`).
 """
 
 from __future__ import annotations

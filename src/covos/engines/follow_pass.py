@@ -448,8 +448,8 @@ class FollowPass:
 def _advised(logit_P1HW: Tensor, belief: Belief, features: FollowFeatures) -> Tensor:
     """Mix into the logits of objects the cue, as far as it agreed with them where they were shown.
 
-    It is mixed in before the frame is remembered: so what one of the two has lost comes back. Where another object has
-    been, the cue does not speak of this one.
+    It is mixed in before the frame is remembered: so what one of the two has lost comes back. The cue does not count
+    for this object in the place of another.
     """
     trust = ((belief.agreement_P2[:, 0] - ADVISED[0]) / (ADVISED[1] - ADVISED[0])).clamp(0, 1)
     if not trust.any():

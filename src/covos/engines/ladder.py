@@ -2,8 +2,8 @@
 
 A call that the machine refuses is done again, at first as it was, with all that could be freed. If that fails, with
 fewer frames together, half of them each time, down to one; then with fewer objects together, or, where mattes are
-found, with fewer tiles; then, from a GPU, on the processor. What a step has given up stays given up. Each step is kept,
-for the user to be told.
+found, with fewer tiles; then, from a GPU, on the processor. A step is never taken back. Each step is kept, for a
+message to the user.
 """
 
 from __future__ import annotations

@@ -171,9 +171,9 @@ def matted(
     """Add mattes to results, in order; anything else is passed on.
 
     Results that have one keep it, and where all have, nothing is loaded. A picture that cannot be read has a mask that
-    was held, and its matte is held likewise. Where the network gives no numbers, the matte is that of the probability,
-    and the frame's status becomes ``"uncomputed"``. Mattes are rounded as they are kept: a run that goes on finds what
-    one finds that was never stopped.
+    was held, and its matte is held likewise. If the network gives no numbers, the matte is that of the probability, and
+    the frame's status becomes ``"uncomputed"``. Mattes are rounded as they are kept: a run that goes on finds what one
+    finds that was never stopped.
     """
     engine: MatteEngine | None = None
     before: FrameResult | None = None

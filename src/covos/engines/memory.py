@@ -1,8 +1,8 @@
 """Memory of a video while objects are followed: a few frames, whatever its length.
 
 Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay; there may be `MAX_GIVEN` of them. A
-user gives no more. Where covos finds the masks by itself, the least useful of too many goes. The *latest* frame is
-replaced by the next. Of those *between*, at most N are kept: a frame that follows the last such one by `APART` frames
+user gives no more. If covos finds the masks by itself, the least useful of too many goes. The *latest* frame is
+replaced by the next. At most N frames *between* are kept: a frame that follows the last such one by `APART` frames
 joins them, with those of its masks that are trusted. When there are too many, the least useful goes: the one that the
 frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3).
 """
@@ -78,7 +78,7 @@ class MemoryFrame:
 class MemoryBank:
     """Memory of one pass over a video: the given frames, at most ``between`` others, and the one before the current.
 
-    That one is ``elsewhere`` if the current frame begins another shot.
+    The latest frame is ``elsewhere`` if the current frame begins another shot.
     """
 
     between: int

@@ -2,7 +2,7 @@
 
 The flow is DIS (Kroeger et al., *Fast Optical Flow using Dense Inverse Search*, ECCV 2016). Most of a picture is
 scene, and a moving camera moves it by a smooth map; an affine map is fitted to the flow by RANSAC and subtracted.
-What remains is the motion of things against the scene, up to noise and parallax.
+The rest is the motion of things against the scene, up to noise and parallax.
 
 A frame's motion is that from its predecessor to it. A frame without one is given the motion to its successor: the
 same things move, and about as fast.

@@ -417,7 +417,7 @@ class IncrementalPass:
     ) -> Iterator[FrameResult]:
         """Give the results of some frames, as one pass from the first seed frame gives them; see `run`.
 
-        There is a mask on or before the first wanted frame. What comes before is followed again only from the nearest
+        There is a mask on or before the first wanted frame. Frames before it are followed again only from the nearest
         checkpoint.
         """
         known = min(wanted.start, self._first_change(fingerprints))

@@ -62,7 +62,7 @@ class PromptNetwork(Protocol):
 class NetworkPrompter:
     """Makes masks by the network covos-prompt, on the features of the covos-lite that it was trained on.
 
-    What the prompts on a frame share is kept until another frame is asked for, so that each further click costs a
+    The work that all prompts on a frame share is kept until another frame is asked for, so each further click costs a
     fraction of the first.
     """
 

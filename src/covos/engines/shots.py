@@ -2,7 +2,7 @@
 
 A cut shows in two ways at once. The colours of the picture are others, and its edges lie where no motion from the
 frame before could have brought them. Fast motion keeps the colours, a flash keeps the edges. A cut also stands out from
-the frames before it, where a shaken camera does not. Where one shot fades into another, the cut is in the middle of the
+the frames before it, where a shaken camera does not. If one shot fades into another, the cut is in the middle of the
 fade (see `covos.engines.fades`).
 
 The references of a frame lie in its own shot. In a long shot they lie around it: there is one for each so many frames,

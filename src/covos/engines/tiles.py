@@ -62,8 +62,8 @@ class Tile(NamedTuple):
 def tiles_over(band: MaskArray) -> list[Tile]:
     """Return the tiles that hold a band, so that what they have to compute is small; those of one size together.
 
-    Cells of the grid are joined side by side, then one above the other, in turns. Of each group those are taken that
-    cost less: the joined tile, or the best ones of its two halves. Empty cells cost nothing.
+    Cells of the grid are joined side by side, then one above the other, in turns. Each group takes the cheaper of two:
+    the joined tile, or the best tiles of its two halves. Empty cells cost nothing.
     """
     held = _cells(band)
     taken, size = [held], [CELL, CELL]

@@ -46,7 +46,7 @@ def evaluate(
 
     Masks may be palette or grey PNG files with object ids as values, 0/255 files, files in the colours of the DAVIS
     palette, one folder of masks an object, or videos of masks; of one sequence or of many. The ground truth is that
-    too, or the root of a DAVIS, YouTube-VOS or TIANCHI tree. Of a data set that is open, its videos are scored and no
+    too, or the root of a DAVIS, YouTube-VOS or TIANCHI tree. If it is an open data set, its videos are scored and no
     others: the part that was held back from a training, say.
 
     Memory does not depend on the length of a clip, but for two numbers a frame and object (under
@@ -56,7 +56,7 @@ def evaluate(
         predictions: Folder or video of predicted masks, or a `covos.predict.Prediction`.
         truth: Folder, data set or video of annotated masks; or an open data set of `covos.data`.
         protocol: The rules, which have to be named; see :mod:`covos.evaluation.protocols`.
-        subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
+        subset: The subset to score, such as ``"val"``, of a data set that lists subsets; all of them if not given.
         ratio: With ``subset="train"`` or ``"val"`` of a data set without such a list, the part of it that a training
             with this ratio trains or measures on; see `covos.data.open_dataset`.
         seed: Seed of that division.

@@ -97,9 +97,9 @@ def dilate(binary: NDArray[np.uint8], *, radius: int) -> NDArray[np.uint8]:
     """Find all pixels within a Euclidean distance of a set pixel: dilation with the disk x² + y² <= r².
 
     The disk is a union of rectangles, one a row: narrower towards its poles. From the widest to the narrowest,
-    each rectangle's vertical part is joined in, and what was joined before is widened by the difference. That is
-    5 r operations on whole arrays instead of one for each of the disk's π r² pixels, with the same result. The result
-    has a margin of r on every side: (h + 2 r) x (w + 2 r) uint8 of 0 and 1.
+    each rectangle's vertical part is joined in, and what was joined before is widened by the difference. This takes 5 r
+    operations on whole arrays instead of one for each of the disk's π r² pixels, with the same result. The result has a
+    margin of r on every side: (h + 2 r) x (w + 2 r) uint8 of 0 and 1.
     """
     height, width = binary.shape
     padded = np.zeros((height + 2 * radius, width + 2 * radius), np.uint8)

@@ -73,7 +73,7 @@ _Text = Annotated[str | None, BeforeValidator(_as_text)]
 
 
 class Clip(Record):
-    """One clip of a batch. What is None is as for all clips.
+    """One clip of a batch. A value of None means the one for all clips.
 
     Attributes:
         input: A path, a pattern of pictures, or a URL.

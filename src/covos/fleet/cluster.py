@@ -1,7 +1,7 @@
 """Actors of a Ray cluster that do the errands of a batch.
 
-Ray places, restarts and counts them; covos only hands out clips. What an actor does is what a process of a batch does
-on one machine, so that a clip has the same result in both.
+Ray places, restarts and counts them; covos only hands out clips. An actor does the work of a process of a batch on one
+machine, so a clip has the same result in both.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ _KINDS = ("straight", "premultiplied")
 class _AlphaFormat(VideoFormat):
     """The subject with alpha.
 
-    Colours are straight, or multiplied by the alpha. Where an encoder loses some of them, the subject's are drawn out
-    over what is transparent, so that nothing of the old background is mixed into the edges; a lossless one keeps the
-    source's there. Where the source has more than 8 bits a sample, they are kept if the codec holds them.
+    Colours are straight, or multiplied by the alpha. If an encoder is lossy, the subject's colours are drawn out over
+    the transparent part, so that nothing of the old background is mixed into the edges; a lossless one keeps the
+    source's there. More than 8 bits a sample of a source are kept if the codec holds them.
     """
 
     lossless: ClassVar[bool] = False

@@ -160,7 +160,7 @@ class Clip:
     """A video, a picture or a folder of pictures, scaled to fill the frame and cut where it does not fit.
 
     At each time the frame is shown that it has at that time, whatever its frame rate. At its end it begins again.
-    Two frames are held, however long it is. Where it cannot be read on, the last good frame stays.
+    Two frames are held, however long it is. If it cannot be read on, the last good frame stays.
 
     Args:
         backdrop: Says which file, and which part of it.

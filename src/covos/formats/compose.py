@@ -27,7 +27,7 @@ _SEAM = 0.7
 class ComposedResult(FrameResult):
     """A result with what its formats share, each worked out when a format first asks for it and then kept.
 
-    Where several formats with alpha are written, the colours of the subject are most of the work of each.
+    If several formats with alpha are written, the colours of the subject are most of the work of each.
     """
 
     @classmethod
@@ -60,7 +60,7 @@ class ComposedResult(FrameResult):
     def opacity(self) -> ProbabilityArray:
         """Opacity of each pixel: H x W float32 in [0, 1]. Every soft format takes its alpha from here.
 
-        Where the input has alpha, nothing is more opaque than it was there.
+        If the input has alpha, nothing is more opaque than it was there.
         """
         if self.frame.alpha is None:
             return self._found

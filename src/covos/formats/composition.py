@@ -100,7 +100,7 @@ def split_options(
 ) -> tuple[str, dict[str, str]]:
     """Split a format's value into what comes first, and its options; a flag has the value ``"true"``.
 
-    What comes first may have commas itself, as a file may. ``whole`` tells of a value that has no options.
+    The first part may have commas itself, as the name of a file may. ``whole`` says if a value has no options.
     """
     main, options = value, dict[str, str]()
     while main and not whole(main):

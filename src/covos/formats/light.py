@@ -78,7 +78,8 @@ def to_picture(light: Light) -> ImageArray:
 def defocused(image: ImageArray, opacity: ProbabilityArray, *, radius: float) -> ImageArray:
     """Put a picture out of focus as if the subject were not there: its colours do not bleed into what is around it.
 
-    What lies around the subject is drawn out over its place; then each point becomes the disc that a lens makes of it.
+    The picture around the subject is drawn out over its place; then each point becomes the disc that a lens makes of
+    it.
 
     Args:
         image: H x W x 3 uint8 RGB.
@@ -158,8 +159,8 @@ def wrapped(laid: ImageArray, background: ImageArray, opacity: ProbabilityArray,
 def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
     """Estimate how much the subject darkens what is around it.
 
-    In a band around the subject, the light of the source is compared with that of the ground farther away. What is
-    darker and of the same colour is in the subject's shadow. A dark thing of the ground's own colour, beside the
+    In a band around the subject, the light of the source is compared with that of the ground farther away. Light that
+    is darker and of the same colour is in the subject's shadow. A dark thing of the ground's own colour, beside the
     subject, looks the same; light ground of another colour beyond it does not.
 
     Args:

@@ -44,8 +44,8 @@ class PaletteFormat(ReadableFormat):
     def read(cls, masks: MaskInput) -> MasksRead:
         """Read every mask of a folder: palette, grey ids or 0/255.
 
-        Where no value but 0 and 255 occurs in any file, 255 is the one object. Else 255 means void, as in annotations
-        of several objects, and counts as background.
+        If no file has a value but 0 and 255, 255 is the one object. Else 255 means void, as in annotations of several
+        objects, and counts as background.
         """
         folder = masks_home(masks.path)
         frames = []

@@ -1,8 +1,8 @@
 """``npz``: all label maps in one NumPy file, ``masks.npz``, written and read frame by frame.
 
 ``masks`` is T x H x W uint8, ``ids`` the uint8 ids that occur, ``times`` float64 seconds, ``stems`` the frames' names.
-One frame is in memory at a time: an archive may unpack to far more than the memory holds. Of other archives ``masks``
-is enough, uint8 or bool.
+One frame is in memory at a time: an archive may unpack to far more than the memory holds. Other archives need only
+``masks``, uint8 or bool.
 """
 
 from __future__ import annotations

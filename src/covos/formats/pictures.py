@@ -43,7 +43,7 @@ def grey_levels(probability: ProbabilityArray, *, bits: Bits) -> NDArray[Any]:
 class MatteFormat(Format):
     """``matte/<stem>.png``: the probability that each pixel belongs to the subject, as computed; white is certain.
 
-    Where mattes were asked for, it is the opacity. 8 bits, or 16 as ``matte=16``.
+    It is the opacity if mattes were asked for. It has 8 bits, or 16 as ``matte=16``.
     """
 
     name = output = "matte"

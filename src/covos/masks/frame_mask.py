@@ -56,7 +56,7 @@ class FrameMask:
 
     @property
     def labels(self) -> LabelArray:
-        """H x W uint8; 0 = background, 1.. = object ids. Where two masks overlap, the higher id."""
+        """H x W uint8; 0 = background, 1.. = object ids. If two masks overlap, the higher id stays."""
         return labels_of(self.objects, size=self.size)
 
     @property
@@ -118,7 +118,7 @@ def objects_from(codes: Mapping[str, str], *, size: tuple[int, int]) -> dict[int
 
 
 def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:
-    """Return the uint8 label map, (height, width), of coded objects. Where two overlap, the higher id stays."""
+    """Return the uint8 label map, (height, width), of coded objects. If two overlap, the higher id stays."""
     labels = np.zeros(size, np.uint8)
     for identity in sorted(objects):
         labels[decode(objects[identity])] = identity

@@ -1,7 +1,7 @@
 """Pictures with 16 bits a sample: their samples, and the depth that these have in truth.
 
-Cameras of 10 and 12 bits store their values in 16 as they are: white is 1023, or 4095. TIFF can say so. Where a file
-says nothing, the largest value tells: 16-bit pictures none of whose samples is above 1/16 of white are taken for darker
+Cameras of 10 and 12 bits store their values in 16 as they are: white is 1023, or 4095. TIFF can say so. If a file says
+nothing, the largest value decides: 16-bit pictures none of whose samples is above 1/16 of white are taken for darker
 ones of fewer bits.
 """
 

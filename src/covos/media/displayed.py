@@ -111,8 +111,8 @@ class PictureReader:
     def later(self, picture: VideoFrame) -> Later | None:
         """Return what makes a picture when it is looked at, whole or smaller; None where it has to be made at once.
 
-        That is where its colours need more than a change of matrix, as those of HDR, or nothing is known of it before:
-        such as whether it has alpha.
+        It is so if its colours need more than a change of matrix, as those of HDR, or if nothing is known of it before,
+        such as its alpha.
         """
         orientation = self._orientations.of(picture)
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)

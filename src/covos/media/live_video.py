@@ -1,8 +1,8 @@
 """Videos without an end: pipes, cameras and network streams, read and written a frame at a time.
 
 Nothing is sought and nothing is known beforehand: not the length, and of raw pixels not even the size, which the user
-must say. What `covos.media.video` guarantees of files, that no loss goes unnoticed, cannot be had here: damage on the
-way is counted (`covos.media.live_damage`), but nothing tells if the end is the end.
+must say. No loss goes unnoticed in files (`covos.media.video`), but that cannot be had here: damage on the way is
+counted (`covos.media.live_damage`), but nothing shows if the end is the end.
 """
 
 from __future__ import annotations

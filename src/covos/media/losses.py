@@ -187,8 +187,8 @@ class Losses:
     def _at_breaks(self) -> set[int]:
         """Return the packets on both sides of each break in the structure; their number stands for the end.
 
-        Where no more bytes lie between packets than usual, nothing is gone: a length was damaged that readers do not
-        need. A break before the first packet tells of that one alone.
+        If no more bytes lie between packets than usual, nothing is gone: a length was damaged that readers do not need.
+        A break before the first packet concerns that one alone.
         """
         places = np.maximum.accumulate(np.array(self._read.places or [0], np.int64))
         usual = float(np.median(self._read.overheads or [0]))
@@ -260,8 +260,8 @@ class Losses:
     def _certain(self, number: int, steps: NDArray[np.int64], *, at_all: bool = True) -> int:
         """Return how many frames are gone for certain where a gap has room for so many.
 
-        Where frames have no usual interval, a pause beside damage looks the same as many lost frames. It counts as one,
-        or as none if the damage is not in its midst, and more may be gone.
+        If frames have no usual interval, a pause beside damage looks the same as many lost frames. It counts as one, or
+        as none if the damage is not in its midst, and more may be gone.
         """
         if self._is_steady(steps) or number < 1:
             return number
@@ -313,7 +313,7 @@ class Losses:
     def _swallowed(self) -> list[LostFrame]:
         """Count pictures that lie, damaged, in the packet of another, by its bytes.
 
-        Where pictures tell their order, that is known already, but for the last ones of a group.
+        If pictures state their order, that is known already, but for the last ones of a group.
         """
         if self._times is not None or not self._read.swallowed:
             return []

@@ -123,7 +123,7 @@ def _samples_of_torn(content: Content, tables: dict[bytes, int], *, is_whole: bo
     Samples of more bytes than the file has end the reading. So do times far behind the ``longest`` that the track
     states: an edit list hides them.
 
-    Sizes, chunks and times (8.7.3, 8.7.4, 8.6.1.2) each tell the number. Where no two agree, the most count. Readers
+    Sizes, chunks and times (8.7.3, 8.7.4, 8.6.1.2) each state the number. If no two agree, the largest counts. Readers
     take no more than sizes and chunks have, and damaged times of display (8.6.1.3) hide samples.
     """
     read = _counts(content, tables)

@@ -1,7 +1,7 @@
 """Read from the headers of coded pictures the place of each in the order of display.
 
-Each picture of H.264, HEVC and MPEG-2 tells its place: its picture order count (ITU-T H.264, 8.2.1; H.265, 8.3.1), or
-its temporal reference (H.262, 6.3.9). Where one is left out, a picture is gone. Bare streams, which state no times,
+Each picture of H.264, HEVC and MPEG-2 states its place: its picture order count (ITU-T H.264, 8.2.1; H.265, 8.3.1), or
+its temporal reference (H.262, 6.3.9). A place that is left out is a lost picture. Bare streams, which state no times,
 have nothing else; in containers, a gap in time at the same place is then no pause.
 
 Units lie behind start codes, or behind their lengths, as in mp4 and Matroska (ISO/IEC 14496-15). These keep the

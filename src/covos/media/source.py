@@ -336,8 +336,8 @@ _BLOCKS_OF_ONE, _BLOCKS_OF_MANY = 64, 2
 def fingerprint(files: Sequence[Path]) -> str:
     """Return the hex sha256 of files' names, sizes, and blocks of 64 KiB spread evenly over each, ends included.
 
-    Of a single file 64 blocks are read, at most 4 MiB however long the video; of several files 2 blocks each, so that
-    most frames are read whole. An edit that keeps the size and touches none of these blocks is not seen; adding,
+    64 blocks of a single file are read, at most 4 MiB however long the video; 2 blocks of each of several files, so
+    that most frames are read whole. An edit that keeps the size and touches none of these blocks is not seen; adding,
     removing, renaming or re-encoding is. A single file may be renamed: it is the same video.
     """
     digest = hashlib.sha256()

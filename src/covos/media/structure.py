@@ -1,7 +1,7 @@
 """Walk through a file's own structure: does it end early, where does it not go on, how many frames does it list?
 
-Only headers are read, never pictures. What is found is evidence of damage; a file of which nothing is found may still
-have damaged pictures, which the decoder tells.
+Only headers are read, never pictures. Their faults are evidence of damage; a file without any may still have damaged
+pictures, which the decoder finds.
 """
 
 from __future__ import annotations

@@ -313,9 +313,9 @@ class VideoSource(Source):
 class Timeline:
     """Gives each picture of one pass its presentation time, strictly increasing, whatever the container states.
 
-    Stated times are kept as they are, but for jumps of the clock, which `covos.media.clock` closes. Where a picture has
-    none, its decoding time is used, and failing that the frame rate. A time that does not advance becomes the previous
-    one plus one unit.
+    Stated times are kept as they are, but for jumps of the clock, which `covos.media.clock` closes. A picture without
+    one takes its decoding time, or else a time by the frame rate. A time that does not advance becomes the previous one
+    plus one unit.
     """
 
     def __init__(

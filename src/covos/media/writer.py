@@ -133,7 +133,7 @@ class VideoWriter:
     def write(self, image: NDArray[Any], *, pts: int) -> None:
         """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise.
 
-        Where the preset keeps more than 8 bits a sample, and ``tags`` has so many, it is uint16 of full range.
+        It is uint16 of full range if the preset keeps more than 8 bits a sample and ``tags`` has so many.
         """
         self._check(image, pts)
         self._put(self._converted(image), pts=pts)

@@ -1,8 +1,8 @@
 """Average checkpoints: the uniform mean of the weights of several files of one network.
 
 Weights that were trained from the same start lie in one basin, where the mean is often better than any of them
-(Izmailov et al., *Averaging Weights Leads to Wider Optima*, UAI 2018; Wortsman et al., *Model Soups*, ICML 2022). Of
-runs from different random weights the mean is worth nothing.
+(Izmailov et al., *Averaging Weights Leads to Wider Optima*, UAI 2018; Wortsman et al., *Model Soups*, ICML 2022). The
+mean of runs from different random weights is worth nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def average(
 ) -> Card:
     """Write the uniform mean of the weights of several files, and its card; return the card.
 
-    All tensors are averaged, the statistics of batch norms too. What the result is worth is not known: its card has no
+    All tensors are averaged, the statistics of batch norms too. Nobody knows the worth of the result: its card has no
     scores, but names the files with theirs.
 
     Args:

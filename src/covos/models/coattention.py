@@ -3,8 +3,8 @@
 Lu et al., *See More, Know More: Unsupervised Video Object Segmentation with Co-Attention Siamese Networks*
 (COSNet), CVPR 2019, section 3.1. In the paper the affinity of a frame a (the query) and b (a reference) is
 S = (Va^T W) Vb (eq. 2), normalised over b's positions (eq. 6), and the summary Za = Vb softmax(S) is multiplied by
-a gate sigmoid(w_f Za + b_f) (eqs. 9 and 10). That is scaled dot-product attention with q = W^T Va and k = v = Vb,
-so a fused kernel needs no N x N matrix, and several references are one longer sequence of keys (the group form of the
+a gate sigmoid(w_f Za + b_f) (eqs. 9 and 10). This is scaled dot-product attention with q = W^T Va and k = v = Vb, so a
+fused kernel needs no N x N matrix, and several references are one longer sequence of keys (the group form of the
 journal version, PAMI 2020).
 
 Attention is directed, and the affinity is one matrix: for b the same S is normalised over a's positions, so b's
@@ -183,7 +183,7 @@ def _as_map(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
 def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
     """Average the values by softmax(query keys'): B x N x C, by a kernel that keeps no N x M matrix.
 
-    That kernel is taken only if there is a dimension for heads, if queries, keys and values are equally wide (the
+    The fused kernel is taken only if there is a dimension for heads, if queries, keys and values are equally wide (the
     narrower ones are filled up with zeros, which changes no product), and if the channels of a position lie together.
     """
     width = max(keys_BMK.shape[2], values_BMC.shape[2])

@@ -11,8 +11,8 @@ all objects. The encoder is that of covos-lite, and stays as it is: a frame is e
 
 The memory is read twice. The long-term readout compares a position with all positions of all remembered frames; the
 short-term one with the neighbourhood of the same position in the latest frame alone (AOT, Yang et al., NeurIPS 2021,
-section 4.2, has a window there; here it is a Gaussian of learned width, moved along the optical flow). What is
-remembered of a position counts as far as its mask is sure, and what the user gave counts most.
+section 4.2, has a window there; here it is a Gaussian of learned width, moved along the optical flow). A remembered
+position counts as far as its mask is sure, and masks that the user gave count most.
 
 Three more things go into the decoder, each of which may be missing:
 

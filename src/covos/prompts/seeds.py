@@ -215,7 +215,7 @@ class Seeds:
     ) -> None:
         """Show objects on a frame: one step, which `undo` takes back as a whole.
 
-        Where a mask covers a part of another object's on the same frame, the new one has the pixels.
+        If a mask covers a part of another object's on the same frame, the new one has the pixels.
 
         Args:
             frame: Its number.

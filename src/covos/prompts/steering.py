@@ -1,7 +1,7 @@
 """Steering: what a user says of the found subject, made into masks of things that are kept and of things that go.
 
 Only what is shown on a frame needs a mask. It is made of the subject as it is found on that frame: the parts that a
-point hits or a box holds. Where a part is more than the thing that is meant, a prompter tells them apart.
+point hits or a box holds. If a part is more than the thing that is meant, a prompter separates the two.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def steering_masks(
 ) -> SteeringMasks:
     """Make masks of what is shown on frames, and the rule by which the subject is steered.
 
-    What is left of the subject is followed as well where everything is shown on one frame: the two sides then keep
-    each other off. On several frames, what is left of one may hold what was shown on another.
+    If everything is shown on one frame, the rest of the subject is followed as well: the two sides then keep each other
+    off. On several frames, what is left of one may hold what was shown on another.
 
     Args:
         source: The video.

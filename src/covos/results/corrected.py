@@ -27,7 +27,7 @@ def with_corrections(
 ) -> tuple[FrameMask, ...]:
     """Return the new masks where a correction has reached, and the old ones everywhere else.
 
-    What reaches how far is told by `covos.engines.corrections.spread`. An object that is new in a frame, or that is no
+    `covos.engines.corrections.spread` says how far each change reaches. An object that is new in a frame, or that is no
     more, changes it wherever it is.
 
     Args:

@@ -45,8 +45,8 @@ _PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
     """Load masks that covos wrote, or an annotation tool.
 
-    What a report beside the masks says of source, times, model and confidence is taken from there. Without one, the
-    times are those of the file if it has any, else 25 frames a second, and the confidence is not known (NaN).
+    A report beside the masks gives source, times, model and confidence. Without one, the times are those of the file if
+    it has any, else 25 frames a second, and the confidence is not known (NaN).
 
     Args:
         path: An output folder of covos, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio JSON,

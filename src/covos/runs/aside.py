@@ -22,8 +22,8 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
     """Give a hidden folder to write a result to; if the block ends well, the result goes to its own folder.
 
     A new folder takes its name at once. In one that is there, an earlier result is removed first, and the report comes
-    last. If the block fails, nothing of it is left, and an earlier result is as it was. What a killed run left is
-    removed by the next one with this target.
+    last. If the block fails, nothing of it is left, and an earlier result is as it was. The next run with this target
+    removes the remains of a killed one.
 
     Raises:
         UsageError: The target holds something that is not to be replaced.

@@ -21,7 +21,7 @@ from covos.runs.terms import JOURNAL
 
 
 def read_masks(path: Path) -> MasksRead:
-    """Read masks from a file or folder. What a file is, is told by its content.
+    """Read masks from a file or folder. The content of a file decides its kind.
 
     Masks of a run have their probabilities, too, as far as they are still those that its journal has: who edits the
     pictures of masks gets the edited masks.

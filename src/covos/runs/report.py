@@ -179,7 +179,7 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user may want to know of the objects that were followed."""
+        """Facts about the objects that were followed."""
         return tuple(self._followed.notes())
 
     @property

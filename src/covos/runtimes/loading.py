@@ -1,7 +1,7 @@
 """Make a loaded network ready to compute: by torch on its device, or by a runtime whose graphs are made once and kept.
 
 The graphs lie in the user's folder of caches, in one folder for the weights, the releases and the code that made them.
-A damaged one is made anew. Where nothing can be written, they are made for the time of the process alone.
+A damaged one is made anew. If nothing can be written, they are made for the time of the process alone.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 ``job.json`` says what it is, ``found.jsonl`` has the masks that were found, ``edits/`` what the user has done,
 ``run/`` is the folder of the job that finds the subject, ``track.jsonl`` a track that goes on, ``results/`` has the
-downloads, ``mattes.jsonl`` the mattes that these have found. Of a finished run that was opened, ``opened.jsonl`` has
-what it knew; that run stays where it is.
+downloads, ``mattes.jsonl`` the mattes that these have found. ``opened.jsonl`` has what a finished run that was opened
+knew; that run stays where it is.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Clip:
 
     @property
     def _track(self) -> Path:
-        """What a track that goes on has found."""
+        """The masks that the current track has found."""
         return self.folder / "track.jsonl"
 
     def _edit(self, number: int) -> Path:

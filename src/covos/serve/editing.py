@@ -240,7 +240,7 @@ class Editing:
     def set_edges(self, clip: Clip, changes: Mapping[str, Any]) -> JobView:
         """Choose how the edges are changed, in what is shown and in downloads: an edit of all frames.
 
-        What is not named stays, also where two ask at once.
+        Values that are not named stay, also if two clients ask at once.
         """
         with clip.lock:
             edges = Edges.model_validate({**clip.kept.edges.model_dump(), **changes})

@@ -27,7 +27,7 @@ _PLAIN = Wanted()
 
 
 class Listener:
-    """Hears of one clip. What was not fetched yet is told once, as it is by then: nothing piles up."""
+    """Hears of one clip. News that nobody has fetched yet are sent once, in their newest state: nothing piles up."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

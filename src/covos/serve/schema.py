@@ -45,7 +45,8 @@ class Body(BaseModel):
 class Info(Record):
     """The facts of a clip.
 
-    Of a part of a video, ``start`` is the number of its first frame in the whole, and one of ``every`` frames is taken.
+    If it is a part of a video, ``start`` is the number of its first frame in the whole, and one of ``every`` frames is
+    taken.
     """
 
     width: Side
@@ -82,7 +83,7 @@ class Problem(Record):
 
 
 class Wanted(Record):
-    """How a download is made, with the options of ``covos convert``.
+    """The options of a download, which are those of ``covos convert``.
 
     Attributes:
         range: The part that is written.
@@ -269,7 +270,7 @@ class Formats(Record):
 class NewJob(Body):
     """A job on a file of the server's own, on one that was uploaded, on that of another job, or on the example clip.
 
-    Of a ``range``, only that part is taken: all frames are then counted from its first.
+    With a ``range``, only that part is taken: all frames are then counted from its first.
     """
 
     path: str | None = Field(default=None, max_length=4096)

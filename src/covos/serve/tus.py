@@ -1,4 +1,4 @@
-"""The tus protocol, version 1.0 (tus.io): uploads that go on after a lost connection. What they are, `uploads` says."""
+"""The tus protocol, version 1.0 (tus.io): uploads that go on after a lost connection. `uploads` describes them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def tus_router(desk: Desk) -> APIRouter:
 
     @router.patch("/{upload}", status_code=204, openapi_extra=_BODY)
     async def add(upload: str, request: Request, offset: Offset, spoken: Spoken) -> Response:
-        """Add bytes where the last ended. What has come stays, even if the connection breaks."""
+        """Add bytes where the last ended. The bytes stay, even if the connection breaks."""
         if request.headers.get("content-type") != KIND:
             return problem(415, what="this is no part of a file", why="the body is of another kind", fix=f"send {KIND}")
         found = desk.uploads.get(upload)

@@ -125,7 +125,7 @@ class Uploads:
         return upload
 
     async def write(self, upload: Upload, *, offset: int, parts: AsyncIterator[bytes]) -> int:
-        """Add bytes, as they come; return how many there are then. What has come stays, whatever ends it.
+        """Add bytes, as they come; return how many there are then. The bytes stay, whatever ends it.
 
         Raises:
             NotYetError: They do not go on where the last ended, or someone else writes.

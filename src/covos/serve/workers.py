@@ -142,7 +142,7 @@ class Task(Protocol):
 
 @dataclass
 class Here:
-    """What a process has for every task: open clips, the way to answer, and the flag that stops a task.
+    """The things that a process has for every task: open clips, the way to answer, and the flag that stops a task.
 
     A process of networks has a plan, too, and keeps what `covos.serve.networks` has loaded. One that reads pictures
     must not import that: the libraries of networks take more memory than all else in it.

@@ -153,10 +153,10 @@ def _one_of(region: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
 def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tensor, draw_B2: Tensor) -> Tensor:
     """Click where a prediction is most wrong: deep within the region of error that is the deepest.
 
-    That depth decides, not area, and that the click falls on any of its cells beyond a share of that depth, is as in
-    RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks. Of the two random numbers in
-    ``draw_B2``, the first says how far from the middle, the second which of the cells that qualify. The click is
-    B x 1 x 3, see `covos.models.prompt.PromptTensors`; of kind 0 where nothing is wrong.
+    As in RITM (Sofiiuk et al., ICIP 2022), depth decides, not area, and the click falls on any of its cells beyond a
+    share of that depth; thin errors along a contour draw no clicks. The first random number in ``draw_B2`` says how far
+    from the middle, the second which of the cells that qualify. The click is B x 1 x 3, see
+    `covos.models.prompt.PromptTensors`; of kind 0 where nothing is wrong.
     """
     found, meant, known = logit_B1HW > 0, target_B1HW > 0.5, weight_B1HW > 0.5
     wrong = torch.cat([meant & ~found & known, found & ~meant & known], dim=1).float()
@@ -181,8 +181,8 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
 def erosion_depth(region_BRHW: Tensor) -> Tensor:
     """Return the number of erosions by 3 x 3 cells that each cell of a region survives, up to `REACH`.
 
-    That is its chessboard distance from what is not in the region of zeros and ones; what lies beyond the picture is
-    not.
+    The depth is its chessboard distance from the places outside of the region of zeros and ones; places beyond the
+    picture are outside.
     """
     left = region_BRHW
     depth = torch.zeros_like(region_BRHW)

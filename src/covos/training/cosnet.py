@@ -90,8 +90,8 @@ class CosnetTask(Task[CosnetRecipe]):
     def make_network(self, settings: Mapping[str, Any] | None = None) -> Cosnet:
         """Make a network with random weights, and the heads that the recipe trains.
 
-        What its start decides (the input, the co-attention, the place of the strides) is the start's; the size of the
-        frames and what the outputs mean are the recipe's.
+        Its start decides the input, the co-attention and the place of the strides; the recipe decides the size of the
+        frames and the meaning of the outputs.
         """
         base = config_of(settings) if settings else COSNETS[self.recipe.model]
         config = replace(base, outputs=self.recipe.outputs, still=base.still or self.recipe.still_every > 0)

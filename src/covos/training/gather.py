@@ -62,7 +62,7 @@ def gather(
 
     Each is divided by `covos.data.splits.divide`; the seed decides what is drawn, ``ratio`` divides a training list
     without a validation list beside it, and ``videos`` limits the training videos of each data set; 0 turns either off.
-    Of 200 still pictures or more, one in twenty is held back and measured on, see `covos.training.pools`.
+    If there are 200 still pictures or more, one in twenty is held back and measured on, see `covos.training.pools`.
 
     With ``overfit``, so many of the training videos, and so many of the still pictures if there are any, are all that
     is trained on, and they are measured on: of the undivided training lists of all data sets together, the first in an

@@ -77,13 +77,13 @@ def train(
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
     A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them, and these are
-    measured before the first step. Of one that is done, the end is told again, and nothing else. ``precision`` is
+    measured before the first step. If it is done, its end is reported again, and nothing else. ``precision`` is
     float32, or bfloat16 by autocast. Every process of the group calls this, once they have joined. Without
     ``validation``, nothing is measured. With ``extend``, a run may go on to more steps or epochs than it was begun
     with: from there it has the rates that a run of the new length has.
 
-    ``on_event`` is told what happens, see `covos.training.events`; of several processes only the first measures, saves
-    and finishes. What it raises ends the run.
+    ``on_event`` gets the events, see `covos.training.events`; only the first of several processes measures, saves and
+    finishes. An error that it raises ends the run.
 
     Raises:
         CheckpointError: The folder holds a run with another recipe, on other data or from other weights, or ``weights``

@@ -40,8 +40,8 @@ Zoom: TypeAlias = Annotated[tuple[float, float], AfterValidator(_check_zoom)]
 class Recipe(Record, extra="forbid", strict=True):
     """Settings of every training run; each kind of training adds its own. All rates are per step.
 
-    A step is one change of the weights. How many processes share it, and in how many parts each computes its share,
-    changes what it costs; what it learns, only as far as batch norm takes its statistics from one part.
+    A step is one change of the weights. The number of processes that share it, and of parts that each computes its
+    share in, change its cost. They change what it learns only as far as batch norm takes its statistics from one part.
 
     Attributes:
         model: Kind of training, by its name; most train one network, which has the same name.

@@ -1,7 +1,7 @@
 """Skip pictures that vanish or are damaged while a training goes on: another is drawn in their place.
 
-What is drawn instead depends on the seed and the step alone, as everything that is drawn does. A run stops only when
-the unreadable files are many: then it is the disk, not a file.
+The replacement depends on the seed and the step alone, as everything that is drawn does. A run stops only when the
+unreadable files are many: then it is the disk, not a file.
 """
 
 from __future__ import annotations

@@ -393,7 +393,7 @@ class DilatedResNet(nn.Module):
 
     - COSNet's, as Caffe's ResNet: the stride lies on a block's first 1x1 convolution, the max-pooling rounds sizes up
       (473 x 473 pixels give 60 x 60 positions), and all blocks of a dilated layer dilate alike.
-    - That of today's libraries (torchvision, timm): the stride lies on the 3x3 convolution, and the pooling rounds
+    - The form of today's libraries (torchvision, timm): the stride lies on the 3x3 convolution, and the pooling rounds
       down. There the 3x3 of a layer's first block still sees the finer positions, so it dilates as the layer before.
 
     In both, a layer whose stride was taken away gives at every second position what the ResNet with the stride gives.

@@ -1,4 +1,4 @@
-"""How the HTTP API refuses: every error as a problem in words, with its status."""
+"""The refusals of the HTTP API: every error is a problem in words, with its status."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def sprite_outline(sprite: Sprite) -> Outline:
 def ground_outline(masks: list[ByteMask], windows: tuple[NDArray[np.float64], ...]) -> Outline:
     """Return where an object of the picture below is, by its mask in each frame and the window onto it.
 
-    Where the mask is empty, it is where it was.
+    If the mask is empty, it is where it was.
     """
     boxes: list[list[float]] = []
     for mask, window in zip(masks, windows, strict=True):
