@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
+from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.memory import give_back
 from covos.core.types import FrameResult
@@ -35,7 +36,7 @@ from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted,
 from covos.formats.table import check_formats, shown_files, size_notes
 from covos.media.memory import open_input
 from covos.media.range import in_words
-from covos.media.source import Source, fingerprint, prefetch
+from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
 from covos.plan import Plan

@@ -47,25 +47,42 @@ def test_omp_num_threads_goes_before(
     set_to: dict[str, int] = {}
     monkeypatch.setattr(torch, "set_num_threads", lambda count: set_to.update(torch=count))
     monkeypatch.setattr(cv2, "setNumThreads", lambda count: set_to.update(cv2=count))
+    monkeypatch.setattr(threads, "_CALLS", [1])
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert threads.configure_threads() == expected
     assert set_to == {"torch": expected, "cv2": expected}
 
 
 @pytest.mark.parametrize(
-    ("cpus", "network", "codec"), [(1, 1, 2), (2, 1, 2), (4, 3, 2), (8, 6, 4), (16, 12, 8), (64, 16, 8)]
+    ("cpus", "network", "calls", "codec"),
+    [(1, 1, 1, 2), (2, 1, 2, 2), (4, 2, 2, 2), (8, 4, 2, 4), (16, 8, 2, 8), (64, 8, 2, 8)],
 )
-def test_threads_of_a_run(cpus: int, network: int, codec: int) -> None:
-    assert threads.choose_threads(cpus) == (network, codec)
+def test_threads_of_a_run(cpus: int, network: int, calls: int, codec: int) -> None:
+    assert threads.choose_threads(cpus) == (network, calls, codec)
 
 
-@pytest.mark.parametrize(("pipeline", "share", "expected"), [(False, 1, 8), (True, 1, 6), (True, 4, 1), (False, 20, 1)])
-def test_a_pipeline_leaves_processors_to_what_decodes_and_writes(
+@pytest.mark.parametrize(
+    ("pipeline", "told", "expected"), [(True, "", 2), (False, "", 1), (True, "8", 2), (True, "2", 2), (True, "1", 1)]
+)
+def test_calls_of_a_network_at_a_time(
+    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, pipeline: bool, told: str, expected: int
+) -> None:
+    monkeypatch.setattr(threads, "_CALLS", [1])
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    threads.configure_threads(pipeline=pipeline)
+    assert threads.calls_at_once() == expected
+
+
+@pytest.mark.parametrize(("pipeline", "share", "expected"), [(False, 1, 8), (True, 1, 4), (True, 4, 1), (False, 20, 1)])
+def test_the_calls_of_a_pipeline_share_the_processors(
     eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, pipeline: bool, share: int, expected: int
 ) -> None:
     set_to: dict[str, int] = {}
     monkeypatch.setattr(torch, "set_num_threads", lambda count: set_to.update(torch=count))
     monkeypatch.setattr(cv2, "setNumThreads", lambda count: set_to.update(cv2=count))
+    monkeypatch.setattr(threads, "_CALLS", [1])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert threads.configure_threads(pipeline=pipeline, share=share) == expected
     assert set_to == {"torch": expected, "cv2": expected}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -152,12 +155,12 @@ def test_following_in_smaller_batches(encoder, networks, monkeypatch: pytest.Mon
     expected, behind = follow(encoder, networks[1]), back(encoder, networks[1])
     starve(monkeypatch, CovosLite, "encode", rule=above(1))
     assert_alike(follow(encoder, networks[1]), expected)
-    assert kinds(encoder) == ["again", "frames", "frames"]
+    assert kinds(encoder) == ["again", "frames"]  # two together, while two wait
     other = encoder.fresh()
     assert not other.ladder.steps
     for one, theirs in zip(back(other, networks[1]), behind, strict=True):
         torch.testing.assert_close(one, theirs, atol=1e-3, rtol=1e-3)
-    assert kinds(other) == ["again", "frames", "frames"]
+    assert kinds(other) == ["again", "frames"]  # two together, while two wait
 
 
 @pytest.mark.parametrize("method", ["find", "memorise"])
@@ -265,3 +268,20 @@ def test_a_true_gpu_runs_out(networks, monkeypatch: pytest.MonkeyPatch) -> None:
         assert kinds(encoder)[-1] == "processor"
     finally:
         networks[0].to("cpu"), networks[1].to("cpu")
+
+
+def test_two_threads_that_run_short_at_once_take_one_step() -> None:
+    ladder = Ladder(device=torch.device("cpu"), precision=torch.float32)
+    together = threading.Barrier(2, timeout=10)
+
+    def short(failed: list[bool]) -> str:
+        if not failed:
+            failed.append(True)
+            together.wait()  # both are at it
+            raise MemoryError("no room")
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(ladder.run, partial(short, []), frames=4) for _ in range(2)]
+        assert [each.result(10) for each in waiting] == ["done", "done"]
+    assert [step.kind for step in ladder.steps] == ["again"]

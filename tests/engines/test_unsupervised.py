@@ -10,8 +10,9 @@ import torch
 
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
+from covos.engines import find
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import DEFAULT_QUALITY, VIEWS, FindEngine, Quality, mean_logit
+from covos.engines.find import DEFAULT_QUALITY, VIEWS, FindEngine, Quality, References, mean_logit
 from covos.engines.motion import Observed
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
@@ -63,6 +64,32 @@ def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None
 def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> None:
     singly, together = (run(network, 7, (1, 5), batch=batch, quality=quality) for batch in (1, 4))
     for one, other in zip(singly, together, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
+
+
+@pytest.mark.parametrize("quality", VIEWS)
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_frames_that_are_looked_at_side_by_side_change_nothing(
+    network: CovosLite, monkeypatch: pytest.MonkeyPatch, quality: Quality, calls: int
+) -> None:
+    def found(**how: bool) -> list[FrameResult]:
+        made = engine(network, quality=quality).cut_at({6})
+        early, late = (made.remember(made.encoder.observe(frames(9), wanted=wanted)) for wanted in ((1, 4), (7,)))
+        asked: list[int] = []
+
+        def at(index: int) -> tuple[References[Features], ...]:
+            asked.append(index)
+            return late if index >= 6 else early
+
+        results = list(made.stream(made.encoder.observe(frames(9)), at, **how))
+        assert asked == list(range(9)), "references are read forward, once for each frame"
+        return results
+
+    monkeypatch.setattr(find, "calls_at_once", lambda: calls)
+    one_by_one, side_by_side = found(ahead=False), found()
+    assert [each.frame.index for each in side_by_side] == list(range(9))
+    for one, other in zip(one_by_one, side_by_side, strict=True):
+        assert one.between == other.between
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
@@ -159,8 +186,9 @@ def test_without_references_a_frame_stands_for_itself(network: CovosLite) -> Non
     np.testing.assert_allclose(alone[0].probability, only_reference[0].probability, atol=1e-4)
 
 
-def test_frames_are_taken_as_needed(network: CovosLite) -> None:
-    """The stream never runs ahead of its consumer by more than a batch."""
+@pytest.mark.parametrize("ahead", [False, True])
+def test_frames_are_taken_as_needed(network: CovosLite, ahead: bool) -> None:
+    """The stream never runs ahead of its consumer by more than a batch; or by two, if one is looked at meanwhile."""
     taken = []
 
     def watched() -> Iterator[Frame]:
@@ -169,9 +197,11 @@ def test_frames_are_taken_as_needed(network: CovosLite) -> None:
             yield frame
 
     made = engine(network, batch=3)
-    stream = made.stream(made.encoder.observe(watched()), made.remember(made.encoder.observe(frames(1))))
+    references = made.remember(made.encoder.observe(frames(1)))
+    stream = made.stream(made.encoder.observe(watched()), references, ahead=ahead)
     for position, _ in enumerate(stream):
-        assert len(taken) <= (position // 3 + 1) * 3 + 1, "one more than a batch: the first frame waits for the second"
+        most = (position // 3 + (2 if ahead else 1)) * 3
+        assert len(taken) <= most + 1, "one more than a batch: the first frame waits for the second"
 
 
 def test_a_fusion_that_the_network_is_not_made_for_is_refused(network: CovosLite) -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from covos.core.ahead import prefetch
 from covos.core.errors import SourceError, UsageError
 from covos.media.images import image_header, natural_key, read_image
 from covos.media.opening import open_source
@@ -182,3 +183,13 @@ def test_exif_orientation_is_applied(tmp_path: Path, draw: Draw, orientation: in
 def test_natural_order() -> None:
     names = ["b", "a10", "a2", "a", "10", "9", "a2b", "a02", "²"]
     assert sorted(names, key=natural_key) == ["9", "10", "a", "a2", "a02", "a2b", "a10", "b", "²"]
+
+
+def test_a_video_is_the_same_through_prefetch(film: Callable[..., Path]) -> None:
+    with open_source(film(count=12)) as source:
+        plain = [(f.pts, f.image.tobytes()) for f in source]
+        assert [(f.pts, f.image.tobytes()) for f in prefetch(source, depth=2)] == plain
+        half = prefetch(source, depth=2)
+        next(half)
+        half.close()
+        assert source.health.complete is False

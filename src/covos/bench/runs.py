@@ -162,8 +162,8 @@ def _plan(asked: RunAsked, **changes: Any) -> Plan:
 
 def _at_most(asked: RunAsked, folder: Path) -> Doing:
     """Decode and encode alone: no way to compute networks can be faster."""
+    from covos.core.ahead import prefetch
     from covos.media.opening import open_source
-    from covos.media.source import prefetch
     from covos.media.writer import VideoWriter
 
     def run(part: range | None) -> int:
@@ -191,9 +191,9 @@ def _by_rembg(asked: RunAsked, folder: Path) -> Doing:
     import numpy as np
     from rembg import new_session, remove  # type: ignore[import-not-found,unused-ignore]
 
+    from covos.core.ahead import prefetch
     from covos.masks import write_label_map
     from covos.media.opening import open_source
-    from covos.media.source import prefetch
 
     session = new_session(asked.work, providers=["CPUExecutionProvider"])
 

@@ -113,40 +113,50 @@ class Threads(NamedTuple):
     """Threads of a run on the processor.
 
     Attributes:
-        network: Threads of the networks.
+        network: Threads of each call of a network.
+        calls: Calls of a network at a time, where its frames do not depend on one another.
         codec: Threads of a video's encoder.
     """
 
     network: int
+    calls: int
     codec: int
 
 
 def choose_threads(cpus: int) -> Threads:
     """Return the threads of a run on so many processors.
 
-    The networks leave one in four to what decodes, finds the flow, writes and encodes, and at least one: on two, the
-    network alone gains little by the second (docs/runtimes.md). They take 16 at most, as their batches are small. More
-    threads of an encoder cost memory and quality.
+    Two frames at a time on half of the processors each take less time than one after the other on all: the threads of
+    one call wait for each other after each layer. They take 8 each at most, as their batches are small. More threads of
+    an encoder cost memory and quality.
     """
-    return Threads(network=max(1, min(16, cpus - max(1, cpus // 4))), codec=max(2, min(8, cpus // 2)))
+    calls = 2 if cpus > 1 else 1
+    return Threads(network=max(1, min(8, cpus // calls)), calls=calls, codec=max(2, min(8, cpus // 2)))
+
+
+_CALLS = [1]
+"""See `calls_at_once`; of the whole process, as the threads of torch are."""
+
+
+def calls_at_once() -> int:
+    """Return how many calls of a network are made at a time, where its frames do not depend on one another."""
+    return _CALLS[0]
 
 
 def configure_threads(*, pipeline: bool = False, share: int = 1) -> int:
-    """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return their number.
+    """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return those of a call.
 
     For programs at their start: the count holds for the whole process, so a library should leave them alone. A
-    ``pipeline``, which decodes and writes beside, takes what `choose_threads` says. ``share`` processes that work side
-    by side take an equal part each.
+    ``pipeline`` makes several calls at a time, which share the threads by `choose_threads`. ``share`` processes that
+    work side by side take an equal part each.
     """
     import cv2
     import torch
 
     told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told) > 0:
-        count = int(told)
-    else:
-        count = max(1, usable_cpus() // share)
-        count = choose_threads(count).network if pipeline else count
+    given = int(told) if told.isdecimal() and int(told) > 0 else None
+    every = max(1, usable_cpus() // share) if given is None else given
+    count, _CALLS[0], _ = choose_threads(every) if pipeline else (every, 1, None)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count

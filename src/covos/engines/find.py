@@ -27,6 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covos.core.ahead import computed
+from covos.core.device import calls_at_once
 from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.between import DOUBT, Seen, find_between
@@ -100,6 +102,18 @@ ReferencesAt: TypeAlias = Callable[[int], Sequence[References[FeaturesT]]]
 def references_at(references: Sequence[References[FeaturesT]] | ReferencesAt[FeaturesT]) -> ReferencesAt[FeaturesT]:
     """Return what gives a frame its references, of references that all frames may have in common."""
     return references if callable(references) else lambda _: references
+
+
+class Placed(NamedTuple, Generic[FeaturesT]):
+    """A frame with its references in each view; and its logits in each view, where the network has looked at it."""
+
+    observed: Observed
+    references: Sequence[References[FeaturesT]]
+    views: Sequence[Tensor] | None = None
+
+
+Look: TypeAlias = Callable[[Sequence[Placed[FeaturesT]]], Iterator[tuple[int, list[Tensor]]]]
+"""Segments frames by the network; gives the index of each with its logits in each view."""
 
 
 class FindEngine(Generic[FeaturesT]):
@@ -191,6 +205,7 @@ class FindEngine(Generic[FeaturesT]):
         *,
         fusion: Fusion | None = None,
         refine: Refinement = "none",
+        ahead: bool = True,
     ) -> Iterator[FrameResult]:
         """Second pass: segment each frame; yield one result for each, in order.
 
@@ -200,28 +215,45 @@ class FindEngine(Generic[FeaturesT]):
                 none is compared with itself.
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
+            ahead: If true, the network looks at frames ahead of who asks for them, on threads of its own.
 
         Raises:
             UsageError: The network cannot do this fusion.
         """
-        look = partial(self._look, at=references_at(references), fusion=self.check_fusion(fusion))
-        source = iter(frames)
+        look = partial(self._look, fusion=self.check_fusion(fusion))
+        calls = calls_at_once() if ahead else 1
+        batches = self._placed(iter(frames), references_at(references), calls=calls)
+        looking = partial(self._looked, look=look)
+        looked = computed(batches, looking, calls=calls) if ahead else map(looking, batches)
         if self.apart > 1:
-            yield from self._with_those_between(source, look, refine)
+            yield from self._with_those_between(looked, look, refine)
             return
-        while batch := list(islice(source, self.encoder.together)):
-            for observed, views in look(batch):
-                yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
+        for batch in looked:
+            for each in batch:
+                yield self._result_of(each, refine)
 
-    def _look(
-        self, batch: Sequence[Observed], *, at: ReferencesAt[FeaturesT], fusion: Fusion
-    ) -> Iterator[tuple[Observed, Sequence[Tensor]]]:
-        """Segment frames by the network; yield each with its logits in each view."""
-        for own, some in groupby(batch, key=lambda each: at(each.frame.index)):
+    def _placed(
+        self, frames: Iterator[Observed], at: ReferencesAt[FeaturesT], *, calls: int
+    ) -> Iterator[list[Placed[FeaturesT]]]:
+        """Give the frames, some at a time, each with its references; these are found in the order of the frames.
+
+        So many calls at a time share a batch, but each has a frame to look at.
+        """
+        while batch := list(islice(frames, max(self.encoder.together // calls, self.apart, 1))):
+            yield [Placed(each, at(each.frame.index)) for each in batch]
+
+    def _looked(self, batch: Sequence[Placed[FeaturesT]], *, look: Look[FeaturesT]) -> list[Placed[FeaturesT]]:
+        """Segment those frames of a batch that the network looks at."""
+        views = dict(look([each for each in batch if self._is_looked_at(each.observed)]))
+        return [each._replace(views=views.get(each.observed.frame.index)) for each in batch]
+
+    def _look(self, batch: Sequence[Placed[FeaturesT]], *, fusion: Fusion) -> Iterator[tuple[int, list[Tensor]]]:
+        """Segment frames by the network; yield the index of each with its logits in each view."""
+        for own, some in groupby(batch, key=lambda each: each.references):
             segmented = partial(self._in_views, references=own, fusion=fusion)
-            for part, logits in self.ladder.in_parts(list(some), segmented):
+            for part, logits in self.ladder.in_parts([each.observed for each in some], segmented):
                 for observed in part:
-                    yield observed, [of[observed.frame.index] for of in logits]
+                    yield observed.frame.index, [of[observed.frame.index] for of in logits]
 
     def _in_views(
         self, observed: Sequence[Observed], *, references: Sequence[References[FeaturesT]], fusion: Fusion
@@ -229,25 +261,24 @@ class FindEngine(Generic[FeaturesT]):
         each = zip(self.encoders, references, strict=True)
         return [self._logits(observed, encoder, known, fusion) for encoder, known in each]
 
-    def _with_those_between(self, frames: Iterator[Observed], look: Look, refine: Refinement) -> Iterator[FrameResult]:
-        """Segment every so manieth frame of a batch, and make those between of their neighbours, if that will do.
+    def _with_those_between(
+        self, looked: Iterable[Sequence[Placed[FeaturesT]]], look: Look[FeaturesT], refine: Refinement
+    ) -> Iterator[FrameResult]:
+        """Make the frames that the network has not looked at of their neighbours, if that will do.
 
         All that a result depends on lies in its own batch or begins with the next one, so a run that is stopped goes
         on as if it had not been.
         """
         before: Seen | None = None
-        waiting: list[Observed] = []
-        while batch := list(islice(frames, self.encoder.together)):
-            chosen = [each for each in batch if self._is_looked_at(each)]
-            looked = {each.frame.index: views for each, views in look(chosen)}
-            for observed in batch:
-                if observed.frame.index not in looked:
-                    waiting.append(observed)
+        waiting: list[Placed[FeaturesT]] = []
+        for batch in looked:
+            for each in batch:
+                if each.views is None:
+                    waiting.append(each)
                     continue
-                views = looked[observed.frame.index]
-                after = Seen.of(observed, mean_logit(self.ladder.moved(tuple(views)))[None])
+                after = self._seen(each)
                 yield from self._between(before, waiting, after, look, refine)
-                yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
+                yield self._result_of(each, refine)
                 before, waiting = after, []
         yield from self._between(before, waiting, None, look, refine)
 
@@ -257,23 +288,36 @@ class FindEngine(Generic[FeaturesT]):
         return index % self.apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None
 
     def _between(
-        self, before: Seen | None, waiting: Sequence[Observed], after: Seen | None, look: Look, refine: Refinement
+        self,
+        before: Seen | None,
+        waiting: Sequence[Placed[FeaturesT]],
+        after: Seen | None,
+        look: Look[FeaturesT],
+        refine: Refinement,
     ) -> Iterator[FrameResult]:
         if not waiting:
             return
-        found = find_between(before, waiting, after)
+        found = find_between(before, [each.observed for each in waiting], after)
         if found is not None and all(each.doubt <= DOUBT for each in found):
             for each, made in zip(waiting, found, strict=True):
                 logit = made.logits[0].to(self.encoder.device)
-                yield replace(self.ladder.run(partial(self.result, each.frame, [logit], refine=refine)), between=True)
+                yield replace(self._result_of(each._replace(views=[logit]), refine), between=True)
             return
         # With the one in the middle, the others have nearer neighbours.
         middle = len(waiting) // 2
-        for observed, views in look([waiting[middle]]):
-            seen = Seen.of(observed, mean_logit(self.ladder.moved(tuple(views)))[None])
-            yield from self._between(before, waiting[:middle], seen, look, refine)
-            yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
-            yield from self._between(seen, waiting[middle + 1 :], after, look, refine)
+        ((_, views),) = look([waiting[middle]])
+        own = waiting[middle]._replace(views=views)
+        seen = self._seen(own)
+        yield from self._between(before, waiting[:middle], seen, look, refine)
+        yield self._result_of(own, refine)
+        yield from self._between(seen, waiting[middle + 1 :], after, look, refine)
+
+    def _seen(self, looked: Placed[FeaturesT]) -> Seen:
+        return Seen.of(looked.observed, mean_logit(self.ladder.moved(tuple(looked.views or ())))[None])
+
+    def _result_of(self, looked: Placed[FeaturesT], refine: Refinement) -> FrameResult:
+        work = partial(self.result, looked.observed.frame, looked.views or (), refine=refine)
+        return self.ladder.run(work)
 
     def result(self, frame: Frame, views: Sequence[Tensor], *, refine: Refinement = "none") -> FrameResult:
         """Make a result of a frame's logits in each view, h x w float32 each."""
@@ -342,10 +386,6 @@ class FindEngine(Generic[FeaturesT]):
         network = self.encoder.network
         memories = self.ladder.moved(others) or (network.memorise(own),)
         return network.segment(own, memories, fusion=self.check_fusion(fusion))[0, 0]
-
-
-Look: TypeAlias = Callable[[Sequence[Observed]], Iterator[tuple[Observed, Sequence[Tensor]]]]
-"""Segments frames by the network; gives each with its logits in each view."""
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covos.core.ahead import computed
 from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.band import within
@@ -188,24 +189,32 @@ class FollowEngine:
         """
         current = self.new_pass(memory=memory)
         later: tuple[int, tuple[Tensor, ...]] | None = None
+        for batch in computed(self._batches_backward(blocks), self.seen):
+            for observed, features, others in reversed(batch):
+                frame, every = observed.frame, (features, *others)
+                # The frame looked at before is the next one: the flow to it is about the opposite of its own.
+                flows = [torch.zeros_like(each.flow_B2HW) for each in every]
+                if later is not None and later[0] == frame.index + 1:
+                    flows = [-flow.to(zero.device) for flow, zero in zip(later[1], flows, strict=True)]
+                if frame.index + 1 in self.encoder.cuts:
+                    current.begin_shot()
+                first, *rest = (each._replace(flow_B2HW=flow) for each, flow in zip(every, flows, strict=True))
+                prediction = step(current, frame, first, given, others=rest)
+                later = frame.index, tuple(each.flow_B2HW for each in every)
+                yield frame, prediction
+
+    def _batches_backward(self, blocks: Iterable[Sequence[Observed]]) -> Iterator[Sequence[Observed]]:
         for block in blocks:
             left = len(block)
             while left:
-                size = self.encoder.together
+                size = self._together(ahead=True)
                 start = (left - 1) // size * size
-                for observed, features, others in reversed(self.seen(block[start:left])):
-                    frame, every = observed.frame, (features, *others)
-                    # The frame looked at before is the next one: the flow to it is about the opposite of its own.
-                    flows = [torch.zeros_like(each.flow_B2HW) for each in every]
-                    if later is not None and later[0] == frame.index + 1:
-                        flows = [-flow.to(zero.device) for flow, zero in zip(later[1], flows, strict=True)]
-                    if frame.index + 1 in self.encoder.cuts:
-                        current.begin_shot()
-                    first, *rest = (each._replace(flow_B2HW=flow) for each, flow in zip(every, flows, strict=True))
-                    prediction = step(current, frame, first, given, others=rest)
-                    later = frame.index, tuple(each.flow_B2HW for each in every)
-                    yield frame, prediction
+                yield block[start:left]
                 left = start
+
+    def _together(self, *, ahead: bool) -> int:
+        """Return how many frames are encoded together: half as many if others wait, encoded, to be followed in."""
+        return max(self.encoder.together // 2, 1) if ahead else self.encoder.together
 
     def forward(
         self,
@@ -216,6 +225,7 @@ class FollowEngine:
         spool: Spool | None = None,
         checkpoints: PassCheckpoints | None = None,
         resumed: FollowPass | None = None,
+        ahead: bool = True,
     ) -> Iterator[FrameResult]:
         """Follow towards the last frame; yield one result for each frame, in order.
 
@@ -228,6 +238,7 @@ class FollowEngine:
             spool: Predictions of the backward pass, to be fused in.
             checkpoints: Takes copies on the way.
             resumed: From checkpoints; ``frames`` then begin with the one that it is to take next.
+            ahead: If true, frames are encoded ahead of the one that is followed in, on a thread of their own.
         """
         current = resumed or self.new_pass(memory=memory)
         appearances = given_frames(given)
@@ -235,7 +246,7 @@ class FollowEngine:
         if self.apart > 1:
             predicted = self._with_those_between(source, given, current)
         else:
-            predicted = self._each(source, given, current, checkpoints)
+            predicted = self._each(source, given, current, checkpoints, ahead=ahead)
         for frame, prediction, between in predicted:
             back = None if spool is None else spool.get(frame.index)
             fused = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
@@ -243,14 +254,25 @@ class FollowEngine:
             yield replace(result, between=True) if between else result
 
     def _each(
-        self, frames: Iterator[Observed], given: Given, current: FollowPass, checkpoints: PassCheckpoints | None
+        self,
+        frames: Iterator[Observed],
+        given: Given,
+        current: FollowPass,
+        checkpoints: PassCheckpoints | None,
+        *,
+        ahead: bool,
     ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
         """Predict each frame by the networks."""
-        while batch := list(islice(frames, self.encoder.together)):
+        batches = self._batches(frames, ahead=ahead)
+        for batch in computed(batches, self.seen) if ahead else map(self.seen, batches):
             if checkpoints is not None:
-                checkpoints.add(batch[0].frame.index, current)
-            for seen in self.seen(batch):
+                checkpoints.add(batch[0].observed.frame.index, current)
+            for seen in batch:
                 yield seen.observed.frame, self._step(current, seen, given), False
+
+    def _batches(self, frames: Iterator[Observed], *, ahead: bool = False) -> Iterator[list[Observed]]:
+        while batch := list(islice(frames, self._together(ahead=ahead))):
+            yield batch
 
     def _step(self, current: FollowPass, seen: SeenFrame, given: Given) -> FramePrediction:
         frame = seen.observed.frame
@@ -268,7 +290,7 @@ class FollowEngine:
         before: tuple[Seen, FramePrediction] | None = None
         waiting: Observed | None = None
         doubted = -AFTER_DOUBT
-        while batch := list(islice(frames, self.encoder.together)):
+        for batch in self._batches(frames):
             chosen, left = [], waiting
             for each in batch:
                 sure = each.frame.index >= doubted + AFTER_DOUBT

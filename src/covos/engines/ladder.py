@@ -12,6 +12,7 @@ import copy
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any, Literal, TypeVar, cast
 
 import torch
@@ -57,7 +58,7 @@ class LadderStep(Record):
 
 
 class Ladder:
-    """Runs calls of networks, each with as much at a time as the memory has held so far.
+    """Runs calls of networks, each with as much at a time as the memory has held so far; several threads may share it.
 
     Args:
         device: Device of the networks.
@@ -83,6 +84,7 @@ class Ladder:
         self._most: dict[Together, int] = {}
         self._has_moved = False
         self._copies: dict[int, tuple[nn.Module, nn.Module]] = {}
+        self._stepping = RLock()
 
     def fresh(self) -> Ladder:
         """Return one that stands at the top, for another video."""
@@ -123,6 +125,7 @@ class Ladder:
             MemoryError: There is no step left.
         """
         while True:
+            taken = len(self.steps)
             try:
                 with self.computing():
                     return work()
@@ -131,10 +134,13 @@ class Ladder:
                     raise
                 why = refusal(error)
             # Not while the error is handled: its traceback holds on to all that the call had made.
-            step = self._next({"frames": frames, "objects": objects, "tiles": tiles}, why)
-            if step is None:
-                raise MemoryError(why)
-            self._take(step)
+            with self._stepping:
+                if len(self.steps) > taken:
+                    continue  # another thread has made room
+                step = self._next({"frames": frames, "objects": objects, "tiles": tiles}, why)
+                if step is None:
+                    raise MemoryError(why)
+                self._take(step)
 
     def in_parts(
         self,
@@ -168,15 +174,16 @@ class Ladder:
         """Return a network on the device of now: itself, or a copy of it, for others may still compute with it."""
         if not self._has_moved or not isinstance(network, nn.Module):
             return network
-        if id(network) not in self._copies:
-            # Copied tensor by tensor to the other device: there is no room for a copy on its own.
-            moved: dict[int, Any] = {
-                id(each): nn.Parameter(each.detach().to(self.device), requires_grad=each.requires_grad)
-                for each in network.parameters()
-            }
-            moved |= {id(each): each.detach().to(self.device) for each in network.buffers()}
-            self._copies[id(network)] = network, copy.deepcopy(network, moved)
-        return cast("T", self._copies[id(network)][1])
+        with self._stepping:
+            if id(network) not in self._copies:
+                # Copied tensor by tensor to the other device: there is no room for a copy on its own.
+                moved: dict[int, Any] = {
+                    id(each): nn.Parameter(each.detach().to(self.device), requires_grad=each.requires_grad)
+                    for each in network.parameters()
+                }
+                moved |= {id(each): each.detach().to(self.device) for each in network.buffers()}
+                self._copies[id(network)] = network, copy.deepcopy(network, moved)
+            return cast("T", self._copies[id(network)][1])
 
     def moved(self, value: T) -> T:
         """Return tensors, or tuples of them, on the device of now."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import tee
 from typing import Any, Literal, TypeAlias, get_args
 
+from covos.core.ahead import prefetch
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.apart import Divider
@@ -27,7 +28,7 @@ from covos.engines.shots import Cuts, Shots, find_shots, one_shot
 from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
 from covos.masks.frame_mask import FrameMask
 from covos.masks.rims import without_rims
-from covos.media.source import Source, prefetch
+from covos.media.source import Source
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
 
@@ -226,8 +227,8 @@ def steer_subject(
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
         one, other = tee(observed(source, encoder))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
-        followed = following.forward(other, given, memory=memory, spool=spool)
-        found = finder.stream(one, remembered, fusion=chosen, refine=refine)
+        followed = following.forward(other, given, memory=memory, spool=spool, ahead=False)
+        found = finder.stream(one, remembered, fusion=chosen, refine=refine, ahead=False)
         both = zip(followed, found, strict=True)
         yield from steer_results(((result, beside) for beside, result in both), rule=rule)
 

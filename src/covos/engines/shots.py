@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from covos.core.ahead import prefetch
 from covos.core.types import Frame
 from covos.engines.fades import FadeDetector
 from covos.engines.find import random_references, uniform_references
 from covos.engines.looks import Look, colours_changed, is_other
-from covos.media.source import Source, prefetch
+from covos.media.source import Source
 
 Cuts: TypeAlias = Literal["auto", "off"]
 """Find the cuts of a video, or take it as one shot, however long."""

@@ -6,24 +6,19 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from queue import SimpleQueue
-from threading import Thread, current_thread
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.limits import limits, raising
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from covos.core.types import Frame, SourceInfo
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,58 +218,6 @@ class Source(ABC):
                 why="it was read after close() or outside its with block",
                 fix="open it again",
             )
-
-
-def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
-    """Iterate ``frames`` in a background thread, a bounded number ahead of the consumer.
-
-    Decoding and colour conversion release the interpreter lock, so they overlap with the consumer's work.
-    The thread starts with the first item asked for and has ended when the iterator is exhausted, closed or
-    has raised. A generator given as ``frames`` is closed in the thread that ran it.
-    """
-    end: Any = object()
-    # Plain queues, for a garbage collection may end this, in the midst of anything. An executor's `submit` holds a lock
-    # of all executors: if the garbage is collected there, another `submit` would wait for itself.
-    wanted: SimpleQueue[bool] = SimpleQueue()
-    made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    stopped = False
-
-    def work() -> None:
-        items: Any = None
-        item: Any = None
-        try:
-            items = iter(frames)
-            while item is not end and wanted.get() and not stopped:
-                item = next(items, end)
-                made.put((item, None))
-        except BaseException as error:
-            made.put((end, error))
-        finally:
-            if hasattr(items, "close"):
-                with suppress(Exception):  # nobody waits for it
-                    items.close()
-
-    thread = Thread(target=work, name="covos-prefetch", daemon=True)
-    thread.start()
-    for _ in range(depth):
-        wanted.put(True)
-    try:
-        while True:
-            item, error = made.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
-            wanted.put(True)
-            yield item
-    finally:
-        stopped = True
-        wanted.put(False)
-        if thread is not current_thread():  # which may be the one that collects the garbage
-            thread.join()
-            # An error among what was not asked for holds, by its traceback, the files of what ran, and this queue.
-            while not made.empty():
-                made.get_nowait()
 
 
 def check_pixels(name: str, *, height: int, width: int) -> None:

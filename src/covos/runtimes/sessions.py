@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from covos.core.device import calls_at_once
 from covos.core.errors import EnvironmentProblem
 from covos.runtimes.stages import Program, Stage
 
@@ -38,9 +39,9 @@ class OpenVinoProgram:
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "INFERENCE_NUM_THREADS": torch.get_num_threads() * calls_at_once(),
                 "PERFORMANCE_HINT": "LATENCY",
-                "NUM_STREAMS": 1,
+                "NUM_STREAMS": calls_at_once(),
                 # Pinned, they would wait for the processor on which something else decodes or writes.
                 "ENABLE_CPU_PINNING": False,
             },

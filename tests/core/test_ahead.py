@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import concurrent.futures.thread
 import itertools
+import subprocess
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from covos.media.opening import open_source
-from covos.media.source import prefetch
+from covos.core.ahead import computed, prefetch
 
 
 def workers() -> int:
@@ -134,11 +135,92 @@ def test_an_error_on_starting_reaches_the_consumer() -> None:
         next(prefetch(Unready()))
 
 
-def test_a_video_is_the_same_through_prefetch(film: Callable[..., Path]) -> None:
-    with open_source(film(count=12)) as source:
-        plain = [(f.pts, f.image.tobytes()) for f in source]
-        assert [(f.pts, f.image.tobytes()) for f in prefetch(source, depth=2)] == plain
-        half = prefetch(source, depth=2)
-        next(half)
-        half.close()
-        assert source.health.complete is False
+@pytest.mark.parametrize(("calls", "depth"), [(1, 1), (2, 2), (3, 7)])
+def test_results_come_in_the_order_of_the_items(calls: int, depth: int) -> None:
+    def slowly(item: int) -> int:
+        time.sleep(0.004 * (item % 3))
+        return item * item
+
+    assert list(computed(range(40), slowly, calls=calls, depth=depth)) == [item * item for item in range(40)]
+    assert workers() == 0
+
+
+def test_so_many_calls_are_made_at_a_time_and_no_more() -> None:
+    together, most = threading.Barrier(2, timeout=10), [0]
+    lock = threading.Lock()
+
+    def meet(item: int) -> int:
+        with lock:
+            most[0] += 1
+            assert most[0] <= 2
+        together.wait()  # breaks if the two are not there at once
+        with lock:
+            most[0] -= 1
+        return item
+
+    assert list(computed(range(8), meet, calls=2)) == list(range(8))
+
+
+def test_items_are_taken_by_one_thread_at_a_time() -> None:
+    busy = threading.Lock()
+
+    def alone() -> Iterator[int]:
+        for item in range(30):
+            assert busy.acquire(blocking=False)
+            time.sleep(0.001)
+            busy.release()
+            yield item
+
+    assert list(computed(alone(), lambda item: item, calls=4)) == list(range(30))
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_what_work_raises_comes_in_its_place(calls: int) -> None:
+    source = Counted()
+
+    def fail(item: int) -> int:
+        if item in (4, 5):
+            time.sleep(0.02 * (5 - item))  # the later one fails first
+            raise ValueError(f"item {item}")
+        return item
+
+    ahead = computed(source, fail, calls=calls)
+    assert [next(ahead) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="item 4"):
+        next(ahead)
+    assert workers() == 0
+    assert source.closed_in is not None
+
+
+def test_no_result_that_was_given_is_held() -> None:
+    class Large:
+        pass
+
+    made: list[weakref.ref[Large]] = []
+
+    def make(_: int) -> Large:
+        large = Large()
+        made.append(weakref.ref(large))
+        return large
+
+    ahead = computed(itertools.count(), make, calls=2)
+    for _ in range(10):
+        next(ahead)
+    assert settled(lambda: sum(each() is not None for each in made) <= 4)
+    ahead.close()
+
+
+def test_a_program_that_leaves_off_in_the_middle_ends_well() -> None:
+    # At its end the interpreter kills the threads that compute, and libraries in C++ abort.
+    script = """
+import itertools, torch
+from covos.core.ahead import computed, prefetch
+
+def work(item):
+    return torch.conv2d(torch.randn(1, 16, 300, 300), torch.randn(64, 16, 5, 5)).sum()
+
+left = computed(prefetch(itertools.count(), depth=2), work, calls=2)
+next(left)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
