@@ -1,4 +1,4 @@
-"""Events: what a job tells while it runs, as small typed values."""
+"""Events: the reports of a job while it runs, as small typed values."""
 
 from __future__ import annotations
 

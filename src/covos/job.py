@@ -1,6 +1,6 @@
 """Job: the one way to run a plan.
 
-A job opens the source, loads the model, finds, follows or discovers, and writes the results. It tells what it does as
+A job opens the source, loads the model, finds, follows or discovers, and writes the results. It reports what it does as
 typed events, which a terminal, a page or a server show as they like:
 
     >>> for event in Job(Plan(source="clip.mp4"), "out"):

@@ -203,7 +203,7 @@ class Find(_Value):
     def settings(self) -> dict[str, Any]:
         """All settings that the subject depends on, as records of a run have them."""
         found = self.model_dump(exclude={"kind", "steer"})
-        if self.quality in APART:  # which tells it from what was fast in earlier versions
+        if self.quality in APART:  # which separates it from the fast of earlier versions
             found["apart"] = APART[self.quality]
         return found if self.steer is None else {**found, "steer": self.steer.describe()}
 

@@ -170,8 +170,8 @@ class Foreign:
         ({"output": 3}, "no folder for the run"),
         ({"validation": "SET"}, "no data set that is open"),
         ({"validation": Foreign()}, "no data set that is open"),
-        ({"on_event": 3}, "on_event: 3 cannot be told"),
-        ({"on_event": [None]}, "on_event: None cannot be told"),
+        ({"on_event": 3}, "on_event: 3 cannot take events"),
+        ({"on_event": [None]}, "on_event: None cannot take events"),
         ({"on_event": Console}, r"write Console\(\)"),
     ],
 )

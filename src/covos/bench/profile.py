@@ -3,9 +3,9 @@
 A thread looks at the others some hundred times a second. The time that a thread has spent on the processor since the
 last look goes to the stage that its stack stands in now. If it waits now, that time is shared out in the end among the
 stages that it was met in. So the sum of each thread is exact, and its parts are as good as the number of looks. Threads
-that libraries make of their own have no stack of Python, and are told by their names.
+that libraries make of their own have no stack of Python, and are known by their names.
 
-Linux alone tells what each thread spends.
+Linux alone reports the time of each thread.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Profile:
     """Looks at the threads of this process for the time of a block.
 
     Raises:
-        EnvironmentProblem: The system does not tell what a thread spends.
+        EnvironmentProblem: The system does not report the time of a thread.
     """
 
     def __init__(self) -> None:

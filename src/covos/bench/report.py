@@ -94,7 +94,7 @@ def bench(
         frames: Length of the clip.
         rounds: Rounds of the networks alone.
         threads: Threads of the networks; those of this process are set already.
-        profile: True to tell the stages of each run, too.
+        profile: True to report the stages of each run, too.
 
     Raises:
         CovosError: A run failed.
@@ -147,7 +147,7 @@ def _row(run: RunAsked) -> RunRow:
 
 
 def _processor() -> str:
-    """Return the processor's name, where the system tells it."""
+    """Return the processor's name, if the system states it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

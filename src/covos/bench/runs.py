@@ -34,7 +34,7 @@ class RunAsked(Record):
         runtime: Of the networks of covos.
         precision: Likewise.
         threads: Threads of the networks.
-        profile: True to tell the stages, too.
+        profile: True to report the stages, too.
     """
 
     work: Work
@@ -54,7 +54,7 @@ class RunMeasured(Record):
         start: Seconds that loading the libraries, the model and the first frames took.
         wall: Seconds of the wall clock.
         processor: Seconds of the processor, of all threads.
-        peak: Most bytes of memory that the process held; None where the system does not tell.
+        peak: Most bytes of memory that the process held; None if the system does not report it.
         stages: Processor seconds of each stage; empty if they were not asked for.
     """
 

@@ -78,7 +78,7 @@ def run() -> NoReturn:
     """The program ``covos``."""
     _open_missing_streams()
     if not sys.warnoptions:
-        # Pillow warns of damage in a picture; what becomes of it is told in the program's own words.
+        # Pillow warns of damage in a picture; the program reports the outcome in its own words.
         warnings.filterwarnings("ignore", module=r"PIL\.")
     sys.exit(main(sys.argv[1:]))
 

@@ -58,7 +58,7 @@ class JobDisplay:
                 say(f"note: {name}: {text}", err=True)
 
     def frames(self, name: str) -> Callable[[int, int], None]:
-        """Return a listener for work that counts its frames itself: it is told how many are done, and of how many.
+        """Return a listener for work that counts its frames itself: it gets how many are done, and of how many.
 
         Another bar begins when it counts from 1 again.
         """

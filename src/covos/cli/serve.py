@@ -37,7 +37,7 @@ def serve(
     ] = None,
     max_upload: Annotated[float, typer.Option(min=0.001, help="Gigabytes of one clip, at most.")] = 8.0,
     quota: Annotated[float, typer.Option(min=0.001, help="Gigabytes of all clips together, at most.")] = 64.0,
-    waiting: Annotated[int, typer.Option(min=1, help="Clips that may wait; more are told to come again.")] = 32,
+    waiting: Annotated[int, typer.Option(min=1, help="Clips that may wait; others are refused.")] = 32,
     expire: Annotated[
         float, typer.Option(min=0, help="Hours after which a clip that nobody looks at is deleted; 0 keeps all.")
     ] = 0,

@@ -90,7 +90,7 @@ def stream(
 
     The subject is found by what it has in common with the past alone, which is less sure than in a whole video. Ctrl-C
     ends it, and the output is whole. --start, --end and --every count from the first frame that comes: --end 60 ends it
-    after a minute. Frames that are missing or damaged are told at the end, and make the exit code 4.
+    after a minute. Frames that are missing or damaged are reported at the end, and make the exit code 4.
     """
     refuse_small_address_space()
     from covos.core.device import configure_threads

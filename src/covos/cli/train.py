@@ -62,7 +62,7 @@ def train(
 ) -> None:
     """Train a network; stopped and started again, it goes on where its last checkpoint is.
 
-    Before a new run, the data are looked at, and a few steps tell how long it will take.
+    Before a new run, the data are looked at, and a few steps are timed to estimate the whole.
 
     On several GPUs: torchrun --nproc-per-node N -m covos train ...
     """

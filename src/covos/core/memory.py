@@ -22,7 +22,7 @@ _SOME = 64 << 20
 def free_memory() -> int | None:
     """Return the bytes of memory that are free for this process: those of the machine or of its container, if fewer.
 
-    None where the system does not tell.
+    None if the system does not report it.
     """
     free = [] if (machine := _row(_MEMINFO, "MemAvailable:")) is None else [machine]
     for limit, used in _GROUPS:

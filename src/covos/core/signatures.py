@@ -1,4 +1,4 @@
-"""Signatures: first bytes by which a file is told, where several rooms look for them."""
+"""Signatures: the first bytes that identify a kind of file, for several rooms."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class ObjectInfo(Record, coerce_numbers_to_str=True):
     """Facts about one object, from its data set.
 
     Attributes:
-        category: Such as ``"person"``; None where it is not told.
+        category: Such as ``"person"``; None if it is not stated.
         frames: Stems of the frames it is annotated in; the first is where it appears.
     """
 

@@ -55,7 +55,7 @@ def open_dataset(
     ratio: float | None = None,
     seed: int = 0,
 ) -> Dataset:
-    """Open a tree of images and annotations. No image is read; a few annotations are, to tell their encoding.
+    """Open a tree of images and annotations. No image is read; a few annotations are, to find their encoding.
 
     Args:
         root: The folder that holds ``JPEGImages``, ``images``, or ``train`` and ``valid``; or the shards that such a

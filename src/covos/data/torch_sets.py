@@ -334,7 +334,7 @@ def _checked(transform: object) -> bool:
         )
     try:
         signature = inspect.signature(transform)
-    except (TypeError, ValueError):  # some functions of C tell no parameters
+    except (TypeError, ValueError):  # some functions of C state no parameters
         return False
     draws = "rng" in signature.parameters
     try:

@@ -41,7 +41,7 @@ class Video:
         frames: In natural order of their stems.
         kind: ``"image"`` for a picture that has no neighbours in time.
         encoding: Meaning of the annotations' values.
-        objects: Object id to what is known of it; empty where the data set does not tell.
+        objects: Object id to what is known of it; empty if the data set does not state it.
         subset: The list or folder that names the video, such as ``"train"``.
         extra: Annotations that no image belongs to.
     """

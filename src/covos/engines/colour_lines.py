@@ -17,7 +17,7 @@ SIDE = 5
 STEPS = 15
 """Steps of conjugate gradients."""
 NOISE = 1e-5
-"""Variance of a colour, in [0, 1], that tells nothing, times the pixels of a window."""
+"""Variance of a colour, in [0, 1], that means nothing, times the pixels of a window."""
 _ENOUGH = 1e-4
 """The search ends when the error is so small a part of what it was."""
 _TINY = 1e-20

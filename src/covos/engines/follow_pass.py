@@ -330,7 +330,7 @@ class FollowPass:
     def begin_shot(self) -> None:
         """Take the next frame as the first of another shot: what the objects are stays known, and where they are not.
 
-        Neither the latest masks nor the neighbourhood of each place in the latest frame tell where an object is now.
+        Neither the latest masks nor the neighbourhood of each place in the latest frame show where an object is now.
         """
         if self._mask_P1HW is not None:
             self._mask_P1HW = torch.zeros_like(self._mask_P1HW)

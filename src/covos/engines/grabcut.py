@@ -173,7 +173,7 @@ def _cut(image: NDArray[np.uint8], belief: ProbabilityArray, points: Sequence[Po
         trimap[disc] = cv2.GC_FGD if point.positive else cv2.GC_BGD
     solid = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     if solid.all() or not solid.any():
-        return np.asarray(solid)  # no colours to tell from others
+        return np.asarray(solid)  # no other colours to compare with
     # OpenCV's generator of random numbers belongs to a thread: that of the caller must stay as it is.
     with ThreadPoolExecutor(max_workers=1) as own_thread:
         cut = own_thread.submit(_grab_cut, image, trimap).result()

@@ -32,7 +32,7 @@ _Part: TypeAlias = tuple[slice, slice]
 """Rows and columns of a frame."""
 _Told: TypeAlias = Callable[[Tile], NDArray[np.float32]]
 _RunTiles: TypeAlias = Callable[[Sequence[Tile], _Told], Iterator[tuple[Tile, NDArray[np.float32]]]]
-"""Yields tiles with their alpha, of what it is told about each."""
+"""Yields tiles with their alpha, from the network's inputs of each."""
 
 REACH = 6 / 480
 """Reach of the band on each side of the contour, over the height of the frame."""
@@ -191,7 +191,7 @@ def matted(
             if before is not None and before.matte is not None:
                 engine.remember(before.frame.image, before.matte, index=before.frame.index)
             found = engine.find(result.frame.image, result.probability, index=result.frame.index)
-            if not np.isfinite(found).all():  # the network gave no numbers: the mask stays, and it is told
+            if not np.isfinite(found).all():  # the network gave no numbers: the mask stays, and it is reported
                 found = stretched(result.probability)
                 result = replace(result, frame=replace(result.frame, status="uncomputed"))  # noqa: PLW2901
             matte = rounded(found, result.labels > 0)

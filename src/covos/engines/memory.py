@@ -133,7 +133,7 @@ class MemoryBank:
         return True
 
     def begin_shot(self) -> None:
-        """Until a frame is kept again, the latest one does not tell where anything is: it is of another shot."""
+        """Until a frame is kept again, the latest one does not show where anything is: it is of another shot."""
         self.elsewhere = True
 
     def forget(self, identity: int) -> None:

@@ -25,7 +25,7 @@ SMALLER = 2
 AROUND = 32
 """Pixels around the unknown ones that are looked at."""
 TRUST = 0.2
-"""Weight of what the colours of a pixel tell, beside that it follows the colours around; of what is sure it is 100."""
+"""Weight of a pixel's own colours, beside the rule that it follows the colours around; that of a sure pixel is 100."""
 COST = 4.0
 """Cost of a pair at which its weight is a third."""
 HAZE = 0.03

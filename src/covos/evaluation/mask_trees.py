@@ -141,7 +141,7 @@ class MaskVideo:
         if int(spread.max()) > _COLOURED:
             raise AnnotationError(
                 f"{where} is coloured, in a video that does not keep colours",
-                why="its codec changes values, so that ids cannot be told from its colours",
+                why="its codec changes values, so its colours do not show the ids",
                 fix="export masks of several objects as PNG files, or as a lossless video (FFV1)",
             )
         return np.where(image[..., 1] >= 128, np.uint8(255), np.uint8(0))

@@ -20,7 +20,7 @@ JSON_VERSION = 1
 
 _HEADER = ("sequence", "object", "J&F", "J mean", "recall", "decay", "F mean", "recall", "decay", "flicker")
 MEASURES = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "flicker")
-"""The numbers of `measured`, where nothing else tells J's from F's."""
+"""The numbers of `measured`, if nothing else separates J's from F's."""
 LESS_IS_BETTER: Final = ("J decay", "F decay", "flicker")
 PAPER_MEASURES = tuple(f"{name} ↓" if name in LESS_IS_BETTER else name for name in MEASURES)
 """Heads of columns in tables for papers; the arrow marks measures of which less is better."""

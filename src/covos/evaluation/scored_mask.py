@@ -59,8 +59,8 @@ class ScoredMask:
         self.region = Crop(pixels=mask[y : y + h, x : x + w], top=top + y, left=left + x)
         self.area = self.region.count()
         self.radius = radius
-        # The contour reaches one pixel up and left of the object; one more row and column at the other side tell
-        # the object's edge, which is contour, from the image's, which is not.
+        # The contour reaches one pixel up and left of the object; one more row and column at the other side show the
+        # object's edge, which is contour, from the image's, which is not.
         y0, x0 = max(y - 1, 0), max(x - 1, 0)
         y1, x1 = (y + h + 1, x + w + 1) if self.area else (y0, x0)
         self._around = Crop(pixels=mask[y0:y1, x0:x1], top=top + y0, left=left + x0)

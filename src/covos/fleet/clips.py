@@ -50,7 +50,7 @@ VIDEO_SUFFIXES: Final = frozenset(
         ".y4m",
     ]
 )
-"""Names of files that are taken for videos in a folder. A file that is named itself is told by its content."""
+"""Names of files that are taken for videos in a folder. The content of a file that is named itself decides."""
 SHARD: Final = ".tar"
 """Name of a file whose videos are clips. It is not compressed: what lies in it is read from its place."""
 TABLES: Final = (".csv", ".parquet", ".txt")

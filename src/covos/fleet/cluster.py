@@ -96,7 +96,7 @@ class Cluster(Hands[Any]):
         return self._make(*self._arguments)
 
     def send(self, hand: Any, errand: Errand) -> bool:
-        """Give an actor an errand; a dead one tells so when it is to answer."""
+        """Give an actor an errand; a dead one shows it when it has to answer."""
         self._asked[hand] = hand.run.remote(errand)
         return True
 

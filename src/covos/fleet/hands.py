@@ -26,7 +26,7 @@ class Died:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """A worker tells how many frames of its errand are done."""
+    """A worker reports the number of frames of its errand that are done."""
 
     frames: int
 
@@ -101,11 +101,11 @@ class Hands(ABC, Generic[HandT]):
 
     @abstractmethod
     def answered(self, hands: list[HandT]) -> list[HandT]:
-        """Wait until some have something to tell, or died, at most `LOOK_EVERY`."""
+        """Wait until some have something to report, or died, at most `LOOK_EVERY`."""
 
     @abstractmethod
     def answer(self, hand: HandT) -> Row | Counted | Died | CovosError:
-        """Take what a worker tells; an error is one of the model."""
+        """Take the report of a worker; an error is one of the model."""
 
     @abstractmethod
     def interrupt(self, hands: list[HandT], stop: BaseException) -> None:

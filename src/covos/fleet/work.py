@@ -1,4 +1,4 @@
-"""Work on one clip of a batch, in whatever process: its plan is made, run and told in a row."""
+"""Work on one clip of a batch, in whatever process: its plan is made, run and reported in a row."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class ModelFailedError(Exception):
 def run_errand(
     errand: Errand, *, models: ModelCache, device: str | None = None, tell: Callable[[int], None] = lambda _: None
 ) -> Row:
-    """Do one errand in this process; whatever fails is told in the row.
+    """Do one errand in this process; a failure is reported in the row.
 
     Args:
         errand: What to do.

@@ -62,7 +62,7 @@ class _AlphaFormat(VideoFormat):
 class WebmFormat(_AlphaFormat):
     """For web pages, VP9: Chrome and Firefox play its alpha, which is straight.
 
-    FFmpeg needs to be told: its own VP9 decoder drops alpha, libvpx does not.
+    FFmpeg needs this choice: its own VP9 decoder drops alpha, libvpx does not.
     """
 
     name = "webm"

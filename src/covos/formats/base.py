@@ -31,7 +31,7 @@ class Destination(Protocol):
 
 
 class Format(ABC):
-    """A format. The class tells what is known of the format; an object of it writes the results of one source.
+    """A format. The class describes the format; an object of it writes the results of one source.
 
     Results come a frame at a time, in the order of the frames. Making an object touches no disk: the first frame does.
     Whoever makes one calls `close` or `abort` in the end; either may be called again after either, and then does

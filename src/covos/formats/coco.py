@@ -1,9 +1,9 @@
 """COCO instance segmentation, ``coco.json``, and YouTube-VIS, ``ytvis.json``: masks as compressed run-length codes.
 
 COCO has an image for each frame, YouTube-VIS a mask or null for each object and frame. Files of other tools are read if
-they are of one video. In COCO an object is told by ``track_id``, of the annotation or of its ``attributes`` (as CVAT
+they are of one video. In COCO an object is known by ``track_id``, of the annotation or of its ``attributes`` (as CVAT
 exports it), else by category, if no picture has two of one; of a single picture each annotation is an object. In
-YouTube-VIS it is told by the id of its annotation. Polygons cover the pixels that COCO's own code gives them (see
+YouTube-VIS it is known by the id of its annotation. Polygons cover the pixels that COCO's own code gives them (see
 `covos.masks.polygon`). Lists of results are read as well (see `covos.formats.detections`).
 """
 
@@ -114,7 +114,7 @@ def add_annotations(frames: Mapping[int, ReadFrame], rows: Sequence[CocoAnnotati
             if (row.image_id, identity) in untracked:
                 raise DamagedError(
                     f"{of} is the second of {identity} in image {row.image_id}, and without a 'track_id' nothing "
-                    "tells which of them is which object in the other images",
+                    "shows which of them is which object in the other images",
                     fix=_TRACKED,
                 )
             untracked.add((row.image_id, identity))

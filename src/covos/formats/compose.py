@@ -68,7 +68,7 @@ class ComposedResult(FrameResult):
 
     @cached_property
     def _found(self) -> ProbabilityArray:
-        """Opacity of the subject as it was found: its matte, or else what the probability tells."""
+        """Opacity of the subject as it was found: its matte, or else the stretched probability."""
         return _shared(stretched(self.probability) if self.matte is None else self.matte.copy())
 
     @cached_property
@@ -119,7 +119,7 @@ class ComposedResult(FrameResult):
         small, weight = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, self.opacity))
         fill = drawn_out(np.asarray(small, np.float32), np.asarray(weight, np.float32))
         fill = np.asarray(cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        # Of a pixel with hardly anything of the subject, its own colour cannot be told.
+        # A pixel with hardly anything of the subject does not show the subject's colour.
         told = np.clip(16 * self.opacity, 0, 1)
         filled, out = told < 1, colours.copy()
         share = told[filled][:, None]

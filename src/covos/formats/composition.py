@@ -33,7 +33,7 @@ Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
 class Composition(Record):
     """The way in which outputs are composed. Each field concerns the formats that know it.
 
-    It is written into the names of the formats, ``background=beach.mp4,wrap=1%``: a run and its report tell outputs
+    It is written into the names of the formats, ``background=beach.mp4,wrap=1%``: a run and its report keep outputs
     apart by these.
 
     Attributes:

@@ -1,14 +1,14 @@
 """``cvat``: CVAT for video 1.1, ``cvat.xml``, to upload to a CVAT task of the same video.
 
 CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is a
-track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT keeps
-if the task's label (``object``, unless objects have labels) has a number attribute of that name. A mask is cut to its
-box and coded in rows, background first. Frames have the numbers that they have in the whole source, also where a part
-of it was taken.
+track of one frame, as CVAT's own export has it, and the attribute ``track_id`` names the object, which CVAT keeps if
+the task's label (``object``, unless objects have labels) has a number attribute of that name. A mask is cut to its box
+and coded in rows, background first. Frames have the numbers that they have in the whole source, also where a part of it
+was taken.
 
-In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
-that has several masks, else by its label (CVAT's own export makes a track of every single mask).
-Polygons are read as well as masks.
+In files of CVAT an object is known by the attribute ``track_id``, else by the group of its track, else by the track if
+that has several masks, else by its label (CVAT's own export makes a track of every single mask). Polygons are read as
+well as masks.
 """
 
 from __future__ import annotations
@@ -230,13 +230,13 @@ def _refuse_document_type(file: BinaryIO) -> None:
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, end
-    with suppress(_RootMetError, expat.ExpatError):  # a fault is for the one who reads on to tell
+    with suppress(_RootMetError, expat.ExpatError):  # the one who reads on reports a fault
         parser.ParseFile(file)
     file.seek(0)
 
 
 def _describe(meta: Element, described: dict[str, int]) -> None:
-    """Add the number of frames and their width and height, as far as they are told."""
+    """Add the number of frames and their width and height, as far as they are stated."""
     for name in ("task/size", "job/size", "original_size/width", "original_size/height"):
         for element in meta.findall(f".//{name}"):
             if element.tag in described:
@@ -246,7 +246,7 @@ def _describe(meta: Element, described: dict[str, int]) -> None:
 
 def _size(described: dict[str, int]) -> tuple[int, int]:
     if not {"width", "height"} <= described.keys():
-        raise DamagedError("it does not tell the size of the frames (original_size)")
+        raise DamagedError("it does not state the size of the frames (original_size)")
     size = described["height"], described["width"]
     check_size(size)
     return size

@@ -1,7 +1,7 @@
 """Lists of results, as detectors write them for COCO's and YouTube-VIS's own evaluations: masks without their pictures.
 
-COCO has an entry for each mask of a picture, YouTube-VIS one for each object, with its masks in all frames. Both tell
-neither names nor times. In COCO an object is told as in its annotations (see `covos.formats.coco`).
+COCO has an entry for each mask of a picture, YouTube-VIS one for each object, with its masks in all frames. Both state
+neither names nor times. In COCO an object is known as in its annotations (see `covos.formats.coco`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def coco_frames(content: list[Any]) -> tuple[dict[int, ReadFrame], list[CocoResu
     for place, row in enumerate(results):
         if isinstance(row.segmentation, list):
             raise DamagedError(
-                f"result {place} is a polygon, and a list of results does not tell the pictures' size",
+                f"result {place} is a polygon, and a list of results does not state the pictures' size",
                 fix="write the results as run lengths (RLE), or name a COCO file that lists its images",
             )
         sizes.setdefault(row.image_id, rle_of(row.segmentation, of=f"result {place}").size)
@@ -68,7 +68,7 @@ def ytvis_frames(content: list[Any]) -> list[ReadFrame]:
             if mask is not None
         ]
     if not masks:
-        raise DamagedError("it has no mask, which would tell the size of the frames")
+        raise DamagedError("it has no mask, which would give the size of the frames")
     frames = [ReadFrame(index=index, size=masks[0][2].size) for index in range(count)]
     for index, identity, rle in masks:
         frames[index].add(identity, rle)

@@ -26,7 +26,7 @@ from covos.media.tags import is_timecode_rate, later, timecode_parts
 LAYER = "CryptoObject"
 """Name of the layer with the objects' ids."""
 _LEVELS = 2
-"""Pairs of objects that one pixel is told to be of."""
+"""Pairs of objects and shares that one pixel can hold."""
 _CHROMATICITIES = {
     # ITU-T H.273, table 2: x and y of red, green, blue and white.
     1: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
@@ -41,7 +41,7 @@ class ExrFormat(Format):
 
     ``R``, ``G``, ``B``, ``A`` are of the whole subject; ``object1.R`` and so on of each object that was seen so far,
     ``car1.R`` where the object is called so.
-    ``CryptoObject00`` and ``CryptoObject01`` tell the objects of each pixel and their shares, after Friedman and Jones,
+    ``CryptoObject00`` and ``CryptoObject01`` hold the objects of each pixel and their shares, after Friedman and Jones,
     *Fully Automatic ID Mattes with Support for Motion Blur and Transparency*, SIGGRAPH 2015 (Cryptomatte, version 1.2).
     """
 

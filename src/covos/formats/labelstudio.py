@@ -2,7 +2,7 @@
 
 Label Studio has no masks on videos, so the frames are tasks of images: ``data.image`` names the picture, and each
 object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``; or the label that it
-has, and is then told by the note of its region, ``object 1``.
+has. The note of its region, ``object 1``, then names it.
 
 In exports of Label Studio annotations of people go before predictions of models, later ones before earlier ones. A
 label such as ``object 3`` is object 3; another label is an object of its own. Polygons are read as well as brush masks.
@@ -78,7 +78,7 @@ class LabelStudioFormat(AnnotationFormat, ReadableFormat):
         return f"{label} {identity}" if label == NAMELESS else label
 
     def _note(self, identity: int) -> dict[str, Any]:
-        """Return the note of a region whose label does not tell the object; people see it beside the region."""
+        """Return the note of a region whose label does not name the object; people see it beside the region."""
         named = self._labels.of(identity) != NAMELESS
         return {"meta": {"text": [f"{NAMELESS} {identity}"]}} if named else {}
 
@@ -98,7 +98,9 @@ class LabelStudioFormat(AnnotationFormat, ReadableFormat):
         sizes = [_size(task, brushes) for task, brushes in zip(tasks, regions, strict=True)]
         known = next((size for size in sizes if size is not None), None)
         if known is None:
-            raise DamagedError("it does not tell the size of its pictures: no task has a region, or a width and height")
+            raise DamagedError(
+                "it does not state the size of its pictures: no task has a region, or a width and height"
+            )
         frames = []
         for place, (task, brushes, size) in enumerate(zip(tasks, regions, sizes, strict=True)):
             frame = ReadFrame(index=place, stem=_stem(task.data.image), size=size or known)

@@ -186,7 +186,7 @@ def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
     beyond = _mean(light, free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2, sigma=reach)
     brightness, expected = here.sum(axis=2) + 1e-4, beyond.sum(axis=2) + 1e-4
     apart = np.abs(here / brightness[..., None] - beyond / expected[..., None]).sum(axis=2)
-    # What is nearly black has no colour to tell by: as in the deep shadow under a car.
+    # A pixel that is nearly black has no colour to compare, as in the deep shadow under a car.
     apart *= np.clip(brightness / (_DARK * expected), 0, 1) ** 2
     alike = np.exp(-((apart / _COLOUR) ** 2))
     # None at the end of the band, so that it has no rim.

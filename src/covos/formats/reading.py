@@ -41,7 +41,7 @@ class DamagedError(Exception):
 
 
 class MaskInput:
-    """A file or folder of masks, as formats look at it to tell whether it is theirs."""
+    """A file or folder of masks, as formats look at it to recognise their own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,12 +75,12 @@ class ReadFrame:
     """Masks of a frame, and what its file says of it.
 
     Attributes:
-        index: Position among the frames of the source, as far as the file tells.
+        index: Position among the frames of the source, as far as the file states it.
         size: (height, width) in pixels.
         stem: Name of the frame, of which a file name can be made; None where the file has no such name for each frame.
         pts: Presentation time in units of the file's time base; None where it has none.
-        objects: Mask of each object that is present, by object id; until `numbered`, by whatever the file tells
-            objects apart by.
+        objects: Mask of each object that is present, by object id; until `numbered`, by whatever separates objects in
+            the file.
         soft: The probability of all objects together; None where the file has masks alone.
         matte: The opacity of all objects together; None where none was made.
     """
@@ -113,7 +113,7 @@ class MasksRead:
         format: Name of its format.
         path: The file or folder itself.
         frames: In order, at least one.
-        time_base: Seconds per unit of ``pts``; None where the file tells no times.
+        time_base: Seconds per unit of ``pts``; None if the file states no times.
     """
 
     format: str

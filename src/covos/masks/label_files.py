@@ -43,7 +43,7 @@ _MOST_CHUNKS = 100_000
 
 
 def open_mask(path: Place) -> Image.Image:
-    """Decode a picture file, told by its content, whole, with its own mode kept (palette indices stay indices)."""
+    """Decode a picture file, whatever its name, whole, with its own mode kept (palette indices stay indices)."""
     content = read_guarded(
         path, what=f"cannot read the mask {path}", fix="check the path; a mask is a picture file", error=AnnotationError
     )

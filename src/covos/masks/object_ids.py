@@ -1,7 +1,7 @@
 """Tell the object ids that the values of a decoded mask picture stand for, whatever way they were stored.
 
 Between object 3 and the background, resizing with interpolation leaves a thin line of pixels 1 and 2: ids that nobody
-drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are told and refused.
+drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are recognised and refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The soft answer of a frame, compressed: the probability wherever a mask alone does not tell it."""
+"""The soft answer of a frame, compressed: the probability wherever a mask alone does not give it."""
 
 from __future__ import annotations
 

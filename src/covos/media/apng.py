@@ -76,7 +76,7 @@ class _Header:
     interlaced: bool
 
     def lines_of(self, width: int, height: int) -> list[int]:
-        """Return the bytes of each line of a picture, of which the first tells its filter."""
+        """Return the bytes of each line of a picture, of which the first names its filter."""
         bits = self.depth * _CHANNELS[self.colour]
         sizes = [(width, height)]
         if self.interlaced:
@@ -205,7 +205,7 @@ def _begins(content: bytes, found: re.Match[bytes]) -> bool:
 
 
 def _frames(chunks: list[_Chunk | None], header: _Header) -> tuple[list[_Frame], int]:
-    """Return the frames whose heads can be read, and how many there were; 0 if that cannot be told."""
+    """Return the frames whose heads can be read, and how many there were; 0 if that is not known."""
     frames: list[_Frame] = []
     stated, takes = 0, False
     for each in chunks:

@@ -1,6 +1,6 @@
 """Walk through the packets of an ASF file: where does an object, such as a picture, not go on as it must?
 
-Packets have one size, and hold pieces of objects. Each piece tells its stream, the object's number in it, its place in
+Packets have one size, and hold pieces of objects. Each piece states its stream, the object's number in it, its place in
 the object, and, the first one, the object's size (Advanced Systems Format specification, 5.2).
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 """Mark of the object that a file begins with (section 3.1)."""
-_WIDTHS = (0, 1, 2, 4)  # bytes of a number, by two bits that tell its type
+_WIDTHS = (0, 1, 2, 4)  # bytes of a number, by two bits that state its type
 
 
 class _TornError(Exception):
@@ -27,7 +27,7 @@ class _Piece:
     number: int
     place: int
     size: int
-    """Size of the whole object; 0 if it is not told."""
+    """Size of the whole object; 0 if it is not stated."""
     length: int
     packed: bool
     """Several small objects are in one piece."""
@@ -109,7 +109,7 @@ def _pieces(packet: bytes) -> Iterator[_Piece]:
 
 
 def _number(packet: bytes, at: int, kind: int) -> tuple[int, int]:
-    """Read a number whose width two bits tell; return it, and the offset behind it."""
+    """Read a number whose width two bits state; return it, and the offset behind it."""
     width = _WIDTHS[kind & 3]
     if at + width > len(packet):
         raise _TornError

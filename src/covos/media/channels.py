@@ -1,8 +1,8 @@
 """Read the channels of PCM sound without a decoder, and bring them into an order that encoders take.
 
 PyAV frees the description of an order of channels that is not FFmpeg's own twice, which ends the process. It is reached
-as soon as such sound is decoded, or asked how many channels it has. So another process tells which order a stream has,
-PCM of any order is read here, and other sound of such an order cannot be converted.
+as soon as such sound is decoded, or asked how many channels it has. So another process finds the order of a stream, PCM
+of any order is read here, and other sound of such an order cannot be converted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _listed(path: str, _changed: int) -> dict[int, str]:
 
 
 def channel_layouts(path: Path) -> dict[int, str]:
-    """Return how FFmpeg describes the channels of each sound stream, by its index; empty if that cannot be told.
+    """Return how FFmpeg describes the channels of each sound stream, by its index; empty if that is not known.
 
     ``"5.1"`` and the like are orders of FFmpeg's own, ``"6 channels"`` is none, ``"6 channels (FL+FC+FR+...)"`` is
     another.
@@ -97,7 +97,7 @@ class PcmReader:
 
     @classmethod
     def of(cls, codec: str, *, channels: int, layout: str | None) -> PcmReader:
-        """Make a reader for a stream; ``layout`` is as `channel_layouts` tells it."""
+        """Make a reader for a stream; ``layout`` is as `channel_layouts` gives it."""
         own = _OWN_ORDER.fullmatch(layout or "")
         places: tuple[str, ...] = ()
         if own:

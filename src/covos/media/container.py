@@ -135,9 +135,9 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
 
 
 def size_unknown(path: Path) -> SourceError:
-    """Return the error of a file whose header tells no size of its frames, and none of whose frames can be decoded.
+    """Return the error of a file whose header states no size of its frames, and none of whose frames can be decoded.
 
-    FFmpeg tells none where the header is damaged, and where the codec refused it as above ``max_pixels`` while probing.
+    FFmpeg gives none if the header is damaged, and if the codec refused it as above ``max_pixels`` while probing.
     """
     return SourceError(
         f"{path}: the size of its frames is unknown, and none can be decoded",
@@ -209,7 +209,7 @@ def _name_of_unread(head: bytes) -> str:
 def _unread(path: Path, name: str) -> SourceError:
     return SourceError(
         f"{path}: it is {name}, which is not read" if name else f"{path}: it is of a kind that is not read",
-        why="only kinds of files are opened whose losses can be told",
+        why="covos opens only kinds of files whose losses it can find",
         fix="convert it to mp4, or a picture to PNG",
     )
 

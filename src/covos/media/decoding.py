@@ -52,7 +52,7 @@ def decode_file(path: Path, *, tally: Tally) -> Iterator[Decoded]:
 
     The decoder is strict, and an intact file is decoded once. At the first packet that it refuses, or if fewer pictures
     come out than packets go in, the file is read again from its start by two decoders on one thread each: one that
-    gives all it can, and a strict one, which tells the pictures that the other has painted over. One thread, because
+    gives all it can, and a strict one, which shows the pictures that the other has painted over. One thread, because
     pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream: PyAV cannot
     go on draining it after an error.
     """
@@ -115,7 +115,7 @@ def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
 
 
 class _Numbers:
-    """Numbers the packets that should give a picture: each picture then tells which one it is of.
+    """Numbers the packets that should give a picture: each picture then has the number of its packet.
 
     The number takes the place of the presentation time on the way through the decoder, since a time may be missing, or
     be that of several packets.
@@ -166,8 +166,8 @@ class Cursor:
     """Walks forward through a video's pictures, skipping ahead to the key packets of a table.
 
     A step checks that the packet seeked to and each picture's time are those of the table. At the first
-    difference, decoding error or damaged picture it gives up, since only a full pass can then tell which
-    picture has which index.
+    difference, decoding error or damaged picture it gives up, since only a full pass can then show which picture has
+    which index.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, *, table: SeekTable) -> None:

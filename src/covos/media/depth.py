@@ -82,7 +82,7 @@ def deep_pixels(path: Place, image: Image.Image) -> Deep | None:
         return Deep(samples=_upright(grey.clip(0, 65535).astype(np.uint16), image), stated=_stated(image))
     if not _has_deep_colours(path, image):
         return None
-    # Pillow keeps their high bytes alone; but it tells a damaged file, which OpenCV reads as far as it goes.
+    # Pillow keeps their high bytes alone; but it recognises a damaged file, which OpenCV reads as far as it goes.
     image.load()
     what = f"{path}: the image cannot be read"
     content = read_guarded(path, what=what, fix="write it again", error=SourceError)

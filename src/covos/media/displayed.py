@@ -67,7 +67,7 @@ class PictureReader:
         return self.laid(self.pixels(picture))
 
     def laid(self, pixels: NDArray[np.uint8]) -> Picture:
-        """Lay what `pixels` gives over grey where it has alpha, and tell that it has."""
+        """Lay what `pixels` gives over grey where it has alpha, and note that it has."""
         shown = as_picture(pixels, uses_alpha=self._uses_alpha)
         if shown.alpha is not None:
             self._warn(ALPHA_NOTE)

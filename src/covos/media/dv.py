@@ -1,4 +1,4 @@
-"""Walk through bare DV (IEC 61834, SMPTE 314M and 370M): frames of one size, of blocks that tell their places."""
+"""Walk through bare DV (IEC 61834, SMPTE 314M and 370M): frames of one size, of blocks that state their places."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SEARCHED = 8 * _LARGEST
 def dv(content: Content) -> Structure:
     """Look at each frame's blocks, from the first whole frame on. Anything else gives an empty finding.
 
-    Readers step by the size of a frame, and the decoder takes whatever stands there: only the blocks tell that bytes
+    Readers step by the size of a frame, and the decoder takes whatever stands there: only the blocks show that bytes
     were overwritten, and only the file's size that bytes are gone.
     """
     first = next((at for at in _beginnings(content) if _is_whole(content, at)), None)
@@ -53,7 +53,7 @@ def _frame_size(content: Content, at: int) -> int:
 
 
 def _is_whole(content: Content, at: int, *, unit: int | None = None) -> bool:
-    """Return True if all blocks of a frame stand where they tell that they stand."""
+    """Return True if all blocks of a frame stand where they state it."""
     if at + _TYPE >= len(content):
         return False
     unit = unit or _frame_size(content, at)

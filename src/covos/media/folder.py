@@ -28,7 +28,7 @@ _MOST_NAMED = 4
 _MOST_ODD = 4
 """One in so many pictures may have another size than the others; where more do, they are no frames of one video."""
 _LOOKED_AT = 8
-"""Pictures of 16 bits of which the largest sample is looked at, to tell their depth."""
+"""Pictures of 16 bits of which the largest sample is looked at, to find their depth."""
 
 
 class FramesSource(Source):
@@ -72,7 +72,7 @@ class FramesSource(Source):
         self._first, first = self._first_readable()
         self._bits = self._depth()
         self._has_alpha = first.alpha is not None
-        # In a folder, a picture of which nothing is to be seen is what the others tell that it is.
+        # In a folder, the others decide about a picture that shows nothing.
         self._uses_alpha: bool | None = True if self._has_alpha else None
         self._size = height, width = first.size
         codec = next(header[2] for header in headers[self._first :] if header is not None)
@@ -192,7 +192,7 @@ class FramesSource(Source):
             try:
                 deep = None if index in self._damaged else deep_image(self.files[index])
             except SourceError:
-                continue  # it is met again, and told, when it is read
+                continue  # it is met again, and reported, when it is read
             if deep is None and not found:
                 return None
             if deep is not None:
@@ -210,7 +210,7 @@ class FramesSource(Source):
         except UnreadableImageError as error:
             self._damaged[index] = error.why
             return None
-        if picture.size != self._size:  # a PNG that is turned tells it when it is decoded
+        if picture.size != self._size:  # a PNG that is turned shows it when it is decoded
             self._damaged[index] = _other_size(picture.size, self._size)
             return None
         return picture

@@ -83,7 +83,7 @@ def kind_of(path: Path) -> ImageKind:
     except _DAMAGE:
         if is_animated_webp(head) or is_torn_apng(path):
             return "animated"
-        # Pillow refuses texts and profiles that swell; its reason is told where the picture is read.
+        # Pillow refuses texts and profiles that swell; its reason is reported where the picture is read.
         return "still" if head.startswith(PNG) and b"acTL" not in head else "video"
 
 

@@ -34,7 +34,7 @@ _PICTURE = re.compile(
 )
 _NUMBER = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 _LEAST = 4
-"""Pictures below which numbers tell no step."""
+"""Pictures below which numbers show no step."""
 _MOST_NAMED = 4
 
 
@@ -49,8 +49,8 @@ class Listing:
 def list_pictures(paths: Iterable[Path]) -> Listing:
     """Find the pictures among paths, without hidden ones.
 
-    Whatever is named like a picture counts, a pipe, a folder or a link to nothing, too: it cannot be read, and is told.
-    A file of another name counts if its content is a picture's, and no picture has its name.
+    Everything that is named like a picture counts, also a pipe, a folder or a link to nothing: it cannot be read, and
+    is reported. A file of another name counts if its content is a picture's, and no picture has its name.
     """
     entries = [path for path in paths if not path.name.startswith(".")]
     found = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]

@@ -35,13 +35,13 @@ _FAILURES = 32
 
 @dataclass(slots=True)
 class LiveDamage:
-    """Counts of a live video so far; nothing is told of its end, since nobody knows how long it should be.
+    """Counts of a live video so far; its end is left out, since nobody knows how long it should be.
 
     Attributes:
         undecodable: Packets that gave no picture because they are damaged.
         damaged: Pictures that the decoder has marked, or whose packet the container has.
         silent: Packets that gave no picture, without an error; known at the end.
-        left_out: Pictures that the order of the others tells to be gone.
+        left_out: Pictures that are gone, as the order of the others shows.
         read_errors: Places at which the container could not be read.
         breaks: Places at which the structure of a file does not go on; known at the end, and not of a pipe.
         is_cut: True if a file is shorter than it says.

@@ -228,7 +228,7 @@ class _Slot:
         self._error: BaseException | None = None
 
     def put(self, frame: LiveFrame) -> bool:
-        """Put a frame; tell if it takes the place of one that nobody took."""
+        """Put a frame; return True if it takes the place of one that nobody took."""
         with self._there:
             dropped = self._frame is not None
             self._frame = frame

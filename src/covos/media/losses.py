@@ -43,9 +43,9 @@ _WITHOUT_TIMES = frozenset(
 _READ_TO_THE_END = frozenset({"obu"})
 # Each packet states its size, and `structure` walks from one to the next: damage inside of one takes no other along.
 _SIZED = ("matroska", "flv", "ivf", "nut", "mov,mp4")
-# In these, the bytes between two packets tell whether anything lay there.
+# In these, the bytes between two packets show if anything lay there.
 _ACCOUNTED = ("matroska", "flv", "ivf", "nut")
-# Their packets lie in pieces, among those of other streams: bytes after the last one tell no number of pictures.
+# Their packets lie in pieces, among those of other streams: bytes after the last one give no number of pictures.
 _IN_PIECES = frozenset({"mpegts", "mpeg"})
 # They state none: it is measured while reading.
 _WITHOUT_DURATION = ("mpegts", "mpeg", "mov,mp4", "ogg")
@@ -156,7 +156,7 @@ class Losses:
         return self._size - self._read.last_end if self._read.last_end else 0
 
     def _swollen(self) -> set[int]:
-        """Find packets that hold what was a group's end, where all other groups have one length and nothing else tells.
+        """Find packets that hold the former end of a group, if all others have one length and nothing else shows it.
 
         Such a packet is in a group that is too short, and thrice as large as all others in it, or a key packet twice as
         large as all others. The first group is another's remainder, and is left aside.
@@ -203,7 +203,7 @@ class Losses:
                 continue
             is_behind = self._name.startswith(_ACCOUNTED) and 0 < after <= self._count
             is_behind = is_behind and place >= self._read.places[after - 1] + self._read.sizes[after - 1]
-            # Several packets may lie at one place, where that of what holds them is told.
+            # Several packets may lie at one place, if the file states that of their holder.
             found |= {max(0, after if is_behind else after - 1), *range(after, max(after, behind - 1) + 1)}
         return found
 
@@ -273,7 +273,7 @@ class Losses:
         if not self._name.startswith(_FROM_ZERO) or (min(self._torn, default=self._count) > 1 and not is_broken):
             return []
         if is_broken:
-            # Of a picture that is shown later than it is decoded, the decoding time tells when the file began.
+            # The decoding time of a picture that is shown later than it is decoded shows when the file began.
             time = min(time, time if self._read.dts[0] is None else self._read.dts[0])
         elif time < 4 * self._step:  # files may begin a little late
             return []
@@ -281,7 +281,7 @@ class Losses:
         return [LostFrame(packet=0, time=round(each * self._step)) for each in range(number)]
 
     def _left_out(self) -> list[LostFrame]:
-        """Find the pictures that are left out of the order of display, where no gap in time tells."""
+        """Find the pictures that are left out of the order of display, where no gap in time shows them."""
         return [] if self._times is not None else [LostFrame(packet=each, time=None) for each in self._gaps]
 
     def _hidden(self) -> list[LostFrame]:
@@ -395,7 +395,7 @@ class Losses:
         stated = self._structure.frames
         if self._name != "avi":
             return stated
-        # It counts the empty chunks by which pictures are told to last for several units of time, too.
+        # It also counts the empty chunks that make pictures last for several units of time.
         stated = (self._stream.frames or None) if stated is None else stated
         units = 1.0 if self._times is None or self._count < 2 else float(np.median(np.diff(self._times)))
         return None if stated is None else round(stated / max(1.0, units))

@@ -80,7 +80,7 @@ def missing_frames(
         at = bisect_left(ordered, packet)
         near = int(order[at - 1]) if at else int(order[0]) if ordered else -1
         if time is not None and table.times is not None and near >= 0:
-            # Where clocks jump, the frame beside it tells by how much its time was moved.
+            # Where clocks jump, the frame beside it shows by how much its time was moved.
             pts = time + times[near] - int(table.times[packets[near]])
             after = bisect_right(times, pts) - 1
         else:

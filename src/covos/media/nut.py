@@ -58,7 +58,7 @@ class _Main:
 
 
 class _Bytes:
-    """Reads numbers of variable length from an offset on; an IndexError tells that the file ends."""
+    """Reads numbers of variable length from an offset on; an IndexError means that the file ends."""
 
     def __init__(self, content: Content, at: int) -> None:
         self.content, self.at = content, at
@@ -166,7 +166,7 @@ def _main_header(content: Content, at: int) -> _Main | None:
 def _codes(reader: _Bytes) -> list[_Code] | None:
     """Read the meaning of each byte with which a frame may begin; that of start codes is left out of the count.
 
-    None if it is told of more or fewer bytes than there are.
+    None if it states more or fewer bytes than there are.
     """
     codes: list[_Code] = []
     times, stream, header = 1, 0, 0

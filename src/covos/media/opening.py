@@ -1,4 +1,4 @@
-"""Open whatever a path is, told by its content; tell if an input is still the same as before."""
+"""Open a path by the content that lies there; check if an input is still the same as before."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def open_source(
 ) -> Source:
     """Open a video, a folder of frames, a glob pattern or a single image.
 
-    A file is told by its content, not by its suffix. Images of a folder or pattern come in natural order of
-    their names (``2`` before ``10``); hidden files are ignored. The first frame is decoded here, and every
-    image's header read, so that an unusable input is refused before any output is made.
+    The content of a file decides its kind, not its suffix. Images of a folder or pattern come in natural order of their
+    names (``2`` before ``10``); hidden files are ignored. The first frame is decoded here, and every image's header
+    read, so that an unusable input is refused before any output is made.
 
     Videos are read as displayed, see `covos.media.displayed.PictureReader`; ``health.warnings`` says what was not as it
     should be. Stills, and each picture of a folder, are read by `covos.media.images.read_picture`.

@@ -1,4 +1,4 @@
-"""Find the pictures that are left out of the order of display, by the places that the others tell."""
+"""Find the pictures that are left out of the order of display, by the places that the others state."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def left_out(places: Sequence[Place | None]) -> list[int]:
     where most of them are not alike, nothing is concluded.
 
     Args:
-        places: Of each packet, in the order of the file; None where its header does not tell.
+        places: That of each packet, in the order of the file; None if its header does not state it.
     """
     groups = list(_groups(places))
     steps: Counter[int] = Counter()

@@ -44,7 +44,7 @@ class PacketTable:
         frame_rate: Frames a second, as stated or else measured.
         times: Time of each packet in the order of the file; None where any has none.
         sizes: Bytes of each packet.
-        groups: Numbers of the key packets, where the file states no times: their distance tells how many are lost.
+        groups: Numbers of the key packets, where the file states no times: their distance shows how many are lost.
         suspects: Numbers of the packets at which damage shows in the file itself.
         lost: Frames that no packet holds, by gaps in time, stated durations and counts.
         doubtful: Frames for which a stated duration leaves room behind the last packet. A long last frame looks the

@@ -5,7 +5,7 @@ its temporal reference (H.262, 6.3.9). A place that is left out is a lost pictur
 have nothing else; in containers, a gap in time at the same place is then no pause.
 
 Units lie behind start codes, or behind their lengths, as in mp4 and Matroska (ISO/IEC 14496-15). These keep the
-parameters of the sequence aside, in the same record that tells how long a length is.
+parameters of the sequence aside, in the same record that states how long a length is.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class OrderReader(Protocol):
     """Reads the places of one stream's pictures, packet after packet."""
 
     def place(self, packet: bytes) -> Place | None:
-        """Return the place of the packet's first picture; None where its header does not tell."""
+        """Return the place of the packet's first picture; None if its header does not state it."""
         ...
 
 
 def order_reader(codec: str, record: bytes = b"") -> OrderReader | None:
-    """Return a reader for a codec; None if its pictures tell no place.
+    """Return a reader for a codec; None if its pictures state no place.
 
     Args:
         codec: FFmpeg's name.

@@ -43,7 +43,7 @@ class Health:
     Attributes:
         decoded: Frames that came out.
         expected: Frames that the source promises: its packets, or more where its index, its header or a gap beside
-            damage tells of more.
+            damage shows more.
         concealed: Indices of the frames whose damage the decoder painted over.
         unreadable: Indices of the pictures that could not be read, in whose places others stand.
         undecodable: Packets that the decoder refused.
@@ -118,7 +118,7 @@ class Source(ABC):
         return None
 
     def _read_part(self, wanted: range) -> Iterator[Frame]:
-        """Begin a pass over these frames, which may go on behind the end; `health` then tells of damage in it."""
+        """Begin a pass over these frames, which may go on behind the end; `health` then reports damage in it."""
         for frame in self._read_all():
             if frame.index in wanted:
                 yield frame
@@ -132,7 +132,7 @@ class Source(ABC):
     def part(self, wanted: range) -> Iterator[Frame]:
         """Begin a pass over ascending indices; those behind the end give nothing.
 
-        On an intact source the frames are those of a full pass. `health` tells of the damage that was met.
+        On an intact source the frames are those of a full pass. `health` reports the damage that was met.
         """
         self._refuse_if_closed()
         return self._read_part(wanted)

@@ -85,7 +85,7 @@ class VideoSource(Source):
 
     @property
     def health(self) -> Health:
-        """See ``Source.health``; warnings tell how many frames are missing, and at which times."""
+        """See ``Source.health``; warnings say how many frames are missing, and at which times."""
         latest, table = self._pass, self._table
         lost = self._missing()
         met = lost or latest.concealed or latest.refused or latest.undecodable
@@ -150,7 +150,7 @@ class VideoSource(Source):
         latest.finished = True
 
     def _read_part(self, wanted: range) -> Iterator[Frame]:
-        """Seek to the first frame and go on from there, where nothing tells of damage; else read from the beginning."""
+        """Seek to the first frame and go on from there, if nothing shows damage; else read from the beginning."""
         table, given = self._table, 0
         intact = not (self._is_cut or table.lost or table.suspects or table.at_least or table.jumps)
         if self._seeks and intact:
@@ -369,7 +369,7 @@ class Timeline:
             self._warn("the file states no times: they are made from the frame rate")
             return None
         # AVI states decoding times only. A picture comes out as many packets late as the codec reorders; the
-        # first one's delay tells how many.
+        # first one's delay shows how many.
         if picture.dts is None:
             return None
         if self._lead is None:

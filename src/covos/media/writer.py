@@ -53,7 +53,7 @@ class VideoWriter:
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
-    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length. ``tags``
+    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, gives the last frame's length. ``tags``
     says of what colours the frames are, and which timecode the first one has: the file says so, too.
 
     Attributes:

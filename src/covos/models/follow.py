@@ -354,7 +354,7 @@ class CovosFollow(nn.Module):
         # Affinities span many powers of ten, so they are float32 whatever the rest is.
         with torch.autocast(features.key_BNK.device.type, enabled=False):
             affinity = self.affinity(features, memory.key_BMK)
-            # The whole is trained, and tells how well the position matches; what is chosen of it is read.
+            # The whole is trained, and shows how well the position matches; the chosen part of it is read.
             chosen = affinity if self.training else focused(affinity, features.context_BChw.shape[2:])
             # Of the short types bfloat16 alone has their range: in float16 the weak ones would be 0.
             short_type = features.context_BChw.dtype == torch.bfloat16 and not torch.is_grad_enabled()

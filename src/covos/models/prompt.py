@@ -5,9 +5,9 @@
 
 As in RITM (Sofiiuk et al., *Reviving Iterative Training with Mask Guidance for Interactive Segmentation*, ICIP 2022)
 clicks are maps, and the mask that the network found before the latest click is one of its inputs. Two things are added
-for a small network on features that stay as they are. Each position is told how like the clicked positions it is, by
-the cosines of keys at strides 16, 8 and 4. And the positions at stride 16 attend to one another, so that a click on
-one end of an object reaches the other.
+for a small network on features that stay as they are. Each position gets its likeness to the clicked positions, by the
+cosines of keys at strides 16, 8 and 4. And the positions at stride 16 attend to one another, so that a click on one end
+of an object reaches the other.
 
 The encoder is that of covos-lite, so a frame that is followed (`covos.models.follow`) is not encoded again.
 

@@ -72,7 +72,7 @@ def read(
         scale: Scale of the affinity.
         precision: Type of the products, if there is one frame: sums of them are normalised by sums that are rounded
             alike.
-        matched_BNM: Affinity that the match is told by; None takes the same.
+        matched_BNM: Affinity that gives the match; None takes the same.
 
     Returns:
         P x N x C: the mean of the values under the affinity, and in the last channel, in place of the weight, the

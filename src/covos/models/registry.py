@@ -363,7 +363,7 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
 
 
 def settings_of_file(path: Path) -> dict[str, Any] | None:
-    """Return the settings of the network that a weights file is for; None if neither the file nor its card tells."""
+    """Return the settings of the network that a weights file is for; None if neither it nor its card has them."""
     stored, card = stored_network(path), read_card(path)
     if stored is not None:
         return stored.settings
@@ -375,7 +375,7 @@ def settings_of_file(path: Path) -> dict[str, Any] | None:
 
 
 def _config_by_card(entry: ModelEntry) -> CosnetConfig:
-    """Return the configuration of a file that does not hold its own, as covos wrote them before: the card tells."""
+    """Return the configuration of a file that does not hold its own, as covos wrote them before: the card has it."""
     from covos.models.cosnet.convert import of_layout
     from covos.models.cosnet.network import COSNETS, as_trained
 

@@ -260,7 +260,7 @@ def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
         return MaskPrompt(file=Path(mask), frame=frame)
     if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
-        # Read as a file is, which tells ids from colours and refuses what was interpolated.
+        # Read as a file is, which separates ids from colours and refuses interpolated masks.
         held = FileInMemory(mask if hasattr(mask, "read") else bytes(mask), name="mask.png")
         return MaskPrompt(labels=read_label_map(held.path), frame=frame)
     return MaskPrompt(labels=np.asarray(mask), frame=frame)

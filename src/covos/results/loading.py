@@ -51,7 +51,7 @@ def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] 
     Args:
         path: An output folder of covos, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio JSON,
             CVAT XML, npz.
-        source: The video or pictures that the masks belong to, where the report does not tell, or they were moved. It
+        source: The video or pictures that the masks belong to, if the report does not name them, or they were moved. It
             is read once, for its times. Masks are matched with frames by name where they have names, else by number.
 
     Returns:

@@ -198,7 +198,7 @@ class Replay:
 
 
 def listened(results: Iterator[FrameResult], total: int, listen: Listener) -> Iterator[FrameResult]:
-    """Pass results on, and tell of each when the next is asked for."""
+    """Pass results on, and report each when the next is asked for."""
     for done, result in enumerate(results, 1):
         yield result
         listen(done, total)

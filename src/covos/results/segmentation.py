@@ -225,8 +225,8 @@ class Segmentation:
     ) -> Saved:
         """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame.
 
-        ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame.
-        ``passes`` is True of a folder that is removed if no frame lacks: it gets a report only if one does.
+        ``labelled`` has the labels that were asked for: a warning names those whose objects are in no frame. ``passes``
+        is True of a folder that is removed if no frame lacks: it gets a report only if one does.
         """
         return self._replay.write(
             health=self.health,

@@ -1,6 +1,6 @@
 """The folder of one run: nothing in it is overwritten unasked, and nothing that covos did not write is ever touched.
 
-A list of the written files, ``.covos-files``, tells whose a file is. It grows ahead of them, so that it is right even
+A list of the written files, ``.covos-files``, shows whose a file is. It grows ahead of them, so that it is right even
 if the run is killed.
 """
 

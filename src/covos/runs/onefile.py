@@ -2,7 +2,7 @@
 
 ``-o x.mov`` writes that file, and nothing else stays beside it. The run works in a folder beside the file,
 ``x.mov.covos``: a stopped run goes on there. At the end its output takes the name ``x.mov``, and the folder is removed.
-It stays if that is asked for, or if frames are missing, damaged or were not computed, since its report tells which.
+It stays if that is asked for, or if frames are missing, damaged or were not computed, since its report lists them.
 
 Any other name is a folder: one that is there, one that ends with a slash, and one without the suffix of a file.
 """

@@ -1,4 +1,4 @@
-"""Find the frames to look at first: those that stand out from their neighbours, told from the rows of a report.
+"""Find the frames to look at first: those that stand out from their neighbours, by the rows of a report.
 
 No ground truth is needed, and none of this proves a mask wrong: ``docs/report.md`` says how often it was. The
 thresholds were set with an earlier network, so that at least three in ten frames that one flags in the DAVIS 2016

@@ -47,7 +47,7 @@ from covos.runs.schema import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The origin of results, as a report tells it.
+    """The origin of results, as a report states it.
 
     Attributes:
         model: Name of the model.

@@ -128,7 +128,7 @@ def disk_needed(formats: Sequence[str], *, info: SourceInfo, frames: int, writte
     """
     count = max(frames, info.frame_count)
     expected = sum(expected_sizes(formats, info=info).values())
-    # Encoders hold much back, and give it at the end: the beginning of a run tells too little.
+    # Encoders hold much back, and give it at the end: the beginning of a run shows too little.
     grown = round(written / frames * count) if frames and written else 0
     reports = _ROW * count + _PAGES  # they come last, and are in neither
     more = max(round(_SPARE * (max(expected, grown) + reports)) - left, _BLOCK)

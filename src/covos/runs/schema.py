@@ -235,7 +235,7 @@ class LookAtRecord(Record):
 
 
 class QualityRecord(Record):
-    """All that stands out, told without ground truth: see `covos.runs.quality`.
+    """All that stands out, found without ground truth: see `covos.runs.quality`.
 
     ``suspicious`` frames have a flag that counts; ``flags`` counts the frames of each kind; ``look_at_first`` are at
     most 24 frames, some apart, the most suspicious first.

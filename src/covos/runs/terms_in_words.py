@@ -1,4 +1,4 @@
-"""Terms of a run or a prediction, compared and told in words: a message names each that is another now."""
+"""Terms of a run or a prediction, compared in words: a message names each that is another now."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Saved:
         resumed: Number of frames that an earlier run had computed before it was stopped.
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
-        quality: The frames that stand out, told without ground truth; None in a report of an earlier version.
+        quality: The frames that stand out, found without ground truth; None in a report of an earlier version.
         notes: What became of the objects that were followed, in plain words.
     """
 
@@ -84,7 +84,7 @@ class Saved:
 class _Lane:
     """Runs some writers on one thread: each frame goes to each of them in order, through a bounded queue.
 
-    After an error, and once it is told to stop, it takes frames and drops them: a producer may be waiting for room.
+    After an error, and after `stop`, it takes frames and drops them: a producer may be waiting for room.
     """
 
     def __init__(self, writers: Sequence[Format], *, depth: int) -> None:
@@ -239,8 +239,8 @@ class RunWriter:
     ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written,
     and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
     `covos.runs.report.Report`). ``steps_down`` gives the steps of `covos.engines.ladder` that were taken so far.
-    ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame. ``passes``
-    is True of a folder that is removed if no frame lacks: it needs no report then, and no room for one.
+    ``labelled`` has the labels that were asked for: a warning names those whose objects are in no frame. ``passes`` is
+    True of a folder that is removed if no frame lacks: it needs no report then, and no room for one.
     """
 
     def __init__(

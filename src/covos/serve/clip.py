@@ -244,7 +244,7 @@ class Clip:
             self._outdate(state="done", opened=run, cuts=cuts)
 
     def begin_finding(self) -> None:
-        """Forget what was found before: the job tells it again, from its journal."""
+        """Forget what was found before: the job reports it again, from its journal."""
         with self.lock:
             self.read()  # the edits count on
             (self.folder / "found.jsonl").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """CVAT's serverless functions, as nuclio calls them: one makes masks of clicks, one follows objects.
 
 A function's ``main.py`` is one line: ``from covos.serve.cvat import handler, init_context``. CVAT sends one picture a
-call and gives back what it was told of each object before. So the pictures and masks that a track goes on from are kept
+call and gives back what it got of each object before. So the pictures and masks that a track goes on from are kept
 here, and CVAT is given a ticket for them.
 """
 
@@ -252,7 +252,7 @@ def init_context(context: Any) -> None:
 
 
 def handler(context: Any, event: Any) -> Any:
-    """Answer a call of CVAT, as an interactor or as a tracker: that is told by what it sends."""
+    """Answer a call of CVAT, as an interactor or as a tracker: the content of the call decides."""
     try:
         asked = event.body if isinstance(event.body, dict) else json.loads(event.body)
         answer = _answered(context.user_data.functions, asked)

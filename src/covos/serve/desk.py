@@ -256,7 +256,7 @@ class Desk:
     def open(self, path: Path) -> Clip:
         """Take a file of the server's own, or a finished run: the clip of before, if it was opened already.
 
-        `opening` tells of it meanwhile.
+        `opening` describes it meanwhile.
 
         Raises:
             CovosError: It cannot be read, or is refused.
@@ -366,7 +366,7 @@ class Desk:
             return sorted(self._clips.values(), key=lambda clip: clip.kept.created, reverse=True)
 
     def views(self) -> tuple[JobView, ...]:
-        """Return all clips as the API tells them, the newest first; those that nobody has asked for are not read."""
+        """Return all clips as the API describes them, the newest first; it reads none that nobody has asked for."""
         return tuple(map(self._view, self.clips()))
 
     def _view(self, clip: Clip) -> JobView:

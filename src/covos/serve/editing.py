@@ -46,7 +46,7 @@ class Editing:
             CovosError: It makes no sense there.
         """
         frame = check_frame(asked.frame, info=clip.info)
-        with self._prompting:  # each is told what the one before has made; the process takes one after another anyway
+        with self._prompting:  # each gets the result of the one before; the process takes one after another anyway
             return self._prompt(clip, asked, frame=frame)
 
     def _prompt(self, clip: Clip, asked: NewPrompt, *, frame: int) -> Prompted:

@@ -1,4 +1,4 @@
-"""The errors of the server, each with an HTTP status (see `covos.serve.guard`), and what none of them may tell."""
+"""The errors of the server, each with an HTTP status (see `covos.serve.guard`), without any path of it."""
 
 from __future__ import annotations
 

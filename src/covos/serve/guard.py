@@ -60,7 +60,7 @@ _STATUS: tuple[tuple[type[CovosError], int], ...] = (
 _LOOK = 0.5
 """Seconds between two looks, while a body comes, if the server ends."""
 RETRY_AFTER = 30
-"""Seconds after which a client that was told to wait may come again."""
+"""Seconds after which a client that has to wait may come again."""
 
 
 PROBLEM: dict[str, Any] = {
@@ -135,7 +135,7 @@ class Guard:
         done: Called with method, route, status and seconds of each request.
 
     Attributes:
-        closing: True once the server ends: whoever still sends is told so.
+        closing: True once the server ends: whoever still sends gets this answer.
     """
 
     def __init__(

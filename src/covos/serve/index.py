@@ -1,4 +1,4 @@
-"""The index of all jobs: how each was last told, so that a list of them reads no masks."""
+"""The index of all jobs: the latest description of each, so that a list of them reads no masks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Index:
         self._lock = threading.Lock()
 
     def put(self, view: JobView) -> None:
-        """Keep how a job is told now."""
+        """Keep the description of a job."""
         self._run("INSERT OR REPLACE INTO jobs VALUES (?, ?)", view.id, view.model_dump_json())
 
     def get(self, identity: str) -> JobView | None:
-        """Return how a job was told last; None if that is not known."""
+        """Return the latest description of a job; None if there is none."""
         rows = self._run("SELECT view FROM jobs WHERE id = ?", identity)
         with suppress(ValidationError):  # of another version of covos
             return JobView.model_validate_json(rows[0][0]) if rows else None

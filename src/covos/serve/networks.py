@@ -275,7 +275,7 @@ class Export:
     Attributes:
         video: The clip.
         info: Its description.
-        job: Folder of the job that has found the subject; its report tells how.
+        job: Folder of the job that has found the subject; its report says how.
         frames: The masks.
         mattes: Those that are known of them, by index.
         regions: The boxes that the subject may not lie in, or has to.
@@ -314,7 +314,7 @@ class Export:
         return found if found.kept_matte is not None else replace(found, kept_matte=self.mattes.get(mask.index))
 
     def run(self, here: Here) -> None:
-        """Write the format, and tell how far it is."""
+        """Write the format, and report how far it is."""
         try:
             self._run(here)
         except CovosError as error:

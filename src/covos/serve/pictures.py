@@ -73,7 +73,7 @@ def _jpeg(image: ImageArray) -> bytes:
 
 def _webp(image: ImageArray) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "WEBP", quality=80, method=0)  # the quickest; OpenCV cannot be told so
+    Image.fromarray(image).save(file, "WEBP", quality=80, method=0)  # the quickest; OpenCV has no such choice
     return file.getvalue()
 
 
@@ -147,7 +147,7 @@ class MakeProxy:
     target: str
 
     def run(self, here: Here) -> None:
-        """Write it, and tell how far it is."""
+        """Write it, and report how far it is."""
         source = here.source(self.video)
         info = source.info
         height, width = even_size(info)

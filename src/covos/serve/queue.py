@@ -77,12 +77,12 @@ class Work:
 
 
 class WorkQueue:
-    """Runs pieces of work in a thread, one after another, and tells those who listen how they get on.
+    """Runs pieces of work in a thread, one after another, and reports their progress to those who listen.
 
     Args:
         networks: The process that computes.
         limit: Pieces that may wait.
-        note: Gets each clip that has changed, as the API tells it.
+        note: Gets each clip that has changed, as the API describes it.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class WorkQueue:
         return len(self._queue)
 
     def view(self, clip: Clip) -> JobView:
-        """Return a clip as the API tells it."""
+        """Return a clip as the API describes it."""
         clip.read()  # which may take a while: nobody else is to wait for it
         with self._lock:
             places = [work.clip for work in self._queue]
@@ -260,7 +260,7 @@ class WorkQueue:
         take: Callable[[FrameMask], None] = lambda _mask: None,
         keep: Callable[[Matted], None] = lambda _matted: None,
     ) -> None:
-        """Run a task of the networks, and tell how far it is, some times a second.
+        """Run a task of the networks, and report how far it is, some times a second.
 
         Args:
             clip: The clip.
@@ -319,7 +319,7 @@ class WorkQueue:
             raise NotYetError("the clip is busy", why=f"it is {busy}", fix="stop it, or wait until it is done")
 
     def drop(self, clip: Clip) -> None:
-        """Forget all work on a clip, and stop what runs; those who listen to it are told that it is gone."""
+        """Forget all work on a clip, and stop what runs; those who listen to it hear that it is gone."""
         self._forget(clip)
         self._stop(clip)
         self.tell(clip, "end", {})

@@ -103,7 +103,7 @@ def run_server(
     def begin(url: str) -> None:
         parts = [f"token={token}"] if token else []
         if opening is not None:
-            parts.append("opening")  # the page tells that it waits: to read a run takes a while
+            parts.append("opening")  # the page says that it waits: to read a run takes a while
         ready(url + ("#" + "&".join(parts) if parts else ""))
         if opening is not None:
             desk.open(opening)

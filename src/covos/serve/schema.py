@@ -141,7 +141,7 @@ class JobView(Record):
     """A job as clients see it.
 
     ``done`` and ``total`` count the frames of the stage. ``revision`` counts edits; the masks change with it alone.
-    ``points`` are those that are in force. ``place`` is the place in the queue, from 1. ``proxy`` tells if there is a
+    ``points`` are those that are in force. ``place`` is the place in the queue, from 1. ``proxy`` says if there is a
     video that a browser plays. ``results`` has the downloads of the masks of now; an edit takes them away.
     """
 
@@ -247,7 +247,7 @@ class FormatView(Record):
     """A format to download; ``bytes`` is an estimate, 0 where it is small.
 
     ``options`` has the fields of a composition that it knows, ``choices`` some of its values, the usual one first.
-    ``soft`` tells if it shows soft edges, which a matte makes better; ``video`` if it has times.
+    ``soft`` says if it shows soft edges, which a matte makes better; ``video`` if it has times.
     """
 
     name: str

@@ -97,7 +97,7 @@ class Glance:
 
 
 def row_of(mask: FrameMask) -> FrameRow:
-    """Return the part of a report's row that tells which frames stand out."""
+    """Return the part of a report's row that shows which frames stand out."""
     height, width = mask.size
     return FrameRow(
         index=mask.index,

@@ -192,7 +192,7 @@ def shown_name(name: str) -> str:
 
 
 def suffix_of(name: str) -> str:
-    """Return the part of a client's file name that helps to tell its kind, as it may stand in a file name here."""
+    """Return the part of a client's file name that helps to find its kind, as it may stand in a file name here."""
     return "".join(each for each in Path(name).suffix[:8] if each.isalnum() or each == ".")
 
 

@@ -28,7 +28,7 @@ MOST_FRAMES = 300
 
 
 def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> JobView:
-    """Return the clip as the API tells it.
+    """Return the clip as the API describes it.
 
     Args:
         clip: The clip.

@@ -136,7 +136,7 @@ class Task(Protocol):
         """The clip that it reads, if any."""
 
     def run(self, here: Here) -> None:
-        """Do it, and tell what comes of it."""
+        """Do it, and report the outcome."""
         ...
 
 
@@ -267,7 +267,7 @@ class TaskWorker:
         self._closed.set()
 
     def close(self) -> None:
-        """End the process; whoever waits for its answers is told that the server ends."""
+        """End the process; whoever waits for its answers hears that the server ends."""
         self.end()
         self._stop.set()
         worker, self._worker = self._worker, None
@@ -296,7 +296,7 @@ def work_on(connection: Connection, plan: Plan | None, stop: Flag, patient: bool
         error = None
         try:
             task.run(here)
-        except Exception as problem:  # of a bug or a library, too: it is told, and the process goes on
+        except Exception as problem:  # of a bug or a library, too: it is reported, and the process goes on
             error = explained(problem)
         connection.send(_Over(error=error))
         give_back()

@@ -1,6 +1,6 @@
 """Training: recipes, data on the fly, the loop and its events, checkpoints, export.
 
-The events that `covos.training.loop.train` tells are public names of this package.
+The events of `covos.training.loop.train` are public names of this package.
 """
 
 import lazy_loader

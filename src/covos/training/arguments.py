@@ -17,14 +17,14 @@ Listener = Callable[[TrainingEvent], None]
 
 
 def listeners_of(given: object) -> tuple[Listener, ...]:
-    """Return what is told of events: one function, or several."""
+    """Return the listeners of events: one function, or several."""
     listeners = tuple(given) if isinstance(given, Iterable) and not callable(given) else (given,)
     for each in listeners:
         made = isinstance(each, type)
         if made or not callable(each):
             name = each.__name__ if isinstance(each, type) else shortened(each)
             raise UsageError(
-                f"on_event: {name} cannot be told what happens",
+                f"on_event: {name} cannot take events",
                 why="it is a class, and an object of it is called" if made else f"it is a {type(each).__name__}",
                 fix=f"write {name}()" if made else "give a function of one argument, the event, or several of these",
             )

@@ -194,7 +194,7 @@ def _in_both(data: TrainingData) -> list[str]:
     measured = list(_images(data.validation))
     measured = measured[:: -(-len(measured) // MOST_COMPARED) or 1]
     sizes = {size_of(path) for path in measured}
-    # Only files of equal length are read: of other ones a look at the folder tells that they differ.
+    # Only files of equal length are read: a look at the folder shows that others differ.
     trained = {_digest(path) for path in _images(data.train) if size_of(path) in sizes}
     return [str(path) for path in measured if trained and _digest(path) in trained]
 

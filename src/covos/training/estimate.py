@@ -33,7 +33,7 @@ PATIENCE = 10.0
 MEASURED = 5
 """Frames that are scored to time the measuring."""
 SAY_EVERY = 5.0
-"""Seconds of steps after which their pace is told."""
+"""Seconds of steps after which their pace is reported."""
 
 Size = tuple[int, int]
 """(height, width) of the frames of a step; (0, 0) if they are the same for all."""

@@ -103,7 +103,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """A file could not be read, and something else was drawn. It is told once for each file.
+    """A file could not be read, and something else was drawn. It is reported once for each file.
 
     Attributes:
         step: The step that it was drawn for, from 1.

@@ -69,7 +69,7 @@ class ClipBatch(NamedTuple):
     """B x K x 2 x H/4 x W/4 float32: from each frame to its predecessor in the clip, in cells of stride 4, see
     `covos.engines.motion.MotionFlow`; all zero in frame 0, and in clips whose flow is not known."""
     cue_known: Tensor
-    """B bool: whether covos-lite's own answer is told for the clip."""
+    """B bool: whether the network sees covos-lite's own answer for the clip."""
 
 
 class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):

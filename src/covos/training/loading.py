@@ -64,7 +64,7 @@ def _context() -> BaseContext:
 def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Loaded]:
     """Yield the batches of the steps from ``start`` to before ``stop``, in order; 0 workers load in this process.
 
-    Batches that have ``skips`` (`covos.training.skipping.Skips`) draw again when a file cannot be read, and tell it.
+    Batches that have ``skips`` (`covos.training.skipping.Skips`) draw again when a file cannot be read, and report it.
     """
     loader = DataLoader(
         _Reporting(batches),

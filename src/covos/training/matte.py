@@ -47,7 +47,7 @@ class MatteBatch(NamedTuple):
     """Clips of one step."""
 
     image: Tensor
-    """B x K x `INPUTS` x H x W float16: what the network is told, but for the alpha of the frame before."""
+    """B x K x `INPUTS` x H x W float16: the inputs of the network, but for the alpha of the frame before."""
     target: Tensor
     """B x K x 1 x H x W float16 in [0, 1]."""
     weight: Tensor
@@ -198,7 +198,7 @@ class MatteTask(Task[MatteRecipe]):
 
     name = "covos-matte"
     architecture = "matte"
-    fresh_start = "random weights; the first answer is what the colours tell"
+    fresh_start = "random weights; the first answer is that of the colours"
     network_type = CovosMatte
     recipe_type = MatteRecipe
     batches_type = MatteBatches

@@ -18,7 +18,7 @@ class Memory:
     """Bytes of memory, at most so far.
 
     Attributes:
-        process: Resident memory of this process, without its loader processes; None where the system does not tell.
+        process: Resident memory of this process, without its loader processes; None if the system does not report it.
         gpu: Memory of tensors on the GPU; None without one.
     """
 

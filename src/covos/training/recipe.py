@@ -139,10 +139,10 @@ class LiteRecipe(Recipe):
         motion_share: Share of the groups whose motion is known; in the others the network sees pictures alone.
         motion_gap: Frames to the neighbour that the motion is found by, at most: videos have 15 to 60 a second.
         distractor_share: Share of the pasted groups whose background keeps its own subject: it moves with the scene,
-            and only the motion tells that the pasted one is meant.
+            and only the motion shows that the pasted one is meant.
         bystanders: Up to so many others of the subject's kind stand in such a background.
         scatter_share: Share of the pasted groups each of whose frames has another background, with its own subject:
-            what the frames share is meant, and only the references tell it.
+            the subject that the frames share is meant, and only the references show it.
         herd_share: Share of the groups with such a background in which copies of the subject stand instead, in other
             shades: of several of a kind only one moves.
         parallax_share: Share of the groups of still pictures and pasted subjects, of those whose motion is known, in
@@ -150,7 +150,7 @@ class LiteRecipe(Recipe):
         graphics_share: Share of the groups over which graphics lie, fixed to the screen: scoreboards, banners, logos
             and subtitles. They are not the subject, and they hide it.
         shake: Share of the groups whose camera shakes: its step from the neighbour is several times as large.
-        spoil_share: Share of the frames that are blurred, dim, noisy or coarse beyond what they tell by themselves.
+        spoil_share: Share of the frames that are too blurred, dim, noisy or coarse to be understood by themselves.
         crops: (height, width) that the frames of a step may have; the middle of their range is the size in use.
         crop_chances: Chance of each; they sum to 1.
         zoom: Range of the window's width over that of the largest window that fits the picture.
@@ -226,7 +226,7 @@ class FollowRecipe(Recipe):
         motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
         flow_share: Share of the clips whose flow from each frame to the one before is known. The clips of
             the smaller of the two shares are among those of the larger.
-        cue_share: Share of the clips for which covos-lite's own answer is told.
+        cue_share: Share of the clips for which the network sees covos-lite's own answer.
         max_gap: Most annotated frames from one frame of a video clip to the next.
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.

@@ -144,7 +144,7 @@ def finished(folder: Path, state: TrainingState) -> Finished:
 
 
 class RunFolder:
-    """Measures, and writes what a run leaves, in the one process that does so; it tells what it did as events."""
+    """Measures, and writes what a run leaves, in the one process that does so; it reports its work as events."""
 
     def __init__(
         self,

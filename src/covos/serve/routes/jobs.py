@@ -1,4 +1,4 @@
-"""Requests about jobs: take a clip, tell how it gets on, stop it, delete it."""
+"""Requests about jobs: take a clip, report its progress, stop it, delete it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _JOB_BODY = {
 
 
 def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
-    """Return the part of the API that takes clips, tells how they get on, and deletes them."""
+    """Return the part of the API that takes clips, reports their progress, and deletes them."""
     router = APIRouter(prefix="/api")
 
     @router.post("/jobs", status_code=201, openapi_extra=_JOB_BODY)
@@ -130,7 +130,7 @@ async def _take_upload(request: Request, desk: Desk) -> Clip:
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise UsageError("no file came", why="the form has no file in its field file", fix="send one")
-            # A client's file name is shown, and its suffix helps to tell the kind; it is never a path here.
+            # A client's file name is shown, and its suffix helps to find the kind; it is never a path here.
             name = shown_name(upload.filename or "")
             file = folder / f"source{suffix_of(name)}"
             given = {key: form[key] for key in ("start", "end", "every") if isinstance(form.get(key), str)}

@@ -33,7 +33,7 @@ class FreshFiles(StaticFiles):
 
 
 def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) -> APIRouter:
-    """Return the page, and what is told of the server itself."""
+    """Return the page, and the description of the server itself."""
     router = APIRouter()
 
     @router.get("/", include_in_schema=False)

@@ -135,7 +135,7 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     kept = rng.permutation(kept[: recipe.most_objects]).astype(int).tolist()
     averaged = [[area_average(frame[k], stride=TARGET_STRIDE) for frame in visible] for k in kept]
     stacked = np.reshape(np.array(averaged, np.float32), (-1, frames, *known[0].shape))
-    # One draw for both: in use, too, a flow tells either both or nothing, and it is the most of the work.
+    # One draw for both: in use, too, a flow serves both or neither, and it is the most of the work.
     lack = rng.random()
     motion_known, flow_known = lack < recipe.motion_share, lack < recipe.flow_share
     motion, flow = _motion_and_flow(images, size=size, motion_known=motion_known, flow_known=flow_known)

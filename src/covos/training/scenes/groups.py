@@ -209,7 +209,7 @@ def _pasted(still: Pool, grounds: Pool, *, view: _View, recipe: LiteRecipe, rng:
     if subject is None:
         return None
     scene, shape = as_picture(image), image.shape
-    # Without the motion nobody could tell the pasted subject from the one that was there.
+    # Without the motion nobody could distinguish the pasted subject from the one that was there.
     in_motion = distracting or rng.random() < recipe.motion_share
     framing = draw_framing(rng, zoom=recipe.zoom)
     share = log_uniform(DISTRACTED_HEIGHT_SHARE if distracting else HEIGHT_SHARE, rng=rng)
@@ -264,7 +264,7 @@ def background_window(subject: MaskArray, *, rng: Generator) -> tuple[slice, sli
 def add_bystanders(
     scene: PictureArray, others: Sequence[Cutout], *, height_share: float, rng: Generator
 ) -> PictureArray:
-    """Return a scene in which others like the subject stand about: a dancer before a crowd is told by motion alone."""
+    """Return a scene in which others like the subject stand about: only motion separates a dancer from a crowd."""
     return draw_into(scene, [_standing(each, shape=scene.shape, height_share=height_share, rng=rng) for each in others])
 
 
@@ -273,7 +273,7 @@ def draw_herd(
 ) -> tuple[list[Layer], list[Layer]]:
     """Draw the others of a subject's herd: copies of it that stand in a scene, those behind it and those before it.
 
-    They are of other shades, and every other one is mirrored, on average: nothing but its motion tells the subject.
+    They are of other shades, and every other one is mirrored, on average: only its motion shows the subject.
     """
     behind: list[Layer] = []
     in_front: list[Layer] = []

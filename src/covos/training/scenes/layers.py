@@ -78,7 +78,7 @@ def place_cutout(
     """Place a cut-out in a scene of this shape; height and center (x, y) are shares of the scene.
 
     It is smaller if it would be wider than the scene, and may hang over the border. It is no sharper than the scene:
-    nobody shall tell it by that.
+    that must not give it away.
     """
     rows, columns = cutout.alpha.shape
     scale = min(height_share * shape[0] / rows, shape[1] / columns)

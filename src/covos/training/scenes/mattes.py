@@ -198,7 +198,7 @@ _LAYERS = pictures.ReadBefore(most_bytes=400 * 2**20)
 def _layer_of(picture: Video, *, soft: bool) -> LayerArray:
     """Return the subject of a still picture, with nothing of its background.
 
-    A matte tells the subject's own colours where they are mixed. A hard mask is made smaller and its edge smooth.
+    A matte gives the subject's own colours where they are mixed. A hard mask is made smaller and its edge smooth.
     """
 
     def make() -> tuple[NDArray[np.generic], ...]:
@@ -224,7 +224,7 @@ def _background(pools: MattePools, *, rng: Generator) -> ImageArray:
 
 
 def _alike(picture: ImageArray, layer: LayerArray, *, share: float) -> ImageArray:
-    """Return a background whose colours are like a thing's: nobody tells the two by colour, only a mask does."""
+    """Return a background whose colours are like a thing's: colour does not separate the two, only a mask does."""
     own = layer[layer[..., 3] > 250][:, :3].astype(np.float32)
     if len(own) < 16:  # too thin to have a colour
         return picture
