@@ -63,7 +63,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
         runs.measure_run(RunAsked(work="limit", clip=tmp_path / "nothing.mp4"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what each thread spends")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the time of each thread")
 def test_the_time_of_a_thread_is_that_of_the_stage_it_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profile, "_PACKAGE", f"{Path(__file__).parent}/")
     monkeypatch.setattr(profile, "STAGES", {f"{Path(__file__).name}:spend": "spending"})

@@ -180,7 +180,7 @@ def test_nothing_is_overwritten_unasked(tree: Tree) -> None:
     assert done == Packing(folder=shards, shards=1, files=6, bytes=done.bytes)
     assert {path.name for path in shards.iterdir()} == {INDEX, "shard-00000.tar"}
     (shards / "mine.txt").write_text("keep")
-    with pytest.raises(UsageError, match="holds something else than shards"):
+    with pytest.raises(UsageError, match="holds something other than shards"):
         pack(tree.root, shards, overwrite=True)
     assert (shards / "mine.txt").read_text() == "keep"
     with pytest.raises(UsageError, match="lies in the data set itself"):

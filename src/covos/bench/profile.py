@@ -84,7 +84,7 @@ class Profile:
     def __init__(self) -> None:
         if sys.platform != "linux":
             raise EnvironmentProblem(
-                "no profile on this system", why="Linux alone tells what each thread spends", fix="leave --profile out"
+                "no profile on this system", why="only Linux reports the time of each thread", fix="leave --profile out"
             )
         self._spent: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         """Processor seconds of each thread, by stage."""

@@ -21,7 +21,7 @@ def reached(url: str) -> tuple[Any, str]:
 
     Raises:
         UsageError: fsspec does not know such a URL.
-        EnvironmentProblem: A package is missing, or the system is not to be reached.
+        EnvironmentProblem: A package is missing, or the system cannot be reached.
     """
     from fsspec.core import url_to_fs
 

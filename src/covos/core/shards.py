@@ -73,7 +73,7 @@ class Shards:
 
         Raises:
             SourceError: There is no index, it cannot be read, or shards are missing or cut off.
-            EnvironmentProblem: The file system is not to be reached.
+            EnvironmentProblem: The file system cannot be reached.
         """
         self.root = root
         self._remote = is_remote(root)
@@ -222,7 +222,7 @@ def place_of(given: str | os.PathLike[str]) -> Place:
 
     Raises:
         SourceError: Shards lie there and cannot be read, or a URL has none.
-        EnvironmentProblem: The file system of a URL is not to be reached.
+        EnvironmentProblem: The file system of a URL cannot be reached.
     """
     text = os.fspath(given)
     if is_remote(text):

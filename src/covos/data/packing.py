@@ -141,7 +141,7 @@ def _refuse_output(output: Path, *, root: Path, overwrite: bool) -> None:
     others = there - {INDEX} - {shard.file for shard in _packed_before(output)}
     if others or INDEX not in there:
         raise UsageError(
-            f"{output} holds something else than shards",
+            f"{output} holds something other than shards",
             why=f"such as {min(others or there)}",
             fix="give another folder, or move that away",
         )

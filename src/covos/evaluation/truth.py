@@ -52,7 +52,7 @@ def _of_masks(root: Place) -> Path:
     if isinstance(root, Packed):
         raise AnnotationError(
             f"{root} cannot be scored against",
-            why="of shards, those of a DAVIS, YouTube-VOS or TIANCHI tree can be; these hold masks or pictures alone",
+            why="only shards of a DAVIS, YouTube-VOS or TIANCHI tree can be; these hold masks or pictures alone",
             fix="unpack them, for example with tar xf",
         )
     return root

@@ -62,7 +62,7 @@ class Cluster(Hands[Any]):
 
     Raises:
         UsageError: Ray is not installed.
-        EnvironmentProblem: The cluster is not to be reached, or has no GPU that was asked for.
+        EnvironmentProblem: The cluster cannot be reached, or has no GPU that was asked for.
     """
 
     def __init__(self, *, address: str, device: str, count: int | None, threads: int = 1, **settings: Any) -> None:
@@ -159,5 +159,5 @@ def _refuse_silent(address: str) -> None:
 
 def _unreached(address: str, why: str) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"the cluster {address} is not to be reached", why=why, fix="check the address; local takes this machine alone"
+        f"the cluster {address} cannot be reached", why=why, fix="check the address; local takes this machine alone"
     )

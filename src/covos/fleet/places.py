@@ -23,7 +23,7 @@ def matches(url: str) -> list[str]:
 
     Raises:
         SourceError: There is none.
-        EnvironmentProblem: The file system is not to be reached.
+        EnvironmentProblem: The file system cannot be reached.
     """
     system, path = reached(url)
     with explaining(url, SourceError):
@@ -39,7 +39,7 @@ def shard_files(shard: str) -> list[str]:
     Raises:
         SourceError: It is not there, it is no tar file, or it is cut off.
         UsageError: A name leads out of it.
-        EnvironmentProblem: The file system is not to be reached.
+        EnvironmentProblem: The file system cannot be reached.
     """
     system, path = reached(shard)
     with explaining(shard, SourceError), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
@@ -63,7 +63,7 @@ def at_hand(source: str) -> Iterator[str]:
 
     Raises:
         SourceError: The file is not there, or cannot be fetched.
-        EnvironmentProblem: The file system is not to be reached.
+        EnvironmentProblem: The file system cannot be reached.
     """
     if not is_remote(source):
         yield source
@@ -83,7 +83,7 @@ def made_here(output: str) -> Iterator[Path]:
     The report goes last: where it is, the rest is.
 
     Raises:
-        EnvironmentProblem: The file system is not to be reached, or refuses.
+        EnvironmentProblem: The file system cannot be reached, or refuses.
     """
     if not is_remote(output):
         yield Path(output)
@@ -104,7 +104,7 @@ def is_there(output: str) -> bool:
     """Tell if the whole result of a run is where a URL says.
 
     Raises:
-        EnvironmentProblem: The file system is not to be reached.
+        EnvironmentProblem: The file system cannot be reached.
     """
     system, path = reached(output)
     with explaining(output, EnvironmentProblem):
@@ -115,7 +115,7 @@ def write_bytes(place: str, content: bytes) -> None:
     """Write a file to a URL; what was there is replaced.
 
     Raises:
-        EnvironmentProblem: The file system is not to be reached, or refuses.
+        EnvironmentProblem: The file system cannot be reached, or refuses.
     """
     system, path = reached(place)
     with explaining(place, EnvironmentProblem):

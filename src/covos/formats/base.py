@@ -112,7 +112,7 @@ class Format(ABC):
             if value is not None:
                 raise UsageError(
                     f"{cls.name} {options['']} beside the format {cls.name}={value}",
-                    why="both say what it is of, and it can be of one thing alone",
+                    why="both name a value, and the format takes one",
                     fix="leave one of them out, or run covos once for each, to a folder of its own",
                 )
             value = str(options.pop(""))

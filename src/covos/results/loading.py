@@ -84,7 +84,7 @@ def _alone(read: MasksRead) -> Segmentation:
             raise AnnotationError(
                 f"cannot read masks from {read.path}",
                 why=f"frame {frame.index} is {size}, frame {first} {width}x{height}",
-                fix="bring them to one size; only a report beside them can tell that the source had several",
+                fix="bring them to one size; only a report beside them can state that the source had several",
             )
     timed = read.time_base is not None and all(frame.pts is not None for frame in read.frames)
     time_base = read.time_base if timed and read.time_base is not None else 1 / FRAME_RATE

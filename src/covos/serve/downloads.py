@@ -103,7 +103,7 @@ class Downloads:
             raise UsageError(
                 f"{name} with the value {wanted.value!r}",
                 why="a value may name any file of the server",
-                fix="say the background as composition.background",
+                fix="give the background as composition.background",
             )
         composition = wanted.composition
         file = self._backdrops.file(clip, composition.background)
