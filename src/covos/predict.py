@@ -434,7 +434,7 @@ def follows(dataset: Dataset, *, model: Model, follower: str | os.PathLike[str] 
     """Return True if objects are followed where nobody says if they are to be.
 
     The videos have to come with first masks alone (`gives_objects`), and the packaged follower has to belong to the
-    model: it belongs to no COSNet, and to no covos-lite that was trained further. For these the subject is found. A
+    model. It belongs to no COSNet, and to no covos-lite that was trained further. For these the subject is found. A
     follower that somebody names is taken, and refused later if it does not belong.
 
     Raises:

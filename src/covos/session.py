@@ -62,7 +62,7 @@ class Session:
         ...     result = session.propagate()
 
     A prompt is checked when it is given; of points and boxes a mask is made at once, of their frame alone. Nothing is
-    followed before `propagate` or `stream`, which start from all prompts: an object that is shown on further frames is
+    followed before `propagate` or `stream`, which start from all prompts. An object that is shown on further frames is
     held to each of them, and those that are not corrected keep their prompts. The masks that were given come out as
     they are. Whatever was followed is kept, frame by frame: it can be confirmed, corrected and followed on.
 

@@ -5,8 +5,8 @@ meant by the user. Others lie where the new pass went another way by itself, and
 They are told apart as hysteresis tells edges from noise (Canny, PAMI 1986): a difference is believed if it is joined to
 one that is sure. The differences on the corrected frame are sure. Another one of the same object and the same kind,
 added or taken away, is joined if it touches a believed one of a frame or a few before. So the change grows from the
-correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994), and ends where
-both answers agree; at once if it is on a frame where the user has shown the object.
+correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994). It ends where both
+answers agree, and at once on a frame where the user has shown the object.
 
 Three more rules. If the old answer has lost a corrected object altogether, a change has nothing to be joined to: the
 new answer is believed wherever nothing else was. If the new answer is less sure of the object than the old one was, the

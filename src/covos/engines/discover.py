@@ -2,7 +2,7 @@
 
 A few frames a second are sampled, in order. In each the subject is found as `FindEngine` finds it and cut into separate
 parts; a divider separates the things of a part that touch. Things that were found before are followed. A part that no
-followed thing covers is a new thing, or one that had gone and looks as this does; a thing that is found in two parts
+followed thing covers is a new thing, or one that had gone and looks as this does. A thing that is found in two parts
 becomes two. A new thing, when it has been found often enough to be believed, is followed back: if it comes from where
 another one was, they are the same.
 

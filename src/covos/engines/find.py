@@ -6,7 +6,7 @@ frame that is itself a reference is not encoded again, and is compared with the 
 everything in common.
 
 For the best quality all of this is done in three views of the frames, each with references of its own view, and the
-mean of the three logits is taken: the usual size sees the scene, its mirror image does so once more, and a larger size
+mean of the three logits is taken. The usual size sees the scene, its mirror image does so once more, and a larger size
 sees the contour.
 
 Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
@@ -404,8 +404,8 @@ def uncomputed(frame: Frame) -> FrameResult:
 def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:
     """Return the J, in [0, 1], that a mask H x W bool would have if the probabilities H x W float32 were right.
 
-    With each pixel in the subject with its own probability p, the expected intersection of the mask with the truth
-    is the sum of p inside the mask, and the expected union is the mask's area plus the sum of p outside. Their ratio
+    Each pixel is in the subject with its own probability p. The expected intersection of the mask with the truth is
+    then the sum of p inside the mask, and the expected union is the mask's area plus the sum of p outside. Their ratio
     is the quantity that optimal-decision work on the Jaccard index bounds (Nowozin, CVPR 2014, section 3). For an empty
     mask it is 1 - the highest probability: the chance that the likeliest pixel is empty too.
     """

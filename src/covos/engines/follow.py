@@ -1,7 +1,7 @@
 """Follow what the user points at: masks on some frames in, masks of the same objects on all frames out.
 
 Forward, a stream: each frame is encoded once and dropped. Backward, blocks of frames are encoded in their order and
-followed in the reverse one; the predictions wait in a file (`Spool`) for the forward pass, which fuses them with its
+followed in the reverse one. The predictions wait in a file (`Spool`) for the forward pass, which fuses them with its
 own. Memory is that of the bank, one block of encoded frames and what the source prefetches, whatever the length.
 
 For the best quality each frame is looked at in several views: larger ones, in which small things have more cells, and a
@@ -57,8 +57,8 @@ Given = Mapping[int, Mapping[int, MaskArray]]
 class PassCheckpoints:
     """Copies of a pass, some frames apart, from which it can be taken up again.
 
-    A copy shares the tensors of what it remembers, and holds on to what the pass itself has long forgotten; so there
-    are few of them, and the longer the video, the farther apart.
+    A copy shares the tensors of what it remembers, and holds on to tensors that the pass itself has long forgotten. So
+    there are few of them, and the longer the video, the farther apart.
     """
 
     def __init__(self) -> None:

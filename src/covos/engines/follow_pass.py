@@ -3,8 +3,8 @@
 A pass holds a bounded memory and, for each object, a state; a step takes one frame and gives one prediction. It does
 not know which way time runs.
 
-A frame may be looked at in several views, mirrored or of other sizes: each has a memory of its own, all answers are
-averaged before the frame is remembered, and so every view remembers the mask that all found together.
+A frame may be looked at in several views, mirrored or of other sizes. Each has a memory of its own. All answers are
+averaged before the frame is remembered, so every view remembers the mask that all found together.
 
 Shape legend: O objects, h x w cells at stride 4.
 """

@@ -1,8 +1,9 @@
 """GrabCut from points and a box on a frame: a prompter that needs no training of its own.
 
-The first guess of the object comes from covos-lite: the part that it takes for the subject, if a point lies in it; else
-all places with features like those at the points. The contour is then found in the colours by GrabCut (Rother et al.,
-*"GrabCut": Interactive Foreground Extraction using Iterated Graph Cuts*, SIGGRAPH 2004), with points as sure pixels.
+The first guess of the object comes from covos-lite. It is the part that this takes for the subject, if a point lies in
+it, or else all places with features like those at the points. The contour is then found in the colours by GrabCut
+(Rother et al., *"GrabCut": Interactive Foreground Extraction using Iterated Graph Cuts*, SIGGRAPH 2004), with points as
+sure pixels.
 """
 
 from __future__ import annotations

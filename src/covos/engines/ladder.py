@@ -1,9 +1,9 @@
 """Go on with less when the memory runs out: the one place through which engines call their networks.
 
-A call that the machine refuses is done again, at first as it was, with all that could be freed. If that fails, with
-fewer frames together, half of them each time, down to one; then with fewer objects together, or, where mattes are
-found, with fewer tiles; then, from a GPU, on the processor. A step is never taken back. Each step is kept, for a
-message to the user.
+A call that the machine refuses is done again, at first as it was, with all that could be freed. If that fails, fewer
+frames are computed together, half of them each time, down to one. After that, fewer objects are computed together, or
+fewer tiles of mattes. The last step leads from a GPU to the processor. A step is never taken back. Each step is kept,
+for a message to the user.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def as_prompt(
 ) -> PromptTensors:
     """Make a prompt, as the network takes it, of what was shown of one object on one frame.
 
-    Points and box are in pixels of a frame of a size (H, W), where (0, 0) is the centre of the first; ``encoded`` is
+    Points and box are in pixels of a frame of a size (H, W). (0, 0) is the centre of the first pixel; ``encoded`` is
     the (height, width) at which it is encoded.
     """
     height, width = size

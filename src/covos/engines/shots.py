@@ -5,7 +5,7 @@ frame before could have brought them. Fast motion keeps the colours, a flash kee
 the frames before it, where a shaken camera does not. If one shot fades into another, the cut is in the middle of the
 fade (see `covos.engines.fades`).
 
-The references of a frame lie in its own shot. In a long shot they lie around it: there is one for each so many frames,
+The references of a frame lie in its own shot. In a long shot they lie around it. There is one for each so many frames,
 and the window of those that a frame is compared with moves on by one at a time. So a long shot costs and holds no more
 than a short one, and its quality does not fall with its length.
 """

@@ -1,8 +1,8 @@
 """Steer the subject of a frame: take away what the user excludes, and keep what he asks for.
 
 Things that were shown on a frame are followed as objects of two kinds, kept and dropped. Following knows the objects
-roughly, and the network that finds knows the contours: so the subject's separate parts go to one side or the other as a
-whole wherever one side has most of them.
+roughly, and the network that finds knows the contours. So a separate part of the subject goes as a whole to the side
+that has most of it.
 """
 
 from __future__ import annotations

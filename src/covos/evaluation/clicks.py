@@ -1,8 +1,9 @@
 """A user who clicks, simulated from the truth, as interactive segmentation is measured.
 
-Each click goes into the middle of the largest region of error: the connected region of missing or of excess pixels
-with the largest area, at the pixel that is furthest from its edge (Xu et al., *Deep Interactive Object Selection*,
-CVPR 2016, section 5.1). Before the first click everything is missing, so that is in the middle of the object.
+Each click goes into the middle of the largest region of error. This is the connected region of missing or of excess
+pixels with the largest area; its middle is the pixel that is furthest from its edge (Xu et al., *Deep Interactive
+Object Selection*, CVPR 2016, section 5.1). Before the first click everything is missing, so that is in the middle of
+the object.
 """
 
 from __future__ import annotations

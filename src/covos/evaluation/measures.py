@@ -94,8 +94,8 @@ def region_j(prediction: ScoredMask, truth: ScoredMask) -> float:
 def boundary_map(mask: BinaryArray) -> NDArray[np.uint8]:
     """Return the contour of a mask: pixels that differ from their right, lower or lower-right neighbour.
 
-    The contour sits half a pixel to the upper left of the mask's edge, and the border of the image gives none
-    (there is no neighbour to differ from): a mask that fills the frame has no contour.
+    The contour sits half a pixel to the upper left of the mask's edge, and the border of the image gives none (there is
+    no neighbour to differ from). A mask that fills the frame has no contour.
 
     Args:
         mask: H x W bool or uint8; non-zero is object.

@@ -35,8 +35,8 @@ def statistics(values: Sequence[float] | NDArray[np.floating]) -> Statistics:
     """Return mean, recall and decay of per-frame values, as the DAVIS toolkits define them.
 
     Source: Perazzi et al., CVPR 2016, section 4.2. The toolkits cut a sequence into four bins that share their
-    end frames. They keep the ends as 8-bit numbers, which wrap from 256 frames up and then give NaN or another
-    part of the sequence; here the ends are exact at any length, and equal to theirs below it.
+    end frames. They keep the ends as 8-bit numbers, which wrap from 256 frames up and then give NaN or another part of
+    the sequence. Here the ends are exact at any length, and equal to theirs below it.
 
     Args:
         values: T finite values, one a scored frame, in order.

@@ -2,7 +2,7 @@
 
 COCO has an image for each frame, YouTube-VIS a mask or null for each object and frame. Files of other tools are read if
 they are of one video. In COCO an object is known by ``track_id``, of the annotation or of its ``attributes`` (as CVAT
-exports it), else by category, if no picture has two of one; of a single picture each annotation is an object. In
+exports it), else by category, if no picture has two of one. Each annotation of a single picture is an object. In
 YouTube-VIS it is known by the id of its annotation. Polygons cover the pixels that COCO's own code gives them (see
 `covos.masks.polygon`). Lists of results are read as well (see `covos.formats.detections`).
 """

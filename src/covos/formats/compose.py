@@ -80,8 +80,8 @@ class ComposedResult(FrameResult):
     def colours(self) -> ImageArray:
         """Colours of the subject, also where the background shines through: H x W x 3 uint8 RGB.
 
-        They are the source's own where a pixel is all subject or all background; in between, what the subject adds to
-        the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and every one that
+        They are the source's own where a pixel is all subject or all background. In between they are the subject's part
+        of the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and every one that
         lays the subject over something else, takes its colours from here.
         """
         return self._unmixed(self.frame.colours)

@@ -1,10 +1,10 @@
 """``cvat``: CVAT for video 1.1, ``cvat.xml``, to upload to a CVAT task of the same video.
 
 CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is a
-track of one frame, as CVAT's own export has it, and the attribute ``track_id`` names the object, which CVAT keeps if
-the task's label (``object``, unless objects have labels) has a number attribute of that name. A mask is cut to its box
-and coded in rows, background first. Frames have the numbers that they have in the whole source, also where a part of it
-was taken.
+track of one frame, as CVAT's own export has it, and the attribute ``track_id`` names the object. CVAT keeps this if the
+task's label (``object``, unless objects have labels) has a number attribute of that name. A mask is cut to its box and
+coded in rows, background first. Frames have the numbers that they have in the whole source, also where a part of it was
+taken.
 
 In files of CVAT an object is known by the attribute ``track_id``, else by the group of its track, else by the track if
 that has several masks, else by its label (CVAT's own export makes a track of every single mask). Polygons are read as

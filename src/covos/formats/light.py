@@ -106,7 +106,7 @@ def drawn_out(weighted: Light, weight: NDArray[np.float32]) -> Light:
     """Fill the places that have no weight smoothly from those around them, the near ones first.
 
     Pull and push, Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4: means of two by two pixels, of these
-    again, and so on; then back, each level filling what the finer one lacks.
+    again, and so on. Then back, each level fills the holes of the finer one.
 
     Args:
         weighted: H x W x 3 float32, colours times their weight.

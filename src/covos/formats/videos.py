@@ -114,7 +114,7 @@ class VideoFormat(Format):
 class MatteVideoFormat(VideoFormat):
     """The alpha as a grey video, for editing programs as a luma matte above the source clip: white is the subject.
 
-    Limited range and tagged so, as all H.264 that programs expect: black and white come back as 0 and 255 whether or
+    Limited range and tagged so, as all H.264 that programs expect. Black and white come back as 0 and 255 whether or
     not a program looks at the tag, at the price of 219 levels instead of 256.
     """
 

@@ -141,7 +141,7 @@ hold means of its colours."""
 def by_colour(image: Image.Image, *, path: Place) -> Image.Image:
     """Return a palette picture as its colours, RGB, where they contradict its indices; else the picture itself.
 
-    Many programs fit a palette to each picture, in any order: index 0 is then white, say, and the black background is
+    Many programs fit a palette to each picture, in any order. Index 0 is then white, say, and the black background is
     index 1, which would be followed in place of the object. So black, at an index that is used, has to be index 0.
 
     Raises:
@@ -228,9 +228,9 @@ def _ids_of_colours(image: NDArray[np.uint8], *, path: Place) -> LabelArray:
 def looks_interpolated(labels: LabelArray) -> bool:
     """Return True if many contour pixels lie *between* the ids on their two sides.
 
-    A pixel is suspect if no 3 x 3 block of its own id covers it (it is part of a thin line) and its id is strictly
-    between the lowest and the highest id around it. A clean map has few of these: slivers of one object between two
-    others. Interpolation between neighbouring ids, which leaves nothing in between, is not seen.
+    A pixel is suspect if no 3 x 3 block of its own id covers it, as in a thin line, and its id is strictly between the
+    lowest and the highest around it. A clean map has few of these: slivers of one object between two others.
+    Interpolation between neighbouring ids, which leaves nothing in between, is not seen.
     """
     # One id and the background have nothing in between. Most maps of one object are done here.
     if cv2.countNonZero(labels) == np.count_nonzero(labels == labels.max()):

@@ -41,7 +41,7 @@ def without_rims(labels: LabelArray, *, found: Collection[int] = ()) -> LabelArr
 
     Lines of a pixel or two between an object and something else go to the object beside them, if there are so many that
     the map would be taken for an interpolated one. An object that nobody drew, and that is as a whole the rim of
-    another one, becomes part of that one: a belt that a user shows is an object, a belt that was found is not.
+    another one, becomes part of that one. A belt that a user shows is an object, a belt that was found is not.
 
     Args:
         labels: H x W uint8; 0 = background.

@@ -51,10 +51,10 @@ def decode_file(path: Path, *, tally: Tally) -> Iterator[Decoded]:
     """Yield every picture that the file's video stream gives, in presentation order; ``tally`` counts along.
 
     The decoder is strict, and an intact file is decoded once. At the first packet that it refuses, or if fewer pictures
-    come out than packets go in, the file is read again from its start by two decoders on one thread each: one that
-    gives all it can, and a strict one, which shows the pictures that the other has painted over. One thread, because
-    pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream: PyAV cannot
-    go on draining it after an error.
+    come out than packets go in, the file is read again from its start by two decoders on one thread each. One gives all
+    it can, and one is strict, which shows the pictures that the other has painted over. One thread, because pictures in
+    flight are lost when a decoder with frame threads meets damage near the end of the stream: PyAV cannot go on
+    draining it after an error.
     """
     given = 0
     damaged = False

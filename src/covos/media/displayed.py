@@ -38,10 +38,10 @@ _UPRIGHT: Orientation = (1, 0, 0, 1)
 class PictureReader:
     """Turns decoded pictures into displayed ones, each of its own size.
 
-    Rotation and mirroring are applied, limited and full range and the colour matrix are honoured, deeper samples are
-    reduced to 8 bits, HDR and BT.2020 are brought to ordinary tones (`covos.media.tones`), and alpha is kept.
-    ``size``, (width, height), is that of the first picture before rotation; ``warn`` is called with each oddity met.
-    If ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`). Readers of one file may share ``orientations``.
+    Rotation and mirroring are applied, and limited and full range and the colour matrix are honoured. Deeper samples
+    are reduced to 8 bits, HDR and BT.2020 are brought to ordinary tones (`covos.media.tones`), and alpha is kept.
+    ``size``, (width, height), is that of the first picture before rotation; ``warn`` is called with each oddity met. If
+    ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`). Readers of one file may share ``orientations``.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ _SEARCHED = 8 * _LARGEST
 def dv(content: Content) -> Structure:
     """Look at each frame's blocks, from the first whole frame on. Anything else gives an empty finding.
 
-    Readers step by the size of a frame, and the decoder takes whatever stands there: only the blocks show that bytes
+    Readers step by the size of a frame, and the decoder takes whatever stands there. Only the blocks show that bytes
     were overwritten, and only the file's size that bytes are gone.
     """
     first = next((at for at in _beginnings(content) if _is_whole(content, at)), None)

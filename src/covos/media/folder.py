@@ -34,8 +34,8 @@ _LOOKED_AT = 8
 class FramesSource(Source):
     """Image files in a given order, of a folder, a pattern or one alone, without a frame rate; see ``open_source``.
 
-    An image that cannot be read is a frame all the same, with the status ``"unreadable"``: the picture before it stands
-    in its place, at the beginning the first that can be read. If none can be read, the source is refused. One of
+    An image that cannot be read is a frame all the same, with the status ``"unreadable"``. The picture before it stands
+    in its place, or at the beginning the first that can be read. If none can be read, the source is refused. One of
     another size than nearly all others is not read either. A JPEG whose damage its decoder has painted over is
     ``"concealed"``. Samples of 16 bits have one depth in all of them: a dark frame stays dark.
 

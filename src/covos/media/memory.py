@@ -1,6 +1,6 @@
 """Sources that are not paths: arrays, pictures and iterables of frames, bytes and open files; and parts of a source.
 
-`as_source` makes a value of whatever a caller gives, `open_input` opens it. Frames are kept as they are given; those of
+`as_source` makes a value of whatever a caller gives, `open_input` opens it. Frames are kept as they are given. Those of
 an iterable go to a temporary file at once, since a source is read more than once and a clip need not fit in memory.
 """
 

@@ -115,8 +115,8 @@ class BilinearCoAttention(nn.Module):
 class CosineCoAttention(nn.Module):
     """Gated co-attention by cosines: one projection to fewer channels for queries and keys, and one temperature.
 
-    Features of a short training have affinities of very unlike sizes, and their softmax is diffuse or saturated;
-    cosines with one learned temperature are neither (as in STCN, NeurIPS 2021, section 4, and CLIP).
+    Features of a short training have affinities of very unlike sizes, and their softmax is diffuse or saturated.
+    Cosines with one learned temperature are neither (as in STCN, NeurIPS 2021, section 4, and CLIP).
 
     Args:
         channels: Channels C of the features V.

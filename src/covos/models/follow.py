@@ -9,8 +9,8 @@ The plan is that of STCN (Cheng et al., *Rethinking Space-Time Networks with Imp
 keys belong to frames, are made without any mask and serve queries and memory alike, so an affinity is found once for
 all objects. The encoder is that of covos-lite, and stays as it is: a frame is encoded once for both networks.
 
-The memory is read twice. The long-term readout compares a position with all positions of all remembered frames; the
-short-term one with the neighbourhood of the same position in the latest frame alone (AOT, Yang et al., NeurIPS 2021,
+The memory is read twice. The long-term readout compares a position with all positions of all remembered frames. The
+short-term one takes the neighbourhood of the same position in the latest frame alone (AOT, Yang et al., NeurIPS 2021,
 section 4.2, has a window there; here it is a Gaussian of learned width, moved along the optical flow). A remembered
 position counts as far as its mask is sure, and masks that the user gave count most.
 

@@ -25,10 +25,10 @@ def focused(affinity_BNM: Tensor, cells: Sequence[int]) -> Tensor:
     """Let positions of a frame and of a memory choose each other, as things that look alike demand.
 
     A position of the frame reads the `TOP` positions that match it best: of the others there are so many that together
-    they outvote them (Cheng et al., *Modular Interactive Video Object Segmentation*, CVPR 2021, section 3.2). And a
-    position of the memory speaks most round the position of the frame that it matches best, by the kernel of KMN (Seong
-    et al., *Kernelized Memory Network for Video Object Segmentation*, ECCV 2020, section 3.2): it is to be found in one
-    place, and what looks like it elsewhere is another thing.
+    they outvote them (Cheng et al., *Modular Interactive Video Object Segmentation*, CVPR 2021, section 3.2). A
+    position of the memory also counts most around the position of the frame that it matches best, by the kernel of KMN
+    (Seong et al., *Kernelized Memory Network for Video Object Segmentation*, ECCV 2020, section 3.2): it has one place,
+    and anything like it elsewhere is another thing.
 
     Args:
         affinity_BNM: From `CovosFollow.affinity`, for h x w = N positions of the frame.

@@ -3,7 +3,7 @@
 Matching finds what looks like a remembered position; a fitted model separates an object from all else. As in FRTM
 (Robinson et al., *Learning Fast and Robust Target Models for Video Object Segmentation*, CVPR 2020) and LWL (Bhat et
 al., ECCV 2020) it is fitted on the masks that were given and on confident ones that followed, and its score is an input
-of the decoder. Here it is a ridge regression, one for each object against the rest: the objects of a frame share the
+of the decoder. Here it is a ridge regression, one for each object against the rest. The objects of a frame share the
 normal matrix, so an object more costs one more right-hand side.
 
 A least-squares fit to 0 and 1 has the direction of Fisher's linear discriminant whatever the shares of object and rest

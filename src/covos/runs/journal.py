@@ -204,12 +204,12 @@ _TAIL = len(_MARK) + 8 + len(b'"}\n')
 class Journal:
     """Entries of frames 0, 1, 2 ... in a file that only grows; for a ``with`` block.
 
-    An earlier run left ``resumed`` of the ``count`` entries. Frames are computed in batches: a number of entries that
+    An earlier run left ``resumed`` of the ``count`` entries. Frames are computed in batches. A number of entries that
     is no multiple of ``batch`` is cut down to one, so that the frames after it are computed in the same company as in a
     run that was never stopped.
 
     If files of the source were mended, ``earlier`` is the journal of the run before, and ``redo`` are the frames that
-    have to be computed again; the others are taken from there. A ``whole`` journal has all frames: none is computed.
+    have to be computed again. The others are taken from there. A ``whole`` journal has all frames: none is computed.
     """
 
     def __init__(

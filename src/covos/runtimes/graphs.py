@@ -1,6 +1,6 @@
 """Export: write the stages of a network as ONNX graphs, with a card, and compare each with torch.
 
-torch has two exporters. This is the older one, which traces: it writes the encoder of covos-lite in 2 seconds, where
+torch has two exporters. This is the older one, which traces. It writes the encoder of covos-lite in 2 seconds, where
 the newer one (``dynamo=True``) takes more than a minute, and it needs no further package than ``onnx``.
 """
 

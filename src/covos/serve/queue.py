@@ -183,8 +183,8 @@ class WorkQueue:
     def put(self, work: Work, *, limited: bool = True, state: State | None = None) -> None:
         """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
 
-        The clip is in the given state from then on, so that whoever asks at once does not take it for done; its record
-        says of which work, for a server that is started again.
+        The clip is in the given state from then on, so that whoever asks at once does not take it for done. Its record
+        names the work, for a server that is started again.
         """
         with self._more:
             if limited:

@@ -154,7 +154,7 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     """Click where a prediction is most wrong: deep within the region of error that is the deepest.
 
     As in RITM (Sofiiuk et al., ICIP 2022), depth decides, not area, and the click falls on any of its cells beyond a
-    share of that depth; thin errors along a contour draw no clicks. The first random number in ``draw_B2`` says how far
+    share of that depth. Thin errors along a contour draw no clicks. The first random number in ``draw_B2`` says how far
     from the middle, the second which of the cells that qualify. The click is B x 1 x 3, see
     `covos.models.prompt.PromptTensors`; of kind 0 where nothing is wrong.
     """

@@ -1,6 +1,6 @@
 """Batches of pairs and of still pictures: those of a step depend on the seed, the step and the process alone.
 
-The pairs of 560 videos of 150 frames are six million: none of them is written down (`covos.data.PairIndex`), and an
+The pairs of 560 videos of 150 frames are six million. None of them is written down (`covos.data.PairIndex`), and an
 order is turned into another by a permutation that is computed a number at a time.
 
 Shape legend: B pairs or pictures, V views (2 for pairs, 1 for pictures), C outputs, H height, W width.
@@ -81,9 +81,9 @@ class PairBatch(NamedTuple):
 class PairBatches(TorchDataset[PairBatch]):
     """Item s is a process's share of the batch of step s.
 
-    Over the steps, the shares of all processes together run through every pair, epoch by epoch, each epoch in an
-    order of its own; where the number of pairs is no multiple of the batch, a batch has pairs of two epochs. Still
-    pictures likewise. In place of a pair that cannot be read, one of a far epoch is taken.
+    Over the steps, the shares of all processes together run through every pair, epoch by epoch, each epoch in an order
+    of its own. If the number of pairs is no multiple of the batch, a batch has pairs of two epochs. Still pictures
+    likewise. In place of a pair that cannot be read, one of a far epoch is taken.
     """
 
     def __init__(

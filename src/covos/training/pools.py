@@ -1,7 +1,7 @@
 """Draw batches from videos and still pictures.
 
-The batch of a step depends on the seed, the step and the process alone: a run that is resumed sees what it would have
-seen, and the number of loader processes changes nothing.
+The batch of a step depends on the seed, the step and the process alone. A run that is resumed sees the same batches,
+and the number of loader processes changes nothing.
 """
 
 from __future__ import annotations

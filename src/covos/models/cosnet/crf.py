@@ -8,10 +8,9 @@ labels. Every pixel is connected to every other by a sum of Gaussian kernels k; 
     Q_i(l)  ~  exp(-unary_i(l) + sum_k w_k sum_j K_k(i, j) Q_j(l)),
 
 K normalised symmetrically: k(i, j) / sqrt(n_i n_j), where n_i = sum_j k(i, j). This is the Potts model up to what
-cancels in normalising Q, and these are the conventions of the authors' code and of pydensecrf: symmetric
-normalisation is its default, j = i is part of the sums, and bilateral kernels are filtered on the permutohedral
-lattice. With two labels one number a pixel is enough: m = Q(1) - Q(0), and the log-odds become
-unary log-odds + sum_k w_k K_k m.
+cancels in normalising Q. The conventions are those of the authors' code and of pydensecrf: symmetric normalisation is
+its default, j = i is part of the sums, and bilateral kernels are filtered on the permutohedral lattice. With two labels
+one number a pixel is enough: m = Q(1) - Q(0), and the log-odds become unary log-odds + sum_k w_k K_k m.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Frames to click on: frames of videos and still pictures, over which objects cut out of others are laid.
 
-Composed frames teach that a click may ask for anything, not only for what a frame is about; plain ones, what the
-contours of things look like where nothing was pasted.
+Composed frames teach that a click may ask for anything, not only for the subject of a frame. Plain ones teach the
+contours of things where nothing was pasted.
 """
 
 from __future__ import annotations
