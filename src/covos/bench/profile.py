@@ -68,7 +68,7 @@ STAGES: Final[Mapping[str, str]] = {
 """The stage of a function, a file or a folder of the package. The narrowest counts, of the innermost call with one."""
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
-_QUEUES: Final = tuple(f"{os.sep}{name}" for name in ("threading.py", "queue.py", f"media{os.sep}source.py"))
+_QUEUES: Final = tuple(f"{os.sep}{name}" for name in ("threading.py", "queue.py", f"core{os.sep}ahead.py"))
 """Files in whose functions threads wait for one another."""
 _NAMED: Final[Mapping[str, str]] = {"av:": "decoding"}
 """The stages of libraries' threads that have names, by how these begin."""

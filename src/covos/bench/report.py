@@ -65,7 +65,7 @@ class BenchReport(Record):
     Attributes:
         machine: Processor and system, in words.
         cpus: Processors that may be used.
-        threads: Threads of the networks.
+        threads: Threads of one call of a network.
         libraries: Releases, by name; those that are there.
         size: (height, width) of the clip.
         encoded: (height, width) of the frames that networks see.
@@ -93,7 +93,7 @@ def bench(
         size: (height, width) of the clip.
         frames: Length of the clip.
         rounds: Rounds of the networks alone.
-        threads: Threads of the networks; those of this process are set already.
+        threads: Threads of one call of a network; those of this process are set already.
         profile: True to report the stages of each run, too.
 
     Raises:
@@ -124,7 +124,7 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="covos-bench-") as folder:
         clip = Path(folder) / "clip.mp4"
         mask = make_clip(clip, frames=frames, size=size)
-        asked = RunAsked(work="limit", clip=clip, threads=threads, profile=profile)
+        asked = RunAsked(work="limit", clip=clip, profile=profile)
         runs = [(asked, "")]
         for way in ways:
             by = {"runtime": way.runtime, "precision": way.precision}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from covos.core.device import Precision
+from covos.core.device import Precision, configure_threads, usable_cpus
 from covos.core.errors import CovosError
 from covos.core.records import Count, Record, Seconds
 from covos.runtimes.choice import Runtime
@@ -33,7 +33,6 @@ class RunAsked(Record):
         mask: Mask of its first frame, to follow.
         runtime: Of the networks of covos.
         precision: Likewise.
-        threads: Threads of the networks.
         profile: True to report the stages, too.
     """
 
@@ -42,7 +41,6 @@ class RunAsked(Record):
     mask: Path | None = None
     runtime: Runtime = "torch"
     precision: Precision = "fp32"
-    threads: Count = 1
     profile: bool = False
 
 
@@ -100,7 +98,7 @@ def _main(asked: RunAsked) -> RunMeasured:
 
     import cv2
 
-    cv2.setNumThreads(asked.threads)
+    cv2.setNumThreads(1)
 
     from covos.bench.profile import Profile
     from covos.bench.spent import timed
@@ -132,9 +130,7 @@ Doing = Callable[[range | None], int]
 
 
 def _by_covos(asked: RunAsked, folder: Path) -> Doing:
-    import torch
-
-    torch.set_num_threads(asked.threads)
+    configure_threads(pipeline=True)
     from covos.events import FrameDone
     from covos.job import Job, load_planned
     from covos.plan import Follow
@@ -187,7 +183,7 @@ def _by_rembg(asked: RunAsked, folder: Path) -> Doing:
 
     # rembg would fetch a model whose hash is not that of its own list.
     os.environ["MODEL_CHECKSUM_DISABLED"] = "1"
-    os.environ["OMP_NUM_THREADS"] = str(asked.threads)  # which it asks for its threads
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))  # which it asks for its threads
     import numpy as np
     from rembg import new_session, remove  # type: ignore[import-not-found,unused-ignore]
 

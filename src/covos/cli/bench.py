@@ -88,8 +88,8 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     height, width = report.encoded
     alone = Table(
         "network, ms (processor ms)", *PARTS, box=None, pad_edge=False, title_justify="left",
-        title=f"{report.machine}, {report.threads} of {report.cpus} for the networks; {releases}",
-        caption=f"frames of {width}x{height}", caption_justify="left",
+        title=f"{report.machine}, {report.cpus} processors; {releases}",
+        caption=f"frames of {width}x{height}, threads: {report.threads}", caption_justify="left",
     )  # fmt: skip
     for way in dict.fromkeys((row.runtime, row.precision) for row in report.networks):
         cells = {row.work: row for row in report.networks if (row.runtime, row.precision) == way}

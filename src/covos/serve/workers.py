@@ -284,7 +284,7 @@ def work_on(connection: Connection, plan: Plan | None, stop: Flag, patient: bool
     if plan is None:
         cv2.setNumThreads(1)
     else:
-        configure_threads(pipeline=True)
+        configure_threads()  # one click at a time, and somebody waits
     if patient and hasattr(os, "nice"):
         os.nice(10)
     here = Here(plan=plan, stop=stop, tell=connection.send)
