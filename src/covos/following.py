@@ -108,7 +108,7 @@ class Following:
         if direction != "forward" and last >= back:
             stop = -1 if limit is None else max(-1, back - limit)
             passed = follow_backward(self._source, follower, given, memory=self._memory, stop=stop)
-            # What was followed onward from the same frame has it already.
+            # Frames that were followed onward from the same frame have it already.
             end = back if direction == "both" and first <= onward else back + 1
             yield (result for result in passed if result.frame.index < end)
 

@@ -408,7 +408,7 @@ class Session:
     def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held."""
         self._make_masks()
-        # Where nothing was discovered, there are frames without objects.
+        # If nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
         follower = self._follower.looking(apart=FOLLOWED_APART.get(self._quality, 1))
         drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", "confirmed"}}

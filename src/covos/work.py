@@ -228,7 +228,7 @@ class Work:
 
 
 def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:
-    # What was followed before is followed again: that is how the memory comes to hold what it held.
+    # Earlier frames are followed again: this fills the memory as it was.
     records = journal.replay()
     for result in results:
         if isinstance(result, StageProgress):

@@ -104,7 +104,7 @@ def _is_usage(error: BaseException) -> bool:
 def _usage_lines(error: BaseException) -> tuple[str, str, str]:
     message: str = getattr(error, "format_message")()  # noqa: B009 - see `_is_usage`
     if refused := _NO_CHOICE.match(message):
-        # Of an option with two names, each is in quotes.
+        # Each name of an option with two names is in quotes.
         option = refused["option"].replace(refused["quote"], "")
         choices = refused["choices"].replace("'", "").rstrip(".").split(", ")
         return f"{option} cannot be {refused['value']}", "it is none of the choices", one_of(refused["value"], choices)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from covos.masks.edges import Edges
     from covos.media.range import Range
 
-# What goes in and what comes out.
+# The input and the output.
 
 Inputs: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="INPUT...", help="Videos, folders of frames, quoted globs, images.")
@@ -195,7 +195,7 @@ Deinterlace: TypeAlias = Annotated[
     typer.Option(help="Frames of a video to deinterlace: those that are flagged as interlaced, all, or none."),
 ]
 
-# How the subject is found.
+# Finding the subject.
 
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
 Quality: TypeAlias = Annotated[
@@ -221,7 +221,7 @@ Refine: TypeAlias = Annotated[
     typer.Option(help="Fit the masks to the picture's edges by COSNet's dense CRF (slow)."),
 ]
 
-# How objects are found, or given, and followed.
+# Objects: found or given, and followed.
 
 Objects: TypeAlias = Annotated[
     str,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds in which a worker that was asked to stop finishes its frame and its journal."""
 CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
-"""How a worker begins: with nothing of the threads, the locks and the GPU of the process that makes it."""
+"""The way a worker begins: with nothing of the threads, the locks and the GPU of the process that makes it."""
 
 
 def ready(workers: Sequence[Worker], *, timeout: float | None = None) -> list[Worker]:

@@ -135,7 +135,7 @@ def fuse(
         statuses.append(ObjectStatus(id=identity, state=state, confidence=confidence))
     odds = _over_background(torch.stack(logits))
     for row, status in zip(odds, statuses, strict=True):
-        # Where the background is unlikely too, an object that is nowhere must not gain by it.
+        # If the background is unlikely too, an object that is nowhere must not gain by it.
         row.clamp_(max=math.inf if status.state == "present" else -GIVEN_LOGIT)
     return FramePrediction(index=forward.index, log_odds=odds, objects=tuple(statuses))
 

@@ -126,7 +126,7 @@ def _blended(
         a, b = (_moved(logit, way) for logit, way in zip(pair, ways, strict=True))
         blended[row] = share * a + (1 - share) * b
         a, b = sigmoid(a), sigmoid(b)
-        # Of the cells that either takes for the thing: those that it alone does, and those that look like none of them.
+        # Cells that either takes for the thing: those that it alone does, and those that look like none of them.
         either = np.maximum(a, b)
         doubtful = float(np.where(strange, either, np.abs(a - b)).sum())
         doubt = max(doubt, doubtful / max(float(either.sum()), rows * columns * TINY))

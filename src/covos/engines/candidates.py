@@ -128,7 +128,7 @@ class Candidate:
             return
         self.anchors.append(anchor)
         if len(self.anchors) > ANCHORS:
-            # Of those that are about as sure, the one that is between others: views of other times show more.
+            # The one between others, of those that are about as sure: views of other times show more.
             worst = min(self.anchors, key=lambda each: (round(each.confidence, 1), self._room(each)))
             self.anchors.remove(worst)
 

@@ -329,7 +329,7 @@ class DiscoveryPass:
     def _begin(self, part: _Part, *, traced: bool = False) -> int:
         key, self._next = self._next, self._next + 1
         first = part.anchor.frame
-        # What is there from the start has no past to be followed into.
+        # A thing that is there from the start has no past to be followed into.
         self.candidates[key] = Candidate(
             id=key, first=first, since=first, confirmed=1, anchors=[part.anchor], traced=traced or not self._recent
         )

@@ -277,13 +277,13 @@ class FollowPass:
                 logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
         for identity, mask in given.items():
             if identity in self._trackers:
-                # What was made of it since is what the user has just corrected.
+                # The user has just corrected the answers since.
                 self._forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             statuses[identity] = tracker.given(area=_area(mask))
             logits[identity] = (mask.float() * 2 - 1) * GIVEN_LOGIT
         if given:
-            # What the user gave to one object is no other's: else a rim of another would lie around it.
+            # Pixels that the user gave to one object are no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
         if not logits:
@@ -322,7 +322,7 @@ class FollowPass:
                 self._forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             tracker.given(area=_area(mask))
-        # Of the others, the step has remembered what is to be trusted.
+        # The step has remembered the trusted part of the others.
         statuses = [ObjectStatus(id=each, state="present", confidence=float(each in fresh)) for each in self.ids]
         self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
         self._remember(index, features, given=tuple(fresh), statuses=statuses)
@@ -399,7 +399,7 @@ class FollowPass:
             every = [self._targets[identity].moments for identity in self.ids]
             with torch.autocast(every[0].gram_BDD.device.type, enabled=False):
                 joined = TargetMoments(*(torch.cat(parts) for parts in zip(*every, strict=True)))
-                # What was seen of one object need not be what was seen of another: each has a fit of its own.
+                # One object may be seen where another is not: each has a fit of its own.
                 self._model = fit(joined, torch.arange(len(every), device=joined.cross_PD.device))
         return self._model
 

@@ -136,7 +136,7 @@ def _belief(seen: _FrameFeatures, points: Sequence[Point], previous: Probability
         part = subject_parts[int(point.y), int(point.x)]
         meant = np.where(subject_parts == part, seen.subject, 0) if part else seen.alike(point, reach=reach)
         np.maximum(belief, meant, out=belief)
-    # Of two things that lie apart, a point takes one away, if something is left.
+    # A point takes away one of two things that lie apart, if something is left.
     whole = subject_parts if previous is None else _parts(previous > 0.5)
     held = {int(whole[int(point.y), int(point.x)]) for point in positive}
     negative = [point for point in wrong if not point.positive]

@@ -54,7 +54,7 @@ class MotionFlow(NamedTuple):
     """H/4 x W/4 x 4 float32; see `residual_motion`."""
     flow: FlowArray
     """H/4 x W/4 x 2 float32: the whole flow (x, y) from this frame to its neighbour, on this frame's grid, in cells of
-    stride 4. What is seen at p is seen at p + flow(p) in the neighbour. All zero between unlike pictures."""
+    stride 4. A thing at p is at p + flow(p) in the neighbour. All zero between unlike pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

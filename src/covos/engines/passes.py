@@ -372,7 +372,7 @@ def follow_to(
     earlier = {index: masks for index, masks in given.items() if index < frame}
     if not any(object_id in masks for masks in earlier.values()):
         return None
-    # What comes before the first mask is not looked at: nothing is followed there.
+    # Frames before the first mask are not looked at: nothing is followed there.
     frames = range(min(earlier), frame + 1)
     results = engine.forward(prefetch(engine.encoder.select(source, frames)), earlier, memory=memory)
     there = next((result for result in results if result.frame.index == frame), None)

@@ -52,7 +52,7 @@ class PassingReferences:
     def kept(self, shots: Shots) -> dict[int, Observed]:
         """Return the references that are known, by their index, once the shots are; none where there are cuts."""
         kept, self._kept, self._before = self._kept, {}, None
-        # Of a damaged source, a selection may give other frames.
+        # A selection of a damaged source may give other frames.
         return {} if shots.cuts or not self._source.health.complete else kept
 
 

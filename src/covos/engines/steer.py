@@ -134,7 +134,7 @@ class _Sides:
         self.side[loose] = self._default
         for side in (1, -1):
             share = np.bincount(parts[(self.side == side) & ~loose], minlength=count) / areas
-            # What is the other side's by name stays so, however little it is: a ball at a foot.
+            # A part that is the other side's by name stays so, however little it is: a ball at a foot.
             self.side[loose & (share >= WHOLE)[parts]] = side
             owned += share
         self._stray = [parts == part for part in np.flatnonzero(owned < STRAY) if part]

@@ -45,7 +45,7 @@ def pair_up(predictions: Path, truth: Truth, *, root: Place, protocol: ScoringPr
     for name, sequence in truth.sequences.items():
         prediction = _fitted(found[name], sequence, protocol=protocol)
         pairs.append(Pair(truth=sequence, prediction=prediction, seen=truth.seen.get(name, {})))
-        # Where only some frames are annotated, the others are predicted all the same.
+        # If only some frames are annotated, the others are predicted all the same.
         if not protocol.sparse and (beyond := sorted({*prediction.stems} - {*sequence.stems})):
             notes.append(
                 f"not scored, as the ground truth of {name} lacks {counted(len(beyond), 'frame')}: {listed(beyond)}"

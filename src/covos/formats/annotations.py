@@ -47,7 +47,7 @@ class AnnotationFormat(Format):
 
     def _abandon(self) -> None:
         if self._file is not None:
-            # What is thrown away may fail to be flushed: whatever led here is the problem to report.
+            # A file that is thrown away may fail to be flushed: the problem to report is the earlier one.
             with suppress(_GivenUpError, EnvironmentProblem):
                 self._leave(_GivenUpError())
 

@@ -97,7 +97,7 @@ class BackgroundFormat(_LaidFormat):
             now = frame.pts * frame.time_base
             self._began = now if self._began is None else self._began
             image = self._shown.at(now - self._began)
-        # What is out of focus has the shadow already.
+        # A picture out of focus has the shadow already.
         if not self._backdrop.shadow or self._shown is None:
             return image
         return to_picture(to_light(image) * shadow(frame.image, result.opacity)[..., None])

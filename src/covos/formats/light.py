@@ -180,7 +180,7 @@ def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
         return np.ones((height, width), np.float32)
     distance = np.asarray(cv2.distanceTransform((~subject).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
     reach = max(_NEAR * size[1], 2.0)
-    # What is beside the subject has some of its colour, which is no shadow's.
+    # The ground beside the subject has some of its colour, which is no shadow's.
     free = (distance > max(_RIM * size[1], 1.0)).astype(np.float32)
     here = _mean(light, free, sigma=max(0.008 * size[1], 0.5))
     beyond = _mean(light, free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2, sigma=reach)

@@ -66,7 +66,7 @@ def draw_on_planes(planes: Planes, labels: LabelArray, *, opacity: float = 0.5) 
     cv2.copyTo(cv2.addWeighted(cv2.LUT(ids, palette[0]), opacity, luma, 1 - opacity, 0), inside, luma)
     cv2.copyTo(np.full_like(luma, dark_luma), dark, luma)
     cv2.copyTo(np.full_like(luma, white_luma), white, luma)
-    # How much of a sample is drawn, of 255; and what is, times as much.
+    # The weight of a drawn sample, of 255; and its colour times that weight.
     share = round(255 * opacity)
     drawn = inside & np.uint8(share)
     rims = cv2.bitwise_or(dark, white)

@@ -31,10 +31,10 @@ _SMALL_ROUNDS = 10
 _ROUNDS = 3
 """Each round costs as much as the one before, and takes away less of the error; see `benchmarks/matte.py`."""
 _STEEP = 0.1
-"""How much F and B of neighbours have to be alike where alpha differs by 1. The authors' is 1, which makes the
+"""Weight of the likeness of F and B of neighbours where alpha differs by 1. The authors' is 1, which makes the
 subject's colours smoother than they are."""
 _FLAT = 1e-5
-"""How much they have to be alike where alpha is the same."""
+"""Weight of their likeness where alpha is the same."""
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 Samples = TypeVar("Samples", np.uint8, np.uint16)

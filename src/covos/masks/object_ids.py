@@ -28,7 +28,7 @@ NAMELESS = 0
 
 _MANY_COLOURS = 16
 _LISTED = 4
-# Of the contour's pixels, the share that may lie between the ids on their two sides.
+# Share of the contour's pixels that may lie between the ids on their two sides.
 _SHARE = 0.05
 _SHARE_OF_SMALL_MAPS = 0.12  # below 128 pixels, thin limbs between two objects are common
 _SMALL = 128

@@ -41,7 +41,7 @@ def polygon_to_rle(corners: Sequence[float], *, size: tuple[int, int]) -> RLE:
     if steps > limits().values:
         raise _refused(f"its outline has {steps} steps; {raising('values', steps)}")
     u, v = _outline(x, y)
-    # Where the outline goes to another fine column, at the middle of a column of pixels, a run begins or ends.
+    # A run begins or ends where the outline goes to another fine column, at the middle of a column of pixels.
     moved = np.flatnonzero(np.diff(u)) + 1
     now, before = u[moved], u[moved - 1]
     column = (np.where(now < before, now, now - 1) + 0.5) / _SCALE - 0.5

@@ -140,8 +140,8 @@ def encode(mask: MaskArray) -> RLE:
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"mask must be H x W bool, not {mask.shape} {mask.dtype}")
     height, width = mask.shape
-    # Where the value changes down a column, found row by row: no transposed copy, and the few changes are sorted.
-    # Only the box around the object is looked at, with the rows above and below: most of a mask is background.
+    # Changes of the value down a column, found row by row: no transposed copy, and the few changes are sorted. Only the
+    # box around the object is looked at, with the rows above and below: most of a mask is background.
     left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
     above = max(top - 1, 0)
     part = mask[above : top + down + 1, left : left + across]

@@ -45,7 +45,7 @@ def missing_frames(
     reached = table.count if is_whole else max(0, max(packets, default=0) - _REORDERED)
     silent = np.setdiff1d(np.arange(reached), given)
     if not is_whole and table.has_pts and table.times is not None and len(given):
-        # What should have come before the latest frame is missing, even if that frame came early.
+        # Frames that should have come before the latest one are missing, even if that came early.
         latest = table.times[given[-1]] if given[-1] >= 0 else table.times.min()
         earlier = np.flatnonzero(table.times < latest)
         silent = np.union1d(silent, np.setdiff1d(earlier, given))
@@ -80,7 +80,7 @@ def missing_frames(
         at = bisect_left(ordered, packet)
         near = int(order[at - 1]) if at else int(order[0]) if ordered else -1
         if time is not None and table.times is not None and near >= 0:
-            # Where clocks jump, the frame beside it shows by how much its time was moved.
+            # If clocks jump, the frame beside it shows by how much its time was moved.
             pts = time + times[near] - int(table.times[packets[near]])
             after = bisect_right(times, pts) - 1
         else:

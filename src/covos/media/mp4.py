@@ -56,7 +56,7 @@ def mp4(content: Content) -> Structure:
     if is_fragmented and reached < size:
         return Structure(breaks=(reached,), frames=_fragment_samples(content), is_total=False)
     if is_fragmented and second:
-        # Where another film was joined to this one, some of its fragments may be passed over.
+        # If another film was joined to this one, some of its fragments may be passed over.
         return Structure(breaks=(second,), frames=_fragment_samples(content))
     return Structure(breaks=(torn,), frames=samples, is_total=False) if torn else Structure()
 

@@ -145,7 +145,7 @@ def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]
                 joins.append((former, row))
             else:
                 lost.append((former, row))
-    # Where one stream was torn in its midst, the others are no beginnings either.
+    # If one stream was torn in its midst, the others are no beginnings either.
     lost += [one for one in joins if any(_overlap(one, other) for other in lost)]
     lost += [one for one in tables_jump if not any(_overlap(one, other) for other in joins)]
     return sorted({row for _, row in lost} | set(np.flatnonzero(heads[:, 1] & 0x80).tolist()))

@@ -22,7 +22,7 @@ WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjp
 _ZEROS = re.compile(rb"\x00{64,}(?!\x00|\x01)")
 _ANY_ZEROS = re.compile(rb"\x00{64,}")
 _WITHOUT_ZEROS = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"})
-# Where the pictures of an AVI begin: one that lost its header is read as a bare stream, and filling lies before.
+# The beginning of the pictures of an AVI: one that lost its header is read as a bare stream, and filling lies before.
 _AVI_PICTURES = re.compile(rb"LIST....movi", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
 _JPEG_START = b"\xff\xd8\xff"
@@ -116,8 +116,8 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         read.sizes.append(packet.size)
         read.skipped.append(widest)
         widest = 0
-    # A packet that states more bytes than lie before the next one has swallowed others. Where most do, their
-    # common beginning is stored once, or they are stored compressed.
+    # A packet that states more bytes than lie before the next one has swallowed others. If most do, their common
+    # beginning is stored once, or they are stored compressed.
     if 2 * len(overlaps) < len(read.pts):
         read.suspects |= {number for each in overlaps for number in (max(0, each - 1), each)}
     if 2 * len(read.endless) < len(read.pts):  # some cameras never write it

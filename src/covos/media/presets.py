@@ -71,7 +71,7 @@ class Preset:
 
 
 MP4_SOUND = SoundRules(
-    # What mp4 holds and common players play from it.
+    # Sound that mp4 holds and common players play from it.
     copied=frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}),
     refusal="mp4 players do not expect",
     encoder="aac",

@@ -101,7 +101,7 @@ class SoundTrack:
         for lane in self._lanes.values():
             lane.begin(start)
         if not self._clock.jumps and start > 2 * _RUN_UP:
-            # What is known of the clock counts packets from the first; without jumps there is nothing to know.
+            # The facts about the clock count packets from the first; without jumps there are none.
             with suppress(av.FFmpegError):
                 self._container.seek(int((start - 2 * _RUN_UP) * av.time_base))
                 self._pending = self._next()

@@ -266,7 +266,7 @@ def _gif(content: Content) -> Structure:
         at += 1
         if is_picture:
             walked += 1
-            # Encoders fill all blocks of a picture but the last one. Where few pictures are otherwise, bytes are gone.
+            # Encoders fill all blocks of a picture but the last one. If few pictures are otherwise, bytes are gone.
             if len(set(lengths[:-1])) > 1 or (len(lengths) > 1 and lengths[-1] > lengths[0]):
                 uneven.append(start)
     return Structure(cut=True, frames=frames, is_total=False)

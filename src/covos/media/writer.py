@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LEAST_AHEAD = 160
-"""Pixels of the shorter side. Of smaller pictures x264's look ahead reads what was never written: of 100 equal runs at
-64 x 48, four gave another file."""
+"""Pixels of the shorter side. x264's look ahead reads memory that was never written for smaller pictures: of 100 equal
+runs at 64 x 48, four gave another file."""
 
 _LONGEST = (1 << 31) - 1  # units of time that a frame may last in any container
 # Players show a video that starts late as black until then. Broadcast recordings start hours late.

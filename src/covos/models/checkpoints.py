@@ -327,7 +327,7 @@ def _loaded(file: BinaryIO, path: Path) -> object:
         raise _too_large(path, f"it takes {unpacked} bytes when it is unpacked", unpacked)
     try:
         with warnings.catch_warnings():
-            # Of old formats; what they warn of does not touch the numbers.
+            # It warns of old formats; that does not concern the numbers.
             warnings.simplefilter("ignore")
             file.seek(0)
             return torch.load(file, map_location="cpu", weights_only=True)

@@ -249,7 +249,7 @@ class CovosFollow(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         # The reach of the short-term readout, in cells of stride 16: e^1.1 = 3 cells, 48 pixels.
         self.log_reach = nn.Parameter(torch.tensor(1.1))
-        # How much more a position counts that the user showed: e^0.7 = 2.
+        # The weight of a position that the user showed, beside others: e^0.7 = 2.
         self.log_given = nn.Parameter(torch.tensor(0.7))
 
     @property
@@ -356,7 +356,7 @@ class CovosFollow(nn.Module):
             affinity = self.affinity(features, memory.key_BMK)
             # The whole is trained, and shows how well the position matches; the chosen part of it is read.
             chosen = affinity if self.training else focused(affinity, features.context_BChw.shape[2:])
-            # Of the short types bfloat16 alone has their range: in float16 the weak ones would be 0.
+            # Only bfloat16, of the short types, has their range: in float16 the weak ones would be 0.
             short_type = features.context_BChw.dtype == torch.bfloat16 and not torch.is_grad_enabled()
             precision = torch.bfloat16 if short_type else torch.float32
             long = read(chosen, memory.value_PMC, owner_P, scale=self.scale, precision=precision, matched_BNM=affinity)

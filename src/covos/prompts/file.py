@@ -203,7 +203,7 @@ _EXPECTED = {
 def _refusal(path: Path, content: Any, error: ValidationError) -> AnnotationError:
     first = error.errors(include_url=False)[0]
     place, extra = list(first["loc"]), first["type"] == "extra_forbidden"
-    # Of a point or a box all numbers are shown, not the one that is wrong.
+    # All numbers of a point or a box are shown, not the wrong one alone.
     keep = next((k + 2 for k, part in enumerate(place) if part in {"positive", "negative"}), len(place))
     keep = next((k + 1 for k, part in enumerate(place) if part == "box"), keep)
     place = place[:keep]

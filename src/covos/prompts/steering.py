@@ -118,7 +118,7 @@ def steering_masks(
         if len(frames) == 1:
             masks.append((-1 if only_kept else 1, look.rest([mask for _, mask in masks])))
         taken = np.zeros((source.info.height, source.info.width), np.bool_)
-        # What goes wins over what is kept: "within this box, without that thing".
+        # Dropping wins over keeping: "within this box, without that thing".
         for side, mask in sorted(masks, key=lambda each: each[0]):
             own = mask & ~taken
             taken |= mask

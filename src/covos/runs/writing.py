@@ -385,7 +385,7 @@ class RunWriter:
                 steps_down=self._steps_down(),
             )
         except EnvironmentProblem as problem:
-            # What ended the run is what the user must hear of; on a full disk the report meets the same end.
+            # The user must hear of the error that ended the run; on a full disk the report meets the same end.
             error.add_note(f"and the report could not be written: {problem.why}")
 
 

@@ -209,7 +209,7 @@ def _samples(stage: Stage, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
 def _trace(stage: Stage, network: nn.Module, file: Path) -> None:
     ports = {port.name: port.dynamic for port in (*stage.inputs, *stage.outputs)}
     with warnings.catch_warnings(), torch.no_grad():
-        # Of sizes that become constants: those of strides may. Whatever may not, the comparison finds.
+        # It warns of sizes that become constants: those of strides may. The comparison finds all that may not.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             StageModule(stage, network).eval(),

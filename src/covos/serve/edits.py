@@ -144,7 +144,7 @@ class History:
         now, before = self._before.pop()
         self._take(now)
         for index, mask in before.items():
-            # What was found may have come after the edit.
+            # The masks that were found may have come after the edit.
             if (mask := mask or self._found.get(index)) is None:
                 del self.frames[index]
             else:

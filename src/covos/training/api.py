@@ -183,7 +183,7 @@ def prepare(
             validation=validation,
         ),
         device=target,
-        # What auto takes on GPUs without bfloat16: good for running a network, not for gradients.
+        # The choice of auto on GPUs without bfloat16: good for running a network, not for gradients.
         precision=torch.float32 if dtype == torch.float16 else dtype,
         workers=workers,
         group=group,

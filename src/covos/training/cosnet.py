@@ -62,7 +62,7 @@ def orthogonality(w: Tensor) -> Tensor:
 
 
 def _mean(loss: Tensor, weight: Tensor) -> Tensor:
-    # Of each frame first: so a batch is the mean of its parts, whatever is void in them.
+    # First the mean of each frame: so a batch is the mean of its parts, whatever is void in them.
     area = weight.sum(dim=(1, 2, 3)).clamp(min=1) * loss.shape[1]
     return ((loss * weight).sum(dim=(1, 2, 3)) / area).mean()
 

@@ -99,7 +99,7 @@ class MatteBatches(DrawnBatches[MatteBatch, MatteRecipe]):
         recipe = self.recipe
         frames = draw_clip(self.pools, frames=recipe.frames, side=TILE + 2 * CONTEXT, recipe=recipe, rng=rng)
         alone = rng.random() < recipe.alone_share
-        # Of a large frame the flow is found in a reduced picture.
+        # The flow of a large frame is found in a reduced picture.
         rows = int(rng.choice([TILE + 2 * CONTEXT, TILE // 2 + CONTEXT]))
         inputs, flows, knowns = [], [], []
         nothing = np.zeros(frames[0].alpha.shape, np.float32)

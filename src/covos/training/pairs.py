@@ -131,7 +131,7 @@ class PairBatches(TorchDataset[PairBatch]):
                 video,
                 record,
                 outputs=self.recipe.outputs,
-                # Of the frame's place in the whole order: so it is the same however the steps are divided.
+                # Drawn by the frame's place in the whole order: so it is the same however the steps are divided.
                 rng=np.random.default_rng((self.recipe.seed, CHANGED, position, number)),
             )
             for number, record in enumerate(records)

@@ -288,7 +288,7 @@ def of_layout(base: CosnetConfig, layout: Layout) -> CosnetConfig:
     """Return the configuration of a network with the weights of a layout: how they are used, and what they are fed."""
     published = COSNET_RESNET101.preprocessing
     if layout == "deeplab":
-        # What the encoder was trained on, whatever the size of the network that it starts.
+        # The input that the encoder was trained on, whatever the size of the network that it starts.
         seen = replace(base.preprocessing, order=published.order, scale=published.scale, mean=published.mean)
         return replace(base, preprocessing=seen)
     if layout == "resnet":

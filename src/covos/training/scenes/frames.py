@@ -69,8 +69,8 @@ def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
     view = grade.apply(view, rng=rng)
     motion = unknown_motion(size)
     if rng.random() < recipe.motion_share:
-        # A still picture is its own neighbour: only camera and objects move. Of a video it is the frame before, or the
-        # second of the first, which turns the motion round; so does mirroring a frame.
+        # A still picture is its own neighbour: only camera and objects move. In a video it is the frame before, or the
+        # second for the first, which turns the motion round; so does mirroring a frame.
         index = video.frames.index(record)
         beside = read_image(video.frames[index - 1 if index else min(1, len(video.frames) - 1)])
         other, _ = render(beside, [], camera[1], sprites, frame=1, size=size)
@@ -92,7 +92,7 @@ def pieces_of(mask: ProbabilityArray) -> list[ProbabilityArray]:
     kept = [int(k) + 1 for k in np.argsort(-areas) if areas[k] >= PIECE * areas.sum()]
     if len(kept) < 2:
         return [mask]
-    # What lies between the pieces goes with none of them: at a soft contour the nearest would be a guess.
+    # Pixels between the pieces go with none of them: at a soft contour the nearest would be a guess.
     return [np.where(labels == k, mask, 0).astype(np.float32) for k in kept[:PIECES]]
 
 

@@ -127,7 +127,8 @@ def still_neighbour(
         layers.append(near_ground(picture, rng=rng).beside(camera, shape=picture.shape))
     if parallax or rng.random() >= RESTING:
         own = after(small_step(picture.shape, rng=rng), camera)
-        # What the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any case.
+        # The ground that the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any
+        # case.
         layers.append(Layer(picture=picture, matrix=own, is_subject=True, endless=True))
     layers += [thing.beside(camera, shape=picture.shape) for thing in near]
     return Neighbour(layers=tuple(layers), after=False)
@@ -178,7 +179,8 @@ def draw_sample(
             times = float(rng.uniform(*SHAKE))
             window = after(window, small_step(size, times=times, rng=rng))
         beside = image_of(compose(shot.neighbour.layers, window, size=size))
-        # Of the good picture: what spoils a frame of a video spoils its neighbours, but the flow is of their match.
+        # Motion of the good picture: a fault of one frame of a video spoils its neighbours, but the flow is of their
+        # match.
         motion = residual_motion(seen, beside if graphics is None else graphics.over(beside), size=size)
         if shot.neighbour.after:
             motion[..., :2] *= -1
