@@ -22,7 +22,7 @@ def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file, too.")] = None,
     profile: Annotated[
         bool,
-        typer.Option("--profile", help="Tell where the time goes: processor milliseconds a frame by stage (Linux)."),
+        typer.Option("--profile", help="Show where the time goes: processor milliseconds a frame by stage (Linux)."),
     ] = False,
     size: Annotated[
         str, typer.Option(metavar="WxH", help="Size of the clip that is made to measure with.")

@@ -36,7 +36,7 @@ def convert(
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
+        str | None, typer.Option(help="The video or pictures of the masks, if the report does not name them.")
     ] = None,
     matte: Annotated[
         bool,

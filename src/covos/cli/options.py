@@ -250,7 +250,7 @@ Points: TypeAlias = Annotated[
     ),
 ]
 AlphaAsMask: TypeAlias = Annotated[
-    bool, typer.Option("--alpha-as-mask", help="Follow what is opaque in the first frame of an input with alpha.")
+    bool, typer.Option("--alpha-as-mask", help="Follow the opaque part of the first frame of an input with alpha.")
 ]
 NotPoints: TypeAlias = Annotated[
     list[str] | None,
@@ -308,7 +308,7 @@ Prompter: TypeAlias = Annotated[
     str,
     typer.Option(
         help="Maker of masks from points and boxes: grabcut, covos-prompt, or a .safetensors file of one; auto begins "
-        "with grabcut and goes on with covos-prompt, where that is there."
+        "with grabcut and goes on with covos-prompt, if that fits the model."
     ),
 ]
 Follow: TypeAlias = Annotated[
@@ -316,7 +316,7 @@ Follow: TypeAlias = Annotated[
     typer.Option(
         "--follow/--no-follow",
         help="Follow the objects of each video's first annotation, or find one subject without looking at it. By "
-        "itself it follows where the videos come with first annotations only and the follower belongs to the model.",
+        "default it follows if the videos come with first annotations only and the follower belongs to the model.",
     ),
 ]
 
