@@ -1,4 +1,4 @@
-"""What each choice of a training is worth: variants of a recipe, each with several seeds, in one table.
+"""The worth of each choice of a training: variants of a recipe, each with several seeds, in one table.
 
     python benchmarks/ablations.py VARIANTS.toml --data ROOT [--data ROOT ...] -o runs/ablations [--jobs 4]
 
@@ -18,8 +18,8 @@ VARIANTS.toml:
 
 Every run is one training by the loop of `covos train`, in a process of its own, on the training lists of the data
 without the pictures that are held back. Its last weights are measured on the validation list (J and F of every so many
-frames), there without references and without motion, too, and on the composed clips (see composed.py). What is done
-is kept in the output folder: the same command skips it, goes on in the middle of a run that was stopped, and prints
+frames), there without references and without motion, too, and on the composed clips (see composed.py). Finished runs
+are kept in the output folder: the same command skips them, goes on in the middle of a run that was stopped, and prints
 the table. Variants that share a seed see the same draws as far as their recipes agree.
 
 Only folders of pictures are read, so PyAV is not needed.
@@ -198,7 +198,7 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def machine(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Where to compute, and how exactly; never in float16, whose gradients underflow."""
+    """The device and the precision; never float16, whose gradients underflow."""
     import torch
 
     from covos.core.device import choose_precision, resolve_device
@@ -209,7 +209,7 @@ def machine(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def result_of(run: Run, options: argparse.Namespace) -> dict[str, Any] | None:
-    """What is kept of a run; None if it is still to do."""
+    """The record of a run; None if it is still to do."""
     path = options.output / run.name / "result.json"
     if not path.exists():
         return None
@@ -264,7 +264,7 @@ def table(results: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of each variant: its seeds, and the mean and the sample deviation of each score; None for a single seed."""
+    """The rows of the variants: seeds, and the mean and the sample deviation of each score; None for a single seed."""
     found: dict[str, Any] = {}
     for variant in dict.fromkeys(result["variant"] for result in results):
         own = [result for result in results if result["variant"] == variant]

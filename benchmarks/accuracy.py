@@ -1,4 +1,4 @@
-"""How good covos is and how fast, setting by setting: J and F beside frames a second, on annotated videos.
+"""Accuracy and speed of covos, setting by setting: J and F beside frames a second, on annotated videos.
 
     python benchmarks/accuracy.py --data DAVIS_ROOT [--model NAME_OR_FILE ...] [--grid] [--plot FILE.svg] [--json FILE]
     python benchmarks/accuracy.py --data DAVIS_ROOT --quality fast balanced best
@@ -49,14 +49,14 @@ SHOWN = 480
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How the engine is run.
+    """The settings of the engine.
 
     Attributes:
         model: A name or a file.
         size: (height, width) whose area frames are encoded at, in their own aspect; None for a network that has a
             size of its own.
         references: Frames that every frame is compared with.
-        motion: Whether the network is told what moves.
+        motion: True gives the network the motion.
         quality: Of this size.
     """
 
@@ -74,7 +74,7 @@ class Setting:
 
 
 def settings(model: str, network: Any, *, grid: bool, qualities: Sequence[Quality] = ()) -> Iterator[Setting]:
-    """What to measure, the default first; of qualities, these alone."""
+    """The settings to measure, the default first; if qualities are asked for, these alone."""
     fixed = network.fixed_size is not None
     default = Setting(model=model, size=None if fixed else (256, 448), motion=network.uses_motion)
     assert fixed or default.size[0] * default.size[1] == DEFAULT_AREA
@@ -117,7 +117,7 @@ class Row:
         return f"{self.setting!s:52} {numbers}  {each}"
 
     def cells(self, names: Sequence[str]) -> list[str | float]:
-        """Of the table that is kept: the setting, J&F, J, F, J of each sequence, and milliseconds of a frame."""
+        """The columns of the table that is kept: setting, J&F, J, F, J of each sequence, milliseconds of a frame."""
         found = self.found
         each = (found.sequences[name][0] for name in names)
         return [str(self.setting), (found.j + found.f) / 2, found.j, found.f, *each, self.ms]

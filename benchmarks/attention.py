@@ -1,4 +1,4 @@
-"""Where the co-attention looks: from the subject of a frame into the references, as pictures and as two numbers.
+"""The looks of the co-attention: from the subject of a frame into the references, as pictures and as two numbers.
 
     python benchmarks/attention.py --data DAVIS_ROOT [--model covos-lite] [--sheet FILE.png] [--json FILE]
 
@@ -70,7 +70,7 @@ class Look:
         return self.subject > COVERED
 
     def entropy(self) -> float:
-        """Of the subject's cells on average, in [0, 1]."""
+        """The mean over the subject's cells, in [0, 1]."""
         rows = self.maps[self.asked].reshape(int(self.asked.sum()), -1)
         own = -(rows * np.log(np.maximum(rows, 1e-20))).sum(axis=1)
         return float(own.mean() / np.log(rows.shape[1]))
@@ -120,7 +120,7 @@ def attention_of(module: CosineCoAttention, v_BCHW: Tensor, memory: Memory) -> T
 
 
 def covered(video: Video, index: int, cells: tuple[int, int]) -> NDArray[np.float32]:
-    """What of each cell the annotated subject covers."""
+    """The share of each cell that the annotated subject covers."""
     return read_foreground(video, video.frames[index], size=cells).probability
 
 

@@ -1,4 +1,4 @@
-"""What clicks are worth: J and F by the number of clicks, of each way to make a mask of them, side by side.
+"""The worth of clicks: J and F by the number of clicks, of each way to make a mask of them, side by side.
 
     python benchmarks/clicks.py --data DAVIS [--subset val_open] [--every 10] [--methods grabcut covos-prompt auto]
 
@@ -56,7 +56,7 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What a method did, by sequence."""
+    """The results of a method, by sequence."""
 
     scores: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
     clicks: dict[str, list[int]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What the references and the motion are worth where nothing else tells: J on clips that are composed for it.
+"""The worth of the references and of the motion where nothing else helps: J on clips that are composed for it.
 
     python benchmarks/composed.py --data ROOT [--data ROOT ...] [--model covos-lite] [--sheet FILE.png]
 
@@ -37,7 +37,7 @@ REFERENCES = (0, 1, 2, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How the engine is run."""
+    """The settings of the engine."""
 
     references: int
     motion: bool

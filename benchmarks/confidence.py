@@ -46,7 +46,7 @@ RIDGE = 1e-3
 
 
 class Signals(NamedTuple):
-    """What is known of a frame's mask."""
+    """The facts about a frame's mask."""
 
     decided: float
     """Logit of the report's confidence."""

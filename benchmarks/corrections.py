@@ -1,4 +1,4 @@
-"""What corrections are worth: J of all frames after each round of clicks, and the frames that a round made worse.
+"""The worth of corrections: J of all frames after each round of clicks, and the frames that a round made worse.
 
     python benchmarks/corrections.py --data DAVIS [--subset val_open] [--sequences breakdance dog] [--every 2]
     python benchmarks/corrections.py --data DAVIS --objects ids          each object of the first annotation by itself

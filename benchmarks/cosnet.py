@@ -4,8 +4,8 @@
 
 The procedure of COSNet's released code runs the whole network once for each pair of a frame and a reference: two
 encodings, the N x N affinity with both of its softmaxes, both heads. covos encodes each frame once, keeps the
-references, and computes the branch of the frame alone. What it takes to encode the references, once a video, is not
-part of a frame's time.
+references, and computes the branch of the frame alone. The time to encode the references, once a video, is not part of
+a frame's time.
 
 Frames are 854 x 480: a disk moves over a ground. Weights are random, with batch norms that fit them, and that is all
 that times and memory depend on. Masks need more: random weights give all pixels of a frame nearly the same logit, and
@@ -64,7 +64,7 @@ class Scene:
     references: tuple[Tensor, ...]
 
     def run(self, mode: str) -> Callable[[], Tensor]:
-        """What computes the probabilities of the query once; references are encoded here, once."""
+        """The function that computes the probabilities of the query; references are encoded here, once."""
         if mode == BASELINE:
             return lambda: _literal(self.network, self.query, self.references)
         fusion, precision = mode.split(", ")

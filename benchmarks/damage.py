@@ -1,10 +1,10 @@
-"""Damage clips of every container in many ways, and see whether each frame is delivered, or told to be missing.
+"""Damage clips of every container in many ways, and see whether each frame is delivered, or reported as missing.
 
     python benchmarks/damage.py [--kind TEXT] [--damage TEXT] [--brief]
 
 A row for each container and damage: frames of the intact file, those that a plain decoder gives of the damaged one,
-those that are delivered, those that are told to be missing ("?" where the end is told to be missing, but nothing says
-how many frames it had), and the exit code. At the end stands how many frames were lost without a word.
+those that are delivered, those that are reported as missing ("?" where the end is missing, but nothing says how many
+frames it had), and the exit code. At the end stands how many frames were lost without a word.
 """
 
 from __future__ import annotations

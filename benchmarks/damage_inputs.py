@@ -23,7 +23,7 @@ UNEVEN = tuple(int(at) for at in np.cumsum([0, *([40, 33, 21, 160, 40, 700, 17, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of file: its name's suffix, codec and what else its muxer and encoder are told."""
+    """One kind of file: its name's suffix, its codec, and the options of its muxer and encoder."""
 
     suffix: str
     codec: str
@@ -170,13 +170,13 @@ DAMAGES: dict[str, Damage] = {
 
 @dataclass(slots=True)
 class Plain:
-    """What a plain decoder on one thread gives of a file.
+    """The frames that a plain decoder on one thread gives of a file.
 
     Attributes:
         opened: False if it cannot open the file.
         count: Frames.
         times: Presentation times that packets state.
-        numbers: Numbers of the pictures, told by their colour; of lossy codecs with few colours it cannot be told.
+        numbers: Numbers of the pictures, by their colour; lossy codecs with few colours do not show them.
     """
 
     opened: bool = False

@@ -4,15 +4,15 @@
     python benchmarks/digest.py --compare before.txt [--only NAME ...]
 
 One line for each item, `<hash>  <run>/<item>`; an item is a file, a section of a JSON file, or the masks of a folder.
-What counts of a file is its meaning (see digest_values.py): pictures and videos are decoded, times, speeds, versions
-and places are taken out. `--compare` names the items that differ, are missing or are new, and ends with 1 if there are
-any. With `--work`, all files stay: DIR/out/<run> as they were written, DIR/plain/<run> what was digested of texts, so
-that `diff -r` of two such folders shows what has changed.
+Only the meaning of a file counts (see digest_values.py): pictures and videos are decoded, times, speeds, versions and
+places are taken out. `--compare` names the items that differ, are missing or are new, and ends with 1 if there are any.
+With `--work`, all files stay: DIR/out/<run> as they were written, DIR/plain/<run> what was digested of texts, so that
+`diff -r` of two such folders shows what has changed.
 
 covos is driven by its command line, in processes of one thread each, and by its documented functions
-(digest_api.py); nothing else of it is imported. The same bits can be expected on the same machine alone. Of the runs
-that are stopped half way, what is said is left out, since it depends on the moment: their results must be those of a
-run that was not.
+(digest_api.py); nothing else of it is imported. The same bits can be expected on the same machine alone. The words of
+runs that are stopped half way are left out, since they depend on the moment: their results must be those of a run that
+was not.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Run:
 
 
 def help_texts(run: Run) -> None:
-    """What `--help` says of every verb, and the version."""
+    """The words of `--help` for every verb, and the version."""
     for verb in VERBS:
         run.covos(*verb.split(), "--help")
     run.covos("--version")
@@ -202,7 +202,7 @@ def resume(run: Run) -> None:
 
 
 def refusals(run: Run) -> None:
-    """What covos refuses: words and exit codes."""
+    """The refusals of covos: words and exit codes."""
     run.segment("kept", "-f", "palette", "-q")
     for words in (
         ["-f", "mp5"], ["--references", "-1"], ["--mask", "in/empty.png"], ["--mask", "in/first.png@99"],
@@ -312,7 +312,7 @@ def publish(trained: Path, path: Path) -> None:
 
 
 def models(run: Run) -> None:
-    """What is said of the models and of the installation."""
+    """The words about the models and the installation."""
     run.covos("models", "list")
     for name in ("models list", "doctor"):
         process = run.start(*name.split(), "--json")

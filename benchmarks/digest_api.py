@@ -1,4 +1,4 @@
-"""What `digest.py` asks of covos from Python: by the documented functions of the package alone.
+"""The calls of covos from Python, for `digest.py`: by the documented functions of the package alone.
 
     python benchmarks/digest_api.py functions|session|results FOLDER
 

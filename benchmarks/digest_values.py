@@ -1,4 +1,4 @@
-"""What of a file counts, for `digest.py`: its meaning, without times, speeds, versions and places.
+"""The part of a file that counts, for `digest.py`: its meaning, without times, speeds, versions and places.
 
 Not deterministic, and so left out: fields of JSON that are in `DROPPED`; in texts, numbers before a unit of time or
 speed, lines of progress, and folders of absolute paths; names and content of TensorBoard's files; the content of

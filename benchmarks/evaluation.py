@@ -44,7 +44,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run took."""
+    """The cost of one run."""
 
     seconds: float
     cpu_seconds: float

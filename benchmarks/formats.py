@@ -1,4 +1,4 @@
-"""What each output format costs: time and space for 100 frames at 480p and 1080p, side by side in one run.
+"""The cost of each output format: time and space for 100 frames at 480p and 1080p, side by side in one run.
 
     python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...] [--matte]
 

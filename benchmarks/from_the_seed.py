@@ -1,4 +1,4 @@
-"""What the listing of docs/from-the-seed.md costs: processor time, wall time, memory and disk.
+"""The cost of the listing of docs/from-the-seed.md: processor time, wall time, memory and disk.
 
 python benchmarks/from_the_seed.py              # on the small tree in TIANCHI's layout that the tests have
 python benchmarks/from_the_seed.py --data ROOT  # on a tree of yours that has the video 600103, too

@@ -1,4 +1,4 @@
-"""How good covos is on still pictures: mean absolute error and maximal F-measure, on pictures with masks.
+"""The accuracy of covos on still pictures: mean absolute error and maximal F-measure, on pictures with masks.
 
     python benchmarks/pictures.py --data FOLDER [--model NAME_OR_FILE ...] [--quality fast balanced best]
 

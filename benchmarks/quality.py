@@ -9,9 +9,9 @@ of the others, the share of them with J below 0.5 (precision), how many times th
 have (lift), the share of all frames with J below 0.5 that it finds (recall), and the share of them with a J that is 0.2
 or more below the median of their sequence (drops).
 
-Of the confidence, it prints the expected calibration error in ten bins, Spearman's rank correlation with J over all
-frames, and the mean of those of the sequences; and the share of the frames with J below 0.5, and below 0.7, that lie
-below one threshold of confidence. The threshold is the highest below which at least half of the frames are such frames.
+It also prints three facts about the confidence: its expected calibration error in ten bins, Spearman's rank correlation
+with J over all frames, with the mean of those of the sequences, and the share of the frames with J below 0.5, and below
+0.7, that lie below one threshold. The threshold is the highest below which at least half of the frames are such frames.
 
 ``--rows`` keeps what was computed, and reads it if it is there; rows of several subsets can stand in one file.
 """
@@ -134,7 +134,7 @@ def recall_at_precision(confidence: Numbers, j: Numbers, *, below: float) -> flo
 
 
 def confidence_lines(rows: list[dict[str, Any]]) -> str:
-    """What the confidence is worth, in two lines; rows without one are left out."""
+    """The worth of the confidence, in two lines; rows without one are left out."""
     known = [row for row in rows if row["confidence"] is not None]
     if not known:
         return "no confidence"

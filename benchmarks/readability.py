@@ -1,4 +1,4 @@
-"""How long the sentences are that a reader meets: in README, docs, help texts, and docstrings.
+"""The length of the sentences that a reader meets: in README, docs, help texts, and docstrings.
 
     python benchmarks/readability.py [--root A_REPOSITORY] [--long docs/follow.md] [--json FILE --name before]
 

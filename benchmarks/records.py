@@ -1,4 +1,4 @@
-"""What the journal and the report of `covos segment` cost a frame, in time and bytes.
+"""The cost of the journal and the report of `covos segment` for a frame, in time and bytes.
 
     python benchmarks/records.py [--folder DIR]
 

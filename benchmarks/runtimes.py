@@ -43,10 +43,10 @@ RESTRICTED = "COVOS_BENCHMARK_ISA"
 
 
 def ways() -> list[Way]:
-    """What can be measured here; torch in float32 first."""
+    """The ways that can be measured here; torch in float32 first."""
     from covos.bench.ways import ways as every
 
-    # ONNX Runtime asks the processor itself what it can do; the others do as they are told.
+    # ONNX Runtime asks the processor itself what it can do; the others obey.
     narrow = RESTRICTED not in os.environ
     return [way for way in every() if narrow or (way.precision != "bf16" and way.runtime != "onnxruntime")]
 

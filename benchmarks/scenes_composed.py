@@ -5,11 +5,11 @@ thing that is as large and as much in view. A single frame does not tell which o
 have in common does. Frames do not follow one another, so there is no motion to see.
 
 ``moving``: a thing moves over a picture that keeps its own subject, while the camera pans. Both are in every frame;
-only the motion tells which one is meant.
+only the motion shows which one is meant.
 
 The code is the test's own and shares nothing with what composes training frames: a change there must not move the
-goal. What comes out depends on the seed and on the names and contents of the pictures; `fingerprint` tells whether
-two machines measured on the same frames. Weights whose training did draw these pictures have seen the things and the
+goal. The clips depend on the seed and on the names and contents of the pictures; `fingerprint` shows whether two
+machines measured on the same frames. Weights whose training did draw these pictures have seen the things and the
 grounds, though not the clips.
 """
 

@@ -1,7 +1,7 @@
 """Twins: a video in which the mirror image of its own subject, run backward, crosses the subject. For measuring.
 
-Two things that look alike, and move as things do, with the truth of every frame: which of them is which can be told by
-where each has been, and by little else.
+Two things that look alike, and move as things do, with the truth of every frame: only the place where each has been
+shows which is which, and little else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast a data set is read from shards, beside the loose files; and how long the shards of a large one take to open.
+"""The speed of reading a data set from shards, beside the loose files; and the time to open the shards of a large one.
 
     python benchmarks/shards.py --data ROOT [--frames 600] [--rounds 3] [--files 400000] [--json FILE]
 
@@ -7,7 +7,7 @@ turns: their bytes alone, and as pictures with masks, as a training reads them. 
 process; opened files are counted by Python's own audit events. Both forms lie in the memory of the system after the
 first round: a disk, and above all a network disk, adds its time for each file that is opened.
 
-An index of ``--files`` pictures and masks is made up, and opened (Linux tells the memory).
+An index of ``--files`` pictures and masks is made up, and opened (Linux reports the memory).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the time of `covos segment` goes, by this tree and by an older one in turn: processor ms a frame by stage.
+"""The time of `covos segment` by stage, in this tree and in an older one in turn: processor ms a frame.
 
     python benchmarks/stages.py [--root OLDER] [--frames 150] [--runs 3] [--runtime openvino] [--quality fast] [CLIP]
 

@@ -3,8 +3,8 @@
     covos export covos-lite -o graphs
     python examples/onnx_without_torch.py graphs clip.mp4 masks
 
-Each frame is compared with five others, as covos does it. What moves in it, which covos finds by optical flow, stays
-unknown here. Masks of 0 and 255 are written, one for each frame, at its size.
+Each frame is compared with five others, as covos does it. The motion, which covos finds by optical flow, stays unknown
+here. Masks of 0 and 255 are written, one for each frame, at its size.
 """
 
 from __future__ import annotations

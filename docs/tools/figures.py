@@ -3,8 +3,8 @@
 python docs/tools/figures.py                            # all of them, into docs/pictures
 python docs/tools/figures.py coattention motion         # some of them
 
-Everything is computed from `examples/car.mp4` alone. Where a figure needs what the clip does not have, such as a moving
-camera, the clip is changed here, and the page says so.
+Everything is computed from `examples/car.mp4` alone. If a figure needs something that the clip does not have, such as a
+moving camera, the clip is changed here, and the page says so.
 """
 
 from __future__ import annotations

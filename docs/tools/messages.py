@@ -20,7 +20,7 @@ KINDS = {
 
 
 class Message(NamedTuple):
-    """What an error says; ``...`` stands for what depends on the case."""
+    """The words of an error; ``...`` stands for the parts that depend on the case."""
 
     kind: str
     what: str

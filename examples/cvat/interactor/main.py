@@ -1,4 +1,4 @@
-"""Where nuclio begins: the function itself is in covos."""
+"""The entry for nuclio: the function itself is in covos."""
 
 from covos.serve.cvat import handler, init_context
 
