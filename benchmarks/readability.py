@@ -61,6 +61,11 @@ def help_texts(folder: Path) -> Iterator[str]:
                 )
 
 
+def pages(root: Path) -> list[Path]:
+    """Return the pages of docs that people write."""
+    return sorted(page for page in (root / "docs").glob("*.md") if page.name not in MADE)
+
+
 def measured(texts: Iterable[str]) -> dict[str, float]:
     """Return what is printed of some texts."""
     every = [sentence for text in texts for sentence in sentences(text)]
@@ -88,10 +93,9 @@ def main() -> None:
                 print(f"{len(sentence.split())}: {sentence}\n")
         return
     root = asked.root
-    pages = sorted(page for page in (root / "docs").glob("*.md") if page.name not in MADE)
     found = {
         "README": measured([(root / "README.md").read_text(encoding="utf-8")]),
-        "docs": measured(page.read_text(encoding="utf-8") for page in pages),
+        "docs": measured(page.read_text(encoding="utf-8") for page in pages(root)),
         "help texts": measured(help_texts(root / "src" / "covos" / "cli")),
         "docstrings": measured(docstrings(root / "src" / "covos")),
     }

@@ -79,3 +79,18 @@ def test_sentences_of_a_page_are_told_from_its_code(monkeypatch: pytest.MonkeyPa
     ]  # fmt: skip
     found = readability.measured([page])
     assert (found["sentences"], found["median"], found["turned"]) == (3, 5, pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize("part", ["docs", "help texts", "docstrings"])
+def test_words_stay_plain(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence may slip through, a hundred may not: `benchmarks/readability.py --long PAGE` shows long ones."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    readability = load_module(ROOT / "benchmarks" / "readability.py")
+    texts = {
+        "docs": lambda: (page.read_text(encoding="utf-8") for page in readability.pages(ROOT)),
+        "help texts": lambda: readability.help_texts(ROOT / "src" / "covos" / "cli"),
+        "docstrings": lambda: readability.docstrings(ROOT / "src" / "covos"),
+    }
+    found = readability.measured(texts[part]())
+    assert found["turned"] < 0.01
+    assert found["long"] < 0.04
