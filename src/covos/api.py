@@ -100,7 +100,7 @@ def segment(
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
     Only the masks are kept, run-length encoded, and their soft edges, packed: the memory needed grows with the length
-    of the clip by some kilobytes a frame. Use `stream` for what must not grow at all.
+    of the clip by some kilobytes a frame. Use `stream` if the memory must not grow at all.
 
     Args:
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
@@ -116,16 +116,17 @@ def segment(
         reference_seed: Draws the references at random; None spreads them evenly over the video.
         refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
         objects: 1 finds one subject. ``"auto"`` finds objects, at most 10, and follows each under its id, in both
-            directions; a number above 1 does so with at most so many. Fusion and seed are then of no account.
-        masks: Follow these objects, rather than find the subject (see `covos.prompts.values.Masks`); references and
-            fusion are then of no account. For more control, see `Model.session`.
+            directions; a number above 1 does so with at most so many. ``fusion`` and ``reference_seed`` then have no
+            effect.
+        masks: Follow these objects, rather than find the subject (see `covos.prompts.values.Masks`); ``references`` and
+            ``fusion`` then have no effect. For more control, see `Model.session`.
         points: Follow the object at these pixels (see `covos.prompts.values.Rows`). Negative points alone steer the
-            subject that is found: what they lie on is taken away from it in the whole video.
+            subject that is found: the things under them are taken away from it in the whole video.
         boxes: Follow the objects in these boxes.
         within: Boxes that steer the subject that is found: only what lies in them stays. Rows of (x0, y0, x1, y1) are
             regions of all frames; by frame index, they hold parts of the subject on that frame, which are followed.
-        exclude: Boxes, given in the same way, of what is taken away from the subject that is found.
-        alpha_as_mask: If true, follow what is opaque in the first frame of a source with alpha.
+        exclude: Boxes, given in the same way; their content is taken away from the subject that is found.
+        alpha_as_mask: If true, follow the opaque part of the first frame of a source with alpha.
         prompts: Follow what a prompt file lists, or steer the subject by it (see `covos.prompts.file`).
         trust_prompts: If true, the prompt file may name masks outside its own folder.
         resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
@@ -140,10 +141,10 @@ def segment(
         range: The part that is taken: ``covos.Range(start=12.5, end="00:01:02.5", every=2)`` in seconds,
             ``covos.Range(start="f300")`` or ``range(300, 450)`` in frames; None takes all. Prompts name frames of the
             whole source, and so do masks without a frame of the first that is taken. The indices of results count from
-            there, ``frame.number`` is that in the source.
+            there; ``frame.number`` is the number in the source.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
         edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
-        label: What objects are called in annotations: ``"car"`` for all, or by object id ``{1: "car", 2: "dog"}``.
+        label: Names of objects in annotations: ``"car"`` for all, or by object id ``{1: "car", 2: "dog"}``.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: If true, find the opacity of edges with covos-matte: hair, fur, spokes, blur (docs/matte.md); or the

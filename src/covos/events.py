@@ -42,7 +42,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """A stage that gives no masks yet has got on: the look for cuts, discovery, or the pass backward.
+    """Progress of a stage that gives no masks yet: the look for cuts, discovery, or the pass backward.
 
     Attributes:
         stage: Name of the stage.

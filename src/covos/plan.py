@@ -138,7 +138,7 @@ class Steer(_Value):
             without a frame is fixed.
         memory: See `Follow`.
         follower: See `Follow`.
-        prompter: See `Follow`; it tells things of the subject apart.
+        prompter: See `Follow`; it separates things of the subject.
     """
 
     shown: Annotated[tuple[Steering, ...], Field(min_length=1)]
@@ -178,7 +178,7 @@ class Find(_Value):
         fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
         refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
-        steer: What the subject is not, and where it lies; None takes it as it is found.
+        steer: Things that the subject is not, and its place; None takes it as it is found.
     """
 
     kind: Literal["find"] = "find"
@@ -285,7 +285,7 @@ class Plan(_Value):
             Prompts name frames of the whole source; results count from the first frame that is taken.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
         edges: Changes of the masks' edges, made of what was found.
-        label: What objects are called in annotations: one label, or labels by object id.
+        label: Names of objects in annotations: one label, or labels by object id.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: The network that finds the opacity of edges, such as hair: a name, or a ``.safetensors`` file; True is

@@ -64,7 +64,7 @@ class Session:
     A prompt is checked when it is given; of points and boxes a mask is made at once, of their frame alone. Nothing is
     followed before `propagate` or `stream`, which start from all prompts. An object that is shown on further frames is
     held to each of them, and those that are not corrected keep their prompts. The masks that were given come out as
-    they are. Whatever was followed is kept, frame by frame: it can be confirmed, corrected and followed on.
+    they are. All followed masks are kept, frame by frame: they can be confirmed, corrected and followed on.
 
     Args:
         source: Open; closed with the session.
@@ -128,7 +128,7 @@ class Session:
 
     @property
     def steps_down(self) -> tuple[LadderStep, ...]:
-        """The steps that were taken so far because the memory ran out: what is computed since is computed with less."""
+        """The steps that were taken so far because the memory ran out; the session goes on with less."""
         return () if self._model is None else tuple(self._model.engine.ladder.steps)
 
     @property
@@ -205,7 +205,7 @@ class Session:
         return self.seeds.add_file(Path(path), frame=frame, identity=object_id, resize=resize)
 
     def add_alpha(self, frame: int | None = None, object_id: int | None = None) -> int:
-        """Show what is opaque in a frame of a source with alpha, as one object.
+        """Show the opaque part of a frame of a source with alpha, as one object.
 
         Args:
             frame: Its number in the whole source, from 0; None is the first that was taken.
@@ -277,7 +277,7 @@ class Session:
         self._make_masker().look(frame)
 
     def preview(self, frame: int) -> LabelArray:
-        """Return what is known of a frame, without following anything: given masks beside followed ones.
+        """Return the known masks of a frame, given and followed ones, without following anything.
 
         Returns:
             H x W uint8 object ids; 0 = background.
@@ -354,8 +354,9 @@ class Session:
         """Follow the objects to all other frames.
 
         Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
-        would change there. Both ways all are, as each answer is weighed with one from the other side. A correction of
-        what was followed before changes what it is about; all else stays (see `covos.engines.corrections`).
+        would change there. Both ways, all frames are, because each answer is weighed with one from the other side. A
+        correction of followed masks changes the piece that it is about; all else stays (see
+        `covos.engines.corrections`).
 
         Args:
             direction: The way in time (see `covos.engines.passes.Direction`).
@@ -378,7 +379,7 @@ class Session:
     def stream(
         self, direction: Direction = "auto", *, start: int | None = None, limit: int | None = None
     ) -> Iterator[FrameResult]:
-        """Follow the objects, a frame at a time, at constant memory; the masks of what was yielded are kept.
+        """Follow the objects, a frame at a time, at constant memory; the masks of yielded frames are kept.
 
         Without ``start`` and ``limit``, all frames come in their order; the backward pass, if there is one, comes
         before the first, and its answers wait in a temporary file. With them, frames come in the order in which they

@@ -33,11 +33,11 @@ HAZE = 0.03
 
 
 def solve_trimap(image: ImageArray, trimap: ProbabilityArray, *, seed: int = 0) -> ProbabilityArray:
-    """Find the opacity of what a trimap leaves unknown, by colours alone; no network runs.
+    """Find the opacity of the unknown part of a trimap, by colours alone; no network runs.
 
     Args:
         image: H x W x 3 uint8 RGB.
-        trimap: H x W float32: 1 for the subject, 0 for what is behind it, anything between for unknown.
+        trimap: H x W float32: 1 for the subject, 0 for the background, anything between for unknown.
         seed: Of the colours that are tried at random; the same seed gives the same answer.
 
     Returns:

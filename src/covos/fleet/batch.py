@@ -40,8 +40,8 @@ class BatchResult:
 class Batch:
     """Clips that are to be worked through. Iterate over it for their rows, as they end, or call `run`.
 
-    A clip that fails stops no other. The same batch goes on where it stopped: what is done is recognised, what was
-    begun is finished, and what failed is tried again.
+    A clip that fails stops no other. The same batch goes on where it stopped: finished clips are recognised, clips that
+    were begun are finished, and failed ones are tried again.
 
     Args:
         inputs: See `covos.fleet.clips.read_clips`.

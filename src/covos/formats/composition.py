@@ -37,8 +37,8 @@ class Composition(Record):
     apart by these.
 
     Attributes:
-        background: What lies behind the subject, for ``background``: a colour as ``#204060`` or ``white``, a picture, a
-            folder of pictures, a video, or ``"blur"``; ``"blur:2%"`` says how far out of focus the source is put.
+        background: The picture behind the subject, for ``background``: a colour as ``#204060`` or ``white``, a picture,
+            a folder of pictures, a video, or ``"blur"``; ``"blur:2%"`` says how far out of focus the source is put.
         background_start: Second at which a video begins.
         background_end: Second at which it ends; it is then shown again from its start.
         light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and
@@ -46,7 +46,7 @@ class Composition(Record):
         alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle` and
             `ffv1`.
         each_object: If true, these write a file for each object.
-        shadow: If true, what the subject darkens in the source is darkened in the new background, too.
+        shadow: If true, the new background is darkened where the subject darkens the source.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -27,10 +27,10 @@ the masks that networks find."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftMask:
-    """The probability of a frame's pixels, as what it differs from the frame's mask by.
+    """The probability of a frame's pixels, as its difference from the frame's mask.
 
-    Far from the edges the difference is 0, so that what is kept is a band around the contours, and wherever else the
-    network was not sure.
+    Far from the edges the difference is 0. So only a band around the contours is kept, and all places where the network
+    was not sure.
 
     Attributes:
         size: (height, width) in pixels.

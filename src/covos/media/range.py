@@ -144,7 +144,7 @@ class Range(Record):
         return range(start, end, self.every)
 
     def side_of(self, number: int, seconds: Fraction) -> Literal["before", "within", "behind"]:
-        """Tell where a frame of a video without a known end lies; ``every`` is not looked at.
+        """Return where a frame of a video without a known end lies; ``every`` is not looked at.
 
         Args:
             number: Of the frame, from 0.

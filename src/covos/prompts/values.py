@@ -100,10 +100,10 @@ class MaskPrompt(Record):
     Attributes:
         file: A mask file: its values are the ids; a 0/255 mask shows one object.
         labels: Instead of a file, an H x W array of object ids, or of bool.
-        alpha: Instead of either, True: the object is what is opaque in the frame itself.
+        alpha: Instead of either, True: the object is the opaque part of the frame itself.
         frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
         object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
-        label: What the objects are called in annotations.
+        label: Name of the objects in annotations.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -146,9 +146,9 @@ class PointPrompt(Record):
     Attributes:
         frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
         object: Its id; None where it is left open.
-        points: Points on the object, and points on what it is not.
+        points: Points on the object, and points beside it.
         box: A box around it.
-        label: What the object is called in annotations.
+        label: Name of the object in annotations.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -186,7 +186,7 @@ class RegionPrompt(Record):
 
     Attributes:
         box: Its edges.
-        role: ``"within"`` if only what lies in the box is the subject, ``"exclude"`` if none of that is.
+        role: ``"within"`` if the subject lies in the box alone, ``"exclude"`` if nothing in it is the subject.
         frame: Number of the frame in the whole source, from 0, on which the box lies around things: these are meant,
             and are followed through the video. None if the box is a fixed region of all frames.
     """

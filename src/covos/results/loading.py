@@ -236,9 +236,9 @@ def convert(
         precision: As for `covos.load_model`.
         runtime: As for `covos.load_model`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
-        composition: What the formats are composed of (see `covos.formats.composition.Composition`).
+        composition: The composition of the formats (see `covos.formats.composition.Composition`).
         range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
-        label: What objects are called: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
+        label: Names of objects: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
         overwrite: True if an earlier result in the folder, or the file, may be replaced.
         keep: If true, the folder of one file stays beside it, with its report.
         listen: Called with the number of frames that are done, and of all; with a matte, twice from 1 to all.

@@ -49,11 +49,11 @@ class Segmentation:
     """The masks of a source's frames, in order, run-length encoded; a mask is decoded when it is asked for.
 
     A sequence: ``len``, iteration, an index gives a `FrameMask`, a slice another `Segmentation`, and so does
-    `between` for seconds. Two are equal if they have the same masks in the same frames; where those come from, and
-    how sure the model was of them, makes no difference.
+    `between` for seconds. Two are equal if they have the same masks in the same frames; their origin and their
+    confidence make no difference.
 
     Attributes:
-        info: Of the source.
+        info: The facts of the source.
         health: How reading it went.
         origin: Model, weights, device and settings.
         frames: One entry for each decoded frame.
@@ -107,7 +107,7 @@ class Segmentation:
         return replace(self, frames=tuple(frame for frame in self.frames if start <= frame.time < end))
 
     def trim(self, range: Range | range) -> Segmentation:
-        """Return the frames of a range as a result of its own: what is saved of it is cut, the sound as well.
+        """Return the frames of a range as a result of its own: its saved videos are cut, the sound as well.
 
         Args:
             range: As of `covos.segment`. Seconds count from the first frame of this result, frames have their numbers
@@ -192,8 +192,8 @@ class Segmentation:
             formats: Names of `covos.formats.table.FORMATS`; None takes masks and an overlay, and for a file the format
                 that its name asks for.
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
-            composition: What the formats are composed of, such as ``covos.Composition(background="beach.mp4")``.
-            label: What objects are called in annotations (see `covos.segment`); others keep the label that they have.
+            composition: The composition of the formats, such as ``covos.Composition(background="beach.mp4")``.
+            label: Names of objects in annotations (see `covos.segment`); others keep the label that they have.
             overwrite: True if an earlier result in the folder, or the file, may be replaced. Other files never are.
             keep: If true, the folder of one file stays beside it, with its report.
 

@@ -100,24 +100,24 @@ def train(
         recipe: A name of `recipes`, a ``.toml`` file, or a recipe, such as ``covos.recipes()["lite"]``.
         data: The folder of a data set or of several, a data set that is open, or several of these.
         output: Folder of the run; continued if it holds one.
-        validation: Data sets to measure on. ``data`` is then not divided: an open data set is trained on whole, of
-            a folder its training list is. An empty tuple measures on nothing. None divides an open data set as it
-            divides a folder (see `covos.data.open_dataset`, ``ratio``).
+        validation: Data sets to measure on. ``data`` is then not divided: an open data set is trained on whole, a
+            folder by its training list. An empty tuple measures on nothing. None divides an open data set as it divides
+            a folder (see `covos.data.open_dataset`, ``ratio``).
         weights: Fine-tune these: a name, or a ``.safetensors`` file; None starts as the recipe does.
         steps: How long, in steps.
         epochs: How long, in passes over all pairs (COSNet alone); give one of the two, or neither.
         extend: If true, the run in the folder goes on to more steps or epochs than it had.
-        check: Look at a sample of the data before a new run: files that cannot be trained on are refused, and what
-            is odd gives a Python warning.
+        check: Look at a sample of the data before a new run: files that cannot be trained on are refused, and odd ones
+            give a Python warning.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
         workers: Loader processes; 0 loads in this one, as tasks that are defined in a notebook need it.
-        on_event: Told what happens, see `covos.training.events`; one function or several. `Console` prints it.
+        on_event: Gets the events, see `covos.training.events`; one function or several. `Console` prints it.
         **settings: Fields of the recipe to replace, such as ``learning_rate=1e-4`` or ``overfit=2``; docs/recipes.md
             lists them. ``model`` chooses a kind of training that `register` made known.
 
     Returns:
-        Where the weights are, and how good.
+        The place of the weights, and their scores.
 
     Raises:
         UsageError: A name or value is wrong, something would be both trained and measured on, or there is no run to
