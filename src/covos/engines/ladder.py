@@ -143,12 +143,7 @@ class Ladder:
                 self._take(step)
 
     def in_parts(
-        self,
-        items: Sequence[ItemT],
-        work: Callable[[Sequence[ItemT]], T],
-        *,
-        of: Together = "frames",
-        most: int | None = None,
+        self, items: Sequence[ItemT], work: Callable[[Sequence[ItemT]], T], *, of: Together = "frames"
     ) -> Iterator[tuple[Sequence[ItemT], T]]:
         """Do something with frames, as many at a time as the memory holds; yield each part with what came of it.
 
@@ -156,17 +151,15 @@ class Ladder:
             items: The frames.
             work: Gets a part of them; see `run`.
             of: What the items are, if not frames.
-            most: Items that are taken together at the most; None takes all.
         """
         left = items
 
         def first_part() -> tuple[Sequence[ItemT], T]:
-            part = left[: self._together(of, len(left) if most is None else min(most, len(left)))]
+            part = left[: self._together(of, len(left))]
             return part, work(part)
 
         while left:
-            count = len(left) if most is None else min(most, len(left))
-            part, found = self.run(first_part, **{of: count})
+            part, found = self.run(first_part, **{of: len(left)})
             left = left[len(part) :]
             yield part, found
 

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from covos.core.ahead import computed
+from covos.core.device import calls_at_once
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import SURE, distance_to, sample_sides, tile_inputs, within
 from covos.engines.ladder import Ladder
@@ -135,14 +137,18 @@ class MatteEngine:
 
     def _tiles(self, tiles: Sequence[Tile], told: _Told) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
         """Yield tiles with what the network finds in them; those of one size are computed together."""
+        calls = calls_at_once()
 
-        def solved(part: Sequence[Tile]) -> NDArray[np.float32]:
+        def alphas(part: Sequence[Tile]) -> NDArray[np.float32]:
             return self._run([told(tile) for tile in part])
 
-        for group in in_groups(tiles):
-            most = max(1, TOGETHER // group[0].area)
-            for part, alphas in self._ladder.in_parts(group, solved, of="tiles", most=most):
-                yield from zip(part, alphas, strict=True)
+        def solved(part: Sequence[Tile]) -> list[tuple[Sequence[Tile], NDArray[np.float32]]]:
+            return list(self._ladder.in_parts(part, alphas, of="tiles"))
+
+        groups = in_groups(tiles, pixels=TOGETHER // calls)
+        for found in computed(groups, solved, calls=calls) if calls > 1 else map(solved, groups):
+            for part, alpha in found:
+                yield from zip(part, alpha, strict=True)
 
     def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         # They lie in memory with their channels last, which is how the network takes them.

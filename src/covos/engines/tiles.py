@@ -110,12 +110,14 @@ def padded(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(cv2.copyMakeBorder(values, MARGIN, below, MARGIN, right, cv2.BORDER_REFLECT_101), values.dtype)
 
 
-def in_groups(tiles: Sequence[Tile]) -> Iterator[list[Tile]]:
-    """Yield tiles in groups of one size."""
+def in_groups(tiles: Sequence[Tile], *, pixels: int) -> Iterator[list[Tile]]:
+    """Yield tiles in groups of one size, which have so many pixels together at the most, or are one tile."""
     groups: dict[tuple[int, int], list[Tile]] = {}
     for tile in tiles:
         groups.setdefault((tile.height, tile.width), []).append(tile)
-    yield from groups.values()
+    for group in groups.values():
+        most = max(1, pixels // group[0].area)
+        yield from (group[start : start + most] for start in range(0, len(group), most))
 
 
 class Patchwork:

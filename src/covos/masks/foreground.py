@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from covos.core.types import MaskArray, ProbabilityArray
 from covos.masks.matte import check_pair
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 SMALL = 32
 """Levels whose longer side is at most this are solved whole and for long: there colours of far places meet."""
@@ -143,6 +145,8 @@ class _Level:
 
     def _parts(self, mixed: Floats, share: Floats, *, white: float) -> Iterator[_Part]:
         """Return the places to solve in two parts, as the fields of a chessboard."""
+        from scipy.sparse import csr_array  # an eighth of a second, which masks need not wait for
+
         height, width = self._size
         every_y, every_x = np.divmod(self._solved, width)
         dark = ((every_y + every_x) & 1).astype(np.bool_)
