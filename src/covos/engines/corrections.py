@@ -15,7 +15,7 @@ old one stays. Nothing is taken from another object that the new answer has lost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
@@ -73,22 +73,38 @@ def spread(
         Frame index and H x W bool, not all false. A frame may come twice, once for each direction of time; both are
         believed.
     """
-    if corrected and direction != "backward":
-        yield from _one_way(range(min(corrected), count), corrected, answers)
-    if corrected and direction != "forward":
-        yield from _one_way(range(max(corrected), -1, -1), corrected, answers)
+    if not corrected:
+        return
+    onward, back = range(min(corrected), count), range(max(corrected), -1, -1)
+    ways: dict[Direction, tuple[range, ...]] = {"forward": (onward,), "backward": (back,)}
+    for frames in ways.get(direction, (onward, back)):
+        way = Spread(corrected)
+        for frame in frames:
+            if (believed := way.take(frame, answers)) is not None:
+                yield frame, believed
 
 
-def _one_way(
-    frames: Iterable[int], corrected: Mapping[int, Collection[int]], answers: Callable[[int], Answers | None]
-) -> Iterator[tuple[int, MaskArray]]:
-    changes: dict[int, dict[_Kind, _Change]] = {}
-    for frame in frames:
-        here = corrected.get(frame, ())
+class Spread:
+    """The growth of a change one way through time: it is told frame after frame, the corrected ones among them.
+
+    Args:
+        corrected: See `spread`.
+    """
+
+    def __init__(self, corrected: Mapping[int, Collection[int]]) -> None:
+        self._corrected = corrected
+        self._changes: dict[int, dict[_Kind, _Change]] = {}
+
+    def take(self, frame: int, answers: Callable[[int], Answers | None]) -> MaskArray | None:
+        """Return the pixels of the next frame in which the new answer is believed: H x W bool; None if in none.
+
+        ``answers`` is as in `spread`, and is asked only if a change may have come this far.
+        """
+        changes, here = self._changes, self._corrected.get(frame, ())
         both = answers(frame) if changes or here else None
         if both is None:
-            changes = {}
-            continue
+            changes.clear()
+            return None
         old, new = both
         believed = np.zeros(old.labels.shape, np.bool_)
         for identity in {*changes, *here}:
@@ -105,8 +121,7 @@ def _one_way(
                 found = {} if _is_less_sure(old, new, identity) else {kind: joined[kind] & ~kept for kind in _KINDS}
             for mask in found.values():
                 believed |= mask
-        if believed.any():
-            yield frame, believed
+        return believed if believed.any() else None
 
 
 def _changed(old: Answer, new: Answer, identity: int, kind: _Kind) -> MaskArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,3 +80,18 @@ class SeedMask:
                 fix="give the mask of the one in front last, without the other's pixels",
             )
         return replace(self, mask=encode(rest))
+
+
+def corrected_between(then: Iterable[SeedMask], now: Iterable[SeedMask]) -> dict[int, set[int]]:
+    """Return, by frame, the objects with a seed there of which one came, went or changed between two states.
+
+    A seed that has gone since counts as well.
+    """
+    hashes = [{(seed.frame, seed.object): seed.sha256 for seed in state} for state in (then, now)]
+    keys = {*hashes[0], *hashes[1]}
+    corrected = {key[1] for key in keys if hashes[0].get(key) != hashes[1].get(key)}
+    found: dict[int, set[int]] = {}
+    for frame, identity in keys:
+        if identity in corrected:
+            found.setdefault(frame, set()).add(identity)
+    return found

@@ -20,7 +20,7 @@ from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
-from covos.prompts.seed_mask import MAX_ID, Key, Pointed, SeedMask
+from covos.prompts.seed_mask import MAX_ID, Key, Pointed, SeedMask, corrected_between
 from covos.prompts.values import PointPrompt, check_labels, check_points, point_name, refuse_many_points
 
 
@@ -73,14 +73,8 @@ class Seeds:
 
         The step is one of `line`. A seed that has gone since counts as well.
         """
-        then, now = self._states[self._line.index(step)], self._states[-1]
-        hashes = [{key: seed.sha256 for key, seed in state.items()} for state in (then, now)]
-        corrected = {key[1] for key in {*then, *now} if hashes[0].get(key) != hashes[1].get(key)}
-        found: dict[int, set[int]] = {}
-        for frame, identity in {*then, *now}:
-            if identity in corrected:
-                found.setdefault(place_of(frame, self.info), set()).add(identity)
-        return found
+        found = corrected_between(self._states[self._line.index(step)].values(), self._states[-1].values())
+        return {place_of(frame, self.info): identities for frame, identities in found.items()}
 
     @property
     def frames(self) -> tuple[int, ...]:

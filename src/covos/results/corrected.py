@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from covos.core.types import LabelArray, ObjectStatus, Presence
-from covos.engines.corrections import Answer, Answers, spread
+from covos.engines.corrections import Answer, Answers, Spread, spread
 from covos.engines.passes import Direction
 from covos.evaluation.measures import jaccard
 from covos.masks import RLE, decode, encode
@@ -39,9 +39,7 @@ def with_corrections(
     """
 
     def answers(index: int) -> Answers | None:
-        known = old[index]
-        fits = known is not None and known.mask.size == new[index].size
-        return (_answer(known.mask), _answer(new[index])) if known is not None and fits else None
+        return None if (known := old[index]) is None else _both(known.mask, new[index])
 
     believed: dict[int, RLE] = {}
     for index, pixels in spread(corrected, answers, count=len(new), direction=direction):
@@ -51,6 +49,36 @@ def with_corrections(
         _mixed(known, mask, births, believed.get(index))
         for index, (known, mask) in enumerate(zip(old, new, strict=True))
     )
+
+
+class Correction:
+    """Puts old and new masks together one way through time, as the new ones come; see `with_corrections`.
+
+    Args:
+        births: As there.
+        corrected: As there, by any index that names a frame.
+    """
+
+    def __init__(self, *, births: Mapping[int, int], corrected: Mapping[int, Collection[int]]) -> None:
+        self._births, self._spread = births, Spread(corrected)
+
+    def take(self, index: int, new: FrameMask, known: Known | None, *, before: FrameMask | None = None) -> FrameMask:
+        """Return the masks of the next frame.
+
+        Args:
+            index: See ``corrected``.
+            new: Followed from all that is shown now.
+            known: The masks that it has; None if there are none.
+            before: Those that it had before anything was corrected, by which it is told what is new: a track that was
+                stopped has brought a part of it. None takes those of ``known``.
+        """
+        then = before if before is not None or known is None else known.mask
+        believed = self._spread.take(index, lambda _: _both(then, new))
+        return _mixed(known, new, self._births, None if believed is None else encode(believed))
+
+
+def _both(old: FrameMask | None, new: FrameMask) -> Answers | None:
+    return None if old is None or old.size != new.size else (_answer(old), _answer(new))
 
 
 def _answer(mask: FrameMask) -> Answer:

@@ -99,6 +99,7 @@ class Clip:
         self._history: History | None = History()
         self.live: dict[int, FrameMask] = {}
         self.touched: set[int] = set()
+        self._followed: int | None = None
         self.stage: Stage | None = None
         self.done = self.total = 0
         self.notes: list[str] = []
@@ -300,7 +301,7 @@ class Clip:
     def begin_track(self) -> None:
         """Begin a track: what it finds is an edit when it ends, however that is."""
         with self.lock:
-            self.live, self.touched = {}, set()
+            self.live, self.touched, self._followed = {}, set(), self.history.revision
             self._track.write_text(json.dumps({"revision": self.history.revision}) + "\n", encoding="ascii")
 
     def follow(self, mask: FrameMask) -> None:
@@ -316,7 +317,8 @@ class Clip:
             suppress(FileNotFoundError, ValueError, KeyError, TypeError, CovosError),
             open_own(self._track, "rb") as file,
         ):
-            self.touched = self.history.changed_since(json.loads(file.readline())["revision"])
+            self._followed = int(json.loads(file.readline())["revision"])
+            self.touched = self.history.changed_since(self._followed)
             for line in file:  # the last one may be half written
                 mask = mask_from_json(json.loads(line), time_base=self.kept.info.time_base)
                 self.live[mask.index] = mask
@@ -328,8 +330,8 @@ class Clip:
             frames = {index: mask for index, mask in self.live.items() if index not in self.touched}
             self.live, self.touched = {}, set()
             if frames:
-                self.add(self.history.edit("track", frames=frames))
-            self.touched = set()
+                self.add(self.history.edit("track", frames=frames, followed=self._followed))
+            self.touched, self._followed = set(), None
             self._track.unlink(missing_ok=True)
 
     @property

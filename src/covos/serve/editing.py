@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from covos.core.errors import AnnotationError, CovosError, UsageError
 from covos.core.labelling import check_label
@@ -16,15 +16,13 @@ from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import MAX_ID, SeedMask
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
-from covos.serve.edits import followed, merged, placed, thing_of, with_new_seeds, without
+from covos.serve.edits import merged, placed, thing_of, with_new_seeds, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import Direction, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
+from covos.serve.spreading import Parts, Spreading, Way
 from covos.serve.workers import Clicked, TaskWorker
-
-Parts: TypeAlias = tuple[tuple[str, int, int], ...]
-"""Stretches to follow: direction, first frame and number of frames."""
 
 
 class Editing:
@@ -118,13 +116,14 @@ class Editing:
             clip.change(state="running")
             with clip.lock:  # with what the user has shown while it waited
                 clip.begin_track()
-                before, seeds = dict(clip.history.frames), clip.history.seeds
+                seeds = clip.history.seeds
+                spreading = Spreading(clip.history, parts(seeds=seeds))
             self._queue.changed(clip)
-            task = Track(video=clip.video, seeds=seeds, parts=parts(seeds=seeds), cuts=clip.kept.cuts)
-            tracked = frozenset(seed.object for seed in seeds)
+            task = Track(video=clip.video, seeds=seeds, parts=spreading.parts, cuts=clip.kept.cuts)
 
             def take(mask: FrameMask) -> None:
-                clip.follow(followed(before.get(mask.index), mask, tracked=tracked))
+                if (made := spreading.take(mask)) is not None:
+                    clip.follow(made)
 
             try:
                 self._queue.follow(clip, task, take=take)
@@ -303,7 +302,7 @@ def track_parts(
     first = max((frame + 1 for frame in barriers if frame < start), default=0)
     if stop is not None:
         last, first = (min(last, stop), first) if stop >= start else (last, max(first, stop))
-    parts = []
+    parts: list[tuple[Way, int, int]] = []
     if direction != "backward" and (stop is None or stop >= start) and min(shown) <= start:
         parts.append(("forward", start, last - start + 1))
     if direction != "forward" and (stop is None or stop <= start) and max(shown) >= start:

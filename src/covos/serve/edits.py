@@ -47,6 +47,8 @@ class Edit:
         regions: All regions that the subject may not lie in, or has to, after it.
         edges: Changes of the edges after it.
         frames: Masks of the frames that it changed, by index.
+        followed: The revision whose seeds a track has followed; None of any other edit, and of tracks from before that
+            was kept, which followed those of the edit before.
     """
 
     kind: str
@@ -55,6 +57,7 @@ class Edit:
     regions: tuple[RegionPrompt, ...] = ()
     edges: Edges = NO_EDGES
     frames: Frames
+    followed: int | None = None
 
 
 class History:
@@ -93,6 +96,32 @@ class History:
         """Return the frames that edits after a revision have changed."""
         return {index for edit in self._done[revision:] for index in edit.frames}
 
+    def seeds_at(self, revision: int) -> tuple[SeedMask, ...]:
+        """Return the seeds after so many edits."""
+        if revision:
+            return self._done[revision - 1].seeds
+        return self._before[0][0].seeds if self._before else self.seeds
+
+    def followed_at(self) -> dict[int, int]:
+        """Return for each frame the revision whose seeds the last track of it has followed; 0 if there was none."""
+        revisions = dict.fromkeys(self.frames, 0)
+        for number, edit in enumerate(self._done):
+            if edit.kind == "track":
+                revisions |= dict.fromkeys(edit.frames, _followed(edit, number))
+        return revisions
+
+    def answered_at(self, revision: int) -> dict[int, FrameMask]:
+        """Return the masks as they were after so many edits, and the tracks of the seeds of then."""
+        masks, settled = dict(self.frames), set[int]()
+        for number in reversed(range(revision, len(self._done))):
+            edit, before = self._done[number], self._before[number][1]
+            if edit.kind == "track" and _followed(edit, number) <= revision:
+                settled.update(edit.frames)
+                continue
+            for index in edit.frames.keys() - settled:
+                masks[index] = before[index] or self._found.get(index, masks[index])
+        return masks
+
     def begin(self, opened: Edit) -> None:
         """Take a state that edits begin from: it cannot be undone."""
         self._take(opened)
@@ -116,6 +145,7 @@ class History:
         regions: tuple[RegionPrompt, ...] | None = None,
         edges: Edges | None = None,
         frames: Frames | None = None,
+        followed: int | None = None,
     ) -> Edit:
         """Return an edit of what is there now; what is not given stays."""
         return Edit(
@@ -125,6 +155,7 @@ class History:
             regions=self.regions if regions is None else regions,
             edges=self.edges if edges is None else edges,
             frames={} if frames is None else frames,
+            followed=followed,
         )
 
     def add(self, edit: Edit) -> None:
@@ -173,6 +204,10 @@ class History:
 
     def _take(self, edit: Edit) -> None:
         self.seeds, self.things, self.regions, self.edges = edit.seeds, edit.things, edit.regions, edit.edges
+
+
+def _followed(track: Edit, number: int) -> int:
+    return number if track.followed is None else track.followed
 
 
 def thing_of(number: int, *, name: str = "") -> Thing:
@@ -288,6 +323,7 @@ def write_edit(edit: Edit, file: Path) -> None:
             "things": [thing.model_dump() for thing in edit.things],
             "regions": [region.model_dump() for region in edit.regions],
             "edges": edit.edges.model_dump(),
+            **({} if edit.followed is None else {"followed": edit.followed}),
         }
         stream.write(json.dumps(head) + "\n")
         for mask in edit.frames.values():
@@ -311,6 +347,7 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
                 regions=tuple(RegionPrompt.model_validate(region) for region in head.get("regions", ())),
                 edges=Edges.model_validate(head.get("edges", {})),
                 frames={mask.index: mask for mask in frames},
+                followed=None if (revision := head.get("followed")) is None else int(revision),
             )
     except (ValueError, KeyError, TypeError, InputError) as error:
         raise InputError(

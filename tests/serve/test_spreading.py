@@ -1,0 +1,193 @@
+"""Tracks on the page: a correction changes what it is about, and nothing else. No network runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covos.core.types import LabelArray, ObjectStatus
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.prompts.seed_mask import SeedMask
+from covos.serve.clip import Clip
+from covos.serve.editing import Editing
+from covos.serve.schema import NewPrompt, NewTrack
+from covos.serve.workers import Answer, Clicked, Task
+from serve.serving import COUNT, SIZE, begun
+from serve.test_editing import editing_of, mask_of, queue_of, settle
+
+BODY, LIMB, FAR = (0, 0), (0, 1), (3, 5)
+"""Places of object 1, as row and column: shown, added by the correction, and far from it."""
+OTHER, ELSEWHERE = (2, 3), (3, 3)
+"""Places of object 2: as it is, and as a new answer has it."""
+Places = dict[int, Sequence[tuple[int, int]]]
+FIRST: Places = {1: [BODY], 2: [OTHER]}
+ANEW: Places = {1: [BODY, LIMB, FAR], 2: [ELSEWHERE]}
+RIGHT: Places = {1: [BODY, LIMB], 2: [OTHER]}
+
+
+def labels(places: Places) -> LabelArray:
+    made = np.zeros(SIZE, np.uint8)
+    for identity, cells in places.items():
+        for cell in cells:
+            made[cell] = identity
+    return made
+
+
+def frame(index: int, places: Places) -> FrameMask:
+    states = tuple(ObjectStatus(id=identity, state="present", confidence=0.8) for identity in places)
+    return replace(mask_of(index), objects=objects_of(labels(places)), states=states, confidence=0.8)
+
+
+class Staged:
+    """Networks whose tracks find the same places on all frames, but for those that are shown."""
+
+    def __init__(self) -> None:
+        self.places = FIRST
+        self.tasks: list[Task] = []
+        self.meanwhile = lambda: None
+
+    def last(self, task: Task, *, name: str) -> Answer:
+        mask = objects_of(labels({task.object: self.places[task.object]}))[task.object]  # type: ignore[attr-defined]
+        seed = SeedMask(frame=task.frame, object=task.object, mask=mask, given_as="points")  # type: ignore[attr-defined]
+        rest = [each for each in task.seeds if (each.frame, each.object) != (seed.frame, seed.object)]  # type: ignore[attr-defined]
+        return Clicked(object=seed.object, mask=mask, seeds=(*rest, seed))
+
+    def run(self, task: Task, *, name: str) -> Iterator[Answer]:
+        self.tasks.append(task)
+        for way, start, count in task.parts:  # type: ignore[attr-defined]
+            for at in range(count):
+                index = start + at if way == "forward" else start - at
+                mask = frame(index, self.places)
+                shown = {seed.object: seed.mask for seed in task.seeds if seed.frame == index}  # type: ignore[attr-defined]
+                yield replace(mask, objects={**mask.objects, **shown})
+        self.meanwhile()
+
+    def stop(self) -> None:
+        """Stop nothing: it is done at once."""
+
+
+class Page:
+    """A clip with two objects that were tracked through all frames."""
+
+    def __init__(self, folder: Path) -> None:
+        self.staged = Staged()
+        self.clip = begun(folder)
+        self.clip.found(mask_of(index) for index in range(COUNT))
+        self.clip.change(state="done")
+        for identity in (1, 2):
+            self.click(0, identity, FIRST)
+        self.track(FIRST, start=0)
+
+    @property
+    def editing(self) -> Editing:
+        return editing_of(self.staged)  # type: ignore[arg-type]
+
+    def click(self, index: int, identity: int, places: Places) -> None:
+        self.staged.places = places
+        self.editing.prompt(self.clip, NewPrompt(frame=index, object=identity, points=((1, 1),)))
+
+    def track(self, places: Places, **asked: object) -> None:
+        self.staged.places = places
+        queue = queue_of(self.staged)  # type: ignore[arg-type]
+        Editing(queue, clicks=self.staged).track(self.clip, NewTrack.model_validate(asked))  # type: ignore[arg-type]
+        settle(queue, self.clip)
+        assert not self.clip.notes
+
+    def shown(self, clip: Clip | None = None) -> list[LabelArray]:
+        return [mask.labels for _, mask in sorted((clip or self.clip).frames.items())]
+
+    def check(self, *expected: Places) -> None:
+        for index, (found, places) in enumerate(zip(self.shown(), expected, strict=True)):
+            np.testing.assert_array_equal(found, labels(places), err_msg=f"frame {index}")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    page = Page(tmp_path / "clips" / "one")
+    page.check(*[FIRST] * COUNT)
+    return page
+
+
+def test_a_track_after_a_correction_changes_what_was_corrected_and_nothing_else(page: Page) -> None:
+    before = page.shown()
+    page.click(4, 1, RIGHT)
+    page.track(ANEW, start=4, direction="both")
+    page.check(FIRST, *[RIGHT] * (COUNT - 1))  # frame 0 was shown without it
+    after = page.shown()
+    assert page.clip.frames[0].soft is None, "a frame that stays is the very one of before"
+    again = Clip.load(page.clip.folder)  # a server that was started again
+    np.testing.assert_array_equal(page.shown(again), after)
+    assert len(page.clip.history.frames) == COUNT
+    page.editing.go(page.clip, back=True)
+    page.editing.go(page.clip, back=True)
+    np.testing.assert_array_equal(page.shown(), before)
+    page.editing.go(page.clip, back=False)
+    page.editing.go(page.clip, back=False)
+    np.testing.assert_array_equal(page.shown(), after)
+    # Another correction goes on from what the first has left, on a server that was started again as well.
+    page.clip = again
+    page.click(6, 2, {1: [], 2: [OTHER, ELSEWHERE]})
+    page.track({1: [BODY], 2: [OTHER, ELSEWHERE]}, start=6, direction="both")
+    both = {1: [BODY, LIMB], 2: [OTHER, ELSEWHERE]}
+    page.check(FIRST, *[both] * (COUNT - 1))
+
+
+def test_an_object_that_is_shown_for_the_first_time_is_taken_whole(page: Page) -> None:
+    three: Places = {**ANEW, 3: [(3, 0)]}
+    page.click(4, 3, three)
+    page.track(three, start=4, direction="both")
+    page.check(*[{**FIRST, 3: [(3, 0)]}] * COUNT)
+
+
+def test_a_frame_that_was_confirmed_never_changes_nor_what_lies_beyond(page: Page) -> None:
+    page.editing.confirm(page.clip, 2)
+    page.click(4, 1, RIGHT)
+    page.track(ANEW, start=4, direction="both")
+    page.check(*[FIRST] * 3, *[RIGHT] * (COUNT - 3))
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_change_grows_from_the_correction_wherever_the_track_begins(page: Page, direction: str) -> None:
+    page.click(2, 1, RIGHT)
+    page.track(ANEW, start=5, direction=direction)
+    assert page.staged.tasks[-1].parts[0] == ("forward", 2, COUNT - 2)  # type: ignore[attr-defined]
+    page.check(*[FIRST] * 2, RIGHT, *[FIRST] * 2, *[RIGHT] * (COUNT - 5))
+
+
+def test_a_change_that_does_not_come_as_far_as_the_track_changes_nothing(page: Page) -> None:
+    page.click(2, 1, RIGHT)
+    page.click(4, 1, FIRST)  # shown without it
+    page.track(ANEW, start=5, direction="forward")
+    page.check(*[FIRST] * 2, RIGHT, *[FIRST] * (COUNT - 3))
+
+
+def test_a_click_while_a_track_goes_on_counts_in_the_next(page: Page) -> None:
+    page.staged.meanwhile = lambda: page.click(4, 1, RIGHT)
+    page.track(FIRST, start=0)
+    page.staged.meanwhile = lambda: None
+    page.check(*[FIRST] * 4, RIGHT, *[FIRST] * (COUNT - 5))
+    page.track(ANEW, start=4, direction="forward")
+    page.check(*[FIRST] * 4, *[RIGHT] * (COUNT - 4))
+
+
+def test_a_killed_track_is_what_the_next_correction_goes_on_from(page: Page) -> None:
+    page.click(4, 1, RIGHT)
+    page.clip.begin_track()
+    for index in (4, 5):
+        page.clip.follow(frame(index, RIGHT))
+    page.clip = Clip.load(page.clip.folder)  # the server was killed
+    page.check(*[FIRST] * 4, *[RIGHT] * 2, *[FIRST] * (COUNT - 6))
+    page.track(ANEW, start=4, direction="forward")
+    page.check(*[FIRST] * 4, *[RIGHT] * (COUNT - 4))
+
+
+def test_an_object_that_was_deleted_after_the_click_stays_away(page: Page) -> None:
+    page.click(4, 1, RIGHT)
+    page.editing.drop(page.clip, 2)
+    page.track({1: [BODY, LIMB, FAR]}, start=4, direction="both")
+    without: Places = {1: [BODY, LIMB]}
+    page.check({1: [BODY]}, *[without] * (COUNT - 1))
