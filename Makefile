@@ -173,6 +173,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
 	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"
+	$(BIN)/python benchmarks/corrections.py --data "$(DATA)" --page --every 4
 	$(BIN)/python benchmarks/refine.py --data "$(DATA)"
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" $(call keep,follow)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" --quality fast balanced best $(call keep,follow)

@@ -16,7 +16,8 @@ sequence, after each round:
     at      the frame that was clicked, its J before the clicks, and with the mask that came of them.
 
 The means of J are over the sequences, the shares over all masks. With --whole, each new answer is taken as it is, as if
-there had been none before it.
+there had been none before it. With --page, the clicks and tracks are those of the page: a track goes both ways from the
+clicked frame, and no two answers of a frame are fused.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from __future__ import annotations
 import argparse
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
+from corrections_page import PageSession
 from covos.core.device import configure_threads
 from covos.core.errors import UsageError
 from covos.core.types import ImageArray, LabelArray, MaskArray
@@ -41,7 +45,8 @@ from covos.following import Following
 from covos.masks import VOID, objects_in
 from covos.masks.frame_mask import FrameMask
 from covos.model import Model, load_model
-from covos.session import Session
+from covos.plan import Plan
+from covos.serve.spreading import Spreading
 from follow import TWINNED
 from scenes_staged import cast_and_ground, staged_clip
 from scenes_twins import with_twin
@@ -85,7 +90,10 @@ def main() -> None:
     model = load_model(options.model, device=options.device)
     print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
     clips = []
-    with patch.object(Following, "correct", lambda *_: None) if options.whole else nullcontext():
+    with ExitStack() as stack:
+        if options.whole:
+            stack.enter_context(patch.object(Following, "correct", lambda *_: None))
+            stack.enter_context(patch.object(Spreading, "_known", lambda *_: None))
         for name, images, truth in _sequences(options):
             clips.append(_corrected(name, images, truth, model, options))
             print("\n".join(_lines(clips[-1])), flush=True)
@@ -127,7 +135,15 @@ def _corrected(
     options: argparse.Namespace,
 ) -> Clip:
     clip = Clip(name=name, truth=truth)
-    with model.session(list(images), follower=options.follower) as session:
+    with ExitStack() as stack:
+        if options.page:
+            plan = Plan(source=name, model=options.model, device=options.device)
+            folder = Path(stack.enter_context(TemporaryDirectory())) / "clip"
+            folder.mkdir()
+            frames = open_dataset(options.data, layout="davis").subset([name])[0].frames[0].image.parent
+            session: Any = PageSession(frames, every=options.every, plan=plan, folder=folder)
+        else:
+            session = stack.enter_context(model.session(list(images), follower=options.follower))
         session.add_labels(0, labels=np.where(truth[0] == VOID, 0, truth[0]))
         for number in range(1 + ROUNDS):
             clicked = _click_worst(session, clip) if number else None
@@ -136,7 +152,7 @@ def _corrected(
     return clip
 
 
-def _click_worst(session: Session, clip: Clip) -> tuple[Place, float, float]:
+def _click_worst(session: Any, clip: Clip) -> tuple[Place, float, float]:
     """Correct the mask with the lowest J; return its place, and its J before and after the clicks."""
     scores = clip.rounds[-1].scores
     shown = {place: j for place, j in scores.items() if place[0] and (clip.truth[place[0]] == place[1]).any()}
@@ -200,6 +216,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--objects", choices=["foreground", "ids"], default="foreground", help="as one, or each")
     parser.add_argument("--every", type=int, default=1, help="take every so many frames of a sequence")
     parser.add_argument("--direction", choices=["auto", "forward"], default="auto", help="forward fuses nothing")
+    parser.add_argument("--page", action="store_true", help="through the page's own path; with --data alone")
     parser.add_argument("--whole", action="store_true", help="nothing stays of the answer before a correction")
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
@@ -207,6 +224,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.data is None and not options.staged:
         parser.error("name the data (--data), or take staged clips (--staged 10)")
+    if options.page and (options.staged or options.twins):
+        parser.error("the page reads its frames from files (--data)")
     return options
 
 

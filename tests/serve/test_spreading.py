@@ -14,6 +14,7 @@ from covos.masks.frame_mask import FrameMask, objects_of
 from covos.prompts.seed_mask import SeedMask
 from covos.serve.clip import Clip
 from covos.serve.editing import Editing
+from covos.serve.edits import Edit, thing_of
 from covos.serve.schema import NewPrompt, NewTrack
 from covos.serve.workers import Answer, Clicked, Task
 from serve.serving import COUNT, SIZE, begun
@@ -191,3 +192,17 @@ def test_an_object_that_was_deleted_after_the_click_stays_away(page: Page) -> No
     page.track({1: [BODY, LIMB, FAR]}, start=4, direction="both")
     without: Places = {1: [BODY, LIMB]}
     page.check({1: [BODY]}, *[without] * (COUNT - 1))
+
+
+def test_a_finished_run_that_was_opened_is_the_answer_that_a_correction_spreads_from(
+    page: Page, tmp_path: Path
+) -> None:
+    seeds = page.clip.history.seeds
+    frames = {index: frame(index, FIRST) for index in range(COUNT)}
+    page.clip = begun(tmp_path / "clips" / "two")
+    known = Edit(kind="opened", seeds=seeds, things=(thing_of(1), thing_of(2)), frames=frames)
+    page.clip.open(known, run=("run", 1))
+    page.click(4, 1, RIGHT)
+    page.track(ANEW, start=4, direction="both")
+    page.check(FIRST, *[RIGHT] * (COUNT - 1))
+    np.testing.assert_array_equal(page.shown(Clip.load(page.clip.folder)), page.shown())
