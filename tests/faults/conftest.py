@@ -9,11 +9,13 @@ import pytest
 
 from covos.model import Model
 from faults.sweep import preloaded
+from faults.warm import warm
 from stub_model import bright_model
 
 
 @pytest.fixture(scope="session")
 def bright() -> Model:
+    warm()
     return bright_model()
 
 
