@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -162,6 +163,32 @@ def test_bits_of_the_source_are_kept(tmp_path: Path, pixels: str, name: str, sto
     error = np.abs(back.astype(float) - full) / 65535
     assert error.max() <= levels + 1 / 65535
     assert len(np.unique(back[24, :, 0] >> 4)) > 50  # 8 bits have 48 levels there
+
+
+@pytest.mark.parametrize("still", [False, True])
+@pytest.mark.parametrize("name", ["rgba=16", "ffv1", "prores"])
+def test_pictures_of_16_bits_stay_what_they_are(tmp_path: Path, name: str, still: bool) -> None:
+    samples = np.random.default_rng(2).integers(0, 65536, (24, 32, 3)).astype(np.uint16)
+    place = tmp_path / "in"
+    place.mkdir()
+    for index in range(1 if still else 2):
+        assert cv2.imwrite(str(place / f"{index}.png"), samples[..., ::-1])
+    with open_source(place / "0.png" if still else place) as source:
+        frames, info = list(source), source.info
+    ones = np.ones((24, 32), np.float32)
+    found = [FrameResult(frame=each, probability=ones, labels=ones.astype(np.uint8), confidence=1) for each in frames]
+    (path, *_) = written(tmp_path / "out", name, found, info).paths
+    if path.is_dir():
+        path = min(path.iterdir())
+    if path.suffix == ".png":
+        back = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]]
+    else:
+        with av.open(str(path)) as container:
+            back = next(container.decode(video=0)).to_ndarray(format="rgba64le")
+    assert back.dtype == np.uint16
+    assert back[..., 3].min() >= 65535 - 15  # 12 bits in ProRes
+    if name != "prores" or still:
+        np.testing.assert_array_equal(back[..., :3], samples)
 
 
 def test_mixed_pixels_are_deep_as_well(soft) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -248,3 +249,39 @@ def test_a_png_whose_pixels_have_a_wrong_checksum_is_marked(folder: Callable[...
     assert found[3] in {"concealed", "unreadable"}
     assert not complete
     assert any("00003.png" in text for text in warnings)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_pictures_keep_their_depth(tmp_path: Path, suffix: str, bits: int) -> None:
+    samples = np.random.default_rng(5).integers(0, 1 << bits, (12, 16, 3)).astype(np.uint16)
+    for index in range(2):
+        assert cv2.imwrite(str(tmp_path / f"{index}.{suffix}"), samples[..., ::-1])
+    with open_source(tmp_path) as source:
+        assert source.info.tags.bits == bits
+        for frame in source:
+            assert frame.image.dtype == np.uint8
+            np.testing.assert_array_equal(frame.image, samples >> (bits - 8))
+            assert frame.deep is not None
+            np.testing.assert_allclose(frame.deep(), samples * (65535 / ((1 << bits) - 1)), atol=0.51)
+
+
+def test_a_picture_of_8_bits_among_deep_ones_and_one_that_is_gone(tmp_path: Path) -> None:
+    samples = np.random.default_rng(5).integers(0, 65536, (12, 16, 3)).astype(np.uint16)
+    for index, pixels in enumerate((samples, (samples >> 8).astype(np.uint8), samples)):
+        assert cv2.imwrite(str(tmp_path / f"{index}.png"), pixels[..., ::-1])
+    with open_source(tmp_path) as source:
+        deep, flat, gone = source
+        (tmp_path / "2.png").unlink()
+        assert deep.deep is not None
+        assert flat.deep is not None
+        assert gone.deep is not None
+        np.testing.assert_array_equal(deep.deep(), samples)
+        np.testing.assert_array_equal(flat.deep(), (samples >> 8) * 257)
+        np.testing.assert_array_equal(gone.deep(), (samples >> 8) * 257)
+
+
+def test_pictures_of_8_bits_have_no_others(folder: Callable[..., Path]) -> None:
+    with open_source(folder()) as source:
+        assert source.info.tags.bits == 8
+        assert all(frame.deep is None for frame in source)

@@ -26,8 +26,13 @@ _Box = tuple[int, int, int, int]
 
 
 def write_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write pixels as they are, whole or not at all: grey (uint8 or uint16), RGB, or RGBA with straight alpha."""
+    """Write pixels as they are, whole or not at all: grey, RGB, or RGBA with straight alpha; uint8 or uint16."""
     with atomic_path(path) as temporary:
+        if pixels.dtype == np.uint16 and pixels.ndim == 3:  # Pillow has no such pictures
+            order = [2, 1, 0, 3][: pixels.shape[2]]
+            how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+            temporary.write_bytes(cv2.imencode(".png", pixels[..., order], how)[1].tobytes())
+            return
         # Alpha is mostly runs of equal bytes, and the detail of a photograph has no repeats to look for: searching
         # only for runs is faster and gives files of the same size.
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
@@ -40,13 +45,9 @@ def grey_levels(probability: ProbabilityArray, *, bits: Bits) -> NDArray[Any]:
     return np.asarray(cv2.convertScaleAbs(probability, alpha=255), np.uint8)  # saturates and rounds in one pass
 
 
-class MatteFormat(Format):
-    """``matte/<stem>.png``: the probability that each pixel belongs to the subject, as computed; white is certain.
+class _OfBits(Format):
+    """A picture a frame, of 8 or 16 bits."""
 
-    It is the opacity if mattes were asked for. It has 8 bits, or 16 as ``matte=16``.
-    """
-
-    name = output = "matte"
     own_sizes = True
     shape = "a picture a frame"
     choices = ("8", "16")
@@ -55,12 +56,26 @@ class MatteFormat(Format):
     def check_value(cls, value: str) -> None:
         """Accept ``8`` and ``16`` bits."""
         if value not in {"8", "16"}:
-            raise UsageError(f"matte={value}", why="a matte has 8 or 16 bits", fix="write matte or matte=16")
+            name = cls.name
+            raise UsageError(f"{name}={value}", why=f"{name} has 8 or 16 bits", fix=f"write {name} or {name}=16")
 
     @classmethod
     def bits_of(cls, value: str | None) -> Bits:
         """Return the value."""
         return 16 if value == "16" else 8
+
+    @property
+    def _bits(self) -> Bits:
+        return self.bits_of(self._value)
+
+
+class MatteFormat(_OfBits):
+    """``matte/<stem>.png``: the probability that each pixel belongs to the subject, as computed; white is certain.
+
+    It is the opacity if mattes were asked for. It has 8 bits, or 16 as ``matte=16``.
+    """
+
+    name = output = "matte"
 
     @classmethod
     def size_of(cls, value: str | None) -> float:
@@ -69,23 +84,31 @@ class MatteFormat(Format):
 
     def _add(self, result: FrameResult) -> None:
         found = result.probability if result.matte is None else result.matte
-        grey = grey_levels(found, bits=self.bits_of(self._value))
+        grey = grey_levels(found, bits=self._bits)
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
 
 
-class RgbaFormat(Format):
-    """``rgba/<stem>.png``: the subject with straight alpha.
+class RgbaFormat(_OfBits):
+    """``rgba/<stem>.png``: the subject with straight alpha, at 8 bits, or at 16 as ``rgba=16``.
 
     Under the alpha lie the source's colours: whoever softens or grows it finds them there.
     """
 
     name = output = "rgba"
-    own_sizes = has_alpha = True
-    shape = "a picture a frame"
+    has_alpha = True
     bytes_per_pixel = 0.68
 
+    @classmethod
+    def size_of(cls, value: str | None) -> float:
+        """Return a size for 16 bits that is four times as large: their low bytes are noise."""
+        return cls.bytes_per_pixel * (4 if value == "16" else 1)
+
     def _add(self, result: FrameResult) -> None:
-        write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), ComposedResult.of(result).rgba)
+        composed = ComposedResult.of(result)
+        pixels: NDArray[Any] = composed.rgba
+        if self._bits == 16:
+            pixels = np.dstack([composed.deep_colours, grey_levels(composed.opacity, bits=16)])
+        write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), pixels)
 
 
 class CutoutFormat(Format):

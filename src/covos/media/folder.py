@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, listed
 from covos.core.progress import counted
-from covos.core.types import Frame, SourceInfo
+from covos.core.types import Frame, SourceInfo, Tags
 from covos.media.depth import depth_of
-from covos.media.images import UnreadableImageError, deep_image, image_header, is_painted_over, read_picture
+from covos.media.images import (
+    UnreadableImageError,
+    deep_colours,
+    deep_image,
+    image_header,
+    is_painted_over,
+    read_picture,
+)
 from covos.media.joined import second_picture
 from covos.media.picture import ALPHA_NOTE
 from covos.media.source import Health, Source, fingerprint_each
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from covos.core.types import FrameStatus
     from covos.media.depth import Deep
@@ -86,6 +97,7 @@ class FramesSource(Source):
             duration=None if frame_rate is None else float(len(self.files) / frame_rate),
             time_base=self._time_base,
             codec=codec,
+            tags=Tags(bits=self._bits or 8),
         )
 
     @property
@@ -159,7 +171,15 @@ class FramesSource(Source):
                 file=path.name,
                 alpha=picture.alpha,
                 bare=picture.bare,
+                deep=self._deep(index, picture) if status != "unreadable" else None,
             )
+
+    def _deep(self, index: int, picture: Picture) -> Callable[[], NDArray[np.uint16]] | None:
+        """Tell how the further bits of a picture are read: again from its file, by the formats that keep them alone."""
+        if self._bits is None or self._bits <= 8:
+            return None
+        image = picture.image if picture.bare is None else picture.bare
+        return partial(deep_colours, self.files[index], bits=self._bits, image=image)
 
     def _header(self, index: int) -> tuple[int, int, str] | None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from io import BufferedReader, BytesIO
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -161,6 +161,23 @@ def deep_image(path: Place) -> Deep | None:
     """Return the samples of an image that has 16 bits a sample; None if it has fewer."""
     with opened_image(path) as image:
         return deep_pixels(path, image)
+
+
+def deep_colours(path: Place, *, bits: int, image: ImageArray) -> NDArray[np.uint16]:
+    """Return the colours of an image with all their bits, H x W x 3 uint16 of full range.
+
+    Args:
+        path: The file.
+        bits: Depth of samples that are stored in 16 bits.
+        image: The same at 8 bits, H x W x 3: all there is of an image with 8 bits, or of HDR, which is tone-mapped.
+    """
+    deep: Deep | None = None
+    with suppress(SourceError, OSError), opened_image(path) as opened:  # what is gone now was there at 8 bits
+        if opened.format not in _STATING_TONES or _tones(path) is None:
+            deep = deep_pixels(path, opened)
+    if deep is not None and deep.samples.shape[:2] != image.shape[:2]:
+        deep = None
+    return np.asarray(image.astype(np.uint16) * 257, np.uint16) if deep is None else deep.at_16_bits(bits)
 
 
 def _as_used(pixels: NDArray[np.uint8], uses_alpha: bool | None) -> Picture:
