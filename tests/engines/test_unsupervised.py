@@ -67,8 +67,9 @@ def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> Non
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
-@pytest.mark.parametrize("quality", VIEWS)
-@pytest.mark.parametrize("calls", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("quality", "calls"), [("draft", 2), ("fast", 2), ("balanced", 1), ("balanced", 3), ("best", 2)]
+)
 def test_frames_that_are_looked_at_side_by_side_change_nothing(
     network: CovosLite, monkeypatch: pytest.MonkeyPatch, quality: Quality, calls: int
 ) -> None:
