@@ -1,6 +1,7 @@
 """The worth of clicks: J and F by the number of clicks, of each way to make a mask of them, side by side.
 
     python benchmarks/clicks.py --data DAVIS [--subset val_open] [--every 10] [--methods grabcut covos-prompt auto]
+    python benchmarks/clicks.py --pictures FOLDER       every object of pictures: images/NAME.*, masks/NAME.png with ids
 
 Clicks come from a user simulated from the truth (`covos.evaluation.clicks`): the first in the middle of the object's
 largest piece, each next one in the middle of the largest region of error, positive or negative. The object is the
@@ -11,8 +12,9 @@ non-zero part of an annotation; every so many annotated frames of each sequence 
     NoC@85    the number of clicks until J is 0.85, the most where it never is; and the share of such frames;
     seconds   of the first mask of a frame and of each further one (median), encoding in the first.
 
-Means are over the frames of a sequence, then over sequences. A method is one of
-`--prompter` of `covos segment`.
+Means are over the frames of a sequence, then over sequences; a picture is a sequence, and each of its objects a frame.
+Then J of each method by the share of the frame that the object covers, the mean over all objects, and the processor
+time of one answer. A method is one of `--prompter` of `covos segment`.
 """
 
 from __future__ import annotations
@@ -20,28 +22,34 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from covos.core.device import configure_threads
-from covos.core.types import Box, MaskArray, Point
+from covos.core.types import Box, Frame, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
 from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
+from covos.masks import VOID, read_label_map
 from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
 from covos.training.validate import DatasetSource
 
 WANTED = 0.85
 """Jaccard index at which a user is content, for NoC."""
+SIZES = (0.0, 0.01, 0.02, 0.05, 0.1, 1.0)
+"""Shares of the frame at which the table by size begins a new column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,9 @@ class Tally:
     failures: int = 0
     first: list[float] = field(default_factory=list)
     further: list[float] = field(default_factory=list)
+    by_size: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """By number of clicks: the object's share of the frame, and J."""
+    processor: list[float] = field(default_factory=list)
 
     def mean(self, row: str) -> tuple[float, float]:
         """J and F."""
@@ -78,12 +89,10 @@ def main() -> None:
     prompters: list[tuple[str, Prompter]] = []
     for method in options.methods:
         prompters.append((method, model.prompter(method).prompter))
-    dataset = open_dataset(options.data, layout="davis")
     tallies = {method: Tally() for method, _ in prompters}
-    for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
-        for task in tasks_of(video, model.engine.encoder, every=options.every):
-            for method, prompter in prompters:
-                _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most)
+    for task in _tasks(options, model.engine.encoder):
+        for method, prompter in prompters:
+            _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most)
     frames = sum(map(len, tallies[options.methods[0]].clicks.values()))
     print(f"{model.name}, {model.device}, {model.precision}, {threads} threads; {frames} frames")
     print(f"{'':10}" + "".join(f"{method[-26:]:>27}" for method in tallies))
@@ -98,6 +107,41 @@ def main() -> None:
             f"frames; {statistics.median(tally.first):.3f} s the first mask of a frame, "
             f"{statistics.median(tally.further):.3f} s each further one"
         )
+
+    _report_sizes(tallies, [_clicks(count) for count in options.clicks])
+
+
+def _report_sizes(tallies: dict[str, Tally], rows: list[str]) -> None:
+    columns = [*pairwise(SIZES), (SIZES[0], SIZES[-1])]
+    print("\nJ by the object's share of the frame (objects)")
+    print(f"{'':36}" + "".join(f"{f'{100 * low:g}-{100 * high:g} %':>14}" for low, high in columns) + f"{'ms':>7}")
+    for row in rows:
+        for method, tally in tallies.items():
+            line = f"{row:10}{method[-26:]:26}"
+            for low, high in columns:
+                found = [j for share, j in tally.by_size[row] if low <= share < high or share == high == 1]
+                line += f"{np.mean(found):8.3f} ({len(found):3})" if found else f"{'':14}"
+            print(line + f"{1000 * np.mean(tally.processor):7.0f}")
+
+
+def _tasks(options: argparse.Namespace, encoder: FrameEncoder[Any]) -> Iterator[Task]:
+    if options.pictures is not None:
+        yield from tasks_of_pictures(sorted((options.pictures / "images").iterdir()), options.pictures / "masks")
+        return
+    dataset = open_dataset(options.data, layout="davis")
+    for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
+        yield from tasks_of(video, encoder, every=options.every)
+
+
+def tasks_of_pictures(pictures: Iterable[Path], masks: Path) -> Iterator[Task]:
+    """Every object of some pictures; nothing is known of what moves in them."""
+    for path in pictures:
+        image = np.asarray(Image.open(path).convert("RGB"), np.uint8)
+        labels = read_label_map(masks / f"{path.stem}.png")
+        frame = Frame(index=0, stem=path.stem, image=image, pts=0, time_base=Fraction(1, 25))
+        for identity in sorted(set(np.unique(labels).tolist()) - {0, VOID}):
+            observed = Observed(frame=frame, motion=None)
+            yield Task(sequence=path.stem, observed=observed, truth=labels == identity, void=labels == VOID)
 
 
 def tasks_of(video: Video, encoder: FrameEncoder[Any], *, every: int) -> Iterator[Task]:
@@ -129,11 +173,15 @@ def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int],
         if point is not None:
             points.append(point)
             previous = mask if count > 1 else None
+            started = time.process_time()
             mask = _ask(prompter, task, tally.further, points=points, box=None, previous=previous)
+            tally.processor.append(time.process_time() - started)
         if reached is None and jaccard(mask, task.truth, void=task.void) >= WANTED:
             reached = count
         if count in counts:
-            scores[_clicks(count)].append(_score(mask, task))
+            score = _score(mask, task)
+            scores[_clicks(count)].append(score)
+            tally.by_size.setdefault(_clicks(count), []).append((float(task.truth.mean()), score[0]))
         if reached is not None and count >= max(counts):
             break
     tally.failures += reached is None
@@ -165,7 +213,9 @@ def _clicks(count: int) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="root of a DAVIS tree")
+    shown = parser.add_mutually_exclusive_group(required=True)
+    shown.add_argument("--data", type=Path, help="root of a DAVIS tree")
+    shown.add_argument("--pictures", type=Path, help="folder with images/ and masks/ (object ids)")
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--sequences", nargs="+", help="these only")
     parser.add_argument("--every", type=int, default=10, help="take every so many annotated frames")

@@ -181,7 +181,7 @@ class Model:
                 self._prompters[entry.card.sha256] = network
         # The network is shared; a prompter keeps the features of its latest frame, and is a session's own.
         asked = self._prompters[entry.card.sha256]
-        prompter: Prompter = NetworkPrompter(self.engine.encoder, asked)
+        prompter: Prompter = NetworkPrompter(self.engine.encoder, asked, close=True)
         if str(name) == AUTO:
             prompter = RelayPrompter(grabcut, prompter)
         described = {"name": prompter.name, "sha256": entry.card.sha256}

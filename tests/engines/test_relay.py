@@ -35,12 +35,12 @@ BOX = Box(x0=0, y0=0, x1=3, y1=3)
 @pytest.mark.parametrize(
     ("points", "box", "earlier", "columns", "first", "then"),
     [
-        (POINTS, None, False, {0, 1}, [(1, False, False)], [(1, False, True)]),
+        (POINTS, None, False, {1}, [(1, False, False)], [(1, False, True), (1, False, False)]),
         (POINTS, BOX, False, {0, 1}, [(1, True, False)], [(1, True, True)]),
         ((), BOX, False, {0}, [(0, True, False)], []),
         (POINTS, None, True, {1, 4}, [], [(1, False, True)]),
     ],
-    ids=["a click", "a click in a box", "a box alone", "a correction"],
+    ids=["a click that means less than the first answer", "a click in a box", "a box alone", "a correction"],
 )
 def test_the_network_goes_on_from_the_first_answer(
     points: tuple[Point, ...], box: Box | None, earlier: bool, columns: set[int], first: list, then: list
@@ -55,3 +55,19 @@ def test_the_network_goes_on_from_the_first_answer(
     assert set(np.flatnonzero(mask[0])) == columns
     assert (a.asked, b.asked) == (first, then)
     assert relay.name == "a+b"
+
+
+def test_about_as_much_as_the_first_answer_is_the_whole_of_it() -> None:
+    class Alone(Marker):
+        def mask(
+            self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        ) -> MaskArray:
+            mask = super().mask(observed, points=points, box=box, previous=previous)
+            mask[:, 2:] |= previous is None  # by itself, five of six columns; the relay's answer has two
+            return mask
+
+    a, b = Marker("a", 0), Alone("b", 1)
+    image = np.zeros((4, 6, 3), np.uint8)
+    observed = Observed(frame=Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+    mask = RelayPrompter(a, b).mask(observed, points=POINTS, box=None, previous=None)
+    assert set(np.flatnonzero(mask[0])) == {0, 1}

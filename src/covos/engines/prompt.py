@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from covos.core.errors import UsageError
-from covos.core.types import Box, MaskArray, Point
+from covos.core.types import Box, MaskArray, Point, ProbabilityArray
+from covos.engines.close_up import Window, window_of, windows_round
 from covos.engines.encoding import FrameEncoder, to_probability
 from covos.engines.find import THRESHOLD
 from covos.engines.motion import Observed
@@ -23,6 +24,8 @@ from covos.models.prompt import OUTPUT_STRIDE, PromptFeatures, PromptTensors
 
 SPOT = 3
 """Radius in pixels of the disc that a point decides."""
+LESS = 0.65
+"""The relay takes less than it was given for one of several, if the network alone finds less than this share."""
 
 
 class Prompter(Protocol):
@@ -64,12 +67,19 @@ class NetworkPrompter:
 
     The work that all prompts on a frame share is kept until another frame is asked for, so each further click costs a
     fraction of the first.
+
+    Args:
+        encoder: Encodes the frame.
+        network: Understands clicks.
+        close: If true, small things are looked at again, magnified (see `covos.engines.close_up`): a first click twice,
+            and the answers are averaged; later the mask that the points lead to. Each such look is encoded anew.
     """
 
     name = "covos-prompt"
 
-    def __init__(self, encoder: FrameEncoder[Features], network: PromptNetwork) -> None:
+    def __init__(self, encoder: FrameEncoder[Features], network: PromptNetwork, *, close: bool = False) -> None:
         self.encoder = encoder
+        self.close = close
         self._network = network
         self._latest: tuple[Observed, PromptFeatures] | None = None
 
@@ -90,15 +100,49 @@ class NetworkPrompter:
                 why=f"it is {previous.shape[0]} x {previous.shape[1]} (height x width), the frame {height} x {width}",
                 fix="give it at the frame's size",
             )
-        encoded = self.encoder.size_of(observed.frame)
+        probability = self._look(observed, points, box, previous)
+        if self.close and box is None and any(each.positive for each in points):
+            if previous is None and len(points) == 1:
+                self._average(probability, observed, points)
+            else:
+                self._correct(probability, observed, points)
+        return with_points(probability > THRESHOLD, points)
 
-        def find() -> MaskArray:
-            device = self.encoder.device
-            prompt = as_prompt(points, box, previous, size=(height, width), encoded=encoded, device=device)
-            logit = self.network.find(self._view(observed), prompt)[0, 0]
-            return to_probability(logit, size=(height, width)) > THRESHOLD
+    def _average(self, probability: ProbabilityArray, observed: Observed, points: Sequence[Point]) -> None:
+        """Average what the whole frame tells with what close-ups of its first click tell, in place."""
+        looks = np.ones_like(probability)
+        for window in windows_round(points[0], observed.frame.size):
+            probability[window.cells] += self._look_into(window, observed, points, None)
+            looks[window.cells] += 1
+        probability /= looks
 
-        return with_points(self.encoder.ladder.run(find), points)
+    def _correct(self, probability: ProbabilityArray, observed: Observed, points: Sequence[Point]) -> None:
+        """Let a close-up of the mask that was found correct it, in place."""
+        mask = probability > THRESHOLD
+        window = window_of(mask, points)
+        if window is not None:
+            probability[window.cells] = self._look_into(window, observed, points, mask)
+
+    def _look_into(
+        self, window: Window, observed: Observed, points: Sequence[Point], previous: MaskArray | None
+    ) -> ProbabilityArray:
+        # What is kept of the frame outlives the close-up: the next click asks for the frame again.
+        kept = self._latest
+        part = None if previous is None else np.ascontiguousarray(previous[window.cells])
+        found = self._look(window.look(observed), window.points(points), None, part)
+        self._latest = kept
+        return found
+
+    def _look(
+        self, observed: Observed, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+    ) -> ProbabilityArray:
+        size, encoded = observed.frame.size, self.encoder.size_of(observed.frame)
+
+        def find() -> ProbabilityArray:
+            prompt = as_prompt(points, box, previous, size=size, encoded=encoded, device=self.encoder.device)
+            return to_probability(self.network.find(self._view(observed), prompt)[0, 0], size=size)
+
+        return self.encoder.ladder.run(find)
 
     @property
     def network(self) -> PromptNetwork:
@@ -185,7 +229,9 @@ class RelayPrompter:
     """Asks two prompters in turn: what the classical one makes of the first click, the network goes on from.
 
     One click says little, and GrabCut begins from the subject that covos-lite sees there; further clicks say what a
-    network reads better. Measured by ``benchmarks/clicks.py``. A box alone has nothing that the second could go by.
+    network reads better. Where the subject is several things, a click means one of them: if the network alone finds
+    much less (`LESS`), its answer is taken. Measured by ``benchmarks/clicks.py``. A box alone has nothing that the
+    second could go by.
     """
 
     def __init__(self, first: Prompter, then: Prompter) -> None:
@@ -201,6 +247,13 @@ class RelayPrompter:
         self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
     ) -> MaskArray:
         """See `Prompter.mask`."""
-        if previous is None:
-            previous = self.first.mask(observed, points=points, box=box, previous=None)
-        return self.then.mask(observed, points=points, box=box, previous=previous) if points else previous
+        if previous is not None:
+            return self.then.mask(observed, points=points, box=box, previous=previous) if points else previous
+        begun = self.first.mask(observed, points=points, box=box, previous=None)
+        if not points:
+            return begun
+        joined = self.then.mask(observed, points=points, box=box, previous=begun)
+        if box is not None or not any(each.positive for each in points):
+            return joined
+        alone = self.then.mask(observed, points=points, box=None, previous=None)
+        return alone if alone.sum() < LESS * joined.sum() else joined
