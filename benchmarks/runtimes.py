@@ -84,7 +84,6 @@ def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
 def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
     """Print frames a second of finding, to masks and an overlay, of each way."""
     from covos.bench.runs import RunAsked, RunMeasured, measure_run
-    from covos.core.device import choose_threads, usable_cpus
     from segment import make_clip
 
     measured: dict[Way, list[RunMeasured]] = {}
@@ -98,7 +97,6 @@ def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
                     clip=clip,
                     runtime=way.runtime,
                     precision=way.precision,
-                    threads=choose_threads(usable_cpus()).network,
                 )
                 measured.setdefault(way, []).append(measure_run(asked))
     print(f"\ncovos segment, 854 x 480, {frames} frames, {os.cpu_count()} processors")

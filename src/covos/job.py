@@ -22,7 +22,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
@@ -106,7 +106,7 @@ class Job:
     def cancel(self) -> None:
         """Stop the job, from any thread: it ends before it begins the next batch of frames.
 
-        Frames that were computed ahead are dropped: as many as a batch has, at most.
+        Frames that were computed ahead are dropped: up to three batches, four in a draft.
         """
         self._cancel.set()
 
@@ -341,13 +341,17 @@ class Job:
         total, stage, told = source.info.frame_count, "", 0
         # The networks work on the frames to come while this one is kept and written. Closed in any case, so that no
         # network is at work any more when the job has ended.
-        with closing(_ahead(self._checked(results), depth=work.model.engine.encoder.batch)) as computed:
+        ahead = _ahead(self._checked(results), depth=work.model.engine.encoder.batch)
+        with closing(cast("Generator[Any, None, None]", results)), closing(ahead) as computed:
             for each, seconds in computed:
                 for step in work.steps_down[told:]:
                     told += 1
                     yield SteppedDown(text=step.text, step=step)
                 if isinstance(each, Exception):
-                    raise each
+                    try:
+                        raise each
+                    finally:
+                        del each  # it would hold this frame, by its traceback, and the frame it
                 self._check()
                 now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
                 if now != stage:

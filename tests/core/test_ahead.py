@@ -224,3 +224,19 @@ next(left)
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_system_that_has_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, start, started = Counted(), threading.Thread.start, []
+
+    def first_alone(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", first_alone)
+    with pytest.raises(RuntimeError, match="can't start"):
+        next(computed(source, lambda item: item, calls=2))
+    monkeypatch.undo()
+    assert settled(lambda: workers() == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -284,4 +285,53 @@ def test_two_threads_that_run_short_at_once_take_one_step() -> None:
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(ladder.run, partial(short, []), frames=4) for _ in range(2)]
         assert [each.result(10) for each in waiting] == ["done", "done"]
+    assert [step.kind for step in ladder.steps] == ["again"]
+
+
+def test_once_the_memory_ran_out_one_call_is_made_at_a_time() -> None:
+    ladder = Ladder(device=torch.device("cpu"), precision=torch.float32)
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    def work(failed: list[bool]) -> None:
+        nonlocal inside, most
+        if not failed:
+            failed.append(True)
+            raise MemoryError("no room")
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.01)
+        with lock:
+            inside -= 1
+
+    ladder.run(partial(work, []))
+    with ThreadPoolExecutor(3) as pool:
+        for each in [pool.submit(ladder.run, partial(work, [True])) for _ in range(6)]:
+            each.result(10)
+    assert most == 1
+
+
+def test_a_step_waits_for_the_call_of_another_thread() -> None:
+    ladder = Ladder(device=torch.device("cpu"), precision=torch.float32)
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def long() -> None:
+        begun.set()
+        assert go_on.wait(10)
+        seen.append(len(ladder.steps))
+
+    def short(failed: list[bool]) -> None:
+        if not failed:
+            failed.append(True)
+            threading.Timer(0.05, go_on.set).start()
+            raise MemoryError("no room")
+
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(ladder.run, long)
+        assert begun.wait(10)
+        pool.submit(ladder.run, partial(short, [])).result(10)
+        other.result(10)
+    assert seen == [0]
     assert [step.kind for step in ladder.steps] == ["again"]

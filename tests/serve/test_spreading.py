@@ -159,6 +159,21 @@ def test_a_change_grows_from_the_correction_wherever_the_track_begins(page: Page
     page.check(*[FIRST] * 2, RIGHT, *[FIRST] * 2, *[RIGHT] * (COUNT - 5))
 
 
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_correction_that_was_confirmed_spreads_as_well(page: Page, direction: str) -> None:
+    page.click(2, 1, RIGHT)
+    page.editing.confirm(page.clip, 2)
+    page.track(ANEW, start=5, direction=direction)
+    page.check(*[FIRST] * 2, RIGHT, *[FIRST] * 2, *[RIGHT] * (COUNT - 5))
+
+
+def test_a_correction_that_was_confirmed_spreads_backward(page: Page) -> None:
+    page.click(5, 1, RIGHT)
+    page.editing.confirm(page.clip, 5)
+    page.track(ANEW, start=3, direction="backward")
+    page.check(FIRST, *[RIGHT] * 3, FIRST, RIGHT, *[FIRST] * (COUNT - 6))  # the first frame was shown
+
+
 def test_a_change_that_does_not_come_as_far_as_the_track_changes_nothing(page: Page) -> None:
     page.click(2, 1, RIGHT)
     page.click(4, 1, FIRST)  # shown without it

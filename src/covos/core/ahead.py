@@ -55,10 +55,10 @@ def computed(
         BaseException: The first error, in the order of the items, of ``items`` or of ``work``.
     """
     line = _Line(items, work, calls=calls)
-    line.start()
-    for _ in range(max(depth, calls)):
-        line.wanted.put(True)
     try:
+        line.start()
+        for _ in range(max(depth, calls)):
+            line.wanted.put(True)
         while True:
             result, error = line.places.get().get()
             if error is not None:
@@ -91,14 +91,20 @@ class _Line(Generic[T, ResultT]):
         self._items, self._work = items, work
         self._source: Iterator[T] | None = None
         self._turn = Lock()
-        self._at_work = calls
-        self.threads = [Thread(target=self.run, name="covos-prefetch", daemon=True) for _ in range(calls)]
+        self._calls = self._at_work = calls
+        self.threads: list[Thread] = []
 
     def start(self) -> None:
         """Start the threads."""
         _RUNNING.add(self)
-        for thread in self.threads:
-            thread.start()
+        for _ in range(self._calls):
+            thread = Thread(target=self.run, name="covos-prefetch", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more; those that run wait for what is wanted
+                self._at_work -= self._calls - len(self.threads)
+                raise
+            self.threads.append(thread)
 
     def stop(self) -> None:
         """Let each thread end with what it is at."""

@@ -221,6 +221,7 @@ class FindEngine(Generic[FeaturesT]):
             UsageError: The network cannot do this fusion.
         """
         look = partial(self._look, fusion=self.check_fusion(fusion))
+        ahead = ahead and self.encoder.bears_threads
         calls = calls_at_once() if ahead else 1
         batches = self._placed(iter(frames), references_at(references), calls=calls)
         looking = partial(self._looked, look=look)

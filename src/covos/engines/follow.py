@@ -189,7 +189,8 @@ class FollowEngine:
         """
         current = self.new_pass(memory=memory)
         later: tuple[int, tuple[Tensor, ...]] | None = None
-        for batch in computed(self._batches_backward(blocks), self.seen):
+        batches = self._batches_backward(blocks)
+        for batch in computed(batches, self.seen) if self.encoder.bears_threads else map(self.seen, batches):
             for observed, features, others in reversed(batch):
                 frame, every = observed.frame, (features, *others)
                 # The frame looked at before is the next one: the flow to it is about the opposite of its own.
@@ -263,6 +264,7 @@ class FollowEngine:
         ahead: bool,
     ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
         """Predict each frame by the networks."""
+        ahead = ahead and self.encoder.bears_threads
         batches = self._batches(frames, ahead=ahead)
         for batch in computed(batches, self.seen) if ahead else map(self.seen, batches):
             if checkpoints is not None:

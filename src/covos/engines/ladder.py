@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import copy
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
+from threading import Condition, get_ident
 from typing import Any, Literal, TypeVar, cast
 
 import torch
@@ -84,7 +85,9 @@ class Ladder:
         self._most: dict[Together, int] = {}
         self._has_moved = False
         self._copies: dict[int, tuple[nn.Module, nn.Module]] = {}
-        self._stepping = RLock()
+        self._calls = Condition()
+        self._running: Counter[int] = Counter()
+        """Calls of each thread that are at work."""
 
     def fresh(self) -> Ladder:
         """Return one that stands at the top, for another video."""
@@ -101,6 +104,24 @@ class Ladder:
 
     def _together(self, kind: Together, count: int) -> int:
         return min(count, self._most.get(kind, count))
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Be one of the calls at work; once the memory has run out, the only one."""
+        own = get_ident()
+        with self._calls:
+            self._calls.wait_for(lambda: not self.steps or self._is_alone())
+            self._running[own] += 1
+        try:
+            yield
+        finally:
+            with self._calls:
+                self._running[own] -= 1
+                self._calls.notify_all()
+
+    def _is_alone(self) -> bool:
+        own = get_ident()
+        return not any(count for thread, count in self._running.items() if thread != own)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -127,14 +148,15 @@ class Ladder:
         while True:
             taken = len(self.steps)
             try:
-                with self.computing():
+                with self._at_work(), self.computing():
                     return work()
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 why = refusal(error)
             # Not while the error is handled: its traceback holds on to all that the call had made.
-            with self._stepping:
+            with self._calls:
+                self._calls.wait_for(self._is_alone)  # what others hold is freed, and their device stays what it was
                 if len(self.steps) > taken:
                     continue  # another thread has made room
                 step = self._next({"frames": frames, "objects": objects, "tiles": tiles}, why)
@@ -167,7 +189,7 @@ class Ladder:
         """Return a network on the device of now: itself, or a copy of it, for others may still compute with it."""
         if not self._has_moved or not isinstance(network, nn.Module):
             return network
-        with self._stepping:
+        with self._calls:
             if id(network) not in self._copies:
                 # Copied tensor by tensor to the other device: there is no room for a copy on its own.
                 moved: dict[int, Any] = {

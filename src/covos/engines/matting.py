@@ -137,7 +137,7 @@ class MatteEngine:
 
     def _tiles(self, tiles: Sequence[Tile], told: _Told) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
         """Yield tiles with what the network finds in them; those of one size are computed together."""
-        calls = calls_at_once()
+        calls = 1 if self._ladder.top.type == "mps" else calls_at_once()
 
         def alphas(part: Sequence[Tile]) -> NDArray[np.float32]:
             return self._run([told(tile) for tile in part])

@@ -1,6 +1,6 @@
 """Sessions: graphs that are loaded into OpenVINO or ONNX Runtime, on the processor.
 
-Both compute on as many threads as torch does.
+Both compute each call on as many threads as torch does.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class OnnxProgram:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        # One pool for all calls, each of which computes on the thread that makes it, too.
+        options.intra_op_num_threads = (torch.get_num_threads() - 1) * calls_at_once() + 1
         # Threads that wait by asking again and again take the processor from those that decode and write.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3

@@ -44,15 +44,15 @@ class Spreading:
         self._corrected = corrected_between(then, self._seeds)
         self._fresh = {seed.frame for seed in self._seeds if seed not in then}
         self.parts = tuple(self._from_correction(part) for part in asked)
-        self._part, self._latest = 0, -1
+        self._part, self._latest, self._taken = 0, -1, 0
         self._correction = Correction(births=self._births, corrected=self._corrected)
 
     def take(self, mask: FrameMask) -> FrameMask | None:
         """Return the masks that a followed frame gets; None of one that was not asked for."""
         if self._latest >= 0 and not self._goes_on(mask.index):
-            self._part += 1
+            self._part, self._taken = self._part + 1, 0
             self._correction = Correction(births=self._births, corrected=self._corrected)
-        self._latest = mask.index
+        self._latest, self._taken = mask.index, self._taken + 1
         before = self._told.get(mask.index, self._frames.get(mask.index))
         whole = followed(before, mask, tracked=frozenset(self._births))
         made = self._correction.take(mask.index, whole, self._known(mask.index), before=self._then.get(mask.index))
@@ -62,15 +62,19 @@ class Spreading:
         return made
 
     def _goes_on(self, index: int) -> bool:
-        way = self.parts[self._part][0]
-        return self._part + 1 == len(self.parts) or (index > self._latest if way == "forward" else index < self._latest)
+        way, _, count = self.parts[self._part]
+        if self._part + 1 == len(self.parts):
+            return True
+        return self._taken < count and (index > self._latest if way == "forward" else index < self._latest)
 
     def _known(self, index: int) -> Known | None:
         """Return what a frame has; of one that both ways have, what the first has left."""
         if index in self._told and self._part:
             return Known(self._told[index], self._births, 0)
         births = self._births_at.get(self._followed_at.get(index, 0))
-        return Known(self._frames[index], births, self._followed_at[index]) if births else None
+        if not births or index not in self._frames:
+            return None
+        return Known(self._frames[index], births, self._followed_at.get(index, 0))
 
     def _from_correction(self, part: tuple[Way, int, int]) -> tuple[Way, int, int]:
         """Let a stretch begin with the first correction before it, but for one beyond a frame that was confirmed."""
@@ -78,10 +82,10 @@ class Spreading:
         confirmed = {seed.frame for seed in self._seeds if seed.given_as == "confirmed"}
         if way == "forward":
             barrier = max((frame for frame in confirmed if frame < start), default=-1)
-            begin = min((frame for frame in self._fresh if barrier < frame < start), default=start)
+            begin = min((frame for frame in self._fresh if barrier <= frame < start), default=start)
             return way, begin, count + start - begin
         beyond = [frame for frame in confirmed if frame > start]
-        reach = [frame for frame in self._fresh if frame > start and not any(frame >= each for each in beyond)]
+        reach = [frame for frame in self._fresh if frame > start and not any(frame > each for each in beyond)]
         begin = max(reach, default=start)
         return way, begin, count + begin - start
 
