@@ -54,5 +54,5 @@ def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
 
 
 def test_a_cluster_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match="not to be reached"):
+    with pytest.raises(EnvironmentProblem, match="cannot be reached"):
         covos.batch(clip, tmp_path / "out", ray="127.0.0.1:1")
