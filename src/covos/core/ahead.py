@@ -62,7 +62,10 @@ def computed(
         while True:
             result, error = line.places.get().get()
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # it holds this frame, by its traceback, and would be held by it
             if result is END:
                 return
             line.wanted.put(True)
