@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import concurrent.futures.thread
+import gc
 import itertools
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -240,3 +242,32 @@ def test_a_system_that_has_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> N
         next(computed(source, lambda item: item, calls=2))
     monkeypatch.undo()
     assert settled(lambda: workers() == 0)
+
+
+@pytest.mark.parametrize("asked", [0, 1, 2])
+def test_an_error_holds_nothing_once_the_iterator_is_closed(asked: int) -> None:
+    class Held:
+        pass
+
+    held: list[weakref.ref[Held]] = []
+
+    def failing() -> Iterator[int]:
+        open_file = Held()
+        held.append(weakref.ref(open_file))
+        yield 0
+        raise ValueError("from the source")
+
+    gc.collect()
+    gc.disable()
+    try:
+        ahead = prefetch(failing(), depth=3)
+        for _ in range(asked):
+            with suppress(ValueError):
+                next(ahead)
+        assert settled(lambda: not asked or workers() == 0)  # the error is made, whoever asks for it
+        ahead.close()
+        del ahead
+        assert [each() for each in held] == [None] * len(held)
+        assert len(held) == min(asked, 1)
+    finally:
+        gc.enable()

@@ -150,6 +150,7 @@ class _Line(Generic[T, ResultT]):
                 item = next(self._source, END)
             except BaseException as error:
                 self._end(place, error)
+                del place  # it holds the error, which holds this frame by its traceback
                 return None
             if item is END:
                 self._end(place, None)
