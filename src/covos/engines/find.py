@@ -222,7 +222,8 @@ class FindEngine(Generic[FeaturesT]):
         """
         look = partial(self._look, fusion=self.check_fusion(fusion))
         ahead = ahead and self.encoder.bears_threads
-        calls = calls_at_once() if ahead else 1
+        # Of a draft the network is the lesser part: a second call at a time would hold up all else.
+        calls = calls_at_once() if ahead and self.apart < APART["draft"] else 1
         batches = self._placed(iter(frames), references_at(references), calls=calls)
         looking = partial(self._looked, look=look)
         looked = computed(batches, looking, calls=calls) if ahead else map(looking, batches)
