@@ -189,6 +189,8 @@ def test_pictures_of_16_bits_stay_what_they_are(tmp_path: Path, name: str, still
     assert back[..., 3].min() >= 65535 - 15  # 12 bits in ProRes
     if name != "prores" or still:
         np.testing.assert_array_equal(back[..., :3], samples)
+    else:
+        assert len(np.unique(back[..., 0])) > 256  # more levels than 8 bits have
 
 
 def test_mixed_pixels_are_deep_as_well(soft) -> None:
