@@ -82,8 +82,11 @@ def test_a_first_click_averages_and_a_later_one_corrects(
 ) -> None:
     looks: list[tuple[tuple[int, int], bool]] = []
 
-    def look(observed: Observed, points: list[Point], box: object, previous: MaskArray | None) -> ProbabilityArray:
+    def look(
+        observed: Observed, points: list[Point], box: object, previous: MaskArray | None, *, view: object
+    ) -> ProbabilityArray:
         size = observed.frame.size
+        assert view == (prompter._view if size == SIZE else prompter._encoded), "close-ups are not kept"
         looks.append((size, previous is not None))
         found = np.zeros(size, np.float32)
         for point in points:

@@ -25,6 +25,7 @@ import torch
 
 from covos.model import Model
 from faults.lanes import ALL_KINDS, Tried, lane_of
+from faults.warm import warm
 from stub_model import bright_model
 
 FAILURES = ("lost", "withheld", "broken")
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="store the mutants that something is wrong with")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    warm()
     model = bright_model()
     print(f"{'kind':26}" + "".join(f"{name:>10}" for name in COLUMNS), flush=True)
     total: Counter[str] = Counter()

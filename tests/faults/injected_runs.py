@@ -20,10 +20,7 @@ from unittest import mock
 import torch
 
 from covos import cli
-from covos.cli import prompting  # noqa: F401 - the verb loads it, and with it all that is large; here it is once for all
-from covos.isolation import run_isolated  # noqa: F401
 from covos.model import Model
-from covos.results import loading  # noqa: F401
 from faults.warm import warm
 from stub_model import bright_model
 

@@ -14,8 +14,6 @@ from unittest import mock
 from checked_output import check_output
 from children import in_child
 from covos import cli
-from covos.cli import prompting  # noqa: F401 - the verb loads it, and with it all that is large; here it is once for all
-from covos.isolation import run_isolated  # noqa: F401
 from covos.model import Model
 from covos.runs.folder import PARTIAL
 from covos.runs.schema import load_report

@@ -16,8 +16,6 @@ import av
 
 from children import in_child
 from covos import cli
-from covos.cli import prompting  # noqa: F401 - the verb loads what is large; here it is once for all
-from covos.media import live_sink, live_video  # noqa: F401
 from covos.model import Model
 from faults.invariants import CODES, MEMORY, SECONDS, Looked
 from faults.media_mutants import CHANGES, INPUTS, PACKETS_GONE, PACKETS_GONE_AT_KEY, Unseen

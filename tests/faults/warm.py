@@ -6,8 +6,12 @@ import contextlib
 import io
 
 from covos import cli
+from covos.cli import prompting  # noqa: F401 - the verb loads it, and with it all that is large; here it is once for all
 from covos.core import pages
 from covos.formats.table import FORMATS, load_format
+from covos.isolation import run_isolated  # noqa: F401
+from covos.media import live_sink, live_video  # noqa: F401
+from covos.results import loading  # noqa: F401
 
 
 def warm() -> None:

@@ -48,12 +48,15 @@ def computed(
     Args:
         items: What there is to work on.
         work: Is called for each.
-        calls: Threads, and so calls of ``work`` at a time.
+        calls: Threads, and so calls of ``work`` at a time; 0 works when it is asked, on the thread of the consumer.
         depth: Results that are computed ahead at most; no fewer than ``calls``.
 
     Raises:
         BaseException: The first error, in the order of the items, of ``items`` or of ``work``.
     """
+    if calls == 0:
+        yield from map(work, items)
+        return
     line = _Line(items, work, calls=calls)
     try:
         line.start()

@@ -155,8 +155,10 @@ def configure_threads(*, pipeline: bool = False, share: int = 1) -> int:
 
     told = os.environ.get("OMP_NUM_THREADS", "")
     given = int(told) if told.isdecimal() and int(told) > 0 else None
-    every = max(1, usable_cpus() // share) if given is None else given
-    count, _CALLS[0], _ = choose_threads(every) if pipeline else (every, 1, None)
+    count, calls = max(1, usable_cpus() // share) if given is None else given, 1
+    if pipeline:
+        count, calls, _ = choose_threads(count)
+    _CALLS[0] = calls
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count

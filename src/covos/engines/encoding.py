@@ -114,11 +114,6 @@ class FrameEncoder(Generic[FeaturesT]):
         return self.ladder.device
 
     @property
-    def bears_threads(self) -> bool:
-        """True if several threads may compute on the device. By torch, Apple's Metal ends the process then."""
-        return self.ladder.top.type != "mps"
-
-    @property
     def precision(self) -> torch.dtype:
         """Precision of the arithmetic now."""
         return self.ladder.precision

@@ -221,12 +221,12 @@ class FindEngine(Generic[FeaturesT]):
             UsageError: The network cannot do this fusion.
         """
         look = partial(self._look, fusion=self.check_fusion(fusion))
-        ahead = ahead and self.encoder.bears_threads
         # Of a draft the network is the lesser part: a second call at a time would hold up all else.
-        calls = calls_at_once() if ahead and self.apart < APART["draft"] else 1
+        calls = calls_at_once() if self.apart < APART["draft"] else 1
+        if not ahead or not self.ladder.bears_threads:
+            calls = 0
         batches = self._placed(iter(frames), references_at(references), calls=calls)
-        looking = partial(self._looked, look=look)
-        looked = computed(batches, looking, calls=calls) if ahead else map(looking, batches)
+        looked = computed(batches, partial(self._looked, look=look), calls=calls)
         if self.apart > 1:
             yield from self._with_those_between(looked, look, refine)
             return
@@ -241,7 +241,7 @@ class FindEngine(Generic[FeaturesT]):
 
         So many calls at a time share a batch, but each has a frame to look at.
         """
-        while batch := list(islice(frames, max(self.encoder.together // calls, self.apart, 1))):
+        while batch := list(islice(frames, max(self.encoder.together // max(calls, 1), self.apart))):
             yield [Placed(each, at(each.frame.index)) for each in batch]
 
     def _looked(self, batch: Sequence[Placed[FeaturesT]], *, look: Look[FeaturesT]) -> list[Placed[FeaturesT]]:

@@ -22,16 +22,15 @@ import torch
 from torch import Tensor
 
 from covos.core.ahead import computed
-from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
+from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
-from covos.engines.band import within
 from covos.engines.between import DOUBT, Seen, find_between, spanning
 from covos.engines.calibration import Calibration
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows, to_probability, to_size
-from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at, uncomputed
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows
+from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
+from covos.engines.follow_result import result_of
 from covos.engines.motion import FlowArray, Observed
-from covos.masks.soft import EDGE, soft_edge
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
@@ -189,8 +188,7 @@ class FollowEngine:
         """
         current = self.new_pass(memory=memory)
         later: tuple[int, tuple[Tensor, ...]] | None = None
-        batches = self._batches_backward(blocks)
-        for batch in computed(batches, self.seen) if self.encoder.bears_threads else map(self.seen, batches):
+        for batch in computed(self._batches_backward(blocks), self.seen, calls=self._calls(ahead=True)):
             for observed, features, others in reversed(batch):
                 frame, every = observed.frame, (features, *others)
                 # The frame looked at before is the next one: the flow to it is about the opposite of its own.
@@ -212,6 +210,10 @@ class FollowEngine:
                 start = (left - 1) // size * size
                 yield block[start:left]
                 left = start
+
+    def _calls(self, *, ahead: bool) -> int:
+        """Return the threads that encode frames ahead."""
+        return int(ahead and self.encoder.ladder.bears_threads)
 
     def _together(self, *, ahead: bool) -> int:
         """Return how many frames are encoded together: half as many if others wait, encoded, to be followed in."""
@@ -264,9 +266,8 @@ class FollowEngine:
         ahead: bool,
     ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
         """Predict each frame by the networks."""
-        ahead = ahead and self.encoder.bears_threads
-        batches = self._batches(frames, ahead=ahead)
-        for batch in computed(batches, self.seen) if ahead else map(self.seen, batches):
+        calls = self._calls(ahead=ahead)
+        for batch in computed(self._batches(frames, ahead=calls > 0), self.seen, calls=calls):
             if checkpoints is not None:
                 checkpoints.add(batch[0].observed.frame.index, current)
             for seen in batch:
@@ -452,48 +453,6 @@ def given_frames(given: Given) -> dict[int, tuple[int, ...]]:
     """Return for each object the ascending indices of the frames that the user gave a mask on."""
     ids = {identity for masks in given.values() for identity in masks}
     return {identity: tuple(sorted(index for index, masks in given.items() if identity in masks)) for identity in ids}
-
-
-def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
-    """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are.
-
-    Around these, the probability has a soft edge, as the network draws it around all others.
-    """
-    if torch.isnan(prediction.log_odds).any():
-        return uncomputed(frame)
-    labels = _labels(prediction, frame.size)
-    given = {identity: to_size(mask, frame.size) for identity, mask in given.items()}
-    for identity, mask in given.items():
-        labels[(labels == identity) & ~mask] = 0
-        labels[mask] = identity
-    if prediction.objects:
-        # The odds of any object are the sum of theirs.
-        any_HW = torch.logsumexp(prediction.log_odds.float().cpu(), dim=0)
-        probability = to_probability(any_HW, size=frame.size)
-        confidence = sum(each.confidence for each in prediction.objects) / len(prediction.objects)
-    else:
-        probability, confidence = np.zeros(frame.size, np.float32), 1.0
-    if given:
-        shown = np.logical_or.reduce(list(given.values()))
-        probability = np.where(within(shown, 2 * EDGE * shown.shape[0]), soft_edge(labels > 0), probability)
-    return FrameResult(
-        frame=frame, probability=probability, labels=labels, confidence=confidence, objects=prediction.objects
-    )
-
-
-def _labels(prediction: FramePrediction, size: tuple[int, int]) -> LabelArray:
-    """At each pixel the likeliest of the objects and the background, of log-odds that are interpolated."""
-    height, width = size
-    labels = np.zeros(size, np.uint8)
-    best = np.zeros(size, np.float32)
-    for status, odds in zip(prediction.objects, prediction.log_odds.float().cpu().numpy(), strict=True):
-        if status.state != "present":
-            continue
-        full = cv2.resize(odds, (width, height), interpolation=cv2.INTER_LINEAR)
-        better = full > best
-        labels[better] = status.id
-        np.maximum(best, full, out=best)
-    return labels
 
 
 def step(

@@ -94,6 +94,11 @@ class Ladder:
         precision, below = self._at_first
         return Ladder(device=self.top, precision=precision, below=below)
 
+    @property
+    def bears_threads(self) -> bool:
+        """True if several threads may compute on the device. By torch, Apple's Metal ends the process then."""
+        return self.top.type != "mps"
+
     def frames(self, count: int) -> int:
         """Return how many of so many frames are computed together now."""
         return self._together("frames", count)

@@ -18,8 +18,9 @@ from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, References, check_references
-from covos.engines.follow import FollowEngine, result_of, step
+from covos.engines.follow import FollowEngine, step
 from covos.engines.follow_pass import FollowPass
+from covos.engines.follow_result import result_of
 from covos.engines.held import hold
 from covos.engines.looks import Look
 from covos.engines.memory import DEFAULT_MEMORY

@@ -137,7 +137,7 @@ class MatteEngine:
 
     def _tiles(self, tiles: Sequence[Tile], told: _Told) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
         """Yield tiles with what the network finds in them; those of one size are computed together."""
-        calls = 1 if self._ladder.top.type == "mps" else calls_at_once()
+        calls = calls_at_once() if self._ladder.bears_threads else 1
 
         def alphas(part: Sequence[Tile]) -> NDArray[np.float32]:
             return self._run([told(tile) for tile in part])
@@ -146,7 +146,7 @@ class MatteEngine:
             return list(self._ladder.in_parts(part, alphas, of="tiles"))
 
         groups = in_groups(tiles, pixels=TOGETHER // calls)
-        for found in computed(groups, solved, calls=calls) if calls > 1 else map(solved, groups):
+        for found in computed(groups, solved, calls=calls if calls > 1 else 0):
             for part, alpha in found:
                 yield from zip(part, alpha, strict=True)
 

@@ -20,7 +20,8 @@ from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
-from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
+from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results
+from covos.engines.follow_result import result_of
 from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
 from covos.engines.shot_references import ShotReferences

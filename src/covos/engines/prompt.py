@@ -5,7 +5,7 @@ There are three prompters: GrabCut (`covos.engines.grabcut`), the network covos-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import cv2
@@ -100,7 +100,7 @@ class NetworkPrompter:
                 why=f"it is {previous.shape[0]} x {previous.shape[1]} (height x width), the frame {height} x {width}",
                 fix="give it at the frame's size",
             )
-        probability = self._look(observed, points, box, previous)
+        probability = self._look(observed, points, box, previous, view=self._view)
         if self.close and box is None and any(each.positive for each in points):
             if previous is None and len(points) == 1:
                 self._average(probability, observed, points)
@@ -126,21 +126,24 @@ class NetworkPrompter:
     def _look_into(
         self, window: Window, observed: Observed, points: Sequence[Point], previous: MaskArray | None
     ) -> ProbabilityArray:
-        # What is kept of the frame outlives the close-up: the next click asks for the frame again.
-        kept = self._latest
         part = None if previous is None else np.ascontiguousarray(previous[window.cells])
-        found = self._look(window.look(observed), window.points(points), None, part)
-        self._latest = kept
-        return found
+        # Not kept: the next click asks for the whole frame again.
+        return self._look(window.look(observed), window.points(points), None, part, view=self._encoded)
 
     def _look(
-        self, observed: Observed, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        *,
+        view: Callable[[Observed], PromptFeatures],
     ) -> ProbabilityArray:
         size, encoded = observed.frame.size, self.encoder.size_of(observed.frame)
 
         def find() -> ProbabilityArray:
             prompt = as_prompt(points, box, previous, size=size, encoded=encoded, device=self.encoder.device)
-            return to_probability(self.network.find(self._view(observed), prompt)[0, 0], size=size)
+            return to_probability(self.network.find(view(observed), prompt)[0, 0], size=size)
 
         return self.encoder.ladder.run(find)
 
@@ -151,8 +154,11 @@ class NetworkPrompter:
 
     def _view(self, observed: Observed) -> PromptFeatures:
         if self._latest is None or not _same(self._latest[0], observed):
-            self._latest = observed, self.network.project(self.encoder.encode([observed]))
+            self._latest = observed, self._encoded(observed)
         return self.encoder.ladder.moved(self._latest[1])
+
+    def _encoded(self, observed: Observed) -> PromptFeatures:
+        return self.network.project(self.encoder.encode([observed]))
 
 
 def _same(one: Observed, other: Observed) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,7 @@ from covos.core.errors import UsageError
 from covos.core.types import FrameResult, ProbabilityArray
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import split_options
+from covos.formats.pictures import grey_levels
 from covos.formats.videos import VideoFormat
 from covos.masks.object_ids import present_ids
 from covos.media.presets import FFV1, PRORES_4444, QTRLE, VP9_ALPHA
@@ -47,7 +47,7 @@ class _AlphaFormat(VideoFormat):
             colours = np.rint(colours * opacity[..., None])
         rgba: NDArray[Any] = np.empty((*opacity.shape, 4), np.uint16 if self._is_deep else np.uint8)
         rgba[..., :3] = colours
-        rgba[..., 3] = np.rint(opacity * 65535) if self._is_deep else cv2.convertScaleAbs(opacity, alpha=255)
+        rgba[..., 3] = grey_levels(opacity, bits=16 if self._is_deep else 8)
         return rgba
 
     @property

@@ -105,9 +105,11 @@ class RgbaFormat(_OfBits):
 
     def _add(self, result: FrameResult) -> None:
         composed = ComposedResult.of(result)
-        pixels: NDArray[Any] = composed.rgba
+        pixels: NDArray[Any]
         if self._bits == 16:
             pixels = np.dstack([composed.deep_colours, grey_levels(composed.opacity, bits=16)])
+        else:
+            pixels = composed.rgba
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), pixels)
 
 
