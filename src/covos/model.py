@@ -181,9 +181,8 @@ class Model:
                 self._prompters[entry.card.sha256] = network
         # The network is shared; a prompter keeps the features of its latest frame, and is a session's own.
         asked = self._prompters[entry.card.sha256]
-        prompter: Prompter = NetworkPrompter(self.engine.encoder, asked, close=True)
-        if str(name) == AUTO:
-            prompter = RelayPrompter(grabcut, prompter)
+        alone = NetworkPrompter(self.engine.encoder, asked, close=True)
+        prompter: Prompter = RelayPrompter(grabcut, alone) if str(name) == AUTO else alone
         described = {"name": prompter.name, "sha256": entry.card.sha256}
         return ChosenPrompter(prompter=prompter, described=described, network=asked)
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from covos.core.types import Box, Frame, MaskArray, Point
+from covos.core.types import Box, Frame, MaskArray, Point, ProbabilityArray
 from covos.engines.motion import Observed
-from covos.engines.prompt import RelayPrompter
+from covos.engines.prompt import RelayPrompter, parts_at
 
 
 class Marker:
@@ -26,6 +26,13 @@ class Marker:
         mask = np.zeros(observed.frame.size, bool) if previous is None else previous.copy()
         mask[:, self.column] = True
         return mask
+
+    def probability(self, observed: Observed, *, points: Sequence[Point]) -> ProbabilityArray:
+        """By itself, it is sure of its own column alone, and gives little to all others."""
+        self.asked.append((len(points), False, False))
+        probability = np.full(observed.frame.size, 0.1, np.float32)
+        probability[:, self.column] = 0.9
+        return probability
 
 
 POINTS = (Point(x=1, y=1),)
@@ -57,17 +64,53 @@ def test_the_network_goes_on_from_the_first_answer(
     assert relay.name == "a+b"
 
 
-def test_about_as_much_as_the_first_answer_is_the_whole_of_it() -> None:
-    class Alone(Marker):
+class Alone(Marker):
+    """By itself, it finds what it is told to find."""
+
+    def __init__(self, *columns: float) -> None:
+        super().__init__("b", 1)
+        self.columns = columns
+
+    def probability(self, observed: Observed, *, points: Sequence[Point]) -> ProbabilityArray:
+        return np.tile(np.array(self.columns, np.float32), (observed.frame.size[0], 1))
+
+
+@pytest.mark.parametrize(
+    ("alone", "columns"),
+    [
+        ((0.4, 0.9, 0.9, 0.9, 0.9, 0.9), {0, 1}),
+        ((0.1, 0.9, 0.1, 0.1, 0.9, 0.9), {1}),
+    ],
+    ids=["no part is surely another thing: the whole answer", "a half is: what the click hangs together with"],
+)
+def test_a_click_means_one_of_several_things(alone: tuple[float, ...], columns: set[int]) -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    observed = Observed(frame=Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+    mask = RelayPrompter(Marker("a", 0), Alone(*alone)).mask(observed, points=POINTS, box=None, previous=None)
+    assert set(np.flatnonzero(mask[0])) == columns
+
+
+def test_a_few_pixels_that_are_surely_not_meant_are_left_out() -> None:
+    class Most(Marker):
         def mask(
             self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
         ) -> MaskArray:
-            mask = super().mask(observed, points=points, box=box, previous=previous)
-            mask[:, 2:] |= previous is None  # by itself, five of six columns; the relay's answer has two
-            return mask
+            return np.ones(observed.frame.size, bool)
 
-    a, b = Marker("a", 0), Alone("b", 1)
+        def probability(self, observed: Observed, *, points: Sequence[Point]) -> ProbabilityArray:
+            probability = np.full(observed.frame.size, 0.4, np.float32)
+            probability[3, :2] = 0.1
+            return probability
+
     image = np.zeros((4, 6, 3), np.uint8)
     observed = Observed(frame=Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
-    mask = RelayPrompter(a, b).mask(observed, points=POINTS, box=None, previous=None)
-    assert set(np.flatnonzero(mask[0])) == {0, 1}
+    mask = RelayPrompter(Most("a", 0), Most("b", 1)).mask(observed, points=POINTS, box=None, previous=None)
+    assert mask.sum() == 22
+    assert not mask[3, :2].any()
+
+
+def test_parts_are_those_of_positive_points() -> None:
+    mask = np.zeros((5, 9), bool)
+    mask[:, :2] = mask[:, 4:5] = mask[:, 7:] = True
+    points = [Point(x=0, y=0), Point(x=8, y=4), Point(x=4, y=0, positive=False)]
+    assert set(np.flatnonzero(parts_at(mask, points)[0])) == {0, 1, 7, 8}

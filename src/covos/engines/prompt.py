@@ -24,8 +24,11 @@ from covos.models.prompt import OUTPUT_STRIDE, PromptFeatures, PromptTensors
 
 SPOT = 3
 """Radius in pixels of the disc that a point decides."""
-LESS = 0.65
-"""The relay takes less than it was given for one of several, if the network alone finds less than this share."""
+DOUBT, MEANT = 0.3, 0.15
+"""Where the network alone gives less than `DOUBT`, a pixel is surely not what a click means. If this is more than the
+share `MEANT` of the relay's answer, the answer is several things, of which the click means one."""
+SURELY_NOT = 0.2
+"""Pixels to which the network alone gives no more than this are left out of the relay's answer in any case."""
 
 
 class Prompter(Protocol):
@@ -100,13 +103,23 @@ class NetworkPrompter:
                 why=f"it is {previous.shape[0]} x {previous.shape[1]} (height x width), the frame {height} x {width}",
                 fix="give it at the frame's size",
             )
+        probability = self._probability(observed, points, box, previous)
+        return with_points(probability > THRESHOLD, points)
+
+    def probability(self, observed: Observed, *, points: Sequence[Point]) -> ProbabilityArray:
+        """Return H x W float32 in [0, 1]: the probability of each pixel to be what points show, without a mask."""
+        return self._probability(observed, points, None, None)
+
+    def _probability(
+        self, observed: Observed, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+    ) -> ProbabilityArray:
         probability = self._look(observed, points, box, previous, view=self._view)
         if self.close and box is None and any(each.positive for each in points):
             if previous is None and len(points) == 1:
                 self._average(probability, observed, points)
             else:
                 self._correct(probability, observed, points)
-        return with_points(probability > THRESHOLD, points)
+        return probability
 
     def _average(self, probability: ProbabilityArray, observed: Observed, points: Sequence[Point]) -> None:
         """Average what the whole frame tells with what close-ups of its first click tell, in place."""
@@ -231,16 +244,24 @@ def _small(mask: MaskArray, cells: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.clip(small, 0, 1))[None, None]
 
 
+class ProbabilisticPrompter(Prompter, Protocol):
+    """A prompter that also says how probable it is that a pixel is meant; `NetworkPrompter` is one."""
+
+    def probability(self, observed: Observed, *, points: Sequence[Point]) -> ProbabilityArray:
+        """See `NetworkPrompter.probability`."""
+
+
 class RelayPrompter:
     """Asks two prompters in turn: what the classical one makes of the first click, the network goes on from.
 
     One click says little, and GrabCut begins from the subject that covos-lite sees there; further clicks say what a
-    network reads better. Where the subject is several things, a click means one of them: if the network alone finds
-    much less (`LESS`), its answer is taken. Measured by ``benchmarks/clicks.py``. A box alone has nothing that the
-    second could go by.
+    network reads better. Where the subject is several things, a click means one of them. The network is asked alone,
+    too: if it is sure that a part of the answer is not meant, its own answer is taken, as far as it hangs together
+    with the click (`DOUBT`, `MEANT`). Measured by ``benchmarks/clicks.py``. A box alone has nothing that the second
+    could go by.
     """
 
-    def __init__(self, first: Prompter, then: Prompter) -> None:
+    def __init__(self, first: Prompter, then: ProbabilisticPrompter) -> None:
         self.first = first
         self.then = then
 
@@ -261,5 +282,14 @@ class RelayPrompter:
         joined = self.then.mask(observed, points=points, box=box, previous=begun)
         if box is not None or not any(each.positive for each in points):
             return joined
-        alone = self.then.mask(observed, points=points, box=None, previous=None)
-        return alone if alone.sum() < LESS * joined.sum() else joined
+        alone = self.then.probability(observed, points=points)
+        if joined.any() and (alone[joined] < DOUBT).mean() > MEANT:
+            return parts_at(with_points(alone > THRESHOLD, points), points)
+        return with_points(joined & (alone > SURELY_NOT), points)
+
+
+def parts_at(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
+    """Return those connected parts of a mask, H x W bool, that hold a positive point."""
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    shown = {int(parts[int(each.y), int(each.x)]) for each in points if each.positive} - {0}
+    return np.isin(parts, list(shown))
