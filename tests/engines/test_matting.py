@@ -175,6 +175,12 @@ def test_samples_are_those_of_the_pair_that_explains_the_pixel() -> None:
     assert sides.residual.max() < 0.02
 
 
+def test_a_picture_without_a_band_has_no_sides() -> None:
+    image = np.zeros((16, 16, 3), np.uint8)
+    band = np.zeros((16, 16), np.bool_)
+    assert sample_sides(image, np.ones((16, 16), np.float32), band).told.shape == (0, INPUTS - 7)
+
+
 def test_an_untrained_network_blends_the_guess_and_the_probability() -> None:
     network = CovosMatte().eval()
     told = torch.rand(2, INPUTS, 64, 64)

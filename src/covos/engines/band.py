@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
+from covos.masks.distance import distance_to
 from covos.models.matte import INPUTS
 
 SURE = 0.03
@@ -59,13 +60,6 @@ def uncertain_band(probability: ProbabilityArray, *, reach: float) -> MaskArray:
 def within(mask: MaskArray, reach: float) -> MaskArray:
     """Return the pixels that are at most so far from a pixel of a mask: H x W bool."""
     return np.asarray(distance_to(mask) <= reach, np.bool_)
-
-
-def distance_to(mask: MaskArray) -> Floats:
-    """Return how far each pixel is from the nearest of a mask, in pixels; infinite if there is none: H x W float32."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf, np.float32)
-    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
 
 
 class FarColours(NamedTuple):
@@ -201,15 +195,16 @@ def _best_pair(pixels: Floats, foregrounds: list[Floats], backgrounds: list[Floa
             alphas[i, j] = alpha = np.clip(along / (length + _TINY), 0, 1)
             # |above - alpha way| squared
             errors[i, j] = height - alpha * (2 * along - alpha * length)
-    best = errors.reshape(-1, count).argmin(axis=0)
+    pairs = len(foregrounds) * len(backgrounds)
+    best = errors.reshape(pairs, count).argmin(axis=0)
     first, second = np.divmod(best, len(backgrounds))
     every = np.arange(count)
     return Sides(
         np.stack(foregrounds)[first, :, every],
         np.stack(backgrounds)[second, :, every],
-        alphas.reshape(-1, count)[best, every],
-        np.sqrt(np.maximum(errors.reshape(-1, count)[best, every], 0)),
-        np.sqrt(lengths.reshape(-1, count)[best, every]),
+        alphas.reshape(pairs, count)[best, every],
+        np.sqrt(np.maximum(errors.reshape(pairs, count)[best, every], 0)),
+        np.sqrt(lengths.reshape(pairs, count)[best, every]),
     )
 
 

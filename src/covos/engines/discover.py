@@ -43,6 +43,7 @@ from covos.engines.find import References, ReferencesAt, expected_jaccard
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
+from covos.masks.distance import distance_to
 from covos.masks.rims import is_rim
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
@@ -168,7 +169,7 @@ def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
     size = logit.shape[1], logit.shape[0]
     if not others.any():
         return logit
-    own, other = (cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3) for part in (mask, others))
+    own, other = (distance_to(part) for part in (mask, others))
     nearer = cv2.resize((own <= other).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     return torch.where(torch.from_numpy(nearer > 0), logit, logit.clamp(max=OUTSIDE))
 

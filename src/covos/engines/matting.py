@@ -19,10 +19,11 @@ from torch import Tensor
 from covos.core.ahead import computed
 from covos.core.device import calls_at_once
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
-from covos.engines.band import SURE, distance_to, sample_sides, tile_inputs, within
+from covos.engines.band import SURE, sample_sides, tile_inputs, within
 from covos.engines.ladder import Ladder
 from covos.engines.steady import FLOW_HEIGHT, grey, moved_to, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
+from covos.masks.distance import distance_to
 from covos.masks.matte import stretched
 from covos.masks.soft import rounded
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter

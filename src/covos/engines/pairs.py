@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, MaskArray
+from covos.masks.distance import distance_to
 
 RIM = 8
 """Pixels from the unknown ones within which colours are taken."""
@@ -73,13 +73,13 @@ def best_pairs(image: ImageArray, sides: tuple[MaskArray, MaskArray], *, rng: Ge
 
 def _rims(values: Floats, sides: tuple[MaskArray, MaskArray]) -> tuple[Rim, Rim]:
     unknown = ~(sides[0] | sides[1])
-    near = cv2.distanceTransform((~unknown).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= RIM
+    near = distance_to(unknown) <= RIM
     made = []
     for side in sides:
         rows, columns = np.nonzero(side & near if (side & near).any() else side)
         order = np.argsort(values[rows, columns].sum(axis=1), kind="stable")
         rows, columns = rows[order], columns[order]
-        away = cv2.distanceTransform((~side).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)[unknown]
+        away = distance_to(side)[unknown]
         places = np.stack([columns, rows]).astype(np.float32)
         made.append(Rim(values[rows, columns].T.copy(), places, np.maximum(away, 1).astype(np.float32)))
     return made[0], made[1]

@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import Box, FrameResult, MaskArray, ProbabilityArray
+from covos.core.types import Box, FrameResult, MaskArray
 from covos.engines.encoding import to_size
 from covos.engines.find import THRESHOLD, expected_jaccard
+from covos.masks.distance import distance_to
 
 WHOLE = 0.8
 """Share of a part of the subject from which the rest goes to the side that has so much of it."""
@@ -175,13 +176,6 @@ class _Sides:
             # The soft border of what goes, where the probability is low, goes with it.
             gone |= ~self._subject & (distance_to(lost) < distance_to(left))
         return _without(self._found, gone, self._rule)
-
-
-def distance_to(mask: MaskArray) -> ProbabilityArray:
-    """Return the distance of each pixel to the nearest one of a mask, H x W float32 in pixels; inf if it is empty."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf, np.float32)
-    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 3), np.float32)
 
 
 def _thick(mask: MaskArray, reach: float) -> MaskArray:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, ProbabilityArray
+from covos.masks.distance import distance_to
 
 Light: TypeAlias = NDArray[np.float32]
 """H x W x 3 float32 RGB in [0, 1], proportional to light."""
@@ -178,7 +179,7 @@ def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
     subject = seen > 0.05
     if not subject.any() or subject.all():
         return np.ones((height, width), np.float32)
-    distance = np.asarray(cv2.distanceTransform((~subject).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    distance = distance_to(subject, exact=True)
     reach = max(_NEAR * size[1], 2.0)
     # The ground beside the subject has some of its colour, which is no shadow's.
     free = (distance > max(_RIM * size[1], 1.0)).astype(np.float32)

@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo
 from covos.core.errors import UsageError
 from covos.core.records import PLAIN_NUMBER, Record, spoken
 from covos.core.types import FrameResult, LabelArray, MaskArray, ProbabilityArray
+from covos.masks.distance import distance_to
 from covos.masks.object_ids import present_ids
 
 UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
@@ -197,14 +198,9 @@ def _without_holes(
     filled = _nearest(labels, hole)
     # The rim of the hole was soft: up to where the outer edge is nearer.
     outside = (labels == 0) & ~hole
-    to_hole = _distance(hole)
-    rim = (to_hole <= 0.02 * height + 2) & (to_hole < (_distance(outside) if outside.any() else np.inf))
+    to_hole = distance_to(hole, exact=True)
+    rim = (to_hole <= 0.02 * height + 2) & (to_hole < distance_to(outside, exact=True))
     return filled, np.where(hole | (rim & (labels > 0)), np.float32(1), probability)
-
-
-def _distance(mask: MaskArray) -> NDArray[np.float32]:
-    """Return how far each pixel is from the nearest one of a mask, in pixels."""
-    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _nearest(labels: LabelArray, where: MaskArray) -> LabelArray:
@@ -228,13 +224,13 @@ def relabelled(labels: LabelArray, subject: MaskArray) -> LabelArray:
 
 
 def _grown(labels: LabelArray, radius: float) -> LabelArray:
-    return _nearest(labels, (labels == 0) & (_distance(labels > 0) <= radius)) if labels.any() else labels
+    return _nearest(labels, (labels == 0) & (distance_to(labels > 0, exact=True) <= radius)) if labels.any() else labels
 
 
 def _shrunk(labels: LabelArray, radius: float) -> LabelArray:
     # Beyond the border of the picture an object goes on: it shrinks from its own edge alone.
     background = labels == 0
-    return np.where(_distance(background) > radius, labels, 0).astype(np.uint8) if background.any() else labels
+    return np.where(distance_to(background, exact=True) > radius, labels, 0).astype(np.uint8)
 
 
 def _moved(probability: ProbabilityArray, radius: float) -> ProbabilityArray:
@@ -253,7 +249,7 @@ def _reached(probability: ProbabilityArray, radius: float) -> ProbabilityArray:
     levels = np.rint(probability * _LEVELS)
     reached = probability.copy()
     for level in np.unique(levels[levels > 0]):
-        np.maximum(reached, level / _LEVELS, out=reached, where=_distance(levels >= level) <= radius)
+        np.maximum(reached, level / _LEVELS, out=reached, where=distance_to(levels >= level, exact=True) <= radius)
     return reached
 
 

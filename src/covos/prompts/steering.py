@@ -18,7 +18,8 @@ from covos.engines.candidates import share_inside, split
 from covos.engines.encoding import FrameEncoder, to_size
 from covos.engines.follow import Given
 from covos.engines.prompt import Prompter, RelayPrompter
-from covos.engines.steer import WHOLE, SteeringRule, distance_to, in_boxes
+from covos.engines.steer import WHOLE, SteeringRule, in_boxes
+from covos.masks.distance import distance_to
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import ChosenPrompter, observed_at, unreadable

@@ -1,0 +1,22 @@
+"""How far pixels are from a mask."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.types import MaskArray
+
+
+def distance_to(mask: MaskArray, *, exact: bool = False) -> NDArray[np.float32]:
+    """Return how far each pixel is from the nearest of a mask, in pixels: H x W float32; infinite if it is empty.
+
+    Args:
+        mask: H x W bool.
+        exact: True for Euclid's distance; otherwise it is wrong by a few hundredths, and found in less time.
+    """
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    kind = cv2.DIST_MASK_PRECISE if exact else cv2.DIST_MASK_5
+    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, kind), np.float32)
