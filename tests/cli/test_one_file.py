@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,44 @@ def test_folders_are_folders(tmp_path: Path) -> None:
         assert not choose_output(where, ["prores"]).is_file
         with pytest.raises(UsageError, match="--keep"):
             choose_output(where, ["prores"], keep=True)
+
+
+def test_an_input_is_never_written_over(
+    clip: Path, tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for index in range(2):
+        Image.fromarray(np.full((48, 64, 3), 60 * index, np.uint8)).save(shots / f"{index}.png")
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.full((64, 96), 255, np.uint8)).save(mask)
+    (tmp_path / "same.mp4").symlink_to(clip)
+    beach = Path(shutil.copy(clip, tmp_path / "beach.mp4"))
+    before = {path: path.read_bytes() for path in (clip, beach, mask, shots / "0.png")}
+    for words in (
+        (clip, "-o", clip),
+        (clip, "-o", tmp_path / "same.mp4"),
+        (clip, "-o", beach, "--background", beach),
+        (clip, "-o", beach, "-f", f"background={beach},wrap=1%"),
+        (clip, "-o", mask, "--mask", f"{mask}@0:1"),
+        (shots, "-o", shots / "0.png"),
+        (shots / "*.png", "-o", shots / "0.png"),
+    ):
+        for further in ((), ("-y",)):
+            assert run(*words, *further) == 2
+            assert "is read and would be written over" in capsys.readouterr().err, words
+    assert {path: path.read_bytes() for path in before} == before
+
+    result = covos.segment(clip, device="cpu", precision="fp32", range=range(2))
+    with pytest.raises(UsageError, match="is read and would be written over"):
+        result.save(clip, overwrite=True)
+    masks = place / "x.json"
+    result.save(masks)
+    for output, name in ((masks, "coco"), (clip, "overlay")):
+        with pytest.raises(UsageError, match="is read and would be written over"):
+            covos.convert(masks, output=output, formats=[name], source=clip, overwrite=True)
+    assert {path: path.read_bytes() for path in before} == before
+    result.save(shots / "x.mp4")  # a new file beside the frames is nobody's
 
 
 def test_python_writes_one_file_as_well(clip: Path, place: Path) -> None:

@@ -125,7 +125,8 @@ def segment(
     if skip_existing and target.is_file and target.path.is_file():
         options.say_skipped(inputs[0], target.path, quiet=quiet)
         return 0
-    target.refuse_existing()
+    masks = [str(given.file) for given in getattr(task, "prompts", ()) if getattr(given, "file", None) is not None]
+    target.refuse_existing(reads=(*inputs, *masks, *(() if prompts is None else (prompts,))))
     plans = {name: Plan(source=name, task=task, formats=target.formats, **fields) for name in inputs}
     folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):

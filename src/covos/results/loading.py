@@ -261,7 +261,7 @@ def convert(
             why=f"the formats are {', '.join(chosen.formats)}: they have hard edges",
             fix="add a format with alpha (prores, webm, rgba), or leave --matte (matte=True) out",
         )
-    chosen.refuse_existing()
+    chosen.refuse_existing(reads=(found.info.path, *(() if Path(path).is_dir() else (path,))))
     target = chosen.folder
     _refuse_itself(Path(path), target)
     OutputFolder(target, overwrite=overwrite)  # refused before the work, not after

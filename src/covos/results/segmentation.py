@@ -205,7 +205,7 @@ class Segmentation:
         output = choose_output(
             folder, formats, composition=composition, still=self.info.is_still, overwrite=overwrite, keep=keep
         )
-        output.refuse_existing()
+        output.refuse_existing(reads=(self.info.path,))
         given = as_labelling(label)
         labels = given.over(Labelling.of_settings(self.origin.settings))
         named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))

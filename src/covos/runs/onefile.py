@@ -9,17 +9,20 @@ Any other name is a folder: one that is there, one that ends with a slash, and o
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from covos.core.errors import EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
+from covos.core.guarded import is_there
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.table import (
     ASIDE,
@@ -29,6 +32,7 @@ from covos.formats.table import (
     composed_formats,
     formats_by_suffix,
     parse_format,
+    shown_files,
 )
 from covos.media.images import IMAGE_SUFFIXES
 from covos.runs.folder import OutputFolder, explained
@@ -81,19 +85,35 @@ class Output:
         """True if the folder is removed at the end, unless frames are missing, damaged or were not computed."""
         return self.is_file and not self.keep
 
-    def refuse_existing(self) -> None:
+    def refuse_existing(self, *, reads: Iterable[str | os.PathLike[str]] = ()) -> None:
         """Refuse a file that is there and is not to be replaced, and a link in place of its folder: a UsageError.
 
-        A folder that the user named is looked at elsewhere.
+        A file that the work itself reads is never replaced, whatever is asked for: what the user has shot would be
+        gone. A folder that the user named is looked at elsewhere.
+
+        Args:
+            reads: Sources, masks and the like: files, folders of frames, globs. Backgrounds are known by the formats.
         """
         if self.is_file:
             refuse_links(self.path.parent, self.folder)
+            self._refuse_read(reads)
         if self.is_file and os.path.lexists(self.path) and (not self.overwrite or self.path.is_dir()):
             raise UsageError(
                 f"{self.path}: the file exists",
                 why="nothing is overwritten unless asked",
                 fix="choose another name, or give -y (overwrite=True) to replace it",
             )
+
+    def _refuse_read(self, reads: Iterable[str | os.PathLike[str]]) -> None:
+        if not self.path.is_file():
+            return
+        for name in (*reads, *chain.from_iterable(shown_files(self.formats).values())):
+            if _is_among(self.path, os.fspath(name)):
+                raise UsageError(
+                    f"{self.path} is read and would be written over",
+                    why="the output has the name of an input, which would be lost",
+                    fix="choose another name for the output",
+                )
 
     def take(self, saved: Saved) -> Saved:
         """Give the output of a finished run its name, and remove the folder of the run unless it is to stay.
@@ -196,6 +216,17 @@ def choose_output(
             fix=f"write {path.with_suffix(own)}{_instead(suffix)}",
         )
     return Output(path=path, formats=chosen, is_file=True, overwrite=overwrite, keep=keep)
+
+
+def _is_among(path: Path, name: str) -> bool:
+    """Return True if a file is what a name stands for, or one of the files in its folder or of its glob."""
+    given = Path(name)
+    if given.is_dir():
+        return path.resolve().parent == given.resolve() and path.suffix.lower() in IMAGE_SUFFIXES
+    if is_there(given):
+        return path.samefile(given)
+    matches = glob.glob(name, recursive=True)  # noqa: PTH207
+    return any(Path(each).name == path.name and path.samefile(each) for each in matches)
 
 
 def _is_folder(where: str | os.PathLike[str]) -> bool:
