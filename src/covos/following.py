@@ -8,7 +8,7 @@ from covos.core.types import FrameResult, MaskArray
 from covos.engines.encoding import to_size
 from covos.engines.follow import FollowEngine
 from covos.engines.held import with_held_masks
-from covos.engines.passes import Direction, IncrementalPass, follow_backward, unknown_at
+from covos.engines.passes import Direction, IncrementalPass, StageProgress, follow_backward, unknown_at
 from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
@@ -16,6 +16,7 @@ from covos.media.source import Source
 from covos.prompts.seeds import Seeds
 from covos.results.corrected import with_corrections
 from covos.results.followed import FollowedMasks
+from covos.results.replay import Listener, nothing_heard
 from covos.runs.room import explaining_memory
 
 
@@ -53,7 +54,10 @@ class Following:
 
     def take(self, frame: FrameMask) -> None:
         """Keep masks that were found elsewhere."""
-        self._found.keep([frame], births={}, step=self._seeds.line[-1])
+        there = {*frame.objects, *(each.id for each in frame.states)}
+        self._seeds.know(there)
+        births = {identity: self._seeds.births[identity] for identity in there}
+        self._found.keep([frame], births=births, step=self._seeds.line[-1])
 
     def forget(self) -> None:
         """Show no masks until some are followed; `correct` still knows those that were there."""
@@ -112,17 +116,32 @@ class Following:
             end = back if direction == "both" and first <= onward else back + 1
             yield (result for result in passed if result.frame.index < end)
 
-    def kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
-        """Keep the masks of results as they come; frames without numbers hold the masks before."""
+    def kept(
+        self, results: Iterator[FrameResult | StageProgress], *, listen: Listener = nothing_heard
+    ) -> Iterator[FrameResult]:
+        """Keep the masks of results as they come; frames without numbers hold the masks before.
+
+        ``listen`` hears how far a stage before the first result is, and then of each result.
+        """
         births, step = self._seeds.births, self._seeds.line[-1]  # of now: the user may change them meanwhile
 
         def keep() -> Iterator[FrameResult]:
             with explaining_memory(self._source.info):
-                for result in with_held_masks(results):
+                for result in with_held_masks(self._heard(results, listen)):
                     self._found.keep([FrameMask.of(result)], births=births, step=step)
                     yield result
 
         return keep()
+
+    def _heard(self, results: Iterator[FrameResult | StageProgress], listen: Listener) -> Iterator[FrameResult]:
+        done = 0
+        for each in results:
+            if isinstance(each, StageProgress):
+                listen(each.done, each.total)
+                continue
+            yield each
+            done += 1
+            listen(done, self._source.info.frame_count)
 
     def _known(self, frame: int) -> FrameMask:
         return self._found.masks(frame, births=self._seeds.births)

@@ -21,8 +21,9 @@ from covos.engines.ladder import LadderStep
 from covos.engines.live import SPAN, Live
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, PromptNetwork, RelayPrompter
+from covos.engines.shots import Shots
 from covos.media.fields import Deinterlace
-from covos.media.memory import Input, as_source, open_input
+from covos.media.memory import InMemory, Input, as_source, open_input
 from covos.media.range import Range, as_range
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -40,6 +41,8 @@ from covos.models.registry import (
 )
 from covos.plan import AUTO
 from covos.prompts.masker import ChosenPrompter
+from covos.results.reopened import seeds_of
+from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
 from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_computing
 from covos.runtimes.graphs import KINDS
@@ -188,7 +191,7 @@ class Model:
 
     def session(
         self,
-        source: Input,
+        source: Input | Segmentation,
         *,
         follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_MEMORY,
@@ -202,7 +205,8 @@ class Model:
         """Open a video to follow objects in that the user shows.
 
         Args:
-            source: See `covos.media.memory.Input`.
+            source: See `covos.media.memory.Input`. Or a result: the session goes on from its masks, its prompts and its
+                cuts, on the part of the source that it was made of. What is shown then corrects these masks.
             follower: See `follower`.
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
@@ -220,15 +224,25 @@ class Model:
             The session; a context manager.
 
         Raises:
-            SourceError: The source cannot be read.
-            UsageError: A value is wrong, or the follower is another kind of network.
+            SourceError: The source cannot be read, or is not the one of the result any more.
+            UsageError: A value is wrong, or the follower is another kind of network; or a result knows no source.
             CheckpointError: The follower was trained on the features of another model.
             EnvironmentProblem: Its weights are not there.
         """
         find_follower(os.fspath(follower), encoder=self.entry)
-        held = as_source(source)
-        opened = open_input(held, frame_rate=frame_rate, range=as_range(range), deinterlace=deinterlace)
-        return Session(
+        held: str | InMemory
+        if isinstance(source, Segmentation):
+            if frame_rate is not None or range is not None:
+                raise UsageError(
+                    "frame_rate or range beside a result",
+                    why="the session opens the part of the source that the result is of",
+                    fix="leave it out, or give result.trim(range)",
+                )
+            opened, held = source.open_source(what="a session"), source.held
+        else:
+            held = as_source(source)
+            opened = open_input(held, frame_rate=frame_rate, range=as_range(range), deinterlace=deinterlace)
+        session = Session(
             opened,
             load=self.fresh,
             follower=follower,
@@ -238,6 +252,12 @@ class Model:
             held=held,
             listen=listen,
         )
+        if isinstance(source, Segmentation):
+            session.seeds.begin(seeds_of(source, name=lambda mask: mask.number))
+            session.cut_at(Shots.cut(opened, source.origin.cuts))
+            for frame in source.frames:
+                session.take(frame)
+        return session
 
     def live(
         self,

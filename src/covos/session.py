@@ -45,6 +45,7 @@ from covos.prompts.own_size import own_size
 from covos.prompts.seed_mask import SeedMask
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
+from covos.results.replay import Listener, nothing_heard
 from covos.results.segmentation import Segmentation
 from covos.runs.room import explaining_memory
 from covos.session_model import SessionModel
@@ -243,7 +244,7 @@ class Session:
                 negative points only and no mask to take from, or they leave nothing of it.
             SourceError: The frame cannot be read.
         """
-        return self._show(PointPrompt(frame=frame, object=object_id, points=as_points(points, labels=labels)))
+        return self.show(PointPrompt(frame=frame, object=object_id, points=as_points(points, labels=labels)))
 
     def add_box(self, frame: int, object_id: int | None = None, *, box: Sequence[float]) -> PromptedMask:
         """Show an object by a box around it; the mask is made at once, of this frame alone.
@@ -264,7 +265,7 @@ class Session:
             raise UsageError(
                 f"{1 + len(more)} boxes for one object", why="a box holds one object", fix="add them one at a time"
             )
-        return self._show(PointPrompt(frame=frame, object=object_id, box=one))
+        return self.show(PointPrompt(frame=frame, object=object_id, box=one))
 
     def look(self, frame: int) -> None:
         """Get ready for a prompt on a frame: it is read and encoded now, and the prompt is answered the sooner.
@@ -342,7 +343,7 @@ class Session:
     def take(self, frame: FrameMask) -> None:
         """Take masks that were found elsewhere, such as the found subject, as if they had been followed to their frame.
 
-        Points then correct them, and `confirm` takes them as given.
+        Points then correct them, and `confirm` takes them as given. `propagate` changes what was corrected alone.
 
         Raises:
             UsageError: The frame does not exist.
@@ -350,7 +351,7 @@ class Session:
         self.seeds.check_frame(frame.number)
         self._following.take(frame)
 
-    def propagate(self, direction: Direction = "auto") -> Segmentation:
+    def propagate(self, direction: Direction = "auto", *, listen: Listener | None = None) -> Segmentation:
         """Follow the objects to all other frames.
 
         Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
@@ -360,19 +361,20 @@ class Session:
 
         Args:
             direction: The way in time (see `covos.engines.passes.Direction`).
+            listen: Called with the number of frames that are done, and of all; both ways, once for each way.
 
         Raises:
             UsageError: No object was shown, or there is no such direction.
         """
         chosen = self.direction(direction)
         self._following.forget()
-        if chosen == "forward":
-            with explaining_memory(self.source.info):
+        with explaining_memory(self.source.info):
+            if chosen == "forward" and listen is None:
                 self._make_masks()
                 self._following.onward(self._follower)
-        else:
-            for _ in self.stream(direction):
-                pass
+            else:
+                for _ in self._following.kept(self.streaming(chosen), listen=listen or nothing_heard):
+                    pass
         self._following.correct(chosen)
         return self.result(direction)
 
@@ -397,7 +399,7 @@ class Session:
         with explaining_memory(self.source.info):
             chosen = self.direction(direction)
             if start is None and limit is None:
-                return self._following.kept(one for one in self.streaming(chosen) if not isinstance(one, StageProgress))
+                return self._following.kept(self.streaming(chosen))
             if limit is not None and limit < 1:
                 raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
             if start is not None:
@@ -459,7 +461,8 @@ class Session:
         """Take the video as these shots (see `covos.engines.shots`), from the next pass on; to begin with it is one."""
         self._shots, self._bound = shots, None
 
-    def _show(self, prompt: PointPrompt) -> PromptedMask:
+    def show(self, prompt: PointPrompt) -> PromptedMask:
+        """Show or correct an object by points and a box together; see `add_points` and `add_box`."""
         followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self.source.info):
@@ -470,13 +473,9 @@ class Session:
         for identity, prompt in self.seeds.waiting:
             frame, followed = prompt.frame, None
             if prompt.box is None and self.seeds.get(frame, identity) is None:
+                given, place = self.seeds.given(), place_of(frame, self.source.info)
                 followed = follow_to(
-                    self.source,
-                    self._follower,
-                    self.seeds.given(),
-                    frame=place_of(frame, self.source.info),
-                    object_id=identity,
-                    memory=self._memory,
+                    self.source, self._follower, given, frame=place, object_id=identity, memory=self._memory
                 )
             self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
             self.seeds.done(frame, identity)

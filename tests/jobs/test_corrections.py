@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import covos
+from covos.core.errors import SourceError, UsageError
 from covos.core.types import FrameResult, ObjectStatus
 from covos.model import Model
 from covos.session import Session
@@ -87,6 +89,46 @@ def test_masks_from_a_stream_are_corrected_too(model: Model, clip: Path, monkeyp
         assert not any((each & mask(FAR)).any() for each in staged.propagate(BODY, LIMB, FAR))
         # A stream tells what is followed, before it is known where a correction ends.
         assert all(result.labels[40, 52] for result in session.stream("both") if result.frame.index not in (0, 4))
+
+
+@pytest.mark.parametrize("prompted", [True, False])
+def test_a_result_is_gone_on_from(
+    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompted: bool
+) -> None:
+    with model.session(clip) as session:
+        staged = Staged(session, monkeypatch)
+        session.add_mask(0, 1, mask=mask(BODY))
+        staged.propagate(BODY)
+        session.result().save(tmp_path / "out", formats=["npz"])
+    result = covos.load_result(tmp_path / "out")
+    if not prompted:  # as of a subject that was found
+        result = replace(result, origin=replace(result.origin, settings={}))
+    assert result[3].states == (ObjectStatus(id=1, state="present", confidence=0.8),)
+    with model.session(result) as session:
+        staged = Staged(session, monkeypatch)
+        assert [seed.frame for seed in session.shown] == [0] * prompted
+        with pytest.raises(UsageError, match="nothing to undo"):
+            session.undo()
+        session.add_mask(4, 1, mask=mask(BODY, LIMB))
+        second = staged.propagate(BODY, LIMB, FAR)
+        for index, each in enumerate(second):
+            np.testing.assert_array_equal(each, mask(BODY) if index == 0 and prompted else mask(BODY, LIMB))
+        assert session.seeds.check_place(2, None) == 2, "the next free one"
+        session.undo()
+        if prompted:
+            assert all((each == mask(BODY)).all() for each in staged.propagate(BODY))
+            session.remove(1)
+            session.add_mask(0, 1, mask=mask(FAR))
+            assert all((each == mask(FAR)).all() for each in staged.propagate(FAR)), "it is another object"
+    with pytest.raises(UsageError, match="beside a result"):
+        model.session(result, range=range(2, 4))
+
+
+def test_a_result_whose_video_is_another_is_refused(model: Model, make_clip: Callable[..., Path]) -> None:
+    result = covos.segment(make_clip(frames=6), model=model)
+    make_clip(frames=4)
+    with pytest.raises(SourceError, match="has changed"):
+        model.session(result)
 
 
 def test_another_object_is_followed_beside_the_first(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,16 @@ def test_a_frame_that_no_correction_reaches_is_the_old_one() -> None:
     assert made[2] is old[2]
 
 
+def test_objects_that_were_not_followed_again_keep_their_state() -> None:
+    old = frame(0, {1: [BODY], 2: [FAR]}, confidence=0.6)
+    new = frame(0, {1: [BODY, LIMB]})
+    (made,) = with_corrections(
+        [new], [known(old, {1: 0, 2: 0})], births={1: 0, 2: 0}, corrected={0: [1]}, direction="both"
+    )
+    assert [(each.id, each.confidence) for each in made.states] == [(1, 0.8), (2, 0.6)]
+    np.testing.assert_array_equal(made.labels, frame(0, {1: [BODY, LIMB], 2: [FAR]}).labels)
+
+
 def test_masks_probability_and_states_belong_together() -> None:
     old = frame(0, {1: [BODY], 2: [FAR]}, confidence=0.6), frame(1, {1: [BODY], 2: [FAR]}, confidence=0.6)
     new = frame(0, {1: [BODY, LIMB], 2: []}), frame(1, {1: [BODY, LIMB], 2: []})

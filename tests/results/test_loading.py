@@ -258,7 +258,7 @@ class TestConverting:
     def test_it_does_not_replace_what_it_reads(self, result: covos.Segmentation, tmp_path: Path) -> None:
         (path,) = result.save(tmp_path / "out", formats=["coco"]).outputs
         for each in (path, tmp_path / "out"):
-            with pytest.raises(UsageError, match="to be converted"):
+            with pytest.raises(UsageError, match="to be read"):
                 convert(each, formats=["palette"], output=tmp_path / "out", overwrite=True)
         assert covos.load_result(path) == result
 

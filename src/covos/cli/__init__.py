@@ -18,6 +18,7 @@ from covos.cli import data, models
 from covos.cli.batch import batch
 from covos.cli.bench import bench
 from covos.cli.convert import convert
+from covos.cli.correct import correct
 from covos.cli.doctor import doctor
 from covos.cli.evaluate import evaluate
 from covos.cli.export import export
@@ -42,7 +43,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
 )
-for verb in (segment, batch, stream, predict, convert, evaluate, reproduce, train, export, serve, bench, doctor):
+for verb in (
+    segment,
+    correct,
+    batch,
+    stream,
+    predict,
+    convert,
+    evaluate,
+    reproduce,
+    train,
+    export,
+    serve,
+    bench,
+    doctor,
+):
     app.command()(verb)
 app.command("open")(open_clip)
 app.add_typer(data.app, name="data")

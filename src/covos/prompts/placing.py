@@ -12,7 +12,12 @@ from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, on_f
 
 
 def place_prompts(
-    seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool, alpha_of: Callable[[int], MaskArray]
+    seeds: Seeds,
+    prompts: Iterable[Prompt],
+    *,
+    resize: bool,
+    alpha_of: Callable[[int], MaskArray],
+    point: Callable[[PointPrompt], object] | None = None,
 ) -> Labelling:
     """Show everything that a plan lists: masks at once; points and boxes wait for a model.
 
@@ -24,6 +29,8 @@ def place_prompts(
         prompts: Checked here against the video.
         resize: If true, masks of another size than their frame are resized (nearest neighbour).
         alpha_of: Gives what is opaque in a frame.
+        point: Called with the points and the box of each object and frame, when all masks are there; None lets them
+            wait.
 
     Returns:
         The labels of the objects.
@@ -63,7 +70,7 @@ def place_prompts(
     for each in named:
         _call((each.object or 1,), each.label, labels)
     for each in join_points(named):
-        seeds.wait(each)
+        (point or seeds.wait)(each)
     return Labelling(own=labels)
 
 

@@ -57,7 +57,7 @@ class Seeds:
 
     @property
     def births(self) -> dict[int, int]:
-        """For each object that has a mask, the step that it came with.
+        """For each object that has a mask, here or elsewhere (see `know`), the step that it came with.
 
         An id may be given to another object, which then has another step; what is undone gets its own back.
         """
@@ -110,7 +110,7 @@ class Seeds:
             UsageError: See above, or there would be more frames or objects than can be.
         """
         self.check_frame(frame)
-        chosen = max(self.objects, default=0) + 1 if identity is None else identity
+        chosen = max({*self.objects, *self.births}, default=0) + 1 if identity is None else identity
         if not 1 <= chosen <= MAX_ID:
             raise UsageError(
                 f"object {chosen}",
@@ -330,11 +330,23 @@ class Seeds:
             self._check_mask(seed.frame, seed.object, decode(seed.mask))
         self._step(kept)
 
+    def begin(self, seeds: Iterable[SeedMask]) -> None:
+        """Take seeds as `restore` does, as those that there are to begin with: they cannot be undone."""
+        self.restore(seeds)
+        self._states, self._births, self._line = self._states[-1:], self._births[-1:], self._line[-1:]
+
+    def know(self, identities: Iterable[int]) -> None:
+        """Take objects as there, whose masks were found elsewhere: a seed of one of them shows the same object."""
+        known = {identity: self.births.get(identity, 0) for identity in identities}
+        self._births = [{**known, **births} for births in self._births]
+
     def _step(self, after: dict[Key, SeedMask]) -> None:
         self._steps += 1
         self._line.append(self._steps)
+        elsewhere = self.births.keys() - {identity for _, identity in self._states[-1]}
         self._states.append(after)
-        self._births.append({identity: self.births.get(identity, self._steps) for _, identity in after})
+        there = {*elsewhere, *(identity for _, identity in after)}
+        self._births.append({identity: self.births.get(identity, self._steps) for identity in there})
 
     def given(self) -> dict[int, Mapping[int, MaskArray]]:
         """Return the seeds for an engine: frame position to object id to mask, decoded when it is asked for."""

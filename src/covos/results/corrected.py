@@ -97,7 +97,9 @@ def _mixed(known: Known | None, new: FrameMask, births: Mapping[int, int], belie
         taken |= np.isin(before, fresh) | np.isin(after, fresh)
     labels = np.where(taken, after, before)
     probability = np.where(taken, new.probability, old.probability)
-    states = tuple(_status(each, old, labels=(labels, before, after)) for each in new.states)
+    followed = {each.id: _status(each, old, labels=(labels, before, after)) for each in new.states}
+    kept = {each.id: each for each in old.states if each.id in births}  # of objects that were not followed this time
+    states = tuple((kept | followed).values())
     return replace(
         new,
         confidence=sum(each.confidence for each in states) / len(states) if states else new.confidence,

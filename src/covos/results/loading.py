@@ -12,7 +12,7 @@ from pathlib import Path
 from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
-from covos.core.types import SourceInfo
+from covos.core.types import ObjectStatus, SourceInfo
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import composed_formats, parse_format
@@ -158,6 +158,10 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
         confidence=math.nan if confidence is None else confidence,
         size=mask.size,
         objects=mask.objects,
+        states=tuple(
+            ObjectStatus(id=identity, state=said.state, confidence=said.confidence)
+            for identity, said in row.states.items()
+        ),
         file=row.file,
         soft=mask.soft,
         kept_matte=mask.matte,
@@ -263,7 +267,7 @@ def convert(
         )
     chosen.refuse_existing(reads=(found.info.path, *(() if Path(path).is_dir() else (path,))))
     target = chosen.folder
-    _refuse_itself(Path(path), target)
+    refuse_itself(Path(path), target)
     OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
     result = found.trim(as_range(range))
     known = len(result.origin.steps_down)
@@ -317,10 +321,11 @@ def _folder_beside(path: Path, formats: Sequence[str]) -> Path:
     return named.with_name("-".join([name, *(each.partition("=")[0] for each in formats)]))
 
 
-def _refuse_itself(path: Path, folder: Path) -> None:
+def refuse_itself(path: Path, folder: Path) -> None:
+    """Refuse, with a UsageError, to write to the folder whose masks are read."""
     if path.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
-            f"{folder} holds the masks that are to be converted",
+            f"{folder} holds the masks that are to be read",
             why="they would be replaced while they are needed",
             fix="write to another folder",
         )

@@ -105,7 +105,7 @@ class Replay:
         if not hungry:
             size = self.info.height, self.info.width
             return write(_blank(mask, size) for mask in self._ascending())
-        with self._open(what=hungry[0]) as source:
+        with self.open(what=hungry[0]) as source:
             return write(iter(source), tags=source.info.tags)
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
@@ -122,13 +122,13 @@ class Replay:
             SourceError: The source is gone or has changed.
         """
         indices = sorted(mask.index for mask in masks)
-        with self._open(what="an overlay") as source:
+        with self.open(what="an overlay") as source:
             if indices and indices[-1] >= source.info.frame_count:
-                raise self._changed(f"it has {source.info.frame_count} frames, and no frame {indices[-1]}")
+                raise self.changed(f"it has {source.info.frame_count} frames, and no frame {indices[-1]}")
             sizes = {mask.index: mask.size for mask in masks}
             images = {each.index: _sized(each, sizes[each.index]).image for each in source.select(indices)}
         if missing := [index for index in indices if index not in images]:
-            raise self._changed(f"frame {missing[0]} can no longer be read")
+            raise self.changed(f"frame {missing[0]} can no longer be read")
         return [images[mask.index] for mask in masks]
 
     def results(self, *, what: str) -> Iterator[FrameResult]:
@@ -138,11 +138,16 @@ class Replay:
             UsageError: No source is known.
             SourceError: The source is gone or has changed.
         """
-        with self._open(what=what) as source:
+        with self.open(what=what) as source:
             yield from self._join(iter(source))
 
-    def _open(self, *, what: str) -> Source:
-        """Open the source again."""
+    def open(self, *, what: str) -> Source:
+        """Open the source again, the part that was taken; ``what`` needs its pictures, for messages.
+
+        Raises:
+            UsageError: No source is known.
+            SourceError: The source is gone, or its frames have another size.
+        """
         fix = "name the source: --source VIDEO, or load_result(path, source=...)"
         info = self.info
         held = self.held if isinstance(self.held, InMemory) else info.path
@@ -167,7 +172,7 @@ class Replay:
         )
         if (source.info.height, source.info.width) != (info.height, info.width):
             source.close()
-            raise self._changed("its frames have another size")
+            raise self.changed("its frames have another size")
         return source
 
     def _join(self, pictures: Iterator[Frame]) -> Iterator[FrameResult]:
@@ -175,7 +180,7 @@ class Replay:
             frame = next((each for each in pictures if each.index == kept.index), None)
             frame = None if frame is None else _sized(frame, kept.size)
             if frame is None or frame.size != kept.size:
-                raise self._changed(f"frame {kept.index} is no longer what it was")
+                raise self.changed(f"frame {kept.index} is no longer what it was")
             labels = kept.labels
             yield FrameResult(
                 frame=frame,
@@ -189,7 +194,8 @@ class Replay:
     def _ascending(self) -> list[FrameMask]:
         return sorted(self.frames, key=lambda each: each.index)
 
-    def _changed(self, why: str) -> SourceError:
+    def changed(self, why: str) -> SourceError:
+        """Return the error of a source that is not the one that the masks are of any more."""
         return SourceError(
             f"{self.info.path} has changed since it was segmented",
             why=why,

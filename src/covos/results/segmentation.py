@@ -26,7 +26,7 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
 from covos.media.range import Range, as_range, in_words
-from covos.media.source import Health
+from covos.media.source import Health, Source
 from covos.models.registry import DEFAULT_MATTER, find_matter
 from covos.plan import AUTO
 from covos.results.notebook import as_html
@@ -288,6 +288,19 @@ class Segmentation:
     @property
     def _replay(self) -> Replay:
         return Replay(info=self.info, frames=self.frames, held=self.held)
+
+    def open_source(self, *, what: str) -> Source:
+        """Open the source again, the part that the masks are of; ``what`` needs its pictures, for messages.
+
+        Raises:
+            UsageError: No source is known.
+            SourceError: The source is gone or has changed.
+        """
+        source = self._replay.open(what=what)
+        if (last := max((frame.index for frame in self.frames), default=-1)) >= (count := source.info.frame_count):
+            source.close()
+            raise self._replay.changed(f"it has {count} frames, and no frame {last}")
+        return source
 
     def to_coco(self) -> dict[str, Any]:
         """Return the content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""

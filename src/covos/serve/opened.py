@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.labelling import Labelling
-from covos.core.types import Box, Point, SourceInfo
-from covos.masks.frame_mask import FrameMask
+from covos.core.types import SourceInfo
 from covos.media.memory import open_input
 from covos.media.range import Range
-from covos.prompts.seed_mask import Pointed, SeedMask
-from covos.prompts.values import PointPrompt
 from covos.results.loading import load_result
+from covos.results.reopened import seeds_of
 from covos.results.segmentation import Segmentation
 from covos.runs.schema import REPORT, load_report
 from covos.serve.edits import SUBJECT, Edit, thing_of
@@ -65,12 +61,9 @@ def load_run(folder: Path) -> tuple[Video, Edit, tuple[int, ...]]:
     """
     result = load_result(folder)
     source = _source_of(result.info, folder)
-    known = {mask.number: mask for mask in result}
-    prompts = result.origin.settings.get("prompts", ())
-    seeds = [_seed(each, known) for each in prompts if isinstance(each, Mapping)] if isinstance(prompts, list) else []
     edit = Edit(
         kind="opened",
-        seeds=tuple(sorted((seed for seed in seeds if seed is not None), key=lambda seed: seed.frame)),
+        seeds=seeds_of(result, name=lambda mask: mask.index),
         things=_things(result),
         frames={mask.index: mask for mask in result},
     )
@@ -97,19 +90,3 @@ def _things(result: Segmentation) -> tuple[Thing, ...]:
     labels = Labelling.of_settings(result.origin.settings)
     names = {number: labels.own.get(number) or labels.every or "" for number in result.object_ids or (SUBJECT,)}
     return tuple(thing_of(number, name=name) for number, name in names.items())
-
-
-def _seed(said: Mapping[str, Any], known: Mapping[int, FrameMask]) -> SeedMask | None:
-    """Return a seed as a report describes it: its mask is the one of its frame. None if that is not there any more."""
-    try:
-        mask, identity = known[said["frame"]], said["object"]
-        seed = SeedMask(frame=mask.index, object=identity, mask=mask.objects[identity], given_as=str(said["given_as"]))
-        if "points" not in said:
-            return seed
-        points = tuple(Point(x=x, y=y, positive=bool(on)) for x, y, on in said["points"])
-        box = None if said.get("box") is None else Box(**dict(zip(("x0", "y0", "x1", "y1"), said["box"], strict=True)))
-        at = PointPrompt(frame=mask.index, object=identity, points=points, box=box)
-        pointed = Pointed(at=at, prompter=str(said["prompter"]), corrects=str(said.get("corrects", "")))
-    except (KeyError, TypeError, ValueError):  # of another version: its mask stays, as one that was found
-        return None
-    return SeedMask(frame=seed.frame, object=identity, mask=seed.mask, given_as=seed.given_as, pointed=pointed)

@@ -1,0 +1,103 @@
+"""``covos correct``: mend the masks of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from covos.cli import options
+from covos.cli.terminal import say
+from covos.core.progress import counted
+
+
+def correct(
+    run: Annotated[
+        Path,
+        typer.Argument(help="Output folder of a run, or other masks as of covos convert; it stays as it is."),
+    ],
+    output: options.FileOrFolder,
+    point: options.Points = None,
+    not_point: options.NotPoints = None,
+    box: options.Boxes = None,
+    mask: options.Masks = None,
+    prompts: options.PromptFile = None,
+    trust_prompts: options.TrustPrompts = False,
+    resize_masks: options.ResizeMasks = False,
+    source: Annotated[
+        str | None, typer.Option(help="The video or pictures of the masks, if the report does not name them.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-f", "--format", metavar="NAME[=VALUE]", help="Format to write; repeatable; those of RUN if none."
+        ),
+    ] = None,
+    direction: options.Direction = "auto",
+    model: options.Model = "covos-lite",
+    quality: Annotated[
+        Literal["draft", "fast", "balanced", "best"] | None,
+        typer.Option(help="Care in following.", show_default="that of RUN"),
+    ] = None,
+    memory: options.Memory = 5,
+    follower: options.Follower = "covos-follow",
+    prompter: options.Prompter = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
+    overwrite: options.Overwrite = False,
+    allow_errors: options.AllowErrors = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Correct the masks of a run, and write all of them to a new folder: a correction changes what it is about alone.
+
+    Name the frame and the object, as in --point 320,200@40:2; a run of one object needs no number. The correction
+    spreads in time as far as the mistake does; all other masks stay. RUN itself is not touched.
+    """
+    from covos.core.memory import refuse_small_address_space
+
+    refuse_small_address_space()  # before anything large is imported
+    from covos.cli import prompting
+    from covos.cli.progress import JobDisplay
+    from covos.cli.verdict import refuse_incomplete
+    from covos.core.device import configure_threads
+    from covos.correction import correct as mend
+    from covos.prompts.file import read_prompt_file
+    from covos.prompts.values import Prompt, RegionPrompt
+
+    configure_threads(pipeline=True)
+    shown: list[Prompt | RegionPrompt] = [prompting.mask_prompt(text) for text in mask or ()]
+    shown += [prompting.box(text) for text in box or ()]
+    shown += [prompting.point(text) for text in point or ()]
+    shown += [prompting.point(text, positive=False) for text in not_point or ()]
+    if prompts is not None:
+        shown += read_prompt_file(prompts, trusted=trust_prompts)
+    with JobDisplay(quiet=quiet) as display:
+        made = mend(
+            run,
+            output,
+            prompts=shown,
+            source=source,
+            formats=formats,
+            direction=direction,
+            resize_masks=resize_masks,
+            model=model,
+            quality=quality,
+            memory=memory,
+            follower=follower,
+            prompter=prompter,
+            device=device,
+            precision=precision,
+            runtime=runtime,
+            overwrite=overwrite,
+            listen=display.frames(run.name),
+        )
+    for warning in made.saved.warnings:
+        say(f"warning: {run}: {warning}", err=True)
+    if not quiet:
+        changed = "".join(f", object {each} in {count}" for each, count in made.changed.items())
+        written = ", ".join(str(path) for path in made.saved.paths)
+        say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
+    if not allow_errors:
+        refuse_incomplete([(str(run), made.saved)])

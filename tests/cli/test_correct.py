@@ -1,0 +1,157 @@
+"""``covos correct``: what a correction changes in a finished run, what it leaves, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covos
+from covos.cli import main
+from covos.masks import write_label_map
+
+SIZE = (48, 64)
+SETTINGS = ("--device", "cpu", "--precision", "fp32", "-q")
+Capture = pytest.CaptureFixture[str]
+
+
+def picture(path: Path, **boxes: tuple[int, int, int, int]) -> Path:
+    """Write a mask whose values are the numbers behind the names, as in ``of_2``."""
+    labels = np.zeros(SIZE, np.uint8)
+    for name, (top, left, height, width) in boxes.items():
+        labels[top : top + height, left : left + width] = int(name.removeprefix("of_"))
+    write_label_map(path, labels)
+    return path
+
+
+@pytest.fixture
+def followed(clip: Path, random_follower: Path, tmp_path: Path) -> Path:
+    """A run of two objects that were shown by a mask, in one of two formats that can be read again."""
+    shown = picture(tmp_path / "shown.png", of_1=(12, 0, 16, 16), of_2=(36, 40, 8, 12))
+    options = ["--mask", str(shown), "--follower", str(random_follower), "--label", "2=dog", "-f", "npz"]
+    assert main(["segment", str(clip), "-o", str(tmp_path / "run"), *options, *SETTINGS]) == 0
+    return tmp_path / "run"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def correct(run: Path, new: Path, follower: Path, *more: object) -> int:
+    options = ["--follower", str(follower), "--device", "cpu", "--precision", "fp32"]
+    return main(["correct", str(run), "-o", str(new), *options, *map(str, more)])
+
+
+def test_a_correction_changes_its_object_and_nothing_else(
+    followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    was, new = files(followed), tmp_path / "new"
+    fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
+    assert correct(followed, new, random_follower, "--mask", f"{fix}@4") == 0
+    before, after = covos.load_result(followed), covos.load_result(new)
+    assert files(followed) == was, "the run stays as it is"
+    expected = np.zeros(SIZE, bool)
+    expected[30:44, 36:56] = True
+    np.testing.assert_array_equal(after[4].labels == 2, expected)
+    changed = 0
+    for old, now in zip(before, after, strict=True):
+        other = old.labels != now.labels
+        assert (((old.labels == 2) | (now.labels == 2)) | ~other).all(), "nobody has asked about object 1"
+        changed += other.any()
+    assert f"{changed} of 8 frames changed, " in (line := capsys.readouterr().err.splitlines()[-1])
+    assert f"object 2 in {changed}" in line
+    settings = after.origin.settings
+    assert settings["corrected_from"] == str(followed)
+    assert (settings["formats"], settings["label"]) == (["npz"], before.origin.settings["label"])
+    assert [(each["frame"], each["object"]) for each in settings["prompts"]] == [(0, 1), (0, 2), (4, 2)]
+    # It is a run as any other: it can be corrected in turn.
+    assert correct(new, tmp_path / "newer", random_follower, "--mask", f"{fix}@6", "-f", "palette", "-q") == 0
+    assert capsys.readouterr().err == ""
+    assert sorted(each.name for each in (tmp_path / "newer").iterdir() if each.name[0] != ".") == [
+        "masks", "report.html", "report.json",
+    ]  # fmt: skip
+    newest = covos.load_result(tmp_path / "newer")
+    np.testing.assert_array_equal(newest[4].labels == 2, expected)  # shown by the first correction
+
+
+def test_the_found_subject_of_a_part_needs_no_number(
+    make_clip: Callable[..., Path], random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    clip, run, new = make_clip(frames=12), tmp_path / "run", tmp_path / "new"
+    part = ["--start", "f2", "--end", "f10"]
+    assert main(["segment", str(clip), "-o", str(run), "-f", "palette", *part, *SETTINGS]) == 0
+    fix = picture(tmp_path / "fix.png", of_1=(30, 36, 14, 20))
+    assert correct(run, new, random_follower, "--mask", f"{fix}@1") == 2
+    assert "frame 1 is not taken" in capsys.readouterr().err
+    assert correct(run, new, random_follower, "--mask", f"{fix}@9", "--direction", "forward") == 0
+    before, after = covos.load_result(run), covos.load_result(new)
+    assert before[:7] == after[:7], "forward, the frames before stay"
+    assert (after.info.start, len(after), after.object_ids) == (2, 8, (1,))
+    assert before[7].objects != after[7].objects
+    assert int(after[7].mask.sum()) == 14 * 20
+    assert "1 of 8 frames changed, object 1 in 1: " in capsys.readouterr().err
+
+
+def test_masks_of_another_tool_are_corrected_beside_their_video(
+    clip: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    masks, new = tmp_path / "masks", tmp_path / "new"
+    masks.mkdir()
+    for index in range(8):
+        picture(masks / f"{index:05d}.png", of_3=(12, 2 * index, 16, 16), of_7=(36, 50, 8, 8))
+    fix = picture(tmp_path / "fix.png", of_7=(34, 48, 12, 12))
+    assert correct(masks, new, random_follower, "--mask", f"{fix}@4") == 2
+    assert "--source" in capsys.readouterr().err
+    assert correct(masks, new, random_follower, "--mask", f"{fix}@4", "--source", clip) == 0
+    settings = covos.load_result(new).origin.settings
+    said = [(each["frame"], each["object"], each["given_as"]) for each in settings["prompts"]]
+    assert said == [(4, 7, "fix.png"), (4, 3, "confirmed")], "the other object keeps it off"
+    assert settings["formats"] == ["palette", "overlay"]
+    for old, now in zip(before := covos.load_result(masks), after := covos.load_result(new), strict=True):
+        assert ((old.labels == 7) | (now.labels == 7))[old.labels != now.labels].all()
+    assert before[4].objects[3] == after[4].objects[3]
+
+
+def test_the_source_may_have_moved(followed: Path, clip: Path, random_follower: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere" / "moved.mp4"
+    moved.parent.mkdir()
+    shutil.move(clip, moved)
+    fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
+    more = ["--mask", f"{fix}@4", "-q"]
+    assert correct(followed, tmp_path / "new", random_follower, *more) == 3
+    assert correct(followed, tmp_path / "new", random_follower, *more, "--source", moved) == 0
+    assert json.loads((tmp_path / "new" / "report.json").read_text())["source"]["path"] == str(moved)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "no correction is given"),
+        (["--point", "5,20@40:1"], "frame 40 does not exist"),
+        (["--point", "5,20@4:9"], "there is no object 9"),
+        (["--box", "1,1,9,9@4"], "does not say of which object"),
+        (["--mask", "OTHER@4"], "there is no object 5"),
+        (["--point", "500,20@4:1"], "500,20"),
+        (["--prompts", "REGION"], "a region cannot correct"),
+        (["--point", "5,20@4:1", "-o", "FULL"], "is not empty"),
+        (["--point", "5,20@4:1", "-o", "RUN", "-y"], "holds the masks that are to be read"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(
+    followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture, options: list[str], said: str
+) -> None:
+    was = files(followed)
+    other = picture(tmp_path / "other.png", of_5=(30, 36, 14, 20), of_2=(2, 2, 9, 9))
+    region = tmp_path / "region.json"
+    region.write_text(json.dumps({"within": [{"box": [0, 0, 30, 30]}]}))
+    (full := tmp_path / "full").mkdir()
+    (full / "of-the-user.txt").touch()
+    names = {"OTHER@4": f"{other}@4", "REGION": str(region), "RUN": str(followed), "FULL": str(full)}
+    assert correct(followed, tmp_path / "new", random_follower, *(names.get(each, each) for each in options)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert files(followed) == was
