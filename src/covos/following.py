@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from covos.core.types import FrameResult, MaskArray
 from covos.engines.encoding import to_size
@@ -14,7 +14,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.seeds import Seeds
-from covos.results.corrected import with_corrections
+from covos.results.corrected import Correction, with_corrections
 from covos.results.followed import FollowedMasks
 from covos.results.replay import Listener, nothing_heard
 from covos.runs.room import explaining_memory
@@ -75,15 +75,10 @@ class Following:
         line, births = self._seeds.line, self._seeds.births
         numbers = list(self._found)
         old = [self._found.before(number, line=line) for number in numbers]
-        since = min((each.step for each in old if each is not None), default=None)
-        if since is None:
+        if (since := self._corrected(numbers)) is None:
             return
         places = {place_of(number, self._source.info): index for index, number in enumerate(numbers)}
-        corrected = {
-            places[place]: identities
-            for place, identities in self._seeds.corrected_since(since).items()
-            if place in places
-        }
+        corrected = {places[place]: identities for place, identities in since.items() if place in places}
         new = [self._found.masks(number, births=births) for number in numbers]
         masks = with_corrections(new, old, births=births, corrected=corrected, direction=direction)
         self._found.keep(masks, births=births, step=line[-1])
@@ -117,21 +112,42 @@ class Following:
             yield (result for result in passed if result.frame.index < end)
 
     def kept(
-        self, results: Iterator[FrameResult | StageProgress], *, listen: Listener = nothing_heard
+        self,
+        results: Iterator[FrameResult | StageProgress],
+        *,
+        listen: Listener = nothing_heard,
+        correcting: bool = False,
     ) -> Iterator[FrameResult]:
         """Keep the masks of results as they come; frames without numbers hold the masks before.
 
-        ``listen`` hears how far a stage before the first result is, and then of each result.
+        Args:
+            results: Of any frames; with ``correcting`` of all, in their order.
+            listen: Hears how far a stage before the first result is, and then of each result.
+            correcting: If true, the results get the masks from before the latest prompts, but for those that a
+                correction on their frame or an earlier one has reached.
         """
-        births, step = self._seeds.births, self._seeds.line[-1]  # of now: the user may change them meanwhile
+        births, line = self._seeds.births, self._seeds.line  # of now: the user may change them meanwhile
+        since = self._corrected(self._source.info.numbers) if correcting else None
+        correction = None if since is None else Correction(births=births, corrected=since)
 
         def keep() -> Iterator[FrameResult]:
             with explaining_memory(self._source.info):
                 for result in with_held_masks(self._heard(results, listen)):
-                    self._found.keep([FrameMask.of(result)], births=births, step=step)
-                    yield result
+                    mask = FrameMask.of(result)
+                    if correction is not None:
+                        known = self._found.before(mask.number, line=line)
+                        mask = correction.take(mask.index, mask, known)
+                        self._found.put_away(line=line, frame=mask.number)
+                    self._found.keep([mask], births=births, step=line[-1])
+                    yield result if correction is None else mask.onto(result)
 
         return keep()
+
+    def _corrected(self, numbers: Iterable[int]) -> dict[int, set[int]] | None:
+        """Return what was corrected since the oldest masks of frames; None if there are none to correct."""
+        old = (self._found.before(number, line=self._seeds.line) for number in numbers)
+        since = min((each.step for each in old if each is not None), default=None)
+        return None if since is None else self._seeds.corrected_since(since)
 
     def _heard(self, results: Iterator[FrameResult | StageProgress], listen: Listener) -> Iterator[FrameResult]:
         done = 0

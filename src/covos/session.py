@@ -384,8 +384,9 @@ class Session:
         """Follow the objects, a frame at a time, at constant memory; the masks of yielded frames are kept.
 
         Without ``start`` and ``limit``, all frames come in their order; the backward pass, if there is one, comes
-        before the first, and its answers wait in a temporary file. With them, frames come in the order in which they
-        are followed: onward from ``start``, backward from it, or first onward and then backward.
+        before the first, and its answers wait in a temporary file. Forward, a correction of followed masks changes the
+        piece that it is about; else each answer is taken whole. With them, frames come in the order in which they are
+        followed: onward from ``start``, backward from it, or first onward and then backward.
 
         Args:
             direction: The way in time; ``"auto"`` goes both ways where ``start`` or ``limit`` is given.
@@ -399,7 +400,7 @@ class Session:
         with explaining_memory(self.source.info):
             chosen = self.direction(direction)
             if start is None and limit is None:
-                return self._following.kept(self.streaming(chosen))
+                return self._following.kept(self.streaming(chosen), correcting=chosen == "forward")
             if limit is not None and limit < 1:
                 raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
             if start is not None:

@@ -131,6 +131,39 @@ def test_a_result_whose_video_is_another_is_refused(model: Model, make_clip: Cal
         model.session(result)
 
 
+def test_a_forward_stream_spreads_a_correction_as_frames_come(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with model.session(clip) as session:
+        staged = Staged(session, monkeypatch)
+
+        def stream(*boxes: tuple[int, int, int, int]) -> Iterator[np.ndarray]:
+            staged.answers = [mask(*boxes)] * 8
+            for result in session.stream("forward"):
+                assert result.probability.dtype == np.float32
+                np.testing.assert_array_equal(result.probability > 0.5, result.labels == 1)
+                yield result.labels == 1
+
+        session.add_mask(0, 1, mask=mask(BODY))
+        first = list(stream(BODY))
+        session.add_mask(4, 1, mask=mask(BODY, LIMB))
+        for _ in range(2):  # the second time it is the same
+            for index, each in enumerate(stream(BODY, LIMB, FAR)):
+                np.testing.assert_array_equal(each, mask(BODY) if index < 4 else mask(BODY, LIMB))
+        # A loop that ends early leaves the later frames as they were.
+        session.add_mask(1, 1, mask=mask(BODY, FAR))
+        stopped = stream(BODY, FAR)
+        for index in range(3):
+            np.testing.assert_array_equal(next(stopped), mask(BODY, FAR) if index else mask(BODY))
+        stopped.close()
+        kept = [each.labels == 1 for each in session.result()]
+        np.testing.assert_array_equal(kept[2], mask(BODY, FAR))
+        np.testing.assert_array_equal(kept[5], mask(BODY, LIMB))
+        session.undo()
+        session.undo()
+        np.testing.assert_array_equal(list(stream(BODY)), first)
+
+
 def test_another_object_is_followed_beside_the_first(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with model.session(clip) as session:
         staged = Staged(session, monkeypatch)

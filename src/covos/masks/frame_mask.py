@@ -81,6 +81,17 @@ class FrameMask:
         mask = self.mask
         return replace(self, soft=SoftMask.of(soft_edge(mask), mask))
 
+    def onto(self, result: FrameResult) -> FrameResult:
+        """Return a result of the same frame with these masks."""
+        return replace(
+            result,
+            probability=self.probability,
+            labels=self.labels,
+            confidence=self.confidence,
+            objects=self.states,
+            matte=self.matte,
+        )
+
     @classmethod
     def of(cls, result: FrameResult, *, soft: bool = True) -> FrameMask:
         """Keep a result's masks and, unless it is not wanted, its probability, and drop its picture."""

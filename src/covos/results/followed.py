@@ -38,26 +38,28 @@ class FollowedMasks:
     def __len__(self) -> int:
         return len(self._found)
 
-    def put_away(self, *, line: Sequence[int]) -> None:
+    def put_away(self, *, line: Sequence[int], frame: int | None = None) -> None:
         """Show no masks, until new ones are kept; those that were there can be asked for by `before`.
 
         Args:
             line: The steps that led to the seeds of now; masks of steps that were taken back are forgotten.
+            frame: The one frame whose masks are put away; None is all.
         """
         older = set(line[:-1])
-        for frame, known in self._found.items():
-            kept = [each for each in self._earlier.get(frame, ()) if each.step in older and each.step < known.step]
-            self._earlier[frame] = [*kept, known] if known.step in older else kept
-        self._found = {}
+        for number in list(self._found) if frame is None else {frame} & self._found.keys():
+            known = self._found.pop(number)
+            kept = [each for each in self._earlier.get(number, ()) if each.step in older and each.step < known.step]
+            self._earlier[number] = [*kept, known] if known.step in older else kept
 
     def keep(self, masks: Iterable[FrameMask], *, births: Mapping[int, int], step: int) -> None:
         """Keep the masks of frames, with the birth of each object by its id, and the step of the seeds."""
         self._found |= {each.number: Known(each, births, step) for each in masks}
 
     def before(self, frame: int, *, line: Sequence[int]) -> Known | None:
-        """Return the masks of a frame that were put away and followed before the last of these steps, if there are."""
-        older = set(line[:-1])
-        return next((each for each in reversed(self._earlier.get(frame, ())) if each.step in older), None)
+        """Return the masks of a frame that were followed before the last of these steps, if there are."""
+        older, found = set(line[:-1]), self._found.get(frame)
+        every = (*self._earlier.get(frame, ()), *(() if found is None else (found,)))
+        return next((each for each in reversed(every) if each.step in older), None)
 
     def masks(self, frame: int, *, births: Mapping[int, int]) -> FrameMask:
         """Return the masks of a frame, without objects that are no more, by the births of now."""
