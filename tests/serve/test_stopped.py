@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -103,3 +104,16 @@ def test_a_process_to_which_nobody_listens_ends_without_a_word(
     worker._closed.set()
     answers.close()  # type: ignore[attr-defined]
     assert capfd.readouterr().err == ""
+
+
+@only_posix
+def test_an_impatient_second_ctrl_c_is_no_failure(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "covos", "serve", "--port", "0", "--root", str(tmp_path / "clips")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        assert server.stdout is not None
+        assert "http://" in server.stdout.readline()
+        for _ in range(2):
+            server.send_signal(signal.SIGINT)
+            time.sleep(0.05)  # two that come together are one
+        rest, _ = server.communicate(timeout=PATIENCE)
+    assert "Traceback" not in rest, rest

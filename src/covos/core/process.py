@@ -6,11 +6,12 @@ Nothing heavy is imported here: a process that only reads pictures should not ho
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,8 @@ class Worker:
         self._process = CONTEXT.Process(
             target=_begin, args=(theirs, work, arguments, limits()), name="covos worker", daemon=True
         )
-        self._process.start()
+        with _ctrl_c_held_back():
+            self._process.start()
         theirs.close()
 
     def send(self, message: object) -> None:
@@ -152,6 +154,7 @@ def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[o
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         with unwinding_signals():
+            _take_ctrl_c()
             work(connection, *arguments)
     except (EOFError, ConnectionError):  # nobody asks or listens any more
         return
@@ -159,6 +162,29 @@ def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[o
         os._exit(SIGINT_EXIT)
     except SystemExit:
         os._exit(SIGTERM_EXIT)
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let a process that begins in this block wait with Ctrl-C until it calls `_take_ctrl_c`.
+
+    It inherits the mask. While it loads the libraries, which takes seconds, the terminal still reaches it, and Python
+    would print where it was.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    multiprocessing.resource_tracker.ensure_running()  # it lifts the mask when it begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _take_ctrl_c() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _die_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -64,6 +65,8 @@ class _Server(uvicorn.Server):
         self._end = end
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:  # an impatient second Ctrl-C: uvicorn would show where everything waits
+            logging.getLogger("uvicorn.error").disabled = True
         self._end()  # open streams of events would hold the server up
         super().handle_exit(sig, frame)
 

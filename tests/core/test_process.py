@@ -1,0 +1,32 @@
+"""Processes that answer messages: how they begin and end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+
+import pytest
+
+from covos.core import process
+from covos.core.process import Worker
+from covos.core.signals import SIGINT_EXIT
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_ctrl_c_while_a_process_begins_ends_it_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("spawn"))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    worker = Worker(bool)  # type: ignore[arg-type]  # would end by itself, with 0
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+    pid = worker._process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGINT)  # Python itself has hardly begun
+    worker.join()
+    assert worker._process.exitcode == SIGINT_EXIT
+    assert worker.was_stopped
+    assert capfd.readouterr().err == ""
+    worker.close()
