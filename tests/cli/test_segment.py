@@ -64,8 +64,9 @@ def test_a_video_gives_masks_overlay_and_report(clip: Path, tmp_path: Path, caps
 def test_the_last_line_says_which_frames_are_doubtful(
     clip: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shown = ("--box", "8,8,40,40")  # small networks find nothing by themselves
     monkeypatch.setattr("covos.runs.quality._CONFIDENCE", 1.0)  # nothing is so sure
-    assert run(clip, "-o", tmp_path / "out") == 0
+    assert run(clip, "-o", tmp_path / "out", *shown) == 0
     line = capsys.readouterr().err.splitlines()[-1]
     quality = json.loads((tmp_path / "out" / "report.json").read_text())["quality"]
     first = quality["look_at_first"][0]
@@ -73,10 +74,35 @@ def test_the_last_line_says_which_frames_are_doubtful(
     assert first["reasons"][0] in line
     assert "report.html shows them" in line
     assert line.endswith(f"covos open {tmp_path / 'out'}")
-    assert run(clip, "-o", tmp_path / "out") == 0
+    assert run(clip, "-o", tmp_path / "out", *shown) == 0
     assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
-    assert run(clip, "-o", tmp_path / "x.mov") == 0
+    assert run(clip, "-o", tmp_path / "x.mov", *shown) == 0
     assert "--keep keeps the report" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_last_line_says_that_nothing_was_found(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", tmp_path / "x.mov", "--within", "0,0,1,1") == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("note: nothing was found in any of 8 frames, so what is written is empty.")
+    assert "--point X,Y@FRAME" in line
+    assert line.endswith(f"covos open {clip}")
+
+
+def test_a_run_of_another_part_names_the_way_to_another_format(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", tmp_path / "out", "--end", "f3", "-f", "palette") == 0
+    assert run(clip, "-o", tmp_path / "out", "-f", "coco") == 2
+    assert f"covos convert {tmp_path / 'out'} -f FORMAT" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("mov", "prores, qtrle"), ("png", "rgba, palette"), ("alpha", "prores, webm"), ("mask", "palette")],
+)
+def test_the_word_of_an_editor_leads_to_a_format(
+    clip: Path, tmp_path: Path, capsys: Capture, word: str, meant: str
+) -> None:
+    assert run(clip, "-o", tmp_path / "out", "-f", word) == 2
+    assert f"fix: for {word}: {meant}" in capsys.readouterr().err
 
 
 def test_the_overlay_keeps_times_and_sound(tmp_path: Path) -> None:

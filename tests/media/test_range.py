@@ -90,6 +90,14 @@ def test_what_is_no_place_is_refused_before_anything_is_opened(place: object) ->
             Range(**{name: place})  # type: ignore[arg-type]
 
 
+def test_a_timecode_with_frames_is_refused_in_words() -> None:
+    for place in ("00:00:01:12", "01:00:00;05"):
+        with pytest.raises(UsageError) as caught:
+            Range(start=place)
+        assert "frames of a timecode depend on the frame rate" in caught.value.why
+        assert "f300" in caught.value.fix
+
+
 def test_reversed_ranges_are_refused_before_anything_is_opened() -> None:
     for start, end in ((3, 2), ("1:00", 60), ("f5", "f5")):
         with pytest.raises(UsageError, match="leave no frame"):

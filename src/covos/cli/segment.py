@@ -189,11 +189,17 @@ def _doubt(saved: Saved, name: str) -> str:
     first = quality.look_at_first[0]
     number = first.index if first.source_index is None else first.source_index
     many = quality.suspicious > 1
+    show = f"covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
+    if quality.flags.get("empty") == saved.frames:
+        return (
+            f"nothing was found in any of {counted(saved.frames, 'frame')}, so what is written is empty. "
+            f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
+        )
     return (
         f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful, frame {number} "
         f"({first.time:.2f} s) before all: {first.reasons[0]}. "
         + ("--keep keeps the report that shows them. " if saved.page is None else f"{saved.page.name} shows them. ")
-        + f"To correct them by clicks: covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
+        + f"To correct them by clicks: {show}"
     )
 
 

@@ -63,6 +63,14 @@ DEFAULT_FORMATS = ("palette", "overlay")
 ASIDE = ".covos"
 """End of the name of the folder beside one file, in which its run works."""
 
+_SAID = {
+    "alpha": ("prores", "webm", "ffv1", "rgba"),
+    "mask": ("palette", "binary", "matte"),
+    "masks": ("palette", "binary", "matte"),
+    "png": ("rgba", "palette", "matte", "binary", "cutout"),
+}
+"""Formats that are meant by the words of editors; suffixes of files are words, too (see `formats_by_suffix`)."""
+
 _WORTH_SAYING = 100_000_000
 
 
@@ -81,10 +89,11 @@ def parse_format(text: str) -> tuple[type[Format], str | None]:
     """
     name, equals, value = text.partition("=")
     if name not in TABLE:
+        meant = _SAID.get(name.lower()) or formats_by_suffix().get(f".{name.lower()}")
         raise UsageError(
             f"unknown output format {name!r}",
             why="no writer has this name",
-            fix=one_of(name, sorted(TABLE)),
+            fix=f"for {name}: {', '.join(meant)}; all are: {', '.join(FORMATS)}" if meant else one_of(name, FORMATS),
         )
     return load_format(name), value if equals else None
 

@@ -22,6 +22,8 @@ _SECONDS = re.compile(
 )
 _MINUTE = 60
 _FRAME = re.compile(r"f(?P<frame>\d{1,15})", re.ASCII)
+_TIMECODE = re.compile(r"\d+:\d\d:\d\d[:;]\d\d")
+"""Hours, minutes, seconds and frames, as editing programs show them."""
 _CLOSE = Fraction(1, 1000)
 """Seconds: players show times to a thousandth, rounded up or down."""
 _TAIL = 1
@@ -42,9 +44,12 @@ def read_seconds(text: str) -> Fraction | None:
 def _place(given: object, info: ValidationInfo) -> str:
     text = f"{given:.12g}" if isinstance(given, int | float) and not isinstance(given, bool) else str(given).strip()
     if not isinstance(given, int | float | str) or (read_seconds(text) is None and not _FRAME.fullmatch(text)):
+        timecode = _TIMECODE.fullmatch(text)
         raise UsageError(
             f"{info.field_name} {given!r} is no place in a video",
-            why="it takes seconds, minutes and seconds below 60, or the number of a frame",
+            why="frames of a timecode depend on the frame rate, and places count from the first frame of the file"
+            if timecode
+            else "it takes seconds, minutes and seconds below 60, or the number of a frame",
             fix="write 12.5, 01:02.5, 00:01:02.5, or f300 for frame 300",
         )
     return text

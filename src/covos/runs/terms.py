@@ -156,6 +156,9 @@ class RunTerms(Terms):
             fix = (
                 f"--runtime {runtime} (runtime={runtime!r}) goes on; else choose another folder, or start anew with -y"
             )
+        elif found.complete and found.inputs.fingerprint == self.inputs.fingerprint:
+            convert = f"covos convert {shlex.quote(str(folder.path))} -f FORMAT"
+            fix = f"for another format of the masks that are there: {convert}; else {fix}"
         found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=fix)
         if changed := [name for name in self.shown if self.shown[name] != found.shown.get(name, self.shown[name])]:
             raise UsageError(
