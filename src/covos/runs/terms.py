@@ -156,7 +156,11 @@ class RunTerms(Terms):
             fix = (
                 f"--runtime {runtime} (runtime={runtime!r}) goes on; else choose another folder, or start anew with -y"
             )
-        elif found.complete and found.inputs.fingerprint == self.inputs.fingerprint:
+        elif (
+            found.is_whole
+            and found.inputs.fingerprint == self.inputs.fingerprint
+            and not set(self.formats) <= set(found.formats)
+        ):
             convert = f"covos convert {shlex.quote(str(folder.path))} -f FORMAT"
             fix = f"for another format of the masks that are there: {convert}; else {fix}"
         found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=fix)
