@@ -72,6 +72,7 @@ def correct(
     precision: Precision = AUTO,
     runtime: ChosenRuntime = AUTO,
     overwrite: bool = False,
+    reads: Sequence[str | os.PathLike[str]] = (),
     listen: Listener | None = None,
 ) -> Corrected:
     """Correct the masks of a result, and write all of them anew.
@@ -97,6 +98,7 @@ def correct(
         precision: See ``device``.
         runtime: See ``device``.
         overwrite: True if an earlier result at ``output`` may be replaced.
+        reads: Further files that are read, such as one of prompts: the output never takes their place.
         listen: Called with the number of frames that are done, and of all: once for each way in time, once for the
             matte, if the run has one, and once for what is written.
 
@@ -117,7 +119,9 @@ def correct(
         still=before.info.is_still,
         overwrite=overwrite,
     )
-    chosen.refuse_existing()
+    masks = [each.file for each in shown if isinstance(each, MaskPrompt) and each.file is not None]
+    results = () if Path(run).is_dir() else (run,)
+    chosen.refuse_existing(reads=(before.info.path, *results, *masks, *reads))
     refuse_itself(Path(run), chosen.folder)
     OutputFolder(chosen.folder, overwrite=overwrite)  # refused before the work, not after
     there = _objects_of(before)

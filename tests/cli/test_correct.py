@@ -155,3 +155,17 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     assert said in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert files(followed) == was
+
+
+def test_the_output_never_takes_the_place_of_what_is_read(
+    followed: Path, clip: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps({"points": [{"frame": 4, "object": 2, "positive": [[40, 40]]}]}))
+    before = {path: path.read_bytes() for path in (clip, prompts, fix)}
+    for words in (("-o", clip, "-f", "overlay"), ("-o", prompts, "-f", "coco")):
+        options = ["--mask", f"{fix}@4", "--prompts", str(prompts), "--follower", str(random_follower), "-y", *SETTINGS]
+        assert main(["correct", str(followed), *map(str, words), *options]) == 2
+        assert "is read and would be written over" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before

@@ -210,7 +210,7 @@ def test_an_input_is_never_written_over(
         (shots, "-o", shots / "0.png"),
         (shots / "*.png", "-o", shots / "0.png"),
     ):
-        for further in ((), ("-y",)):
+        for further in ((), ("-y",), ("-n",)):
             assert run(*words, *further) == 2
             assert "is read and would be written over" in capsys.readouterr().err, words
     assert {path: path.read_bytes() for path in before} == before

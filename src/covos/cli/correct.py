@@ -91,6 +91,7 @@ def correct(
             precision=precision,
             runtime=runtime,
             overwrite=overwrite,
+            reads=() if prompts is None else (prompts,),
             listen=display.frames(run.name),
         )
     for warning in made.saved.warnings:

@@ -122,11 +122,12 @@ def segment(
         overwrite=overwrite,
         keep=keep,
     )
+    masks = [str(given.file) for given in getattr(task, "prompts", ()) if getattr(given, "file", None) is not None]
+    target.refuse_read((*inputs, *masks, *(() if prompts is None else (prompts,))))
     if skip_existing and target.is_file and target.path.is_file():
         options.say_skipped(inputs[0], target.path, quiet=quiet)
         return 0
-    masks = [str(given.file) for given in getattr(task, "prompts", ()) if getattr(given, "file", None) is not None]
-    target.refuse_existing(reads=(*inputs, *masks, *(() if prompts is None else (prompts,))))
+    target.refuse_existing()
     plans = {name: Plan(source=name, task=task, formats=target.formats, **fields) for name in inputs}
     folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):

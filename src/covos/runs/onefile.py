@@ -96,7 +96,7 @@ class Output:
         """
         if self.is_file:
             refuse_links(self.path.parent, self.folder)
-            self._refuse_read(reads)
+            self.refuse_read(reads)
         if self.is_file and os.path.lexists(self.path) and (not self.overwrite or self.path.is_dir()):
             raise UsageError(
                 f"{self.path}: the file exists",
@@ -104,8 +104,9 @@ class Output:
                 fix="choose another name, or give -y (overwrite=True) to replace it",
             )
 
-    def _refuse_read(self, reads: Iterable[str | os.PathLike[str]]) -> None:
-        if not self.path.is_file():
+    def refuse_read(self, reads: Iterable[str | os.PathLike[str]]) -> None:
+        """Refuse a file that the work itself reads, see `refuse_existing`: a UsageError."""
+        if not self.is_file or not self.path.is_file():
             return
         for name in (*reads, *chain.from_iterable(shown_files(self.formats).values())):
             if _is_among(self.path, os.fspath(name)):
