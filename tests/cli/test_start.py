@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from covos.cli import main
+
 _SURFACE = Path(__file__).with_name("surface.txt")
 VERBS = [
     " ".join(takewhile(lambda word: word[0] not in "-<", line.split()[1:]))
@@ -45,3 +47,12 @@ def test_the_package_is_light_too() -> None:
     code = "import sys, covos; print(*sorted({'av', 'cv2', 'numpy', 'rich', 'torch', 'typer'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_help_of_a_large_verb_is_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["segment", "--help"]) == 0
+    _, *groups = capsys.readouterr().out.split("─ ")
+    options = {group.split(" ─")[0]: {word for word in group.split() if word.startswith("--")} for group in groups}
+    assert {"--output", "--format"} <= options["Options"]
+    assert options["Edges"] >= {"--grow", "--feather", "--matte"}
+    assert options["The machine"] == {"--device", "--precision", "--runtime"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 
@@ -331,6 +331,24 @@ Runtime: TypeAlias = Annotated[
     typer.Option(help="Library that computes the networks; auto takes what is installed and was measured faster."),
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
+
+
+_PANELS: dict[str, tuple[Any, ...]] = {
+    "The model": (Model, Quality, References, Fusion, ReferenceSeed, Cuts, Refine),
+    "Show, steer, correct": (
+        Objects, Masks, AlphaAsMask, Points, NotPoints, Boxes, Within, ExcludeBoxes, PromptFile, TrustPrompts,
+        ResizeMasks, Direction, Memory, Follower, Prompter, Labels,
+    ),
+    "A part of the source": (Start, End, Every, Times, FrameRate),
+    "Edges": (Matte, Grow, Shrink, Feather, FillHoles, MinArea, SmoothTime),
+    "Background and alpha": (Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject),
+    "Earlier results, damaged inputs": (Overwrite, SkipExisting, Keep, AllowErrors, Damaged, Deinterlace),
+    "The machine": (Device, Precision, Runtime),
+}  # fmt: skip
+"""The groups in which the help of a verb shows these options; all others come first."""
+for _panel, _options in _PANELS.items():
+    for _option in _options:
+        get_args(_option)[1].rich_help_panel = _panel
 
 
 def frame_rate_of(text: str | None, *, option: str = "--frame-rate") -> Fraction | None:
