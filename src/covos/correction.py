@@ -23,7 +23,7 @@ from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
 from covos.plan import AUTO, SUBJECT
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt, on_frames
+from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt, mask_files, on_frames
 from covos.results.loading import load_result, refuse_itself
 from covos.results.reopened import seeds_of
 from covos.results.replay import Listener
@@ -119,9 +119,8 @@ def correct(
         still=before.info.is_still,
         overwrite=overwrite,
     )
-    masks = [each.file for each in shown if isinstance(each, MaskPrompt) and each.file is not None]
     results = () if Path(run).is_dir() else (run,)
-    chosen.refuse_existing(reads=(before.info.path, *results, *masks, *reads))
+    chosen.refuse_existing(reads=(before.info.path, *results, *mask_files(shown), *reads))
     refuse_itself(Path(run), chosen.folder)
     OutputFolder(chosen.folder, overwrite=overwrite)  # refused before the work, not after
     there = _objects_of(before)

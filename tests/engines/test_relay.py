@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from covos.core.types import Box, Frame, MaskArray, Point, ProbabilityArray
+from covos.engines.close_up import parts_at
 from covos.engines.motion import Observed
-from covos.engines.prompt import RelayPrompter, parts_at
+from covos.engines.prompt import RelayPrompter
 
 
 class Marker:

@@ -63,16 +63,11 @@ def correct(
     from covos.cli.verdict import refuse_incomplete
     from covos.core.device import configure_threads
     from covos.correction import correct as mend
-    from covos.prompts.file import read_prompt_file
-    from covos.prompts.values import Prompt, RegionPrompt
 
     configure_threads(pipeline=True)
-    shown: list[Prompt | RegionPrompt] = [prompting.mask_prompt(text) for text in mask or ()]
-    shown += [prompting.box(text) for text in box or ()]
-    shown += [prompting.point(text) for text in point or ()]
-    shown += [prompting.point(text, positive=False) for text in not_point or ()]
-    if prompts is not None:
-        shown += read_prompt_file(prompts, trusted=trust_prompts)
+    shown = prompting.shown_by(
+        mask or (), point or (), not_point or (), box or (), prompts=prompts, trusted=trust_prompts
+    )
     with JobDisplay(quiet=quiet) as display:
         made = mend(
             run,

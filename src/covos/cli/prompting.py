@@ -58,7 +58,6 @@ def task_of(
         AnnotationError: The prompt file cannot be read.
     """
     from covos.plan import Find, check_objects, choose_task, read_objects
-    from covos.prompts.file import read_prompt_file
     from covos.prompts.values import MaskPrompt
 
     wanted = read_objects(objects)
@@ -81,11 +80,7 @@ def task_of(
             fix="segment the videos one at a time, each with its own",
         )
     shown: list[Prompt | RegionPrompt] = [MaskPrompt(alpha=True)] if alpha_as_mask else []
-    shown += [mask_prompt(text) for text in masks]
-    shown += [box(text) for text in boxes]
-    shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
-    if prompts is not None:
-        shown += read_prompt_file(prompts, trusted=trust_prompts)
+    shown += shown_by(masks, points, not_points, boxes, prompts=prompts, trusted=trust_prompts)
     if check_objects(wanted) is not None:
         beside = (
             "--within or --exclude-box"
@@ -101,6 +96,24 @@ def task_of(
     if isinstance(task, Find) and task.steer is not None:
         _refuse_idle(settings, following=task.steer.follows, pointing=task.steer.follows)
     return task
+
+
+def shown_by(
+    masks: Sequence[str],
+    points: Sequence[str],
+    not_points: Sequence[str],
+    boxes: Sequence[str],
+    *,
+    prompts: Path | None,
+    trusted: bool,
+) -> list[Prompt | RegionPrompt]:
+    """Return what these options and a prompt file show; see `task_of`."""
+    from covos.prompts.file import read_prompt_file
+
+    shown: list[Prompt | RegionPrompt] = [mask_prompt(text) for text in masks]
+    shown += [box(text) for text in boxes]
+    shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
+    return shown if prompts is None else [*shown, *read_prompt_file(prompts, trusted=trusted)]
 
 
 def mask_prompt(text: str) -> MaskPrompt:

@@ -95,6 +95,7 @@ def segment(
     from covos.jobs import output_folders, plan_folders, run_jobs
     from covos.media.opening import is_still
     from covos.plan import Plan
+    from covos.prompts.values import mask_files
     from covos.runs.onefile import choose_output
 
     configure_threads(pipeline=True)
@@ -122,7 +123,7 @@ def segment(
         overwrite=overwrite,
         keep=keep,
     )
-    masks = [str(given.file) for given in getattr(task, "prompts", ()) if getattr(given, "file", None) is not None]
+    masks = mask_files(getattr(task, "prompts", ()))
     target.refuse_read((*inputs, *masks, *(() if prompts is None else (prompts,))))
     if skip_existing and target.is_file and target.path.is_file():
         options.say_skipped(inputs[0], target.path, quiet=quiet)

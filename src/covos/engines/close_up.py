@@ -74,19 +74,24 @@ def windows_round(point: Point, size: tuple[int, int]) -> tuple[Window, ...]:
     return tuple(_window((point.x, point.y), share, size) for share in SHARES)
 
 
+def parts_at(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
+    """Return the connected parts of a mask, H x W bool, that hold a positive point; one in no part is a part itself."""
+    shown = [(int(each.y), int(each.x)) for each in points if each.positive]
+    there = mask.astype(np.uint8)
+    for place in shown:
+        there[place] = 1
+    _, parts = cv2.connectedComponents(there, connectivity=8)
+    return np.isin(parts, [parts[place] for place in shown])
+
+
 def window_of(mask: MaskArray, points: Sequence[Point]) -> Window | None:
     """Return the close-up of those parts of a mask, H x W bool, that hold a positive point; None if they are large.
 
     A positive point that lies in no part counts as a part.
     """
-    shown = [(int(each.y), int(each.x)) for each in points if each.positive]
-    if not shown:
+    meant = parts_at(mask, points)
+    if not meant.any():
         return None
-    there = mask.astype(np.uint8)
-    for place in shown:
-        there[place] = 1
-    _, parts = cv2.connectedComponents(there, connectivity=8)
-    meant = np.isin(parts, [parts[place] for place in shown])
     left, top, width, height = cv2.boundingRect(meant.view(np.uint8))
     size = mask.shape[0], mask.shape[1]
     share = max(MARGIN * height / size[0], MARGIN * width / size[1], LEAST)

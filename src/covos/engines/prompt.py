@@ -15,7 +15,7 @@ from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.core.types import Box, MaskArray, Point, ProbabilityArray
-from covos.engines.close_up import Window, window_of, windows_round
+from covos.engines.close_up import Window, parts_at, window_of, windows_round
 from covos.engines.encoding import FrameEncoder, to_probability
 from covos.engines.find import THRESHOLD
 from covos.engines.motion import Observed
@@ -103,16 +103,18 @@ class NetworkPrompter:
                 why=f"it is {previous.shape[0]} x {previous.shape[1]} (height x width), the frame {height} x {width}",
                 fix="give it at the frame's size",
             )
-        probability = self._probability(observed, points, box, previous)
+        probability = self.probability(observed, points=points, box=box, previous=previous)
         return with_points(probability > THRESHOLD, points)
 
-    def probability(self, observed: Observed, *, points: Sequence[Point]) -> ProbabilityArray:
-        """Return H x W float32 in [0, 1]: the probability of each pixel to be what points show, without a mask."""
-        return self._probability(observed, points, None, None)
-
-    def _probability(
-        self, observed: Observed, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+    def probability(
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None = None,
+        previous: MaskArray | None = None,
     ) -> ProbabilityArray:
+        """Return H x W float32 in [0, 1]: how probable it is that a pixel is meant; what goes in is as for `mask`."""
         probability = self._look(observed, points, box, previous, view=self._view)
         if self.close and box is None and any(each.positive for each in points):
             if previous is None and len(points) == 1:
@@ -286,10 +288,3 @@ class RelayPrompter:
         if joined.any() and (alone[joined] < DOUBT).mean() > MEANT:
             return parts_at(with_points(alone > THRESHOLD, points), points)
         return with_points(joined & (alone > SURELY_NOT), points)
-
-
-def parts_at(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
-    """Return those connected parts of a mask, H x W bool, that hold a positive point."""
-    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    shown = {int(parts[int(each.y), int(each.x)]) for each in points if each.positive} - {0}
-    return np.isin(parts, list(shown))

@@ -209,6 +209,11 @@ Steering: TypeAlias = PointPrompt | RegionPrompt
 Shown = TypeVar("Shown", bound=MaskPrompt | PointPrompt | RegionPrompt)
 
 
+def mask_files(prompts: Iterable[object]) -> list[Path]:
+    """Return the mask files that prompts name."""
+    return [each.file for each in prompts if isinstance(each, MaskPrompt) and each.file is not None]
+
+
 def on_frames(prompts: Iterable[Shown], *, info: SourceInfo) -> list[Shown]:
     """Return prompts that all name their frames: those of the first frame that is taken by its number."""
     first = {"frame": info.start}
