@@ -190,3 +190,22 @@ def test_a_range_that_is_empty_of_a_source_leaves_nothing(long: Path, tmp_path: 
     assert not (tmp_path / "out").exists()
     with pytest.raises(SourceError):
         covos.segment(tmp_path / "missing.mp4", range=range(3))
+
+
+def test_a_result_is_trimmed_by_the_timecode_of_its_source(model: Model, long: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "stated.mov"
+    with av.open(str(long)) as read, av.open(str(clip), "w") as written:
+        stream = written.add_stream_from_template(read.streams.video[0])
+        stream.metadata["timecode"] = "01:00:00:00"
+        for packet in read.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                written.mux(packet)
+    folder = tmp_path / "run"
+    part = covos.Range(start="01:00:00:05", end="01:00:00:15")
+    covos.segment(clip, model=model, range=part, masks=block(20)).save(folder)
+    assert load_report(folder).source.timecode == "01:00:00:00"
+    assert load_report(folder).source.start == 5
+    cut = tmp_path / "cut"
+    assert run("convert", folder, "-o", cut, "-f", "palette", "--start", "01:00:00:07", "--end", "01:00:00:09") == 0
+    assert [file.stem for file in sorted((cut / "masks").iterdir())] == ["00007", "00008"]

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from covos.core.errors import UsageError
+from covos.core.types import Tags
 from covos.media import video
 from covos.media.memory import open_input
 from covos.media.opening import open_source
+from covos.media.presets import PRORES_4444
 from covos.media.range import WHOLE, Range, as_range, in_words, place_of
+from covos.media.writer import VideoWriter
 
 Film = Callable[..., Path]
 MS = Fraction(1, 1000)
@@ -90,16 +93,73 @@ def test_what_is_no_place_is_refused_before_anything_is_opened(place: object) ->
             Range(**{name: place})  # type: ignore[arg-type]
 
 
-def test_a_timecode_with_frames_is_refused_in_words() -> None:
-    for place in ("00:00:01:12", "01:00:00;05"):
-        with pytest.raises(UsageError) as caught:
-            Range(start=place)
-        assert "frames of a timecode depend on the frame rate" in caught.value.why
-        assert "f300" in caught.value.fix
+def timed(path: Path, timecode: str | None, *, rate: Fraction = Fraction(25)) -> Path:
+    """Thirty frames that state this timecode for the first."""
+    with VideoWriter(
+        path,
+        height=48,
+        width=64,
+        time_base=1 / rate,
+        frame_rate=rate,
+        preset=PRORES_4444,
+        tags=Tags(timecode=timecode),
+    ) as writer:
+        for index in range(30):
+            writer.write(np.zeros((48, 64, 4), np.uint8), pts=index)
+    return path
+
+
+NTSC = Fraction(30000, 1001)
+
+
+@pytest.mark.parametrize(
+    ("stated", "rate", "what", "taken"),
+    [
+        (None, Fraction(25), {"start": "00:00:00:10", "end": "00:00:01:00"}, range(10, 25)),
+        ("01:00:00:00", Fraction(25), {"start": "01:00:00:10", "end": "01:00:01:00"}, range(10, 25)),
+        ("01:00:00:00", Fraction(25), {"start": "01:00:00:10", "end": 0.6, "every": 2}, range(10, 15, 2)),
+        ("01:00:00:20", Fraction(25), {"start": "01:00:01:00"}, range(5, 30)),
+        # Numbers 0 and 1 of this minute are dropped; people write a colon for a semicolon.
+        ("00:00:59;20", NTSC, {"start": "00:01:00;02", "end": "00:01:00;07"}, range(10, 15)),
+        ("00:00:59;20", NTSC, {"start": "00:01:00:02"}, range(10, 30)),
+        ("00:00:59:20", NTSC, {"start": "00:01:00:02"}, range(12, 30)),
+        (None, NTSC, {"start": "00:00:00;02"}, range(2, 30)),
+    ],
+)
+def test_a_timecode_is_a_place(
+    tmp_path: Path, stated: str | None, rate: Fraction, what: dict[str, object], taken: range
+) -> None:
+    assert numbers(timed(tmp_path / "film.mov", stated, rate=rate), **what) == list(taken)
+
+
+@pytest.mark.parametrize(
+    ("rate", "what", "why", "fix"),
+    [
+        (25, {"start": "00:59:59:24"}, "states the timecode 01:00:00:00", "write 01:00:00:00"),
+        (25, {"start": "01:00:00:25"}, "a second has 25 frames", "up to 24"),
+        (25, {"end": "01:00:01:06"}, "30 frames, 1.20 seconds, from 01:00:00:00", "up to f30"),
+        (12, {"start": "00:00:00:01"}, "no frame rate that timecodes count", "f300"),
+        (12, {"start": "00:00:00;01"}, "no frame rate that timecodes count", "f300"),
+    ],
+)
+def test_a_timecode_that_no_frame_has_is_refused_in_words(
+    tmp_path: Path, rate: int, what: dict[str, object], why: str, fix: str
+) -> None:
+    path = timed(tmp_path / "film.mov", "01:00:00:00" if rate == 25 else None, rate=Fraction(rate))
+    with pytest.raises(UsageError) as caught:
+        open_input(path, range=Range(**what))  # type: ignore[arg-type]
+    assert why in caught.value.why
+    assert fix in caught.value.fix
+
+
+def test_a_semicolon_needs_a_rate_that_drops_numbers(film: Film) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_input(film(), range=Range(start="00:00:00;05"))
+    assert "no frame rate that drops numbers, as ; says" in caught.value.why
 
 
 def test_reversed_ranges_are_refused_before_anything_is_opened() -> None:
-    for start, end in ((3, 2), ("1:00", 60), ("f5", "f5")):
+    for start, end in ((3, 2), ("1:00", 60), ("f5", "f5"), ("01:00:00:05", "01:00:00:04")):
         with pytest.raises(UsageError, match="leave no frame"):
             Range(start=start, end=end)  # type: ignore[arg-type]
     for wrong in (range(5, 2, -1), range(0), range(-3, 2), 5, (1, 2)):

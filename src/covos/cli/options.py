@@ -131,7 +131,10 @@ Labels: TypeAlias = Annotated[
 ]
 Start: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="PLACE", help="Begin here: seconds as 12.5 or 00:01:02.5, or a frame as f300 (from 0)."),
+    typer.Option(
+        metavar="PLACE",
+        help="Begin here: seconds as 12.5 or 00:01:02.5, a frame as f300 (from 0), or a timecode as 01:00:12:05.",
+    ),
 ]
 End: TypeAlias = Annotated[str | None, typer.Option(metavar="PLACE", help="End before this place, likewise.")]
 Every: TypeAlias = Annotated[

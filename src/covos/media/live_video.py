@@ -102,6 +102,7 @@ class LiveSource:
             options["pixel_format"] = pixels
         if frame_rate is not None:
             options["framerate"] = str(frame_rate)
+        range.refuse_timecodes("a live video states none")
         self.dropped, self.damage = 0, LiveDamage()
         self._place, self._newest, self._range = place, newest, range
         self.name = named(place)

@@ -1,7 +1,8 @@
 """Range: the part of a source that is taken, as an editor says it: in seconds or frames, and each n-th frame.
 
 The places are text: ``"12.5"`` and ``"00:01:02.5"`` are seconds after the first frame, as players show them, ``"f300"``
-is the frame of that number, from 0. A frame is taken if it begins at the start or later, and before the end.
+is the frame of that number, from 0, and ``"01:00:12:05"`` is a timecode, as editing programs show it. A frame is taken
+if it begins at the start or later, and before the end.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from covos.core.errors import UsageError
 from covos.core.progress import counted
 from covos.core.records import Record
 from covos.core.types import SourceInfo, Times
+from covos.media.tags import frames_at, is_timecode, is_timecode_rate, timecode_parts
 
 _SECONDS = re.compile(
     r"(?:(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):)?(?P<seconds>\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})", re.ASCII
 )
 _MINUTE = 60
 _FRAME = re.compile(r"f(?P<frame>\d{1,15})", re.ASCII)
-_TIMECODE = re.compile(r"\d+:\d\d:\d\d[:;]\d\d")
-"""Hours, minutes, seconds and frames, as editing programs show them."""
 _CLOSE = Fraction(1, 1000)
 """Seconds: players show times to a thousandth, rounded up or down."""
 _TAIL = 1
@@ -43,20 +43,20 @@ def read_seconds(text: str) -> Fraction | None:
 
 def _place(given: object, info: ValidationInfo) -> str:
     text = f"{given:.12g}" if isinstance(given, int | float) and not isinstance(given, bool) else str(given).strip()
-    if not isinstance(given, int | float | str) or (read_seconds(text) is None and not _FRAME.fullmatch(text)):
-        timecode = _TIMECODE.fullmatch(text)
+    if not isinstance(given, int | float | str) or (
+        read_seconds(text) is None and not _FRAME.fullmatch(text) and not is_timecode(text)
+    ):
         raise UsageError(
             f"{info.field_name} {given!r} is no place in a video",
-            why="frames of a timecode depend on the frame rate, and places count from the first frame of the file"
-            if timecode
-            else "it takes seconds, minutes and seconds below 60, or the number of a frame",
-            fix="write 12.5, 01:02.5, 00:01:02.5, or f300 for frame 300",
+            why="it takes seconds, minutes and seconds below 60, the number of a frame, or a timecode",
+            fix="write 12.5, 01:02.5, 00:01:02.5, f300 for frame 300, or 00:01:02:12 for a timecode with frames",
         )
     return text
 
 
 Place: TypeAlias = Annotated[str, BeforeValidator(_place, json_schema_input_type=str | float)]
-"""Seconds after the first frame (``12.5``, ``"12.5"``, ``"00:01:02.5"``), or the number of a frame, ``"f300"``."""
+"""Seconds after the first frame (``12.5``, ``"12.5"``, ``"00:01:02.5"``), the number of a frame, ``"f300"``, or a
+timecode, ``"01:00:12:05"``: that of the file, or from 00:00:00:00 if the file states none."""
 
 
 class Timed(Protocol):
@@ -85,6 +85,9 @@ MOST_EVERY = 1_000_000_000
 """The widest step between frames that are taken: more than any video has."""
 
 
+_Option: TypeAlias = Literal["start", "end"]
+
+
 class Range(Record):
     """The part of a source that is taken.
 
@@ -108,8 +111,10 @@ class Range(Record):
 
     @model_validator(mode="after")
     def _ascending(self) -> Range:
-        if self.start is not None and self.end is not None and self.start.startswith("f") == self.end.startswith("f"):
-            start, end = (_number(place) for place in (self.start, self.end))
+        if self.start is not None and self.end is not None and _kind(self.start) == _kind(self.end):
+            start, end = (
+                timecode_parts(each) if is_timecode(each) else (_number(each),) for each in (self.start, self.end)
+            )
             if end <= start:
                 raise self._empty(f"{self.end} is not after {self.start}")
         return self
@@ -133,15 +138,15 @@ class Range(Record):
             UsageError: A place lies behind the end, or no frame lies between them.
         """
         info = source.info
-        start = 0 if self.start is None else self._index(self.start, source)
+        start = 0 if self.start is None else self._index("start", self.start, source)
         if start >= info.frame_count:
             raise _beyond("start", source, self.start or "f0")
         if self.end is None:
             return range(start, _ENDLESS, self.every)
-        end = self._index(self.end, source, tail=_TAIL)
+        end = self._index("end", self.end, source, tail=_TAIL)
         if end > source.promised:
             raise _beyond("end", source, self.end)
-        if end == info.frame_count and not self.end.startswith("f"):
+        if end == info.frame_count and _kind(self.end) == "seconds":
             return range(start, _ENDLESS, self.every)
         if end <= start:
             no_frame = "no frame begins in between" if end == start else f"{self.end} is not after {self.start}"
@@ -149,7 +154,7 @@ class Range(Record):
         return range(start, end, self.every)
 
     def side_of(self, number: int, seconds: Fraction) -> Literal["before", "within", "behind"]:
-        """Return where a frame of a video without a known end lies; ``every`` is not looked at.
+        """Return where a frame of a video without a known end lies; ``every`` is not looked at. No timecode is taken.
 
         Args:
             number: Of the frame, from 0.
@@ -163,10 +168,24 @@ class Range(Record):
             return "behind"
         return "within" if self.start is None or reached(self.start) else "before"
 
+    def refuse_timecodes(self, why: str) -> None:
+        """Refuse places that are timecodes, with a UsageError, where nothing says which frame has which."""
+        for option, place in (("start", self.start), ("end", self.end)):
+            if place is not None and is_timecode(place):
+                raise UsageError(
+                    f"{option} {place} is a timecode", why=why, fix="write seconds, as 12.5, or a frame, as f300"
+                )
+
+    def start_number(self, info: SourceInfo) -> int | None:
+        """Return the number of the first frame in the whole source; None if the range has no start, or has seconds."""
+        return (
+            None if self.start is None or _kind(self.start) == "seconds" else _frame_number("start", self.start, info)
+        )
+
     @staticmethod
-    def _index(place: str, source: Timed, *, tail: int = 0) -> int:
-        if place.startswith("f"):
-            return source.index_of(int(place[1:]))
+    def _index(option: _Option, place: str, source: Timed, *, tail: int = 0) -> int:
+        if _kind(place) != "seconds":
+            return source.index_of(_frame_number(option, place, source.info))
         seconds = _number(place)
         if tail and seconds > source.length + tail:
             raise _beyond("end", source, place)
@@ -242,6 +261,10 @@ def place_of(number: int, info: SourceInfo) -> int:
     )
 
 
+def _kind(place: str) -> Literal["frame", "timecode", "seconds"]:
+    return "frame" if place.startswith("f") else "timecode" if is_timecode(place) else "seconds"
+
+
 def _number(place: str) -> Fraction:
     if place.startswith("f"):
         return Fraction(place[1:])
@@ -250,12 +273,45 @@ def _number(place: str) -> Fraction:
     return seconds
 
 
-def _beyond(option: Literal["start", "end"], source: Timed, place: str) -> UsageError:
+def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
+    """Return the number in the whole source of a frame, or of the frame that has a timecode."""
+    if place.startswith("f"):
+        return int(place[1:])
+    rate, first, dropping = info.frame_rate, info.tags.timecode, timecode_parts(place)[-1]
+    rate = None if rate is None else rate * info.every  # that of the whole source
+    # A file says by its own mark if numbers are dropped; people write a colon for either.
+    drops = dropping if first is None else timecode_parts(first)[-1]
+    if rate is None or not is_timecode_rate(rate, drops=drops):
+        raise UsageError(
+            f"{option} {place} is a timecode",
+            why=f"{info.path} has no frame rate that "
+            + ("drops numbers, as ; says" if drops and is_timecode_rate(rate, drops=False) else "timecodes count"),
+            fix="write seconds, as 12.5, or a frame, as f300",
+        )
+    if timecode_parts(place)[3] >= round(rate):
+        raise UsageError(
+            f"{option} {place} is no timecode of {info.path}",
+            why=f"a second has {round(rate)} frames, numbered from 0",
+            fix=f"write a last number up to {round(rate) - 1}",
+        )
+    number = frames_at(place, rate=rate, drops=drops)
+    number -= 0 if first is None else frames_at(first, rate=rate, drops=drops)
+    if number < 0:
+        raise UsageError(
+            f"{option} {place} lies before the first frame",
+            why=f"{info.path} states the timecode {first} for it",
+            fix=f"write {first} or a later one; or count from the first frame, by seconds, as 12.5, or frames, as f300",
+        )
+    return number
+
+
+def _beyond(option: _Option, source: Timed, place: str) -> UsageError:
     info = source.info
     length = f", {float(source.length):.2f} seconds" if info.frame_rate is not None else ""
-    what = f"frame {place[1:]}" if place.startswith("f") else f"{place} seconds"
+    what = {"frame": f"frame {place[1:]}", "timecode": "this timecode", "seconds": f"{place} seconds"}[_kind(place)]
     return UsageError(
         f"{option} {place}: {what} is beyond the end",
-        why=f"{info.path} has {counted(info.frame_count, 'frame')}{length}",
+        why=f"{info.path} has {counted(info.frame_count, 'frame')}{length}"
+        + (f", from {info.tags.timecode or 'timecode 00:00:00:00'}" if _kind(place) == "timecode" else ""),
         fix=f"give a place up to f{info.numbers[-1] + (option == 'end')}, or leave it out",
     )

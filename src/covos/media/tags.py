@@ -22,7 +22,9 @@ _UNSPECIFIED = frozenset({0, 2, 3})
 KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 """Matrices that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020."""
 
-_TIMECODE = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d{2,3})")
+TIMECODE = r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d{2,3})"
+"""Hours, minutes, seconds and frames."""
+_TIMECODE = re.compile(TIMECODE, re.ASCII)
 _RATES = frozenset({24, 25, 30, 48, 50, 60, 100, 120})
 
 
@@ -89,6 +91,11 @@ def is_timecode_rate(rate: Fraction | None, *, drops: bool) -> bool:
     return not drops or (round(rate) % 30 == 0 and rate.denominator != 1)
 
 
+def is_timecode(text: str) -> bool:
+    """Return True for hours, minutes, seconds, frames: ``01:00:00:00``, or ``01:00:00;00`` where numbers are dropped."""
+    return _TIMECODE.fullmatch(text) is not None
+
+
 def timecode_parts(timecode: str) -> tuple[int, int, int, int, bool]:
     """Return hours, minutes, seconds, the frame, and True if numbers are dropped."""
     found = _TIMECODE.fullmatch(timecode)
@@ -96,13 +103,18 @@ def timecode_parts(timecode: str) -> tuple[int, int, int, int, bool]:
     return int(found[1]), int(found[2]), int(found[3]), int(found[5]), found[4] in ";."
 
 
+def frames_at(timecode: str, *, rate: Fraction, drops: bool) -> int:
+    """Return the frames from midnight to a timecode: SMPTE ST 12-1. ``drops`` decides, not the mark in the text."""
+    hours, minutes, seconds, frame, _ = timecode_parts(timecode)
+    minute = hours * 60 + minutes
+    return (minute * 60 + seconds) * round(rate) + frame - _dropped(rate, drops=drops) * (minute - minute // 10)
+
+
 def later(timecode: str, frames: int, *, rate: Fraction) -> str:
     """Return the timecode so many frames later: SMPTE ST 12-1, with its dropped numbers where it says so (``;``)."""
-    hours, minutes, seconds, frame, drops = timecode_parts(timecode)
-    a_second = round(rate)
-    dropped = a_second // 15 if drops else 0
-    minute = hours * 60 + minutes
-    count = (minute * 60 + seconds) * a_second + frame - dropped * (minute - minute // 10) + frames
+    drops = timecode_parts(timecode)[-1]
+    a_second, dropped = round(rate), _dropped(rate, drops=drops)
+    count = frames_at(timecode, rate=rate, drops=drops) + frames
     ten_minutes, one_minute = 600 * a_second - 9 * dropped, 60 * a_second - dropped
     tens, rest = divmod(count, ten_minutes)
     if dropped and rest >= dropped:
@@ -112,3 +124,8 @@ def later(timecode: str, frames: int, *, rate: Fraction) -> str:
     total, frame = divmod(count, a_second)
     hours, minutes, seconds = total // 3600 % 24, total // 60 % 60, total % 60
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}{timecode[8]}{frame:0{len(timecode) - 9}d}"
+
+
+def _dropped(rate: Fraction, *, drops: bool) -> int:
+    # Two numbers at 29.97, at the beginning of each minute but the tenth ones.
+    return round(rate) // 15 if drops else 0

@@ -17,9 +17,10 @@ from covos.core.errors import CovosError
 from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
-from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind, Times
+from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind, Tags, Times
 from covos.engines.ladder import LadderStep
 from covos.media.source import Health, MissingFrame
+from covos.media.tags import TIMECODE
 
 REPORT: Final = "report.json"
 
@@ -73,13 +74,16 @@ class SourceRecord(Record):
     start: Count = 0
     every: Annotated[int, Field(ge=1)] = 1
     times: Times | None = None
+    timecode: Annotated[str, Field(pattern=f"^{TIMECODE}$", max_length=12)] | None = None
     from_folder: str | None = None
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None, folder: Path) -> Self:
         """Make the record of a source; a whole one has no ``start``, ``every`` and ``times`` in the file."""
         values = asdict(info)
-        del values["tags"]
+        timecode = values.pop("tags")["timecode"]
+        if timecode is not None:
+            values["timecode"] = timecode
         if (way := _way_to(info.path, folder)) is not None:
             values["from_folder"] = way
         if not info.is_part:
@@ -94,13 +98,13 @@ class SourceRecord(Record):
             folder: Folder of the report. A source that moved together with it is found; a relative path counts from
                 the current folder only if no source lies on the way from the report's.
         """
-        values = {name: value for name, value in self if name not in {"sha256", "from_folder"}}
+        values = {name: value for name, value in self if name not in {"sha256", "from_folder", "timecode"}}
         if self.from_folder is not None:
             near = os.path.normpath(os.path.join(os.path.realpath(folder), self.from_folder))  # noqa: PTH118
             beside = not Path(self.path).is_absolute() or not _leads_somewhere(self.path)
             if beside and _leads_somewhere(near) and os.path.realpath(self.path) != os.path.realpath(near):
                 values["path"] = near
-        return SourceInfo(**values)
+        return SourceInfo(**values, tags=Tags(timecode=self.timecode))
 
 
 def _leads_somewhere(path: str) -> bool:

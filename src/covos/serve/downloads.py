@@ -173,10 +173,10 @@ def _in_order(clip: Clip) -> tuple[FrameMask, ...]:
 
 def _refuse_before(clip: Clip, range: Range) -> None:
     """Refuse a part that begins before the job's first frame, with a UsageError: numbers are those of the video."""
-    first, start = clip.info.start, range.start
-    if start is not None and start.startswith("f") and int(start[1:]) < first:
+    first, number = clip.info.start, range.start_number(clip.info)
+    if number is not None and number < first:
         raise UsageError(
-            f"start {start} lies before the job's first frame",
+            f"start {range.start} lies before the job's first frame",
             why=f"the job begins with f{first}: frames of a range have their numbers in the whole video",
             fix=f"give f{first} or a later one, seconds from there, or no start",
         )
