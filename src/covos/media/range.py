@@ -112,9 +112,7 @@ class Range(Record):
     @model_validator(mode="after")
     def _ascending(self) -> Range:
         if self.start is not None and self.end is not None and _kind(self.start) == _kind(self.end):
-            start, end = (
-                timecode_parts(each) if is_timecode(each) else (_number(each),) for each in (self.start, self.end)
-            )
+            start, end = (_order(place) for place in (self.start, self.end))
             if end <= start:
                 raise self._empty(f"{self.end} is not after {self.start}")
         return self
@@ -271,6 +269,11 @@ def _number(place: str) -> Fraction:
     seconds = read_seconds(place)
     assert seconds is not None, "places are checked when they are given"
     return seconds
+
+
+def _order(place: str) -> tuple[int | Fraction, ...]:
+    """Return what compares with that of another place of the same kind."""
+    return timecode_parts(place)[:4] if is_timecode(place) else (_number(place),)
 
 
 def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:

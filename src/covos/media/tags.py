@@ -92,7 +92,7 @@ def is_timecode_rate(rate: Fraction | None, *, drops: bool) -> bool:
 
 
 def is_timecode(text: str) -> bool:
-    """Return True for hours, minutes, seconds, frames: ``01:00:00:00``, or ``01:00:00;00`` where numbers are dropped."""
+    """Tell if it has hours, minutes, seconds, frames: ``01:00:00:00``, or ``01:00:00;00`` where numbers are dropped."""
     return _TIMECODE.fullmatch(text) is not None
 
 
