@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, Tags
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import Composition
@@ -39,8 +40,8 @@ def soft(result) -> FrameResult:
     )
 
 
-def written(folder: Path, name: str, results: list[FrameResult], info: Any) -> Any:
-    writer = make_writer(name, OutputFolder(folder), info=info, source_path=folder / "none")
+def written(folder: Path, name: str, results: list[FrameResult], info: Any, *, labels: Labelling = NO_LABELS) -> Any:
+    writer = make_writer(name, OutputFolder(folder), info=info, source_path=folder / "none", labels=labels)
     for index, each in enumerate(results):
         writer.write(replace(each, frame=replace(each.frame, index=index, pts=index)))
     writer.paths = writer.close()
@@ -103,6 +104,12 @@ def test_each_object_has_a_file_of_the_whole_length(tmp_path: Path, soft, info) 
     assert one[1][24, 40, 3] == 0
     assert seven[1][24, 40, 3] == 255
     assert one[2][24, 40, 3] == 255
+
+
+def test_the_file_of_an_object_is_called_what_the_object_is_called(tmp_path: Path, soft, info) -> None:
+    labels = Labelling(own={1: "red car: a/b"})
+    writer = written(tmp_path, "ffv1=each", [replace(soft, labels=soft.labels * 7), soft], info(), labels=labels)
+    assert [path.name for path in writer.paths] == ["ffv1-7.mkv", "ffv1-1-red_car_a_b.mkv"]
 
 
 def test_where_there_is_no_object_there_is_no_file(tmp_path: Path, result, info) -> None:

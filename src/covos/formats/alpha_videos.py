@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
+from covos.core.labelling import NAMELESS
 from covos.core.types import FrameResult, ProbabilityArray
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import split_options
@@ -126,11 +128,18 @@ class _EditedFormat(_AlphaFormat):
             if identity not in self._known:
                 self._known.append(identity)
                 for index, pts in self._earlier:
-                    self._put(f"{self.name}-{identity}", self._nothing, index=index, pts=pts, time_base=base)
+                    self._put(self._file_of(identity), self._nothing, index=index, pts=pts, time_base=base)
         for identity in self._known:
             picture = self._with_alpha(composed, composed.share_of(identity))
-            self._put(f"{self.name}-{identity}", picture, index=frame.index, pts=frame.pts, time_base=base)
+            self._put(self._file_of(identity), picture, index=frame.index, pts=frame.pts, time_base=base)
         self._earlier.append((frame.index, frame.pts))
+
+    def _file_of(self, identity: int) -> str:
+        """Return the name of an object's file: its number, and what it is called if it is called something."""
+        label = "" if (said := self._labels.of(identity)) == NAMELESS else said
+        # A folder's mark, a colon or the like is taken by no system; a long label in other letters would be too long.
+        said = re.sub(r"[^\w-]+", "_", label)[:40].strip("_")
+        return f"{self.name}-{identity}" + (f"-{said}" if said else "")
 
     @cached_property
     def _known(self) -> list[int]:
