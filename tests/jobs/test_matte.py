@@ -173,3 +173,32 @@ def test_masks_from_elsewhere_get_mattes(clip: Path, tmp_path: Path) -> None:
     assert (matte[48:52, 60:70] == 1).all()  # beyond that, the band grows into what is no edge
     assert (matte[:15] == 0).all()
     assert ((matte > 0) & (matte < 1)).any()
+
+
+def test_a_matte_that_is_found_later_is_of_the_masks_before_their_edges(
+    clip: Path, tmp_path: Path, model: Model
+) -> None:
+    edges = covos.Edges(grow=6)
+    run(clip, tmp_path / "at once", model, "rgba", edges=edges)
+    run(clip, tmp_path / "later", model, "palette", "rgba", matte=None, edges=edges)
+    covos.convert(tmp_path / "later", formats=["rgba", "palette"], output=tmp_path / "matted", matte=True, device="cpu")
+    expected, found = alphas(tmp_path / "at once" / "rgba"), alphas(tmp_path / "matted" / "rgba")
+    assert (expected > 0).any()
+    assert np.abs(found - expected).mean() < 0.5
+    for mask in sorted((tmp_path / "later" / "masks").iterdir()):
+        assert (tmp_path / "matted" / "masks" / mask.name).read_bytes() == mask.read_bytes()
+
+
+def test_a_mask_that_was_edited_keeps_its_own_matte(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "out", model, "palette", matte=None, edges=covos.Edges(grow=6))
+    edited = sorted((tmp_path / "out" / "masks").iterdir())[2]
+    with Image.open(edited) as image:
+        palette, size = image.getpalette(), image.size
+    mask = Image.new("P", size)
+    mask.putpalette(palette or [])
+    mask.paste(1, (70, 60, 110, 90))
+    mask.save(edited)
+    covos.convert(tmp_path / "out", formats=["rgba"], output=tmp_path / "matted", matte=True, device="cpu")
+    alpha = alphas(tmp_path / "matted" / "rgba")[2]
+    assert alpha[70:80, 80:100].min() > 200
+    assert alpha[:40].max() == 0

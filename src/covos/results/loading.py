@@ -18,6 +18,7 @@ from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import composed_formats, parse_format
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
+from covos.masks.soft import SoftMask
 from covos.media.memory import open_input
 from covos.media.range import Range, as_range
 from covos.media.source import Health
@@ -28,7 +29,7 @@ from covos.results.segmentation import Segmentation
 from covos.runs.aside import made_aside, moved
 from covos.runs.folder import OutputFolder
 from covos.runs.onefile import Output, choose_output
-from covos.runs.reading import read_masks
+from covos.runs.reading import edges_of, read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.terms import JOURNAL
@@ -62,7 +63,13 @@ def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] 
         InputError: The report is damaged.
         SourceError: ``source`` cannot be read.
     """
-    read = read_masks(Path(path))
+    return _loaded(path, source=source)
+
+
+def _loaded(
+    path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None, before_edges: bool = False
+) -> Segmentation:
+    read = read_masks(Path(path), before_edges=before_edges)
     report = _report_beside(read.path)
     result = _alone(read) if report is None else _with_report(read, report, folder=read.path.parent)
     return result if source is None else _with_source(result, source, named=read.frames[0].stem is not None)
@@ -273,7 +280,12 @@ def convert(
     known = len(result.origin.steps_down)
     if matte is not False:
         network = DEFAULT_MATTER if matte is True else matte
-        result = result.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
+        changed = edges_of(Path(path))
+        # A matte is looked for around what was found, and is then changed as the masks were.
+        before = _loaded(path, source=source, before_edges=True).trim(as_range(range)) if changed else result
+        matted = before.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
+        pairs = zip(matted.frames, result.frames, strict=True)
+        result = replace(matted, frames=tuple(_edged(new, old, edges=changed) for new, old in pairs))
     told = tuple(step.text for step in result.origin.steps_down[known:])
     given = as_labelling(label)
     labels = given.over(Labelling.of_settings(result.origin.settings))
@@ -283,6 +295,13 @@ def convert(
     with made_aside(target, overwrite=overwrite) as folder:
         saved = result.write(folder, formats=formats, edges=edges, labelled=given, listen=listen, passes=chosen.passes)
     return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), target))
+
+
+def _edged(matted: FrameMask, mask: FrameMask, *, edges: Edges) -> FrameMask:
+    """Return the mask of a frame with the matte of the same before its edges were changed, changed in the same way."""
+    if matted.matte is None or matted.objects == mask.objects:  # nothing was changed, or by hand
+        return replace(mask, kept_matte=matted.kept_matte)
+    return replace(mask, kept_matte=SoftMask.of(edges.apply(matted.labels, matted.matte)[1], mask.mask))
 
 
 def output_of(

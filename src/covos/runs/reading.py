@@ -20,7 +20,12 @@ from covos.runs.schema import REPORT, load_report
 from covos.runs.terms import JOURNAL
 
 
-def read_masks(path: Path) -> MasksRead:
+def edges_of(path: Path) -> Edges:
+    """Return the edges that the run of an output folder was written with; none for anything else."""
+    return _edges(load_report(path).settings.get("edges")) if (path / REPORT).is_file() else NO_EDGES
+
+
+def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     """Read masks from a file or folder. The content of a file decides its kind.
 
     Masks of a run have their probabilities, too, as far as they are still those that its journal has: who edits the
@@ -29,6 +34,7 @@ def read_masks(path: Path) -> MasksRead:
     Args:
         path: The output folder of a run, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio
             JSON, CVAT XML, npz.
+        before_edges: If true, masks that a run has found are as they were before its own edges changed them.
 
     Raises:
         AnnotationError: It is missing, damaged, or nothing of this.
@@ -39,14 +45,14 @@ def read_masks(path: Path) -> MasksRead:
     report = load_report(path)
     first, every = report.source.start, report.source.every
     outputs, edges = report.outputs, _edges(report.settings.get("edges"))
-    kept = {each.stem: each for each in read_kept(path / JOURNAL)} if is_there(path / JOURNAL) else {}
-    if edges:
-        kept = {stem: _changed(each, edges) for stem, each in kept.items()}
+    found = {each.stem: each for each in read_kept(path / JOURNAL)} if is_there(path / JOURNAL) else {}
+    kept = {stem: _changed(each, edges) for stem, each in found.items()} if edges else found
+    taken = found if before_edges else kept
     for kind in readable_formats():
         if kind.output in outputs:
-            numbers = {first + every * each.index: each for each in kept.values()}
-            return _with_soft(read_recognised(path / kind.output), kept, numbers)
-    if kept:
+            stems = {first + every * each.index: each.stem for each in found.values()}
+            return _as_kept(read_recognised(path / kind.output), stems, kept=kept, taken=taken)
+    if taken:
         frames = [
             ReadFrame(
                 index=each.index,
@@ -57,7 +63,7 @@ def read_masks(path: Path) -> MasksRead:
                 soft=each.soft,
                 matte=each.matte,
             )
-            for each in kept.values()
+            for each in taken.values()
         ]
         return MasksRead(format="journal", path=path / JOURNAL, frames=tuple(frames))
     raise unreadable(
@@ -86,9 +92,14 @@ def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
     return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte)
 
 
-def _with_soft(read: MasksRead, kept: Mapping[str, KeptMasks], numbers: Mapping[int, KeptMasks]) -> MasksRead:
+def _as_kept(
+    read: MasksRead, stems: Mapping[int, str], *, kept: Mapping[str, KeptMasks], taken: Mapping[str, KeptMasks]
+) -> MasksRead:
+    """Give the masks that a journal has what it keeps of them; ``taken`` has it, ``kept`` the masks to be known by."""
     for frame in read.frames:
-        same = numbers.get(frame.index) if frame.stem is None else kept.get(frame.stem)
+        stem = stems.get(frame.index, "") if frame.stem is None else frame.stem
+        same = kept.get(stem)
         if same is not None and (same.size, same.objects) == (frame.size, frame.objects):
-            frame.soft, frame.matte = same.soft, same.matte
+            known = taken[stem]
+            frame.objects, frame.soft, frame.matte = dict(known.objects), known.soft, known.matte
     return read
