@@ -142,7 +142,7 @@ def test_a_picture_makes_a_png(tmp_path: Path, place: Path) -> None:
         ("x.xyz", None, 1, "the name of a file chooses its format"),
         ("x.prores", None, 1, "the name of a file chooses its format"),
         ("x.prorez", None, 1, "the name of a file chooses its format"),
-        ("x.gif", ["preview"], 1, "preview makes .webp files"),
+        ("x.gif", ["preview=webp"], 1, "preview=webp makes .webp files"),
         ("x.mov", ["prores=each"], 1, "prores=each writes several files"),
         ("x.json", ["yolo"], 1, "yolo writes a folder"),
         ("x.webm", ["webn"], 1, "no writer has this name"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +15,14 @@ import numpy as np
 import pytest
 
 from covos.core.errors import SourceError, UsageError
-from covos.core.types import Frame
+from covos.core.types import Frame, Tags
 from covos.formats import backdrops
 from covos.formats.backdrops import Backdrop, Clip
 from covos.formats.composition import Composition
 from covos.formats.light import defocused, disc, shadow, to_light, to_picture, wrapped
 from covos.formats.table import check_formats, composed_formats, make_writer
 from covos.runs.folder import OutputFolder
+from covos.runs.onefile import choose_output
 
 LEVELS = [10, 60, 110, 160, 210]
 
@@ -293,3 +295,42 @@ def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, 
     (tmp_path / "notes.mp4").write_text("no picture")
     with pytest.raises(SourceError, match=r"notes\.mp4"):
         check_formats([f"background={tmp_path / 'notes.mp4'}"])
+
+
+@pytest.mark.parametrize("name", ["background=#204060,prores", "blur=2%,wrap=1%,prores", "green=prores"])
+@pytest.mark.parametrize("bits", [8, 10])
+def test_prores_keeps_what_lies_behind_and_the_bits_of_the_source(
+    tmp_path: Path, result: Any, info: Any, name: str, bits: int
+) -> None:
+    # A ramp in steps of a quarter of an 8-bit level, as a source of ten bits has it.
+    ramp = np.broadcast_to(np.linspace(40 * 257, 56 * 257, 64).astype(np.uint16)[None, :, None], (48, 64, 3))
+    image = np.asarray(ramp >> 8, np.uint8)
+    one = result(ids=(1,))
+    frame = replace(one.frame, image=image, deep=ramp.copy if bits > 8 else None)
+    whole = replace(one, frame=frame, probability=np.ones((48, 64), np.float32), labels=np.ones((48, 64), np.uint8))
+    writer = make_writer(name, OutputFolder(tmp_path), info=info(tags=Tags(bits=bits)), source_path=tmp_path / "none")
+    writer.write(whole)
+    (path,) = writer.close()
+    assert path.suffix == ".mov"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.profile) == ("prores", "HQ")
+        decoded = next(container.decode(video=0))
+        rows = decoded.to_ndarray(format="gray16le").astype(float)
+    levels = len(np.unique(np.round(rows.mean(axis=0) / 64)))
+    deep = bits > 8 and "wrap" not in name
+    assert levels > 40 if deep else levels < 24
+
+
+def test_a_mov_with_a_background_is_prores(tmp_path: Path, beach: Path) -> None:
+    composition = Composition(background=str(beach), shadow=True)
+    chosen = choose_output(tmp_path / "x.mov", composition=composition)
+    assert chosen.formats == (f"background={beach},shadow,prores",)
+    assert choose_output(tmp_path / "x.mp4", composition=composition).formats == (f"background={beach},shadow",)
+    assert choose_output(tmp_path / "x.mov", ["green"]).formats == ("green=prores",)
+    assert choose_output(tmp_path / "x.gif", ["preview"]).formats == ("preview=gif",)
+    with pytest.raises(UsageError, match=r"x\.gif of the format preview=webp"):
+        choose_output(tmp_path / "x.gif", ["preview=webp"])
+    with pytest.raises(UsageError) as caught:
+        check_formats(["green=blue"])
+    assert "green=prores" in caught.value.fix

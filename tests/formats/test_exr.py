@@ -121,6 +121,13 @@ def test_timecode_reel_and_primaries_stand_in_the_header(tmp_path: Path, two, in
     assert header["chromaticities"][:2] == pytest.approx((0.64, 0.33))
 
 
+def test_of_each_second_frame_a_picture_has_the_timecode_of_its_own(tmp_path: Path, two, info) -> None:
+    third = replace(two, frame=replace(two.frame, index=1, source_index=12))
+    part = info(tags=Tags(timecode="01:00:00:00"), frame_rate=Fraction(25, 2), start=10, every=2, times="zero")
+    code = read(tmp_path, [third], part)[0].header()["timeCode"]
+    assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 0, 12)
+
+
 def test_without_its_packages_it_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_formats(["exr"]) == ("exr",)
     monkeypatch.setitem(sys.modules, "OpenEXR", None)

@@ -174,7 +174,10 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
         return {root.name: MaskFolder(name=root.name, where=home, files=files)}
     # Those videos of a run that are not of masks, such as its overlay, are no sequences.
     run = (root / PROJECT).is_file()
-    passed_over = {load_format(name).output for name in FORMATS if name not in _SCORED_VIDEOS} if run else set[str]()
+    passed_over = set[str]()
+    for name in (each for each in FORMATS if run and each not in _SCORED_VIDEOS):
+        kind = load_format(name)
+        passed_over |= {kind.output, *(f"{name}{suffix}" for suffix in kind.suffixes().values())}
     found: dict[str, MaskSequence] = {}
     for entry in sorted(home.iterdir(), key=lambda entry: natural_key(entry.name)):
         other = entry.name.startswith(".") or (entry.is_file() and entry.name in passed_over)

@@ -53,10 +53,6 @@ class _AlphaFormat(VideoFormat):
         return rgba
 
     @property
-    def _is_deep(self) -> bool:
-        return bool(self.preset.deep) and self._info.tags.bits > 8
-
-    @property
     def _is_premultiplied(self) -> bool:
         return False
 

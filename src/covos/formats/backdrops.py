@@ -26,6 +26,8 @@ from covos.media.source import Source
 
 WHITE: Final = "#ffffff"
 BLUR: Final = "blur"
+PRORES: Final = "prores"
+"""Option of a format's value that asks for ProRes, in place of H.264."""
 _CODE = re.compile(r"#([0-9a-fA-F]{3}){1,2}")
 
 
@@ -38,6 +40,7 @@ class Backdrop(Record):
         end: Second at which it begins again; None for its end.
         wrap: Length over which its light wraps around the subject.
         shadow: True if the subject's shadow falls on it.
+        prores: True if ProRes is written, in place of H.264.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +50,7 @@ class Backdrop(Record):
     end: Seconds | None = None
     wrap: Length = "0"
     shadow: bool = False
+    prores: bool = False
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -57,7 +61,7 @@ class Backdrop(Record):
     def parse(cls, value: str) -> Backdrop:
         """Read ``beach.mp4,start=2,wrap=1%,shadow``."""
         main, options = split_options(
-            value, known=("start", "end", "wrap"), flags=("shadow",), whole=lambda name: is_there(Path(name))
+            value, known=("start", "end", "wrap"), flags=("shadow", PRORES), whole=lambda name: is_there(Path(name))
         )
         return cls(what=main or WHITE, **options)  # type: ignore[arg-type]
 
@@ -116,16 +120,23 @@ class Backdrop(Record):
 
 
 class Blurred(Record):
-    """The source out of focus: radius of the disc that a point becomes, and the length of light that wraps around."""
+    """The source out of focus.
+
+    Attributes:
+        radius: Of the disc that a point becomes.
+        wrap: Length of light that wraps around the subject.
+        prores: True if ProRes is written, in place of H.264.
+    """
 
     radius: Length = "5%"
     wrap: Length = "0"
+    prores: bool = False
 
     @classmethod
     def parse(cls, value: str | None) -> Blurred:
         """Read ``2%,wrap=1%``."""
-        main, options = split_options(value or "", known=("wrap",))
-        found = cls(**({"radius": main} if main else {}), **options)
+        main, options = split_options(value or "", known=("wrap",), flags=(PRORES,))
+        found = cls(**({"radius": main} if main else {}), **options)  # type: ignore[arg-type]
         if not in_pixels(found.radius, 1.0):
             raise UsageError(f"blur={value}", why="it has no radius", fix="write blur, or blur=2%")
         return found

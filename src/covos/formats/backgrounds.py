@@ -7,24 +7,56 @@ from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from covos.core.errors import UsageError
 from covos.core.types import FrameResult, ImageArray
-from covos.formats.backdrops import WHITE, Backdrop, Blurred, Clip, Plain
-from covos.formats.compose import ComposedResult, lay_over
+from covos.formats.backdrops import PRORES, WHITE, Backdrop, Blurred, Clip, Plain
+from covos.formats.compose import ComposedResult, lay_over, lay_over_deep
+from covos.formats.composition import with_options
 from covos.formats.light import defocused, shadow, to_light, to_picture, wrapped
 from covos.formats.videos import VideoFormat
 from covos.masks.edges import in_pixels
 from covos.media.listing import list_pictures
+from covos.media.presets import PRORES_422, Preset
 
 GREEN = (0, 255, 0)
 """RGB; colour keys are set to it when they are opened."""
 
 
 class _LaidFormat(VideoFormat):
-    """The subject over another picture, with light of it around its edges where that is asked for."""
+    """The subject over another picture, with light of it around its edges where that is asked for.
+
+    It is H.264 to look at, or ProRes 422 HQ to go on with, as ``background=beach.mp4,prores``.
+    """
+
+    @classmethod
+    @abstractmethod
+    def is_prores(cls, value: str | None) -> bool:
+        """Return True if a value asks for ProRes."""
+
+    @classmethod
+    def suffix_of(cls, value: str | None) -> str:
+        """Return that of H.264 or ProRes."""
+        return (PRORES_422 if cls.is_prores(value) else cls.preset).suffix
+
+    @classmethod
+    def suffixes(cls) -> dict[str, str]:
+        """Return both."""
+        return {cls.name: cls.preset.suffix, f"{cls.name}={PRORES}": PRORES_422.suffix}
+
+    @classmethod
+    def value_for(cls, suffix: str, value: str | None) -> str | None:
+        """Ask for ProRes beside all else, if the file is to be one."""
+        asks = suffix == PRORES_422.suffix and not cls.is_prores(value)
+        return with_options(value, {PRORES: True}) if asks else value
+
+    @property
+    def _chosen(self) -> Preset:
+        return PRORES_422 if self.is_prores(self._value) else self.preset
 
     @abstractmethod
     def behind(self, result: ComposedResult) -> ImageArray:
@@ -35,13 +67,17 @@ class _LaidFormat(VideoFormat):
         """Length over which its light wraps around the subject."""
         return "0"
 
-    def picture(self, result: FrameResult) -> ImageArray:
-        """Return the subject over what lies behind it."""
+    def picture(self, result: FrameResult) -> NDArray[Any]:
+        """Return the subject over what lies behind it: H x W x 3 uint8, or uint16 of full range."""
         composed = ComposedResult.of(result)
         background = self.behind(composed)
-        laid = lay_over(composed, background)
         radius = in_pixels(self.wrap, composed.frame.size[0])
-        return wrapped(laid, background, composed.opacity, radius=radius) if radius else laid
+        if self._is_deep and not radius:
+            return lay_over_deep(composed, background)
+        laid = lay_over(composed, background)
+        if radius:
+            laid = wrapped(laid, background, composed.opacity, radius=radius)
+        return laid.astype(np.uint16) * 257 if self._is_deep else laid
 
 
 class BackgroundFormat(_LaidFormat):
@@ -50,7 +86,7 @@ class BackgroundFormat(_LaidFormat):
     ``#rrggbb`` is a colour, and so is ``white``. A file is scaled to fill the frame and cut where it does not fit; a
     video is shown at its own speed, in a loop. ``blur`` is the source out of focus. After it may stand, with commas
     between, ``start=SECONDS`` and ``end=SECONDS`` of a video, ``wrap=LENGTH`` for light that wraps around the edges,
-    and ``shadow``.
+    ``shadow``, and ``prores``.
     """
 
     name = "background"
@@ -75,6 +111,11 @@ class BackgroundFormat(_LaidFormat):
         if file is None:
             return ()
         return list_pictures(file.iterdir()).files if file.is_dir() else (file,)
+
+    @classmethod
+    def is_prores(cls, value: str | None) -> bool:
+        """See `Backdrop`."""
+        return Backdrop.parse(value or WHITE).prores
 
     @property
     def wrap(self) -> str:
@@ -131,6 +172,11 @@ class BlurFormat(_LaidFormat):
         """Accept a radius above zero, and ``wrap=LENGTH`` after it."""
         Blurred.parse(value)
 
+    @classmethod
+    def is_prores(cls, value: str | None) -> bool:
+        """See `Blurred`."""
+        return Blurred.parse(value).prores
+
     @cached_property
     def _blurred(self) -> Blurred:
         return Blurred.parse(self._value)
@@ -153,6 +199,19 @@ class GreenFormat(_LaidFormat):
     """
 
     name = "green"
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept ``prores``."""
+        if not cls.is_prores(value):
+            raise UsageError(
+                f"green={value}", why="a green screen is H.264 or ProRes", fix=f"write green or green={PRORES}"
+            )
+
+    @classmethod
+    def is_prores(cls, value: str | None) -> bool:
+        """Return True for ``prores``."""
+        return value == PRORES
 
     def behind(self, result: ComposedResult) -> ImageArray:
         """Return plain green."""

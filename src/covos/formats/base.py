@@ -135,6 +135,12 @@ class Format(ABC):
         return Path(cls.output).suffix if cls.shape in {"file", "video"} else ""
 
     @classmethod
+    def value_for(cls, suffix: str, value: str | None) -> str | None:
+        """Return the value with which it makes a file of this suffix, if it has one that agrees with what was given."""
+        fitting = (asked.partition("=")[2] for asked, own in cls.suffixes().items() if own == suffix)
+        return (next(fitting, "") or None) if value is None else value
+
+    @classmethod
     def suffixes(cls) -> dict[str, str]:
         """Return the suffix of each kind of one file that it makes, by the name that asks for it."""
         return {cls.name: suffix} if (suffix := cls.suffix_of(None)) else {}

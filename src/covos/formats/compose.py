@@ -175,3 +175,12 @@ def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
     composed = ComposedResult.of(result)
     alpha = composed.opacity
     return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
+
+
+def lay_over_deep(result: FrameResult, background: ImageArray) -> NDArray[np.uint16]:
+    """Lay the subject over another picture as `lay_over` does, with all bits that the input has: of full range."""
+    composed = ComposedResult.of(result)
+    alpha = composed.opacity
+    behind = background.astype(np.float32) * 257
+    mixed = cv2.blendLinear(composed.deep_colours.astype(np.float32), behind, alpha, 1 - alpha)
+    return np.asarray(np.rint(mixed), np.uint16)

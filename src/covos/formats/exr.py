@@ -101,9 +101,11 @@ class ExrFormat(Format):
             header["framesPerSecond"] = rate.limit_denominator(10_000)
         if tags.reel is not None:
             header["reelName"] = tags.reel
-        if tags.timecode is not None and rate is not None and is_timecode_rate(rate, drops=False):
+        # Each picture has the timecode of its own frame, counted at the rate of the whole source.
+        own_rate = None if rate is None else rate * info.every
+        if tags.timecode is not None and own_rate is not None and is_timecode_rate(own_rate, drops=False):
             hours, minutes, seconds, frame, drops = timecode_parts(
-                later(tags.timecode, info.start + result.frame.index, rate=rate)
+                later(tags.timecode, result.frame.number, rate=own_rate)
             )
             header["timeCode"] = openexr.TimeCode(hours, minutes, seconds, frame, int(drops), *[0] * 13)
         return header

@@ -50,7 +50,7 @@ class VideoFormat(Format):
             bottom, right = video.padding
             if bottom or right:
                 added = f"{right} column and {bottom} row were added by repeating the edge"
-                found[f"{self.preset.label} needs even sizes: {added}"] = None
+                found[f"{self._chosen.label} needs even sizes: {added}"] = None
         return tuple(f"{self.name}: {text}" for text in found)
 
     def _add(self, result: FrameResult) -> None:
@@ -70,12 +70,12 @@ class VideoFormat(Format):
         info = self._info
         if name not in self._videos:
             self._videos[name] = VideoWriter(
-                self._folder.file(f"{name}{self.preset.suffix}"),
+                self._folder.file(f"{name}{self._chosen.suffix}"),
                 height=info.height,
                 width=info.width,
                 time_base=time_base,
                 frame_rate=info.frame_rate,
-                preset=self.preset,
+                preset=self._chosen,
                 audio_from=self._source_path if info.has_audio and not self._videos else None,
                 pixel_aspect=info.pixel_aspect,
                 tags=self._tags(index),
@@ -83,6 +83,16 @@ class VideoFormat(Format):
                 from_zero=info.times == "zero",
             )
         return self._videos[name]
+
+    @property
+    def _chosen(self) -> Preset:
+        """The kind of video: a format with a choice of several looks at its value."""
+        return self.preset
+
+    @property
+    def _is_deep(self) -> bool:
+        """True if more than eight bits a sample of the source are kept."""
+        return bool(self._chosen.deep) and self._info.tags.bits > 8
 
     @cached_property
     def _videos(self) -> dict[str, VideoWriter]:
@@ -104,7 +114,7 @@ class VideoFormat(Format):
     def _finish_all(self) -> tuple[Path, ...]:
         for video in self._videos.values():
             video.close()
-        return (*self._pictures, *(self._folder.path / f"{name}{self.preset.suffix}" for name in self._videos))
+        return (*self._pictures, *(self._folder.path / f"{name}{self._chosen.suffix}" for name in self._videos))
 
     def _abandon(self) -> None:
         for video in self._videos.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -140,6 +140,15 @@ PRORES_4444 = Preset(
     # Apple's programs warn of files that another vendor is named in.
     options=(("profile", "4444"), ("vendor", "apl0")),
     sound=MOV_SOUND,
+)
+PRORES_422 = replace(
+    PRORES_4444,
+    label="ProRes 422 HQ",
+    pixel_format="yuv422p10le",
+    deep=((16, "yuv422p10le"),),
+    has_alpha=False,
+    options=(("profile", "hq"), ("vendor", "apl0")),
+    needs_even_size=True,
 )
 QTRLE = Preset(
     label="QuickTime Animation",

@@ -276,9 +276,8 @@ class VideoWriter:
         bottom, right = self.padding
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
-        pixels = "rgba" if self._preset.has_alpha else "rgb24"
-        if self._samples is np.uint16:
-            pixels = "rgba64le"
+        kinds = ("rgba64le", "rgb48le") if self._samples is np.uint16 else ("rgba", "rgb24")
+        pixels = kinds[0] if self._preset.has_alpha else kinds[1]
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
         matrix, limited = (self._colour.matrix, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
         converted = self._reformatter.reformat(

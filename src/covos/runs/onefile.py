@@ -200,6 +200,8 @@ def choose_output(
             fix=f"ask for one of them, or name a folder: {_as_folder(path)}",
         )
     kind, value = parse_format(chosen[0])
+    if (fitting := kind.value_for(suffix, value)) != value:
+        chosen, value = check_formats([f"{kind.name}={fitting}"]), fitting
     own = kind.suffix_of(value)
     if own and still and kind.shape == "video":
         own = ".png"
