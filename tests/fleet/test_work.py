@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from checked_output import check_output
-from covos.core.errors import CovosError, SourceError
+from covos.core.errors import CovosError, SourceError, UsageError
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.work import Errand, ModelFailedError, Row, Settings, run_errand
 from covos.jobs import ModelCache
@@ -38,7 +38,7 @@ def memory() -> Iterator[fsspec.AbstractFileSystem]:
 def run(models: ModelCache, folder: str | Path, *, source: str | Path, **settings: object) -> Row:
     clip = Clip(input=str(source), name="it")
     return run_errand(
-        Errand(clip=clip, settings=Settings(plan=PALETTE, **settings), folder=str(folder)),  # type: ignore[arg-type]
+        Errand(clip=clip, settings=Settings(**{"plan": PALETTE, **settings}), folder=str(folder)),  # type: ignore[arg-type]
         models=models,
     )
 
@@ -115,7 +115,37 @@ def test_a_clip_comes_from_elsewhere_and_its_result_goes_there(
     memory.get("/cut/far", str(tmp_path / "back"), recursive=True)
     assert check_output(tmp_path / "back") == []
     assert load_report(tmp_path / "back").totals.frames == 8
-    assert run(models, "memory://cut/far", source="memory://clips/far.mp4").status == "done before"
+    again = run(models, "memory://cut/far", source="memory://clips/far.mp4")
+    assert (again.status, again.frames) == ("done before", 8)
     gone = run(models, "memory://cut/gone", source="memory://clips/gone.mp4")
     assert isinstance(gone.error, SourceError)
     assert not memory.exists("/cut/gone")
+
+
+def test_a_result_elsewhere_is_compared_as_one_of_this_machine(
+    clip: Path, tmp_path: Path, models: ModelCache, memory: fsspec.AbstractFileSystem
+) -> None:
+    far, near = "memory://cut/a", str(tmp_path / "near")
+    for folder in (far, near):
+        assert run(models, folder, source=clip).status == "done"
+    before = {name: memory.info(name)["created"] for name in memory.find("/cut/a")}
+    # Other terms are refused in the same words, and the result stays.
+    others = {"plan": {**PALETTE, "range": {"end": "f3"}}, "task": {"quality": "fast"}}
+    errors = [run(models, folder, source=clip, **others).error for folder in (far, near)]
+    assert all(isinstance(error, UsageError) for error in errors)
+    there, here = ((error.what, error.why) for error in errors if error is not None)
+    assert there == tuple(text.replace(near, far) for text in here)
+    assert "of other terms" in there[0]
+    assert {name: memory.info(name)["created"] for name in memory.find("/cut/a")} == before
+    # A further format is made, of the masks that are there, and nothing else is moved again.
+    more = run(models, far, source=clip, plan={**PALETTE, "formats": ("binary",)})
+    assert (more.status, more.frames) == ("done", 8)
+    memory.get("/cut/a", str(tmp_path / "back"), recursive=True)
+    assert check_output(tmp_path / "back") == []
+    assert len(load_report(tmp_path / "back").outputs) == 2
+    masks = [name for name in before if name.endswith(".png")]
+    assert len(masks) == 8
+    assert all(memory.info(name)["created"] == before[name] for name in masks)
+    # What replaces it leaves nothing of it.
+    assert run(models, far, source=clip, overwrite=True, plan={**PALETTE, "formats": ("coco",)}).status == "done"
+    assert not [name for name in memory.find("/cut/a") if name.endswith(".png")]

@@ -161,11 +161,10 @@ def run_errand(
     try:
         if errand.settings.skip and _is_made(errand.folder):
             return replace(row, status="skipped")
-        if is_remote(errand.folder) and not errand.settings.overwrite and is_there(errand.folder):
-            return replace(row, status="done before")
-        with at_hand(errand.clip.input) as source, made_here(errand.folder) as folder:
+        overwrite = errand.settings.overwrite
+        with at_hand(errand.clip.input) as source, made_here(errand.folder, overwrite=overwrite) as folder:
             plan = errand.settings.planned(errand.clip, source=source, device=device)
-            place = OutputFolder(folder, overwrite=errand.settings.overwrite, resumable=True)
+            place = OutputFolder(folder, overwrite=overwrite, resumable=True)
             job = Job(plan, place, load=models)
             saved = job.run(_counting(tell))
         assert isinstance(saved, Saved), "it writes to a folder"
