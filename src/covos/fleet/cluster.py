@@ -111,13 +111,9 @@ class Cluster(Hands[Any]):
         name = self._busy[hand].clip.input
         try:
             told: Row | CovosError = self._ray.get(self._asked.pop(hand))
-        except self._ray.exceptions.RayActorError as error:
+        except _losses(self._ray) as error:
             return Died(
-                error=EnvironmentProblem(
-                    f"{name}: its worker died",
-                    why=f"a crash, too little memory, or a machine that left the cluster ({type(error).__name__})",
-                    fix="run the same command again; if it dies again, the clip may be damaged",
-                )
+                error=EnvironmentProblem(f"{name}: its worker died", why=_cause(error), fix=_remedy(error)),
             )
         except self._ray.exceptions.RayError as error:
             return EnvironmentProblem(
@@ -144,6 +140,40 @@ def _ray() -> Any:
             "a cluster needs Ray", why="ray is not installed", fix="pip install 'covos[ray]', on every machine"
         ) from None
     return ray
+
+
+_LOSSES = (
+    "RayActorError",
+    "OutOfMemoryError",
+    "NodeDiedError",
+    "WorkerCrashedError",
+    "LocalRayletDiedError",
+    "ActorUnschedulableError",
+    "ObjectLostError",
+)
+"""Errors of Ray that one worker meets, or one machine. They have no class in common."""
+
+
+def _losses(ray: Any) -> tuple[type[Exception], ...]:
+    return tuple(getattr(ray.exceptions, name) for name in _LOSSES if hasattr(ray.exceptions, name))
+
+
+def _is_memory(error: Exception) -> bool:
+    # One that Ray ends while it is idle or starts is told as a dead actor, with the reason in its words.
+    return type(error).__name__ == "OutOfMemoryError" or "low on memory" in str(error)
+
+
+def _cause(error: Exception) -> str:
+    name = type(error).__name__
+    if _is_memory(error):
+        return f"its machine ran out of memory, and Ray ended it ({name})"
+    return f"a crash, too little memory, or a machine that left the cluster ({name})"
+
+
+def _remedy(error: Exception) -> str:
+    if _is_memory(error):
+        return "give fewer --workers or more --threads each, so that fewer share a machine; or use machines with more"
+    return "run the same command again; if it dies again, the clip may be damaged"
 
 
 def _refuse_silent(address: str) -> None:

@@ -1,0 +1,116 @@
+"""The answers of a cluster's workers are taken as they are meant: by a stand-in for Ray, which starts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from covos.core.errors import EnvironmentProblem
+from covos.fleet import cluster
+from covos.fleet.clips import Clip
+from covos.fleet.work import Errand, Row, Settings, errands
+
+
+class RayError(Exception):
+    """As in Ray."""
+
+
+LOST = (*cluster._LOSSES, "ActorDiedError")
+ERRORS: dict[str, type[RayError]] = {
+    name: type(name, (RayError,), {}) for name in (*cluster._LOSSES, "RaySystemError", "GetTimeoutError")
+}
+ERRORS["ActorDiedError"] = type("ActorDiedError", (ERRORS["RayActorError"],), {})
+
+
+class StandIn:
+    """The part of Ray that a batch asks. An answer is a row, or the error that fetching it raises.
+
+    Args:
+        answers: One for each errand, in order; errands beyond these are done.
+        cpus: Processors of the cluster.
+    """
+
+    exceptions = SimpleNamespace(RayError=RayError, **ERRORS)
+
+    def __init__(self, *answers: Exception | None, cpus: int = 1) -> None:
+        self.answers = list(answers)
+        self.cpus = cpus
+        self.engaged = 0
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": float(self.cpus)}
+
+    def remote(self, **resources: Any) -> Any:
+        def engage(*arguments: Any) -> Any:
+            self.engaged += 1
+            return StandInActor(self)
+
+        return lambda actor: SimpleNamespace(remote=engage)
+
+    def wait(self, asked: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        return asked[:num_returns], asked[num_returns:]
+
+    def get(self, asked: Any, timeout: float | None = None) -> Any:
+        if isinstance(asked.value, Exception):
+            raise asked.value
+        return asked.value
+
+    def kill(self, actor: Any) -> None:
+        pass
+
+
+class StandInActor:
+    def __init__(self, ray: StandIn) -> None:
+        self.run = SimpleNamespace(remote=lambda errand: SimpleNamespace(value=self._answer(ray, errand)))
+
+    def _answer(self, ray: StandIn, errand: Errand) -> Row | Exception:
+        error = ray.answers.pop(0) if ray.answers else None
+        return error or replace(errand.row, status="done", attempts=errand.attempts + 1)
+
+
+def made(monkeypatch: pytest.MonkeyPatch, ray: StandIn, **settings: Any) -> cluster.Cluster:
+    monkeypatch.setattr(cluster, "_ray", lambda: ray)
+    return cluster.Cluster(**{"address": "auto", "device": "cpu", "count": 1, "retry": 1, **settings})
+
+
+def clips(*names: str) -> list[Errand]:
+    return errands(tuple(Clip(input=name, name=name) for name in names), output="out", settings=Settings())
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_lost_worker_costs_one_attempt_however_ray_calls_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    rows = {row.name: row for row in made(monkeypatch, StandIn(None, ERRORS[name]("gone"))).run(clips("a", "b", "c"))}
+    assert {row.status for row in rows.values()} == {"done"}
+    assert [rows[each].attempts for each in "abc"] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ERRORS["OutOfMemoryError"]("killed"),
+        ERRORS["ActorDiedError"]("Task was killed due to the node running low on memory."),
+    ],
+)
+def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    rows = list(made(monkeypatch, StandIn(None, error), retry=0).run(clips("a", "b")))
+    (failed,) = (row.error for row in rows if row.status == "failed")
+    assert failed is not None
+    assert "ran out of memory" in failed.why
+
+
+def test_an_error_of_the_cluster_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EnvironmentProblem, match="cannot run it"):
+        list(made(monkeypatch, StandIn(None, ERRORS["RaySystemError"]("broken"))).run(clips("a", "b")))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ray_has_these_errors() -> None:
+    exceptions = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install 'covos[ray]'")
+    assert [name for name in cluster._LOSSES if not issubclass(getattr(exceptions, name), exceptions.RayError)] == []
