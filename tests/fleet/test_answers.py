@@ -31,12 +31,14 @@ class StandIn:
     Args:
         answers: One for each errand, in order; errands beyond these are done.
         cpus: Processors of the cluster.
+        starts: True if its actors begin before they die.
     """
 
     exceptions = SimpleNamespace(RayError=RayError, **ERRORS)
 
-    def __init__(self, *answers: Exception | None, cpus: int = 1) -> None:
+    def __init__(self, *answers: Exception | None, cpus: int = 1, starts: bool = True) -> None:
         self.answers = list(answers)
+        self.starts = starts
         self.cpus = cpus
         self.engaged = 0
 
@@ -67,6 +69,8 @@ class StandIn:
 
 class StandInActor:
     def __init__(self, ray: StandIn) -> None:
+        begun = True if ray.starts else ERRORS["GetTimeoutError"]("not yet")
+        self.begun = SimpleNamespace(remote=lambda: SimpleNamespace(value=begun))
         self.run = SimpleNamespace(remote=lambda errand: SimpleNamespace(value=self._answer(ray, errand)))
 
     def _answer(self, ray: StandIn, errand: Errand) -> Row | Exception:
@@ -107,6 +111,31 @@ def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch, error: Exce
 def test_an_error_of_the_cluster_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot run it"):
         list(made(monkeypatch, StandIn(None, ERRORS["RaySystemError"]("broken"))).run(clips("a", "b")))
+
+
+def gone(count: int) -> list[Exception]:
+    return [ERRORS["ActorDiedError"]("in its creation task\n\nModuleNotFoundError: No module named 'covos'\n")] * count
+
+
+def test_workers_that_never_start_end_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = StandIn(*gone(99), starts=False)
+    with pytest.raises(EnvironmentProblem, match="no worker of the cluster starts") as stopped:
+        list(made(monkeypatch, ray, retry=1).run(clips(*"abcdefgh")))
+    assert ray.engaged == cluster._STARTS
+    assert "No module named 'covos'" in stopped.value.why
+    assert "covos[ray]" in stopped.value.fix
+
+
+def test_one_clip_whose_workers_never_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    (row,) = made(monkeypatch, StandIn(*gone(2), starts=False)).run(clips("a"))
+    assert row.error is not None
+    assert "could not start" in row.error.what
+    assert "No module named 'covos'" in row.error.why
+
+
+def test_clips_that_kill_the_workers_that_take_them_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(made(monkeypatch, StandIn(*gone(8))).run(clips(*"abcde")))
+    assert sorted(row.status for row in rows) == ["done"] * 2 + ["failed"] * 3
 
 
 @pytest.mark.slow

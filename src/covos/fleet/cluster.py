@@ -20,6 +20,8 @@ from covos.jobs import ModelCache
 
 _PATIENCE = 10.0
 """Seconds in which the head of a cluster answers."""
+_STARTS = 3
+"""Workers that die one after the other before any has begun, until it is held that none can."""
 
 
 class Actor:
@@ -33,6 +35,10 @@ class Actor:
         torch.set_num_threads(threads)
         self._device, self._asked = device, version
         self._models = ModelCache()
+
+    def begun(self) -> bool:
+        """Return true: it has loaded its libraries."""
+        return True
 
     def run(self, errand: Errand) -> Row | CovosError:
         """Do an errand; an error is one that every clip would meet."""
@@ -90,10 +96,15 @@ class Cluster(Hands[Any]):
         self._make = self._ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_restarts=0)(Actor).remote
         self._arguments = ("cuda" if gpus else "cpu" if device == "auto" else device, threads, __version__, limits())
         self._asked: dict[Any, Any] = {}
+        self._begun: dict[Any, Any] = {}
+        self._unstarted: int | None = 0
+        """Workers that died before they had begun; None once one has begun."""
 
     def engage(self) -> Any:
-        """Ask Ray for an actor; it is placed when it has its first errand."""
-        return self._make(*self._arguments)
+        """Ask Ray for an actor, which begins when it is placed."""
+        hand = self._make(*self._arguments)
+        self._begun[hand] = hand.begun.remote()
+        return hand
 
     def send(self, hand: Any, errand: Errand) -> bool:
         """Give an actor an errand; a dead one shows it when it has to answer."""
@@ -112,14 +123,31 @@ class Cluster(Hands[Any]):
         try:
             told: Row | CovosError = self._ray.get(self._asked.pop(hand))
         except _losses(self._ray) as error:
-            return Died(
-                error=EnvironmentProblem(f"{name}: its worker died", why=_cause(error), fix=_remedy(error)),
-            )
+            return self._lost_at(name, error, begun=self._has_begun(hand))
         except self._ray.exceptions.RayError as error:
-            return EnvironmentProblem(
-                f"{name}: the cluster cannot run it", why=str(error).strip().splitlines()[-1], fix="see Ray's logs"
-            )
+            return EnvironmentProblem(f"{name}: the cluster cannot run it", why=_last_line(error), fix="see Ray's logs")
+        self._unstarted = None
         return told
+
+    def _has_begun(self, hand: Any) -> bool:
+        try:
+            self._ray.get(self._begun.pop(hand), timeout=0)
+        except self._ray.exceptions.RayError:  # it died before, or has not answered
+            return False
+        return True
+
+    def _lost_at(self, name: str, error: Exception, *, begun: bool) -> Died | CovosError:
+        if begun or _is_memory(error):
+            self._unstarted = None if begun else self._unstarted
+            return Died(error=EnvironmentProblem(f"{name}: its worker died", why=_cause(error), fix=_remedy(error)))
+        why, fix = f"{_last_line(error)} ({type(error).__name__})", "pip install 'covos[ray]', on every machine"
+        if self._unstarted is not None:
+            self._unstarted += 1
+            if self._unstarted >= _STARTS:
+                return EnvironmentProblem(
+                    f"no worker of the cluster starts: {_STARTS} died before they began", why=why, fix=fix
+                )
+        return Died(error=EnvironmentProblem(f"{name}: its worker could not start", why=why, fix=fix))
 
     def interrupt(self, hands: list[Any], stop: BaseException) -> None:
         """Nothing is to be waited for: a journal is whole at every moment."""
@@ -156,6 +184,11 @@ _LOSSES = (
 
 def _losses(ray: Any) -> tuple[type[Exception], ...]:
     return tuple(getattr(ray.exceptions, name) for name in _LOSSES if hasattr(ray.exceptions, name))
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _is_memory(error: Exception) -> bool:
