@@ -88,6 +88,27 @@ def test_the_calls_of_a_pipeline_share_the_processors(
     assert set_to == {"torch": expected, "cv2": expected}
 
 
+@pytest.mark.parametrize(
+    ("settings", "encoder", "decoder"),
+    [
+        ({}, 4, 0),
+        ({"share": 4}, 2, 2),
+        ({"share": 2, "pipeline": True}, 2, 4),
+        ({"cpus": 1}, 2, 2),
+        ({"cpus": 6}, 3, 6),
+    ],
+)
+def test_encoders_and_decoders_keep_to_the_share_of_a_process(
+    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, int], encoder: int, decoder: int
+) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: None)
+    monkeypatch.setattr(threads, "_CALLS", [1])
+    monkeypatch.setattr(threads, "_GRANTED", [None])
+    threads.configure_threads(**settings)
+    assert (threads.encoder_threads(), threads.codec_threads()) == (encoder, decoder)
+
+
 @pytest.mark.parametrize(("given", "found"), [(None, "passive"), ("active", "active")])
 def test_threads_do_not_spin_unless_asked(given: str | None, found: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.media.container import picture_stream
 from covos.media.opening import open_source
 from covos.media.presets import H264
 from covos.media.writer import VideoWriter
@@ -220,3 +221,14 @@ def test_a_view_of_a_larger_image_can_be_written(tmp_path: Path, draw: Draw) -> 
         writer.write(large[::2, ::-2], pts=0)
     (frame,) = open_source(path)
     assert np.abs(frame.image.astype(int) - large[::2, ::-2]).mean() < 3
+
+
+def test_codecs_keep_to_the_share_of_their_process(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a batch has a part of the machine's processors."""
+    monkeypatch.setattr("covos.core.device._GRANTED", [6])
+    path = tmp_path / "share.mp4"
+    with VideoWriter(path, height=48, width=64, time_base=MS, frame_rate=Fraction(25)) as writer:
+        assert writer._stream.codec_context.thread_count == 3
+        writer.write(draw(0, (48, 64)), pts=0)
+    with av.open(path) as container:
+        assert picture_stream(container, path).codec_context.thread_count == 6

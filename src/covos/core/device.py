@@ -143,19 +143,36 @@ def calls_at_once() -> int:
     return _CALLS[0]
 
 
-def configure_threads(*, pipeline: bool = False, share: int = 1) -> int:
+_GRANTED: list[int | None] = [None]
+"""Processors of this process, where others take theirs; None if it has all that are usable."""
+
+
+def encoder_threads() -> int:
+    """Return the threads of an encoder of H.264, by the processors that this process has."""
+    return choose_threads(_GRANTED[0] or usable_cpus()).codec
+
+
+def codec_threads() -> int:
+    """Return the threads of any other codec; 0 lets FFmpeg choose, in a process that has all processors."""
+    return 0 if _GRANTED[0] is None else max(2, _GRANTED[0])
+
+
+def configure_threads(*, pipeline: bool = False, share: int = 1, cpus: int | None = None) -> int:
     """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return those of a call.
 
     For programs at their start: the count holds for the whole process, so a library should leave them alone. A
     ``pipeline`` makes several calls at a time, which share the threads by `choose_threads`. ``share`` processes that
-    work side by side take an equal part each.
+    work side by side take an equal part each, or ``cpus`` is what each takes. Encoders and decoders keep to it, too.
     """
     import cv2
     import torch
 
     told = os.environ.get("OMP_NUM_THREADS", "")
     given = int(told) if told.isdecimal() and int(told) > 0 else None
-    count, calls = max(1, usable_cpus() // share) if given is None else given, 1
+    if cpus is None and share > 1:
+        cpus = max(1, usable_cpus() // share)
+    _GRANTED[0] = cpus
+    count, calls = (cpus or usable_cpus()) if given is None else given, 1
     if pipeline:
         count, calls, _ = choose_threads(count)
     _CALLS[0] = calls

@@ -28,11 +28,8 @@ class Actor:
     """One worker: a process of some machine of the cluster, which loads its model once."""
 
     def __init__(self, device: str, threads: int, version: str, bounds: Limits) -> None:
-        import torch
-
         set_limits(**asdict(bounds))
-        configure_threads()
-        torch.set_num_threads(threads)
+        configure_threads(cpus=threads)
         self._device, self._asked = device, version
         self._models = ModelCache()
 

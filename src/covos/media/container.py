@@ -12,6 +12,7 @@ from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 
+from covos.core.device import codec_threads
 from covos.core.errors import SourceError
 from covos.core.limits import limits, raising
 from covos.core.memory import refuse_shortage
@@ -128,7 +129,7 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
     source.check_pixels(str(path), height=context.height, width=context.width)
     judges = strict and context.name not in _NOT_STRICT
     context.options = {"max_pixels": str(limits().pixels), **({"err_detect": STRICT} if judges else {})}
-    context.thread_type = ThreadType.AUTO
+    context.thread_count, context.thread_type = codec_threads(), ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value
     return stream

@@ -13,7 +13,7 @@ import numpy as np
 from av.codec.context import ThreadType
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from covos.core.device import choose_threads, usable_cpus
+from covos.core.device import codec_threads, encoder_threads
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Planes, Tags
@@ -248,9 +248,10 @@ class VideoWriter:
             pix_fmt=self._pixels,
         )  # type: ignore[assignment]
         context = stream.codec_context
+        context.thread_count = codec_threads()
         if preset.codec == "libx264":
             # Whole frames side by side: slices of one would cost quality, and PyAV asks for a thread a processor.
-            context.thread_count, context.thread_type = choose_threads(usable_cpus()).codec, ThreadType.FRAME
+            context.thread_count, context.thread_type = encoder_threads(), ThreadType.FRAME
             if min(height, width) < _LEAST_AHEAD:
                 context.options = {**context.options, "x264-params": "mbtree=0"}
         context.time_base = self._time_base
