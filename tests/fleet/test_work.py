@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import fsspec
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from checked_output import check_output
+from covos._version import __version__
+from covos.core import device
 from covos.core.errors import CovosError, SourceError, UsageError
+from covos.core.limits import limits
+from covos.fleet import processes
 from covos.fleet.clips import Clip, read_clips
+from covos.fleet.cluster import Actor
 from covos.fleet.work import Errand, ModelFailedError, Row, Settings, run_errand
 from covos.jobs import ModelCache
 from covos.plan import Discover, Find, Follow
@@ -149,3 +157,37 @@ def test_a_result_elsewhere_is_compared_as_one_of_this_machine(
     # What replaces it leaves nothing of it.
     assert run(models, far, source=clip, overwrite=True, plan={**PALETTE, "formats": ("coco",)}).status == "done"
     assert not [name for name in memory.find("/cut/a") if name.endswith(".png")]
+
+
+def test_a_worker_with_several_processors_computes_two_frames_at_a_time(
+    clip: Path, tmp_path: Path, models: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The masks are those of one frame at a time, byte by byte."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(device, "_CALLS", [1])
+    monkeypatch.setattr(device, "_GRANTED", [None])
+    before, threads = torch.get_num_threads(), cv2.getNumThreads()
+    try:
+        device.configure_threads(cpus=4)
+        assert run(models, tmp_path / "one", source=clip).status == "done"
+        Actor("cpu", 4, __version__, limits())
+        assert device.calls_at_once() == 2
+        assert run(models, tmp_path / "two", source=clip).status == "done"
+    finally:
+        torch.set_num_threads(before)
+        cv2.setNumThreads(threads)
+    one, two = ({file.name: file.read_bytes() for file in (tmp_path / each).rglob("*.png")} for each in ("one", "two"))
+    assert len(one) == 8
+    assert one == two
+
+
+def test_a_process_of_a_batch_computes_as_many_frames_at_a_time_as_its_share_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(processes, "configure_threads", lambda **settings: asked.append(settings))
+    here, there = multiprocessing.Pipe()
+    with here, there:
+        here.send(None)
+        processes._serve(there, "cpu", 2)
+    assert asked == [{"pipeline": True, "share": 2}]

@@ -29,7 +29,7 @@ class Actor:
 
     def __init__(self, device: str, threads: int, version: str, bounds: Limits) -> None:
         set_limits(**asdict(bounds))
-        configure_threads(cpus=threads)
+        configure_threads(pipeline=True, cpus=threads)
         self._device, self._asked = device, version
         self._models = ModelCache()
 

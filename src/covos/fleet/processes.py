@@ -101,7 +101,7 @@ class Numbered(Worker):
 
 
 def _serve(connection: Connection, device: str, share: int) -> None:
-    configure_threads(share=share)
+    configure_threads(pipeline=True, share=share)
     models = ModelCache()
     last = 0.0
 
