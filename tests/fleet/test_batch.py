@@ -59,13 +59,16 @@ def test_the_frames_so_far_are_those_of_the_clips_that_ended(
 ) -> None:
     """A worker counts now and then: its last count is lower than the number in the row."""
     monkeypatch.setattr("covos.core.progress.LINE_EVERY", 0.0)
-    with _Display(1, quiet=False) as display:
+    with _Display(2, quiet=False) as display:
+        display.ended(Row(name="b", input="b.mp4", folder="out/b", status="done before", frames=900, seconds=1.0))
         display.counted("a", 57)
-        display.ended(Row(name="a", input="a.mp4", folder="out/a", status="done", frames=60, seconds=2.0))
+        display.ended(Row(name="a", input="a.mp4", folder="out/a", status="done", frames=60, computed=60, seconds=2.0))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "done: a: 60 frames in 2.0 s"
-    assert all(line.startswith("batch (60 frames so far): 1/1 clips") for line in lines[1:])
-    assert len(lines) > 2
+    assert lines[0] == "done before: b: 900 frames"
+    begin = lines.index("done: a: 60 frames in 2.0 s")
+    assert not any("900 frames so far" in line for line in lines)
+    assert all(line.startswith("batch (60 frames so far): 2/2 clips") for line in lines[begin + 1 :])
+    assert len(lines) > begin + 2
 
 
 @posix
@@ -103,16 +106,17 @@ def test_the_summary_is_kept_up_to_date_while_a_batch_runs(tmp_path: Path) -> No
     file = tmp_path / "deep" / "batch.csv"
     with Summary(str(file), rows, clock=lambda: now) as summary:
         now = EVERY
-        summary.add(Row(name="a", input="a.mp4", folder="a", status="done", frames=4, seconds=2))
+        summary.add(Row(name="a", input="a.mp4", folder="a", status="done", frames=5, computed=4, seconds=2))
         assert table(file)["a"]["frames_per_second"] == "2.0"
-        summary.add(Row(name="b", input="b.mp4", folder="b", status="done"))
+        summary.add(Row(name="b", input="b.mp4", folder="b", status="done before", frames=9, seconds=0.3))
         assert table(file)["b"]["status"] == "waiting"
-    assert table(file)["b"]["status"] == "done"
+    found = table(file)["b"]
+    assert (found["status"], found["frames"], found["frames_per_second"]) == ("done before", "9", "")
 
 
 def test_the_summary_is_read_as_parquet(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    rows = [Row(name="a", input="a.mp4", folder="a", carried={"camera": "left"}, frames=3, seconds=1.5)]
+    rows = [Row(name="a", input="a.mp4", folder="a", carried={"camera": "left"}, frames=3, computed=3, seconds=1.5)]
     with Summary(str(tmp_path / "t.parquet"), rows):
         pass
     (read,) = parquet.read_table(tmp_path / "t.parquet").to_pylist()

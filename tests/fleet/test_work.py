@@ -81,9 +81,10 @@ def test_a_row_says_what_holds_for_its_clip(tmp_path: Path) -> None:
 
 def test_a_clip_is_done_once(clip: Path, tmp_path: Path, models: ModelCache) -> None:
     first = run(models, tmp_path / "out", source=clip)
-    assert (first.status, first.frames, first.attempts) == ("done", 8, 1)
+    assert (first.status, first.frames, first.computed, first.attempts) == ("done", 8, 8, 1)
     assert check_output(tmp_path / "out") == []
-    assert run(models, tmp_path / "out", source=clip).status == "done before"
+    again = run(models, tmp_path / "out", source=clip)
+    assert (again.status, again.frames, again.computed) == ("done before", 8, 0)
     assert run(models, tmp_path / "out", source=clip, skip=True).status == "skipped"
     assert run(models, tmp_path / "out", source=clip, overwrite=True).status == "done"
 

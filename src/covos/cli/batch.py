@@ -160,7 +160,7 @@ class _Display:
     def ended(self, row: Row) -> None:
         """A clip is over."""
         self._under_way.pop(row.name, None)
-        self._frames += row.frames
+        self._frames += row.computed
         if not self._quiet:
             say(_line(row), err=True)
         self._tell()  # before the line of the clip is counted: it says both
@@ -177,7 +177,8 @@ def _line(row: Row) -> str:
     if row.status == "skipped":
         return f"skipped: {row.name}: it is there already"
     warnings = "".join(f"; {text}" for text in row.warnings)
-    return f"{row.status}: {row.name}: {counted(row.frames, 'frame')} in {row.seconds:.1f} s{warnings}"
+    took = f" in {row.seconds:.1f} s" if row.status != "done before" else ""
+    return f"{row.status}: {row.name}: {counted(row.frames, 'frame')}{took}{warnings}"
 
 
 def _closing_line(result: BatchResult) -> str:

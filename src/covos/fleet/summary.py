@@ -91,7 +91,8 @@ def _record(row: Row, carried: Iterable[str]) -> dict[str, Any]:
     error = row.error
     values = (
         row.name, row.input, row.folder, row.status, row.frames, round(row.seconds, 3),
-        round(row.frames / row.seconds, 3) if row.seconds else None, row.attempts, "; ".join(row.warnings) or None,
+        round(row.computed / row.seconds, 3) if row.computed and row.seconds else None,
+        row.attempts, "; ".join(row.warnings) or None,
         *((None,) * 4 if error is None else (error.exit_code, error.what, error.why, error.fix)),
     )  # fmt: skip
     return {**{name: row.carried.get(name) for name in carried}, **dict(zip(COLUMNS, values, strict=True))}

@@ -36,6 +36,7 @@ class Row:
         folder: Where its results are.
         status: See `Status`.
         frames: Frames that have masks.
+        computed: Those that this batch computed: not those of an earlier one.
         seconds: Wall clock, of all attempts.
         attempts: How often it was begun.
         warnings: What the run said.
@@ -48,6 +49,7 @@ class Row:
     folder: str
     status: Status = "waiting"
     frames: int = 0
+    computed: int = 0
     seconds: float = 0.0
     attempts: int = 0
     warnings: tuple[str, ...] = ()
@@ -150,7 +152,7 @@ def run_errand(
         errand: What to do.
         models: Models that are loaded already.
         device: Where to compute; None takes that of the settings.
-        tell: Called with the number of frames that are done.
+        tell: Called with the number of frames that were computed so far.
 
     Raises:
         ModelFailedError: The model cannot be loaded.
@@ -183,7 +185,8 @@ def _told(saved: Saved) -> dict[str, Any]:
     status: Status = "done before" if saved.was_done else "done"
     if saved.uncomputed or not saved.health.complete:
         status = "damaged"
-    return {"status": status, "frames": saved.frames, "warnings": saved.warnings}
+    computed = 0 if saved.was_done else saved.frames - saved.resumed
+    return {"status": status, "frames": saved.frames, "computed": computed, "warnings": saved.warnings}
 
 
 def _counting(tell: Callable[[int], None]) -> Callable[[Event], None]:
@@ -191,7 +194,7 @@ def _counting(tell: Callable[[int], None]) -> Callable[[Event], None]:
 
     def listen(event: Event) -> None:
         nonlocal done
-        if isinstance(event, FrameDone):
+        if isinstance(event, FrameDone) and not event.resumed:
             done += 1
             tell(done)
 
