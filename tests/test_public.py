@@ -98,11 +98,41 @@ def test_type_checkers_see_each_name_once() -> None:
     assert sorted(seen) == covos.__all__
 
 
-@pytest.mark.parametrize("name", ["convert", "evaluate", "load_model", "load_result", "segment", "stream"])
+FUNCTIONS = ["convert", "correct", "evaluate", "load_model", "load_result", "reproduce_davis2016", "segment", "stream"]
+SECOND = {"evaluate": ["truth"], "correct": ["output"]}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_only_the_first_argument_may_be_positional(name: str) -> None:
     _, *others = inspect.signature(getattr(covos, name)).parameters.values()
     positional = [parameter.name for parameter in others if parameter.kind is not parameter.KEYWORD_ONLY]
-    assert positional == (["truth"] if name == "evaluate" else [])
+    assert positional == SECOND.get(name, [])
+
+
+REACH = """
+import sys
+import covos
+for dotted in sys.argv[1:]:
+    value = covos
+    for name in dotted.split(".")[1:]:
+        value = getattr(value, name, None)
+        if value is None:
+            print(dotted)
+            break
+"""
+"""Says which of the names that it is given cannot be reached by `import covos` alone."""
+
+
+def test_names_of_the_documents_are_reached_by_import_covos_alone() -> None:
+    # In a fresh process, as a reader's is: a test that imported covos.predict has made it an attribute of the package.
+    # A longer name, such as covos.engines.motion, says where code lies, and is not meant to be called.
+    root = Path(__file__).parents[1]
+    text = "".join(page.read_text(encoding="utf-8") for page in [root / "README.md", *(root / "docs").glob("*.md")])
+    named = set(re.findall(r"(?<![\w./-])covos\.[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?!\w*/)", text)) - {"covos.json"}
+    public = sorted(name for name in named if name.split(".")[1] in covos.__all__)
+    assert {"covos.predict.predict", "covos.evaluation.flicker", "covos.correct"} <= set(public)
+    done = subprocess.run([sys.executable, "-c", REACH, *public], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_installed_version_is_that_of_the_source() -> None:

@@ -1,5 +1,7 @@
 from . import data as data
+from . import evaluation as evaluation
 from . import models as models
+from . import predict as predict
 from . import training as training
 from ._version import __version__ as __version__
 from .api import live as live
@@ -24,6 +26,8 @@ from .core.types import ObjectStatus as ObjectStatus
 from .core.types import Planes as Planes
 from .core.types import SourceInfo as SourceInfo
 from .core.types import Tags as Tags
+from .correction import Corrected as Corrected
+from .correction import correct as correct
 from .engines.ladder import LadderStep as LadderStep
 from .engines.live import Live as Live
 from .engines.trimap import solve_trimap as solve_trimap
@@ -61,6 +65,8 @@ from .prompts.masker import PromptedMask as PromptedMask
 from .prompts.values import MaskPrompt as MaskPrompt
 from .prompts.values import PointPrompt as PointPrompt
 from .prompts.values import RegionPrompt as RegionPrompt
+from .reproduce import Reproduction as Reproduction
+from .reproduce import reproduce_davis2016 as reproduce_davis2016
 from .results.loading import convert as convert
 from .results.loading import load_result as load_result
 from .results.segmentation import Segmentation as Segmentation
