@@ -67,11 +67,18 @@ class StandIn:
         pass
 
 
+class Asked:
+    """Stands for an answer to come."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class StandInActor:
     def __init__(self, ray: StandIn) -> None:
         begun = True if ray.starts else ERRORS["GetTimeoutError"]("not yet")
-        self.begun = SimpleNamespace(remote=lambda: SimpleNamespace(value=begun))
-        self.run = SimpleNamespace(remote=lambda errand: SimpleNamespace(value=self._answer(ray, errand)))
+        self.begun = SimpleNamespace(remote=lambda: Asked(begun))
+        self.run = SimpleNamespace(remote=lambda errand: Asked(self._answer(ray, errand)))
 
     def _answer(self, ray: StandIn, errand: Errand) -> Row | Exception:
         error = ray.answers.pop(0) if ray.answers else None
