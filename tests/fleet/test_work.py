@@ -97,6 +97,20 @@ def test_what_fails_is_told(tmp_path: Path, models: ModelCache) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_a_manifest_misspells_is_looked_for_beside_it(tmp_path: Path, models: ModelCache) -> None:
+    manifest = tmp_path / "list" / "m.csv"
+    manifest.parent.mkdir()
+    manifest.write_text("input\nclips/gone.mp4\n", encoding="utf-8")
+    (listed,) = read_clips([manifest])
+    row = run_errand(Errand(clip=listed, settings=Settings(plan=PALETTE), folder=str(tmp_path / "out")), models=models)
+    assert row.error is not None
+    assert row.error.what.startswith(str(manifest.parent / "clips" / "gone.mp4"))
+    assert "from the folder of" in row.error.fix
+    assert str(manifest) in row.error.fix
+    assert "current folder" not in row.error.fix
+    assert "current folder" in str(run(models, tmp_path / "out", source=tmp_path / "gone.mp4").error)
+
+
 def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_clip(clip: Path, tmp_path: Path) -> None:
     settings = Settings(plan={"model": str(tmp_path / "gone.safetensors")})
     errand = Errand(clip=Clip(input=str(clip), name="it"), settings=settings, folder=str(tmp_path / "out"))

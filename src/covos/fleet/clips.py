@@ -87,6 +87,7 @@ class Clip(Record):
         label: What its objects are called.
         frame_rate: Frames a second of a folder of frames.
         carried: Further columns of its row.
+        manifest: The manifest that lists it; None where it was named otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,9 +103,10 @@ class Clip(Record):
     label: _Text = None
     frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
     carried: dict[str, str] = Field(default_factory=dict)
+    manifest: str | None = None
 
 
-SETTINGS: Final = tuple(name for name in Clip.model_fields if name not in ("input", "carried"))
+SETTINGS: Final = tuple(name for name in Clip.model_fields if name not in ("input", "carried", "manifest"))
 
 
 def read_clips(inputs: Iterable[str | os.PathLike[str]]) -> tuple[Clip, ...]:
@@ -260,7 +262,7 @@ def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
     _refuse_near(row, file)
     others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
     try:
-        clip = Clip(input=given, carried=others, **known)
+        clip = Clip(input=given, carried=others, manifest=str(file), **known)
     except ValidationError as error:
         raise UsageError(f"{where} cannot be used", why=faults(error), fix=_FIX) from None
     place = PurePosixPath(clip.name)

@@ -174,7 +174,15 @@ def run_errand(
     except Exception as error:
         if job is not None and job.model_failed and isinstance(error, CovosError):
             raise ModelFailedError(error) from error
-        return replace(row, status="failed", error=explained(error), seconds=time.perf_counter() - began)
+        told = _beside_manifest(explained(error), errand.clip)
+        return replace(row, status="failed", error=told, seconds=time.perf_counter() - began)
+
+
+def _beside_manifest(error: CovosError, clip: Clip) -> CovosError:
+    """Say where the paths of a manifest start, of a file that is not there."""
+    if clip.manifest is not None:
+        error.fix = error.fix.replace("from the current folder", f"from the folder of {clip.manifest}")
+    return error
 
 
 def _is_made(folder: str) -> bool:
