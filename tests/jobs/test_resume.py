@@ -249,7 +249,7 @@ def test_every_difference_is_named(run: Run, long_clip: Path, tmp_path: Path) ->
         "precision: float16 before, float32 now",
         "device: cuda before, cpu now",
         "new: 1 before, none now",
-        "the batch: 16 before, 4 now",
+        "frames computed together: 16 before, 4 now",
         f"covos: 0.0.1 before, {covos.__version__} now",
     ]
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from covos.core.errors import InputError, SourceError, UsageError
+from covos.plan import Find
 from covos.runs.folder import OutputFolder
 from covos.runs.predict_terms import DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord
 from covos.runs.terms import Inputs, RunTerms
+from covos.runs.terms_in_words import Terms, settings_in_words
 
 RUN = """{
   "schema": 1,
@@ -125,7 +128,7 @@ def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
     other = run.model_copy(update={"batch": 8, "settings": {"references": 3}, "formats": ("palette",)})
     with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
         other.is_done(begun(tmp_path))
-    said = "references: 5 before, 3 now; fusion: not given before, none now; the batch: 4 before, 8 now"
+    said = "references: 5 before, 3 now; fusion: not given before, none now; frames computed together: 4 before, 8 now"
     assert caught.value.why == said
 
 
@@ -241,3 +244,30 @@ def test_a_background_whose_file_has_another_content_is_refused(tmp_path: Path) 
     assert terms("one").is_done(folder)
     with pytest.raises(UsageError, match=r"of background=beach\.mp4"):
         terms("two").is_done(folder)
+
+
+def test_a_message_has_no_names_that_only_the_code_knows() -> None:
+    """A user changes --quality; the distance of the frames that are looked at is a word of a file."""
+    prompter = {"name": "covos-prompt", "sha256": "ab" * 32}
+    words = settings_in_words({**Find(quality="draft").settings, "prompter": prompter})
+    assert words["the network looks at"] == "every fourth frame"
+    assert words["prompter"] == "name covos-prompt, weights abababababab"
+    assert "apart" not in words
+
+
+def test_a_quality_that_leaves_frames_out_is_told_in_words() -> None:
+    before = Noted(settings=Find(quality="balanced").settings)
+    now = Noted(settings=Find(quality="fast").settings)
+    assert before.differences(now) == [
+        "quality: balanced before, fast now",
+        "the network looks at: each frame before, every second frame now",
+    ]
+
+
+class Noted(Terms):
+    """Terms that are settings alone."""
+
+    settings: dict[str, Any]
+
+    def in_words(self) -> dict[str, str]:
+        return settings_in_words(self.settings)

@@ -110,7 +110,7 @@ class RunTerms(Terms):
             "the model": model_in_words(self.weights_sha256),
             TASK: task_in_words(settings),
             **settings_in_words(settings),
-            "the batch": str(self.batch),
+            "frames computed together": str(self.batch),
             "covos": self.covos,
         }
 

@@ -36,6 +36,8 @@ class Terms(Record, ABC):
 
 
 TASK = "the task"
+LOOKS = "the network looks at"
+_NTH = {1: "each frame", 2: "every second frame", 3: "every third frame", 4: "every fourth frame"}
 _ABSENT = {
     "runtime": "torch",
     "damaged": "hold",
@@ -43,6 +45,7 @@ _ABSENT = {
     "range": "all frames",
     "cuts": "off",
     "quality": "balanced",
+    LOOKS: "each frame",
 }
 
 
@@ -66,6 +69,8 @@ def settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
             # One at a time: of many prompts, those that differ are named.
             one = {"prompts": "prompt", "steer": "steering"}.get(name, name)
             said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
+        elif name == "apart":
+            said[LOOKS] = _NTH.get(value, f"one frame of {value}")
         else:
             said[name.replace("_", " ")] = shown_value(value)
     # The name of a prompter, beside its hash, says in which way it is used; those of these are a file's.
@@ -99,7 +104,10 @@ def shown_value(value: object) -> str:
     if value is None:
         return "not given"
     if isinstance(value, Mapping):
-        said = {name: str(each)[:12] if name == "sha256" else shown_value(each) for name, each in value.items()}
+        said = {
+            "weights" if name == "sha256" else name: str(each)[:12] if name == "sha256" else shown_value(each)
+            for name, each in value.items()
+        }
         return ", ".join(f"{str(name).replace('_', ' ')} {each}" for name, each in said.items())
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
