@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from covos.cli import main
 from covos.core.errors import EnvironmentProblem
 from covos.fleet import cluster
 from covos.fleet.clips import Clip
@@ -143,6 +145,18 @@ def test_one_clip_whose_workers_never_start_says_so(monkeypatch: pytest.MonkeyPa
 def test_clips_that_kill_the_workers_that_take_them_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = list(made(monkeypatch, StandIn(*gone(8))).run(clips(*"abcde")))
     assert sorted(row.status for row in rows) == ["done"] * 2 + ["failed"] * 3
+
+
+def test_more_workers_than_the_cluster_has_room_for_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert made(monkeypatch, StandIn(cpus=4), count=4).note == ""
+    assert made(monkeypatch, StandIn(cpus=4), count=None).note == ""
+    monkeypatch.setattr(cluster, "_ray", lambda: StandIn(cpus=4))
+    line = ["batch", "a.mp4", "-o", str(tmp_path), "--ray", "auto", "--device", "cpu"]
+    assert main([*line, "--workers", "9", "--threads", "2"]) == 0
+    told = "note: 2 workers of the 9 that were asked for: the cluster has 4 processors, and each takes 2"
+    assert told in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.slow

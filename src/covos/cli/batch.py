@@ -128,7 +128,7 @@ def batch(
         **fields,
     )
     with _Display(len(work.clips), quiet=quiet) as display:
-        result = work.run(listen=display.ended, count=display.counted)
+        result = work.run(listen=display.ended, count=display.counted, note=display.noted)
     if not quiet:
         say(_closing_line(result), err=True)
     return _verdict(result, allow_errors=allow_errors)
@@ -156,6 +156,11 @@ class _Display:
         """A clip has so many frames."""
         self._under_way[name] = frames
         self._tell()
+
+    def noted(self, text: str) -> None:
+        """Something differs from what was asked for."""
+        if not self._quiet:
+            say(f"note: {text}", err=True)
 
     def ended(self, row: Row) -> None:
         """A clip is over."""

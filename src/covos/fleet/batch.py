@@ -106,6 +106,7 @@ class Batch:
         *,
         listen: Callable[[Row], None] = lambda _: None,
         count: Callable[[str, int], None] = lambda *_: None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> BatchResult:
         """Work through all clips, and return what became of them.
 
@@ -113,12 +114,16 @@ class Batch:
             listen: Called with the row of each clip, as it ends.
             count: Called with the name of a clip and the number of its frames that are done, now and then; not on a
                 cluster.
+            note: Called with what differs from what was asked for, in words: a cluster with room for fewer workers.
 
         Raises:
             CovosError: The model cannot be loaded, the workers cannot be had, or the summary cannot be written.
         """
         with self._summary:
-            for row in self._hands(count).run(self._errands):
+            hands = self._hands(count)
+            if hands.note:
+                note(hands.note)
+            for row in hands.run(self._errands):
                 self._summary.add(row)
                 listen(row)
         return BatchResult(rows=tuple(self._summary.rows.values()), summary=self._summary.place)

@@ -14,6 +14,7 @@ from covos._version import __version__
 from covos.core.device import configure_threads
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.core.limits import Limits, limits, set_limits
+from covos.core.progress import counted
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
 from covos.fleet.work import Errand, ModelFailedError, Row, run_errand
 from covos.jobs import ModelCache
@@ -88,8 +89,13 @@ class Cluster(Hands[Any]):
             raise EnvironmentProblem(
                 f"the cluster {address} has no GPU", why="Ray knows of none", fix="use --device cpu, or add machines"
             )
-        most = gpus or max(1, int(there.get("CPU", 1)) // threads)
+        cpus = int(there.get("CPU", 1))
+        most = gpus or max(1, cpus // threads)
         super().__init__(count=min(count or most, most), **settings)
+        if count is not None and count > most:
+            room, each = (counted(gpus, "GPU"), 1) if gpus else (counted(cpus, "processor"), threads)
+            few = f"{counted(most, 'worker')} of the {count} that were asked for"
+            self.note = f"{few}: the cluster has {room}, and each takes {each}"
         self._make = self._ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_restarts=0)(Actor).remote
         self._arguments = ("cuda" if gpus else "cpu" if device == "auto" else device, threads, __version__, limits())
         self._asked: dict[Any, Any] = {}

@@ -45,6 +45,8 @@ class Hands(ABC, Generic[HandT]):
 
     def __init__(self, *, count: int, retry: int, listen: Callable[[str, int], None] = lambda *_: None) -> None:
         self.count, self._retry, self._listen = count, retry, listen
+        self.note = ""
+        """What differs from what was asked for, in words; empty if nothing does."""
         self._busy: dict[HandT, Errand] = {}
 
     def run(self, errands: Sequence[Errand]) -> Iterator[Row]:
