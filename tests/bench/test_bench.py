@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from covos.bench.ways import TORCH, Way, ways
 from covos.core.errors import CovosError
 from covos.masks import read_binary_mask
 from covos.media.opening import open_source
+from covos.models.registry import find_model
 
 SIZE = (64, 96)
 FRAMES = 10
@@ -158,6 +160,45 @@ def test_what_was_measured_before_a_run_fails_is_kept(tmp_path: Path, monkeypatc
     cli.main(["bench", "--quick", "--runtime", "torch", "--size", "96x64", "--json", str(file)])
     assert "find torch fp32          12.0" in capsys.readouterr().out
     assert [row["work"] for row in json.loads(file.read_text())["runs"]] == ["limit", "find"]
+
+
+def test_the_model_and_the_quality_are_those_of_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    way = Way("torch", "fp32")
+    measured = RunMeasured(frames=24, start=1, wall=2, processor=3, peak=5 << 20)
+    asked: list[RunAsked] = []
+    networks: list[str] = []
+
+    def measure_networks(*_: object, model: str, **__: object) -> dict[tuple[Way, str], Spent]:
+        networks.append(model)
+        return {(way, name): Spent(0.025, 0.05) for name in PARTS}
+
+    monkeypatch.setattr(report, "measure_networks", measure_networks)
+    monkeypatch.setattr(report, "measure_run", lambda run: asked.append(run) or measured)
+    monkeypatch.setattr(report, "missing", lambda model: "rembg is not installed")
+    file = tmp_path / "bench.json"
+    line = ["bench", "--quick", "--runtime", "torch", "--size", "96x64", "--json", str(file), "-q"]
+    assert cli.main([*line, "--quality", "fast"]) == 0
+    assert "end to end, 96x64, fast" in capsys.readouterr().out
+    assert {run.quality for run in asked} == {"fast"}
+    assert json.loads(file.read_text())["quality"] == "fast"
+    assert [runs._plan(run).task.quality for run in asked if run.work != "limit"][:2] == ["fast", "fast"]
+    # One that is no covos-lite finds, and cannot be followed by.
+    asked.clear()
+    entry = find_model("covos-lite")
+    other = replace(entry, card=entry.card.model_copy(update={"architecture": "cosnet_resnet50"}))
+    monkeypatch.setattr(report, "find_model", lambda name: other)
+    assert cli.main([*line, "--model", "mine.safetensors"]) == 0
+    assert [(run.work, run.model) for run in asked] == [
+        (work, "mine.safetensors") for work in ("limit", *["find"] * len(ways("torch")))
+    ]
+    assert networks == ["covos-lite"]
+
+
+def test_a_model_that_is_not_there(capsys) -> None:
+    assert cli.main(["bench", "--quick", "--model", "nosuch"]) == 2
+    assert "nosuch" in capsys.readouterr().err
 
 
 def test_a_size_that_is_none(capsys) -> None:

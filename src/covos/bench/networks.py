@@ -11,7 +11,7 @@ from covos.bench.spent import Spent, median, timed
 from covos.bench.ways import Way
 from covos.models.follow import Belief, ObjectMemory
 from covos.models.object_masks import certainty, with_others
-from covos.models.registry import build_matter, find_matter
+from covos.models.registry import DEFAULT_MODEL, build_matter, find_matter
 from covos.models.target import TargetModel
 from covos.runtimes.loading import ready
 
@@ -29,7 +29,7 @@ def works(model: Model, *, size: tuple[int, int]) -> dict[str, Callable[[], obje
     seven frames in the memory, beside the frame, and ``matte`` eight tiles.
 
     Args:
-        model: A covos-lite, on the processor.
+        model: One of covos-lite's architecture, on the processor.
         size: (height, width) of the encoded frame.
     """
     height, width = size
@@ -69,7 +69,9 @@ def works(model: Model, *, size: tuple[int, int]) -> dict[str, Callable[[], obje
     return {"find": find, "follow": follow, "matte": solve}
 
 
-def measure_networks(ways: Sequence[Way], *, size: tuple[int, int], rounds: int) -> dict[tuple[Way, str], Spent]:
+def measure_networks(
+    ways: Sequence[Way], *, size: tuple[int, int], rounds: int, model: str = DEFAULT_MODEL
+) -> dict[tuple[Way, str], Spent]:
     """Measure the networks alone in each way, in turn: the median of so many rounds, by way and name of the work.
 
     The threads are those of the process (see `covos.core.device.configure_threads`).
@@ -77,7 +79,8 @@ def measure_networks(ways: Sequence[Way], *, size: tuple[int, int], rounds: int)
     from covos.model import load_model
 
     every = {
-        way: works(load_model(device="cpu", precision=way.precision, runtime=way.runtime), size=size) for way in ways
+        way: works(load_model(model, device="cpu", precision=way.precision, runtime=way.runtime), size=size)
+        for way in ways
     }
     spent: dict[tuple[Way, str], list[Spent]] = {(way, name): [] for way in ways for name in PARTS}
     for number in range(rounds + 1):

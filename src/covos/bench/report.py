@@ -14,11 +14,14 @@ from covos.bench.clips import make_clip
 from covos.bench.networks import PARTS, measure_networks
 from covos.bench.rivals import RIVALS, missing
 from covos.bench.runs import RunAsked, RunMeasured, Work, measure_run
-from covos.bench.ways import Way
+from covos.bench.ways import TORCH, Way
 from covos.core.device import usable_cpus
 from covos.core.records import Count, Record
 from covos.engines.encoding import DEFAULT_AREA, working_size
+from covos.engines.find import DEFAULT_QUALITY, Quality
 from covos.models.lite import CovosLite
+from covos.models.registry import DEFAULT_MODEL, find_model
+from covos.runtimes.graphs import KINDS
 
 LIBRARIES: Final = ("torch", "openvino", "onnxruntime", "onnx", "av", "opencv-python-headless", "rembg")
 
@@ -68,7 +71,9 @@ class BenchReport(Record):
         threads: Threads of one call of a network.
         libraries: Releases, by name; those that are there.
         size: (height, width) of the clip.
-        encoded: (height, width) of the frames that networks see.
+        encoded: (height, width) of the frames that the networks alone see: those of the balanced quality.
+        model: The model of the runs.
+        quality: Of the runs.
         networks: Networks alone.
         runs: End to end.
     """
@@ -79,12 +84,22 @@ class BenchReport(Record):
     libraries: dict[str, str]
     size: tuple[int, int]
     encoded: tuple[int, int]
+    model: str = DEFAULT_MODEL
+    quality: Quality = DEFAULT_QUALITY
     networks: tuple[NetworkRow, ...] = ()
     runs: tuple[RunRow, ...] = ()
 
 
 def bench(
-    ways: Sequence[Way], *, size: tuple[int, int], frames: int, rounds: int, threads: int, profile: bool = False
+    ways: Sequence[Way],
+    *,
+    size: tuple[int, int],
+    frames: int,
+    rounds: int,
+    threads: int,
+    model: str = DEFAULT_MODEL,
+    quality: Quality = DEFAULT_QUALITY,
+    profile: bool = False,
 ) -> Iterator[tuple[str, BenchReport]]:
     """Measure this machine; yield what is measured next, in words, with all that is known so far.
 
@@ -94,11 +109,18 @@ def bench(
         frames: Length of the clip.
         rounds: Rounds of the networks alone.
         threads: Threads of one call of a network; those of this process are set already.
+        model: A name or a ``.safetensors`` file. One of another architecture than covos-lite's only finds, end to end;
+            by torch alone if it is not exported.
+        quality: Of the runs; the networks alone are those of the balanced one.
         profile: True to report the stages of each run, too.
 
     Raises:
-        CovosError: A run failed.
+        CovosError: There is no such model, or a run failed.
     """
+    architecture = find_model(model).card.architecture
+    follows = architecture == "lite"
+    if architecture not in KINDS:
+        ways = [way for way in ways if way.runtime == "torch"] or [TORCH]
     encoded = working_size(size, area=DEFAULT_AREA, stride=CovosLite.stride)
     report = BenchReport(
         machine=f"{_processor()}, {platform.system()}",
@@ -107,9 +129,12 @@ def bench(
         libraries=dict(_releases()),
         size=size,
         encoded=encoded,
+        model=model,
+        quality=quality,
     )
-    yield "the networks alone", report
-    alone = measure_networks(ways, size=encoded, rounds=rounds)
+    if follows:
+        yield "the networks alone", report
+    alone = measure_networks(ways, size=encoded, rounds=rounds, model=model) if follows else {}
     rows = tuple(
         NetworkRow(
             work=name,
@@ -124,12 +149,13 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="covos-bench-") as folder:
         clip = Path(folder) / "clip.mp4"
         mask = make_clip(clip, frames=frames, size=size)
-        asked = RunAsked(work="limit", clip=clip, profile=profile)
+        asked = RunAsked(work="limit", clip=clip, model=model, quality=quality, profile=profile)
         runs = [(asked, "")]
         for way in ways:
             by = {"runtime": way.runtime, "precision": way.precision}
             runs.append((asked.model_copy(update={**by, "work": "find"}), way.name))
-            runs.append((asked.model_copy(update={**by, "work": "follow", "mask": mask}), way.name))
+            if follows:
+                runs.append((asked.model_copy(update={**by, "work": "follow", "mask": mask}), way.name))
         runs += [(asked.model_copy(update={"work": rival}), "rembg") for rival in RIVALS]
         for run, name in runs:
             yield " ".join(filter(None, (run.work, name))), report

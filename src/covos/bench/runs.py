@@ -33,6 +33,8 @@ class RunAsked(Record):
         mask: Mask of its first frame, to follow.
         runtime: Of the networks of covos.
         precision: Likewise.
+        model: The model that finds, and whose features are followed: a name or a ``.safetensors`` file.
+        quality: Of finding and following.
         profile: True to report the stages, too.
     """
 
@@ -41,6 +43,9 @@ class RunAsked(Record):
     mask: Path | None = None
     runtime: Runtime = "torch"
     precision: Precision = "fp32"
+    model: str = "covos-lite"
+    # Spelled out: the rooms that have these names load torch, which decoding and rembg are measured without.
+    quality: Literal["draft", "fast", "balanced", "best"] = "balanced"
     profile: bool = False
 
 
@@ -133,27 +138,34 @@ def _by_covos(asked: RunAsked, folder: Path) -> Doing:
     configure_threads(pipeline=True)
     from covos.events import FrameDone
     from covos.job import Job, load_planned
-    from covos.plan import Follow
-    from covos.prompts.values import MaskPrompt
 
-    task: Any = {}
-    if asked.work == "follow":
-        assert asked.mask is not None, "there is something to follow"
-        task = {"task": Follow(prompts=(MaskPrompt(file=asked.mask),))}
-    plan = _plan(asked, **task)
+    plan = _plan(asked)
     model = load_planned(plan)
 
     def run(part: range | None) -> int:
-        chosen, place = (plan, "all") if part is None else (_plan(asked, range=part, **task), "part")
+        chosen, place = (plan, "all") if part is None else (_plan(asked, range=part), "part")
         return sum(isinstance(event, FrameDone) for event in Job(chosen, folder / place, load=lambda _: model))
 
     return run
 
 
 def _plan(asked: RunAsked, **changes: Any) -> Plan:
-    from covos.plan import Plan
+    from covos.plan import Plan, choose_task
+    from covos.prompts.values import MaskPrompt
 
-    return Plan(source=str(asked.clip), device="cpu", runtime=asked.runtime, precision=asked.precision, **changes)
+    shown = ()
+    if asked.work == "follow":
+        assert asked.mask is not None, "there is something to follow"
+        shown = (MaskPrompt(file=asked.mask),)
+    return Plan(
+        source=str(asked.clip),
+        task=choose_task(quality=asked.quality, prompts=shown),
+        model=asked.model,
+        device="cpu",
+        runtime=asked.runtime,
+        precision=asked.precision,
+        **changes,
+    )
 
 
 def _at_most(asked: RunAsked, folder: Path) -> Doing:

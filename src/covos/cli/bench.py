@@ -31,6 +31,8 @@ def bench(
         Literal["all", "auto", "torch", "openvino", "onnxruntime"],
         typer.Option(help="Measure one runtime alone; auto is the one that a run takes by itself."),
     ] = "all",
+    model: options.Model = "covos-lite",
+    quality: options.Quality = "balanced",
     quick: Annotated[bool, typer.Option("--quick", help="A shorter clip and fewer rounds: rougher numbers.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -52,6 +54,8 @@ def bench(
         frames=24 if quick else 120,
         rounds=3 if quick else 15,
         threads=threads,
+        model=model,
+        quality=quality,
         profile=profile,
     )
     report: BenchReport | None = None
@@ -97,8 +101,9 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     if report.networks:
         yield alone
     height, width = report.size
+    of = "".join(f", {name}" for name in (report.model, report.quality) if name not in ("covos-lite", "balanced"))
     runs = Table(
-        f"end to end, {width}x{height}", "frames a second", "processor ms a frame", "peak MB", "start s",
+        f"end to end, {width}x{height}{of}", "frames a second", "processor ms a frame", "peak MB", "start s",
         box=None, pad_edge=False,
     )  # fmt: skip
     names = {"limit": "decode and encode alone"}
