@@ -153,7 +153,7 @@ def _plan(asked: RunAsked, **changes: Any) -> Plan:
     from covos.plan import Plan, choose_task
     from covos.prompts.values import MaskPrompt
 
-    shown = ()
+    shown: tuple[MaskPrompt, ...] = ()
     if asked.work == "follow":
         assert asked.mask is not None, "there is something to follow"
         shown = (MaskPrompt(file=asked.mask),)
