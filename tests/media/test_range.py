@@ -67,8 +67,8 @@ def test_places_follow_the_times_of_the_frames_and_not_their_rate(film: Film) ->
         ({"start": "f30"}, "30 frames", "start f30: up to f29"),
         ({"end": 2.3}, "30 frames, 1.20 seconds", "end 2.3: up to f30"),
         ({"end": "f31"}, "30 frames", "end f31: up to f30"),
-        ({"start": "f20", "end": 0.5}, "0.5 is not after f20", "start f20 and end 0.5"),
-        ({"start": 0.405, "end": 0.407}, "no frame begins in between", "start 0.405 and end 0.407"),
+        ({"start": "f20", "end": 0.5}, "0.5 is not after f20; ", "start f20 and end 0.5"),
+        ({"start": 0.405, "end": 0.407}, "no frame begins in between; ", "start 0.405 and end 0.407"),
     ],
 )
 def test_what_is_not_in_the_clip_is_refused_in_words(film: Film, what: dict[str, object], why: str, said: str) -> None:
@@ -137,7 +137,7 @@ def test_a_timecode_is_a_place(
     [
         (25, {"start": "00:59:59:24"}, "states the timecode 01:00:00:00", "write 01:00:00:00"),
         (25, {"start": "01:00:00:25"}, "a second has 25 frames", "up to 24"),
-        (25, {"end": "01:00:01:06"}, "30 frames, 1.20 seconds, from 01:00:00:00", "up to f30"),
+        (25, {"end": "01:00:01:06"}, "30 frames, 1.20 seconds; ", "up to f30"),
         (12, {"start": "00:00:00:01"}, "no frame rate that timecodes count", "f300"),
         (12, {"start": "00:00:00;01"}, "no frame rate that timecodes count", "f300"),
     ],

@@ -306,6 +306,25 @@ def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path:
     assert all("file" not in row for row in content["frames"])
 
 
+@pytest.mark.parametrize(
+    ("what", "said", "why", "fix"),
+    [
+        ({"end": "f900"}, "frame 900 is beyond", "", "up to f6"),
+        ({"start": 7.5}, "7.5 seconds is beyond", "", "up to f5"),
+        ({"start": "00:00:30:00"}, "this timecode is beyond", "; {clip} begins at timecode 00:00:00:00", "up to f5"),
+        ({"end": "f2"}, "start f3 and end f2 leave no frame", "no frame begins in between; ", "behind the start"),
+    ],
+)
+def test_a_part_that_a_result_does_not_have_is_refused_by_what_it_has(
+    clip: Path, what: dict[str, object], said: str, why: str, fix: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        result_of(clip, range=range(3, 6)).trim(covos.Range(**what))  # type: ignore[arg-type]
+    assert f"the result of {clip} has 3 frames, from f3 to f5, 0.12 seconds" in caught.value.why
+    assert why.format(clip=clip) in caught.value.why
+    assert fix in caught.value.fix
+
+
 @pytest.mark.parametrize("name", READABLE)
 def test_masks_of_a_part_keep_their_frames_in_the_whole_source(clip: Path, tmp_path: Path, name: str) -> None:
     (path,) = result_of(clip, range=range(3, 6)).save(tmp_path / "out", formats=[name]).outputs

@@ -8,6 +8,7 @@ if it begins at the start or later, and before the end.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
@@ -67,6 +68,14 @@ class Timed(Protocol):
         """Description of it."""
 
     @property
+    def called(self) -> str:
+        """Its name in messages."""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of its frames in the whole source, ascending."""
+
+    @property
     def promised(self) -> int:
         """Number of frames that there should be."""
 
@@ -114,7 +123,7 @@ class Range(Record):
         if self.start is not None and self.end is not None and _kind(self.start) == _kind(self.end):
             start, end = (_order(place) for place in (self.start, self.end))
             if end <= start:
-                raise self._empty(f"{self.end} is not after {self.start}")
+                raise _empty(self.start, self.end, f"{self.end} is not after {self.start}")
         return self
 
     def __bool__(self) -> bool:
@@ -137,8 +146,9 @@ class Range(Record):
         """
         info = source.info
         start = 0 if self.start is None else self._index("start", self.start, source)
+        first = self.start or f"f{source.numbers[0]}"
         if start >= info.frame_count:
-            raise _beyond("start", source, self.start or "f0")
+            raise _beyond("start", source, first)
         if self.end is None:
             return range(start, _ENDLESS, self.every)
         end = self._index("end", self.end, source, tail=_TAIL)
@@ -147,8 +157,8 @@ class Range(Record):
         if end == info.frame_count and _kind(self.end) == "seconds":
             return range(start, _ENDLESS, self.every)
         if end <= start:
-            no_frame = "no frame begins in between" if end == start else f"{self.end} is not after {self.start}"
-            raise self._empty(no_frame)
+            no_frame = "no frame begins in between" if end == start else f"{self.end} is not after {first}"
+            raise _empty(first, self.end, f"{no_frame}; {_held(source)}")
         return range(start, end, self.every)
 
     def side_of(self, number: int, seconds: Fraction) -> Literal["before", "within", "behind"]:
@@ -188,13 +198,6 @@ class Range(Record):
         if tail and seconds > source.length + tail:
             raise _beyond("end", source, place)
         return source.index_at(max(Fraction(0), seconds - _CLOSE))
-
-    def _empty(self, why: str) -> UsageError:
-        return UsageError(
-            f"start {self.start or 'f0'} and end {self.end} leave no frame",
-            why=why,
-            fix="give an end that lies behind the start",
-        )
 
 
 WHOLE: Final = Range()
@@ -308,13 +311,25 @@ def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
     return number
 
 
+def _empty(start: str, end: str, why: str) -> UsageError:
+    return UsageError(
+        f"start {start} and end {end} leave no frame", why=why, fix="give an end that lies behind the start"
+    )
+
+
+def _held(source: Timed) -> str:
+    """Say how many frames there are; and which, where they are not counted from 0."""
+    numbers = source.numbers
+    length = f", {float(source.length):.2f} seconds" if source.info.frame_rate is not None else ""
+    which = "" if numbers[0] == 0 and numbers[-1] == len(numbers) - 1 else f", from f{numbers[0]} to f{numbers[-1]}"
+    return f"{source.called} has {counted(len(numbers), 'frame')}{which}{length}"
+
+
 def _beyond(option: _Option, source: Timed, place: str) -> UsageError:
-    info = source.info
-    length = f", {float(source.length):.2f} seconds" if info.frame_rate is not None else ""
     what = {"frame": f"frame {place[1:]}", "timecode": "this timecode", "seconds": f"{place} seconds"}[_kind(place)]
+    timecode = f"; {source.info.path} begins at timecode {source.info.tags.timecode or '00:00:00:00'}"
     return UsageError(
         f"{option} {place}: {what} is beyond the end",
-        why=f"{info.path} has {counted(info.frame_count, 'frame')}{length}"
-        + (f", from {info.tags.timecode or 'timecode 00:00:00:00'}" if _kind(place) == "timecode" else ""),
-        fix=f"give a place up to f{info.numbers[-1] + (option == 'end')}, or leave it out",
+        why=_held(source) + (timecode if _kind(place) == "timecode" else ""),
+        fix=f"give a place up to f{source.numbers[-1] + (option == 'end')}, or leave it out",
     )

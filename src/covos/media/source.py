@@ -138,6 +138,16 @@ class Source(ABC):
         return self._read_part(wanted)
 
     @property
+    def called(self) -> str:
+        """Its name in messages: the path."""
+        return str(self.info.path)
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of its frames in the whole source, ascending."""
+        return self.info.numbers
+
+    @property
     def promised(self) -> int:
         """Frames that the source should have, those that are known to be missing as well."""
         return max(self.info.frame_count, self.health.expected)

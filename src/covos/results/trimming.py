@@ -25,6 +25,16 @@ class KeptFrames:
     frames: Sequence[FrameMask]
 
     @property
+    def called(self) -> str:
+        """Its name in messages: it may hold less than the source, so it is named as the result."""
+        return f"the result of {self.info.path}"
+
+    @cached_property
+    def numbers(self) -> Sequence[int]:
+        """Numbers of its frames in the whole source, ascending."""
+        return [frame.number for frame in self.frames]
+
+    @property
     def promised(self) -> int:
         """Number of frames."""
         return len(self.frames)
@@ -43,8 +53,7 @@ class KeptFrames:
 
     def index_of(self, number: int) -> int:
         """Return the position of the first frame of this number or a higher one; beyond the count if none could be."""
-        numbers = [frame.number for frame in self.frames]
-        return bisect_left(numbers, number) + max(0, number - numbers[-1] - self.info.every)
+        return bisect_left(self.numbers, number) + max(0, number - self.numbers[-1] - self.info.every)
 
     @cached_property
     def _ticks(self) -> list[int]:
