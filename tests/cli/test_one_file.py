@@ -157,6 +157,26 @@ def test_what_cannot_be_one_file_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("x.mvo", "did you mean {}/x.mov?"),
+        ("x.mp5", "did you mean {}/x.mp4?"),
+        ("x.m4v", "write {0}/x.mp4 or {0}/x.mov"),
+        ("x.AVI", "write {0}/x.mp4 or {0}/x.mov"),
+        ("x.exr", "write a folder of pictures: -f exr -o {}/x/"),
+        ("x.tif", "write a folder of pictures: -f exr -o {}/x/"),
+        ("x.prorez", "did you mean -f prores -o {}/x.mov?"),
+        ("x.palete", "did you mean -f palette -o {}/x/?"),
+    ],
+)
+def test_a_suffix_that_no_format_has_names_the_nearest_alone(tmp_path: Path, name: str, fix: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_output(tmp_path / name)
+    assert caught.value.fix == fix.format(tmp_path)
+    assert caught.value.why == "the name of a file chooses its format"
+
+
+@pytest.mark.parametrize(
     ("name", "still", "formats"),
     [
         ("x.mov", False, "prores"),

@@ -96,13 +96,24 @@ def test_a_run_of_another_part_names_the_way_to_another_format(clip: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("mov", "prores, qtrle"), ("png", "rgba, palette"), ("alpha", "prores, webm"), ("mask", "palette")],
+    [
+        ("mov", "for mov: prores, qtrle"),
+        ("png", "for png: rgba, palette"),
+        ("alpha", "for alpha: prores, webm"),
+        ("mask", "for mask: palette"),
+        ("tiff", "for tiff: rgba=16, exr\n"),
+        ("H264", "for mp4 files: background"),
+        ("hevc", "for mp4 files: background"),
+        ("dnxhr", "for dnxhr: prores\n"),
+        ("jpg", "for jpg: rgba, cutout\n"),
+        ("prorez", "did you mean prores?\n"),
+    ],
 )
 def test_the_word_of_an_editor_leads_to_a_format(
     clip: Path, tmp_path: Path, capsys: Capture, word: str, meant: str
 ) -> None:
     assert run(clip, "-o", tmp_path / "out", "-f", word) == 2
-    assert f"fix: for {word}: {meant}" in capsys.readouterr().err
+    assert f"fix: {meant}" in capsys.readouterr().err
 
 
 def test_the_overlay_keeps_times_and_sound(tmp_path: Path) -> None:

@@ -123,6 +123,21 @@ def test_other_sizes_are_refused(length):
         Edges(grow=length)
 
 
+@pytest.mark.parametrize(
+    ("given", "fix"),
+    [
+        ({"grow": -1}, "use --shrink 1, in Python shrink='1'"),
+        ({"shrink": "-0.5%"}, "use --grow 0.5%, in Python grow='0.5%'"),
+        ({"grow": "-x"}, "write 3, 3px, 0.5% or 5‰"),
+        ({"feather": -1}, "write 3, 3px, 0.5% or 5‰"),
+    ],
+)
+def test_a_length_below_0_names_the_opposite(given, fix):
+    with pytest.raises(UsageError, match="is no length") as caught:
+        Edges(**given)
+    assert caught.value.fix == fix
+
+
 def test_a_wrong_area_names_its_option_and_what_it_takes():
     with pytest.raises(UsageError, match=r"fill-holes 'lots' is no area") as caught:
         Edges(fill_holes="lots")

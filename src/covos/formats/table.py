@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -65,11 +66,21 @@ ASIDE = ".covos"
 
 _SAID = {
     "alpha": ("prores", "webm", "ffv1", "rgba"),
+    "dnxhd": ("prores",),
+    "dnxhr": ("prores",),
+    "jpeg": ("rgba", "cutout"),
+    "jpg": ("rgba", "cutout"),
     "mask": ("palette", "binary", "matte"),
     "masks": ("palette", "binary", "matte"),
+    "openexr": ("exr",),
     "png": ("rgba", "palette", "matte", "binary", "cutout"),
+    "tif": ("rgba=16", "exr"),
+    "tiff": ("rgba=16", "exr"),
+    "vp9": ("webm",),
 }
 """Formats that are meant by the words of editors; suffixes of files are words, too (see `formats_by_suffix`)."""
+_MP4_SAID = frozenset({"avc", "avi", "h.264", "h.265", "h264", "h265", "hevc", "m4v", "x264", "x265"})
+"""Words for videos that play everywhere: these are MP4 files."""
 
 _WORTH_SAYING = 100_000_000
 
@@ -89,13 +100,20 @@ def parse_format(text: str) -> tuple[type[Format], str | None]:
     """
     name, equals, value = text.partition("=")
     if name not in TABLE:
-        meant = _SAID.get(name.lower()) or formats_by_suffix().get(f".{name.lower()}")
-        raise UsageError(
-            f"unknown output format {name!r}",
-            why="no writer has this name",
-            fix=f"for {name}: {', '.join(meant)}; all are: {', '.join(FORMATS)}" if meant else one_of(name, FORMATS),
-        )
+        raise UsageError(f"unknown output format {name!r}", why="no writer has this name", fix=instead_of(name))
     return load_format(name), value if equals else None
+
+
+def instead_of(name: str) -> str:
+    """Return the remedy for a name that no format has: the nearest; the list of all only where none is near."""
+    word = name.lower()
+    suffix = ".mp4" if word in _MP4_SAID else f".{word}"
+    if meant := _SAID.get(word):
+        return f"for {name}: {', '.join(meant)}"
+    if meant := sorted(formats_by_suffix().get(suffix, ()), key=lambda asked: "=" in asked):
+        return f"for {word if suffix[1:] == word else suffix[1:] + ' files'}: {', '.join(meant)}"
+    close = get_close_matches(word, FORMATS, n=1)
+    return f"did you mean {close[0]}?" if close else one_of(name, FORMATS)
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:

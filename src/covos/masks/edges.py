@@ -33,8 +33,18 @@ _WIDE = 64
 _LEVELS = 32
 
 
+_OPPOSITE = {"grow": "shrink", "shrink": "grow"}
+
+
 def _length(given: object, info: ValidationInfo) -> str:
     if (found := _measured(given)) is None:
+        other = _OPPOSITE.get(info.field_name or "")
+        if other and (less := _measured(str(given).strip().removeprefix("-"))) and str(given).strip().startswith("-"):
+            raise UsageError(
+                f"{info.field_name} {given!r} is no length",
+                why="it is below 0",
+                fix=f"use --{other} {less}, in Python {other}={less!r}",
+            )
         raise UsageError(
             f"{spoken(info.field_name)} {given!r} is no length",
             why="it takes a number of pixels, or a share of the frame's height, at most 100%",

@@ -31,6 +31,7 @@ from covos.formats.table import (
     check_formats,
     composed_formats,
     formats_by_suffix,
+    load_format,
     parse_format,
     shown_files,
 )
@@ -51,8 +52,15 @@ USUAL: Final = {
     ".xml": "cvat",
 }
 """Format of a file, by its suffix, where none is named."""
+_NEAR = 0.8
 STILL: Final = "prores"
 """Format of a PNG of a single picture, where none is named: the subject with alpha."""
+_LIKE_MP4 = frozenset(
+    {".3gp", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ts", ".wmv"}
+)
+"""Suffixes of videos that are not written."""
+_PICTURES = {".exr": "exr", ".jpeg": "rgba", ".jpg": "rgba", ".tif": "exr", ".tiff": "exr"}
+"""Formats of folders of pictures that are meant by the suffixes of one."""
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 """Suffixes that files have and folders hardly do; ``.v2`` is none."""
 
@@ -237,7 +245,7 @@ def _is_folder(where: str | os.PathLike[str]) -> bool:
     suffix = path.suffix.lower()
     if path.is_dir() or os.fspath(where).endswith(("/", os.sep)):
         return True
-    named = bool(get_close_matches(suffix[1:], FORMATS, n=1, cutoff=0.8))  # x.prores, or a slip of it
+    named = bool(get_close_matches(suffix[1:], FORMATS, n=1, cutoff=_NEAR))  # x.prores, or a slip of it
     return not (named or _FILE.fullmatch(suffix) or suffix in IMAGE_SUFFIXES or suffix in formats_by_suffix())
 
 
@@ -248,11 +256,27 @@ def _by_name(path: Path, *, still: bool) -> str:
         return STILL
     if suffix in USUAL:
         return USUAL[suffix]
+    meant = _meant(path, suffix)
     raise UsageError(
         f"no format writes {suffix} files: {path}",
-        why=f"the name of a file chooses its format, among {', '.join(sorted(USUAL))}",
-        fix=f"choose one of these, or name a folder: {_as_folder(path)}",
+        why="the name of a file chooses its format" + ("" if meant else f", among {', '.join(sorted(USUAL))}"),
+        fix=meant or f"choose one of these, or name a folder: {_as_folder(path)}",
     )
+
+
+def _meant(path: Path, suffix: str) -> str:
+    """Return the remedy for a suffix that no format has, by what comes nearest; nothing if nothing is near."""
+    if suffix in _LIKE_MP4:
+        return f"write {path.with_suffix('.mp4')} or {path.with_suffix('.mov')}"
+    folder = f"{path.with_suffix('')}{os.sep}"
+    if suffix in _PICTURES:
+        return f"write a folder of pictures: -f {_PICTURES[suffix]} -o {folder}"
+    if named := get_close_matches(suffix[1:], FORMATS, n=1, cutoff=_NEAR):
+        own = load_format(named[0]).suffix_of(None)
+        return f"did you mean -f {named[0]} -o {path.with_suffix(own) if own else folder}?"
+    swapped = [each for each in USUAL if sorted(each) == sorted(suffix)]
+    close = swapped or get_close_matches(suffix, USUAL, n=1)
+    return f"did you mean {path.with_suffix(close[0])}?" if close else ""
 
 
 def _as_folder(path: Path) -> str:

@@ -6,9 +6,9 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from covos.core.errors import EnvironmentProblem, UsageError, one_of
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.labelling import Labelling
-from covos.formats.table import FORMATS, check_formats, composed_formats, load_format
+from covos.formats.table import FORMATS, check_formats, composed_formats, instead_of, load_format
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import Range
 from covos.results.trimming import KeptFrames
@@ -45,9 +45,7 @@ class Downloads:
             CovosError: There is no such format, part, option or background, the clip is busy, or nothing is there yet.
         """
         if name not in FORMATS:
-            raise NotThereError(
-                f"there is no format {name!r}", why="no format has this name", fix=one_of(name, FORMATS)
-            )
+            raise NotThereError(f"there is no format {name!r}", why="no format has this name", fix=instead_of(name))
         self._queue.refuse_busy(clip)
         if not clip.history.frames:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
