@@ -86,7 +86,10 @@ def test_masks_from_anywhere_get_a_matte(
 ) -> None:
     words = ["-f", "rgba", "--source", clip, "--device", "cpu", "--precision", "fp32"]
     assert run(masks, *words, "--matte", "-o", tmp_path / "soft") == 0
-    assert "hard edges" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "hard edges" not in said
+    assert f"{masks.name}, matte: 8/8 frames" in said
+    assert f"{masks.name}: 8/8 frames" in said
     found = covos.load_result(masks, source=clip).with_matte(device="cpu", precision="fp32")
     found.save(tmp_path / "python", formats=["rgba"])
     assert (tmp_path / "soft/rgba/00003.png").read_bytes() == (tmp_path / "python/rgba/00003.png").read_bytes()

@@ -111,7 +111,7 @@ def convert(
             label=read_labels(label or ()),
             overwrite=overwrite,
             keep=keep,
-            listen=display.frames(result.name),
+            listen=display.frames(result.name, before=("matte",) if matte else (), writes=True),
         )
     for warning in saved.warnings:
         say(f"warning: {result}: {warning}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from covos.events import Event
     from covos.job import Job
 
+CLOSING_AFTER = 1.0
+"""Seconds after the last frame from which on the display says so: frames may wait for a writer, or in an encoder."""
+
 
 class JobDisplay:
     """Listens to jobs, one after another; a context manager, for a bar must not outlive its job.
@@ -26,6 +30,8 @@ class JobDisplay:
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
         self._bar: Progress | None = None
+        self._what, self._total, self._writes = "", 0, False
+        self._closing: Timer | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -42,10 +48,10 @@ class JobDisplay:
         name = Path(job.plan.name).name
         match event:
             case Started(stage=stage, total=int(total)):
-                self._begin(name if stage == "frames" else f"{name}, {stage}", total=total)
+                writes = stage == "frames"
+                self._begin(name if writes else f"{name}, {stage}", total=total, writes=writes)
             case FrameDone() | Advanced():
-                assert self._bar is not None, "a counted stage has begun"
-                self._bar.advance()
+                self._advance()
             case Finished() | Cancelled() | Started():
                 self.end(failed=isinstance(event, Cancelled))
             case SteppedDown(text=text):  # in the midst of a stage, above whose bar it is shown
@@ -57,28 +63,48 @@ class JobDisplay:
                 self.end()
                 say(f"note: {name}: {text}", err=True)
 
-    def frames(self, name: str) -> Callable[[int, int], None]:
+    def frames(self, name: str, *, before: tuple[str, ...] = (), writes: bool = False) -> Callable[[int, int], None]:
         """Return a listener for work that counts its frames itself: it gets how many are done, and of how many.
 
         Another bar begins when it counts from 1 again.
+
+        Args:
+            name: Of the work.
+            before: Names of the phases that come first, each of which counts all frames.
+            writes: True if the last of its frames may still have to be written when it is counted.
         """
+        phases = [f"{name}, {phase}" for phase in before]
 
         def listen(done: int, total: int) -> None:
             if self._bar is None or done == 1:
-                self._begin(name, total=total)
-            assert self._bar is not None, "it has begun"
-            self._bar.advance()
+                last = not phases
+                self._begin(name if last else phases.pop(0), total=total, writes=writes and last)
+            self._advance()
 
         return listen
 
     def end(self, *, failed: bool = False) -> None:
         """End the bar, if there is one: its stage is over."""
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing.join()
+            self._closing = None
         if self._bar is not None:
+            self._bar.describe(self._what)
             self._bar.__exit__(Exception if failed else None, None, None)
             self._bar = None
 
-    def _begin(self, what: str, *, total: int) -> None:
+    def _begin(self, what: str, *, total: int, writes: bool) -> None:
         from covos.core.progress import Progress
 
         self.end()
+        self._what, self._total, self._writes = what, total, writes
         self._bar = Progress(what, total=total, quiet=self.quiet).__enter__()
+
+    def _advance(self) -> None:
+        assert self._bar is not None, "a counted stage has begun"
+        self._bar.advance()
+        if self._writes and self._bar.done == self._total:
+            self._closing = Timer(CLOSING_AFTER, self._bar.announce, (f"{self._what}, closing the files",))
+            self._closing.daemon = True
+            self._closing.start()

@@ -85,6 +85,13 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description=self._what)
 
+    def announce(self, what: str) -> None:
+        """Say at once what the work is now, from any thread: a bar by its front, else a line of its own."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=printable(what))
+        elif not self._quiet:
+            print(printable(what), file=self._stream, flush=True)
+
     def track(self, turns: Iterable[T]) -> Iterator[T]:
         """Pass an iterable on, counting each item once its turn of the loop is over."""
         for turn in turns:
