@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import pytest
@@ -56,3 +56,19 @@ def test_the_help_of_a_large_verb_is_in_groups(capsys: pytest.CaptureFixture[str
     assert {"--output", "--format"} <= options["Options"]
     assert options["Edges"] >= {"--grow", "--feather", "--matte"}
     assert options["The machine"] == {"--device", "--precision", "--runtime"}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("verb", ["segment", "convert"])
+def test_sentences_of_the_help_break_where_the_terminal_ends(
+    verb: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", width)
+    assert main([verb, "--help"]) == 0
+    _, _, _, *paragraphs = capsys.readouterr().out.partition("╭")[0].replace(" \n", "\n").split("\n")
+    lines = [line.strip() for line in paragraphs]
+    assert sum(bool(line) for line in lines) >= 3
+    for line, following in pairwise(lines):
+        if line and following:
+            assert len(line) + 1 + len(following.split()[0]) > width - 2, f"{line} | {following}"

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
+from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -124,7 +125,17 @@ def main(arguments: Sequence[str]) -> int:
 @lru_cache(maxsize=1)
 def command(verbs: typer.Typer) -> Any:
     """Return the command of click that typer makes of all verbs; it takes longer than to run some."""
-    return typer.main.get_command(verbs)
+    made = typer.main.get_command(verbs)
+    _flow(made)
+    return made
+
+
+def _flow(verb: Any) -> None:
+    """Let each paragraph of the help be one line: the terminal breaks it, which is not as wide as the source."""
+    if verb.help:
+        verb.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(verb.help).split("\n\n"))
+    for each in getattr(verb, "commands", {}).values():
+        _flow(each)
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
