@@ -1,6 +1,6 @@
 """The cost of the journal and the report of `covos segment` for a frame, in time and bytes.
 
-    python benchmarks/records.py [--folder DIR]
+    python benchmarks/records.py [--folder DIR] [--json FILE]
 
 Segments the example once, scales each result to 854 x 480, and appends it to a journal in DIR (a temporary folder if
 not given), with the probability in 8 bits, in 16 as `matte=16` asks for, and in 8 with a matte. Then one flush to the
@@ -29,6 +29,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.report import Origin, Report
 from formats import matted_results
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZE = 854, 480
@@ -49,9 +50,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="on the disk to measure")
+    parser.add_argument("--json", type=Path, help="keep the tables in this file: see recorded.py")
     arguments = parser.parse_args()
     kept = results()
     mattes = matted_results(kept)[0]
+    rows: list[list[str | float]] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         for bits, results_of, words in (*((bits, kept, "") for bits in get_args(Depth)), (8, mattes, ", with a matte")):
             path = Path(name) / f"{bits}-{len(words)}.jsonl"
@@ -70,12 +73,15 @@ def main() -> None:
                 for record, result in zip(journal.replay(), results_of, strict=True):
                     record.restore(result.frame)
             back = (time.process_time() - started) / len(kept)
-            kind = f"probability in {bits} bits{words}"
+            kind, size = f"probability in {bits} bits{words}", path.stat().st_size / len(kept) / 1024
+            taken, flush = (1e3 * statistics.median(column) for column in (took, flushes))
             print(
-                f"{kind:36}: {1e3 * statistics.median(took):.2f} ms and "
-                f"{path.stat().st_size / len(kept) / 1024:.1f} KiB a frame, "
-                f"a flush {1e3 * statistics.median(flushes):.2f} ms, back {1e3 * back:.2f} ms a frame"
+                f"{kind:36}: {taken:.2f} ms and {size:.1f} KiB a frame, "
+                f"a flush {flush:.2f} ms, back {1e3 * back:.2f} ms a frame"
             )
+            rows.append([kind, size, taken, 1e3 * back, flush])
+        columns = ["", "KiB", "ms to keep", "ms to read back", "ms a flush waits"]
+        keep(arguments.json, "journal", columns=columns, rows=rows, digits=[0, 1, 1, 1, 1])
         with open_source(EXAMPLE) as source:
             info = dataclasses.replace(source.info, width=SIZE[0], height=SIZE[1])
         report = Report(info=info, origin=Origin(model="m", sha256="", device="cpu", settings={}))
@@ -86,10 +92,10 @@ def main() -> None:
         report.save(
             OutputFolder(Path(name) / "report"), health=Health(decoded=len(kept), expected=len(kept)), seconds=1
         )
-        print(
-            f"report: {1e3 * (added - started) / len(kept):.2f} ms a frame, "
-            f"{1e3 * (time.process_time() - added):.0f} ms at the end"
-        )
+        each, end = 1e3 * (added - started) / len(kept), 1e3 * (time.process_time() - added)
+        print(f"report: {each:.2f} ms a frame, {end:.0f} ms at the end")
+        columns = ["", "ms a frame", "ms at the end"]
+        keep(arguments.json, "report", columns=columns, rows=[["report", each, end]], digits=[0, 1, 0])
 
 
 if __name__ == "__main__":
