@@ -1,7 +1,7 @@
 """Score and time mattes: those of covos beside a stretched probability, a guided filter, closed-form, shared matting.
 
     pip install pymatting==1.1.16       # for the last two; without it they are left out
-    python examples/render_sprites.py --out SPRITES --first 1000 --count 12
+    python benchmarks/render_sprites.py --out SPRITES --first 1000 --count 12
     python benchmarks/matte.py --alphamatting FOLDER --sprites SPRITES --backgrounds PICTURES
 
 Tables, each if its data are given, and the times always:

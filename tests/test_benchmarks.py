@@ -24,7 +24,7 @@ from covos.training.registry import load_recipe
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SHARED = {
     "accuracy_plot", "contact", "corrections_page", "damage_inputs", "digest_api", "digest_inputs", "digest_values",
-    "identity", "recorded", "scenes_composed", "scenes_crowds", "scenes_staged", "scenes_twins",
+    "identity", "recorded", "render_sprites", "scenes_composed", "scenes_crowds", "scenes_staged", "scenes_twins",
 }  # fmt: skip
 """Modules of the benchmarks that are no benchmark by themselves."""
 
@@ -34,6 +34,8 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     spec = util.spec_from_file_location(f"benchmark_{request.param}", FOLDER / f"{request.param}.py")
     assert spec is not None
     assert spec.loader is not None
+    if request.param == "render_sprites":
+        pytest.importorskip("mitsuba", reason="the renderer is not installed: pip install '.[render]'")
     found = util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, found)
     monkeypatch.syspath_prepend(FOLDER)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -118,8 +118,3 @@ def sizes_of(*, frames: int, height: int, width: int, references: int, objects: 
     strides = {f"{name}/{step}": side // step for name, side in (("H", height), ("W", width)) for step in (2, 4, 8, 16)}
     counts = {"B": frames, "N": at_16, "L": at_8, "M": references * at_16, "P": objects, "K": points}
     return {"H": height, "W": width, **strides, **counts}
-
-
-def ports_of(values: Any, *shapes: tuple[str, str, str]) -> tuple[Port, ...]:
-    """Return ports of name, shape and meaning, with one sampler for all."""
-    return tuple(Port(name, shape, meaning, values) for name, shape, meaning in shapes)

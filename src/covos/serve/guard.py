@@ -17,7 +17,10 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, InputError, UsageError
@@ -96,6 +99,12 @@ def problem(status: int, *, what: str, why: str, fix: str) -> Response:
 def problem_of(error: CovosError) -> Response:
     """Return the answer that one of our errors gives."""
     return problem(status_of(error), what=error.what, why=error.why, fix=error.fix)
+
+
+def misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:
+    """Return the answer to a request that is not as the API's description says."""
+    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
 
 
 class BodyTooLargeError(HTTPException):

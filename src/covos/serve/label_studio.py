@@ -30,7 +30,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
 from covos.serve.errors import in_public
-from covos.serve.guard import problem, problem_of
+from covos.serve.guard import misspelt, problem_of
 from covos.serve.networks import Click, Track
 from covos.serve.pictures import Probe
 from covos.serve.places import file_below
@@ -352,10 +352,7 @@ def make_backend(annotator: Annotator, *, media: Path) -> FastAPI:
     def _refused(_: Request, error: CovosError) -> Response:
         return problem_of(in_public(error, [str(media)], name="a file of the server"))
 
-    @app.exception_handler(RequestValidationError)
-    def _misspelt(_: Request, error: RequestValidationError) -> Response:
-        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
+    app.exception_handler(RequestValidationError)(misspelt)
 
     @app.get("/")
     @app.get("/health")

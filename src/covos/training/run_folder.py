@@ -30,7 +30,7 @@ LICENCES = {
     "davis2016": "DAVIS 2016: CC BY-NC; most sequences by the authors under CC BY 4.0",
     "ccp": "Clothing Co-Parsing: Apache-2.0",
     "duts": "DUTS (Wang et al., CVPR 2017): academic use; pictures of ImageNet: research use",
-    "sprites": "rendered by examples/render_sprites.py: as covos",
+    "sprites": "rendered by benchmarks/render_sprites.py: as covos",
     "horses": "Weizmann Horse: no licence stated",
     "humans": "no licence stated; masks by a matting service",
     "imagenet_soft": "ImageNet samples: research use; labels by ISNet (MIT)",

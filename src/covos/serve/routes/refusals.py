@@ -13,7 +13,7 @@ from starlette.routing import Match
 
 from covos.core.errors import CovosError, EnvironmentProblem, explained
 from covos.serve.desk import Desk
-from covos.serve.guard import BodyTooLargeError, BodyTooSlowError, ServerEndsError, problem, problem_of
+from covos.serve.guard import BodyTooLargeError, BodyTooSlowError, ServerEndsError, misspelt, problem, problem_of
 
 REFUSALS = {
     400: "It makes no sense here.",
@@ -63,11 +63,8 @@ def add_refusals(app: FastAPI, desk: Desk) -> None:
             answer.headers["allow"] = ", ".join(_methods(app, request.scope))
         return answer
 
-    @app.exception_handler(RequestValidationError)
-    @app.exception_handler(ValidationError)
-    def _misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:
-        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
+    app.exception_handler(RequestValidationError)(misspelt)
+    app.exception_handler(ValidationError)(misspelt)
 
     @app.exception_handler(Exception)
     def _bug(_: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """Render sprites of hair, fur, spokes, mesh and plumes with exact alpha, for the training of covos-matte.
 
     pip install mitsuba==3.9.1
-    python examples/render_sprites.py --out SPRITES --count 160 --first 0
+    python benchmarks/render_sprites.py --out SPRITES --count 160 --first 0
 
 They make a data set of pictures with masks: ``images/NAME.png`` and ``masks/NAME.png``, 384 x 384. A sprite depends on
 its number alone, so a folder may be rendered in parts. One takes 5 to 20 seconds of one core.

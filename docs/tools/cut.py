@@ -1,6 +1,6 @@
 """Cut ``car.mp4`` out of Intel's car-detection clip, packet by packet, without encoding anything again.
 
-python examples/cut.py car-detection.mp4 examples/car.mp4
+python docs/tools/cut.py car-detection.mp4 examples/car.mp4
 """
 
 from __future__ import annotations
