@@ -136,7 +136,7 @@ VERBS = ", ".join(each.name for each in typer.main.get_command(cli.app).commands
         (
             ["evaluate", "pred", "gt"],
             "Missing option '--protocol'",
-            "its help says: davis2016, davis2016-all, davis2017-semi, davis2017-unsup or youtube-vos; "
+            "add --protocol: davis2016, davis2016-all, davis2017-semi, davis2017-unsup or youtube-vos; "
             "see covos evaluate --help",
         ),
         (

@@ -50,10 +50,11 @@ def correct(
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Correct the masks of a run, and write all of them to a new folder: a correction changes what it is about alone.
+    """Correct the masks of a run, and write all of them to a new folder.
 
-    Name the frame and the object, as in --point 320,200@40:2; a run of one object needs no number. The correction
-    spreads in time as far as the mistake does; all other masks stay. RUN itself is not touched.
+    Each correction changes only the object it names. Name the frame and the object, as in --point 320,200@40:2; a run
+    of one object needs no number. The correction spreads in time as far as the mistake does; all other masks stay. RUN
+    itself is not touched.
     """
     from covos.core.memory import refuse_small_address_space
 

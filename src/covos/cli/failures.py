@@ -23,6 +23,7 @@ _NO_CHOICE = re.compile(
 )
 """Message of typer that an option takes certain words only."""
 _NO_VERB = re.compile(r"No such command ")
+_NO_OPTION = re.compile(r"Missing option '(--[\w-]+)'")
 _NO_PART = re.compile(r"No such option:? '?(?P<option>--(start|end|every|times))\b")
 _WHOLE = {
     "predict": ("a challenge scores all frames of a video", "leave it out; covos segment takes parts of videos"),
@@ -118,7 +119,8 @@ def _usage_lines(error: BaseException) -> tuple[str, str, str]:
     if (known := _verbs(context)) and _NO_VERB.match(message):
         fix = f"use one of: {', '.join(known)}; {fix}"
     elif told := getattr(getattr(error, "param", None), "help", None):
-        fix = f"its help says: {str(told).rstrip('.')}; {fix}"
+        missing = _NO_OPTION.match(message)
+        fix = f"{f'add {missing[1]}' if missing else 'its help says'}: {str(told).rstrip('.')}; {fix}"
     return message.rstrip("."), f"the usage is: {usage}", fix
 
 

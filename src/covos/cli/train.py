@@ -60,7 +60,7 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
-    """Train a network; stopped and started again, it goes on where its last checkpoint is.
+    """Train a network. Run it again to resume from the last checkpoint.
 
     Before a new run, the data are looked at, and a few steps are timed to estimate the whole.
 

@@ -84,7 +84,7 @@ def computed(
 
 
 class _Line(Generic[T, ResultT]):
-    """What the threads of `computed` and its consumer share.
+    """The state that the threads of `computed` and its consumer share.
 
     Plain queues, for a garbage collection may end it, in the midst of anything. An executor's `submit` holds a lock of
     all executors: if the garbage is collected there, another `submit` would wait for itself.

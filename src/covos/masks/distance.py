@@ -1,4 +1,4 @@
-"""How far pixels are from a mask."""
+"""Distances of pixels from a mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result knows of its prompts, for whoever goes on from it."""
+"""The prompts that a result knows, for whoever goes on from it."""
 
 from __future__ import annotations
 

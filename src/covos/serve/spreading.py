@@ -1,4 +1,4 @@
-"""What a track changes: it is spread from what was corrected since the last one, and all else stays as it was."""
+"""Spreading of tracks: a track begins at what was corrected since the last one, and all else stays as it was."""
 
 from __future__ import annotations
 
