@@ -110,8 +110,8 @@ def instead_of(name: str) -> str:
     suffix = ".mp4" if word in _MP4_SAID else f".{word}"
     if meant := _SAID.get(word):
         return f"for {name}: {', '.join(meant)}"
-    if meant := sorted(formats_by_suffix().get(suffix, ()), key=lambda asked: "=" in asked):
-        return f"for {word if suffix[1:] == word else suffix[1:] + ' files'}: {', '.join(meant)}"
+    if made := sorted(formats_by_suffix().get(suffix, ()), key=lambda asked: "=" in asked):
+        return f"for {word if suffix[1:] == word else suffix[1:] + ' files'}: {', '.join(made)}"
     close = get_close_matches(word, FORMATS, n=1)
     return f"did you mean {close[0]}?" if close else one_of(name, FORMATS)
 
