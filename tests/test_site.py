@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -141,6 +142,8 @@ def test_the_first_blocks_of_readme_and_start_run(
     monkeypatch.chdir(tmp_path)
     for name in ("clip", "long", "other", "beach"):  # the blocks click on frame 20
         make_clip(f"{name}.mp4", frames=24, height=216, width=384)
+    Path("examples").mkdir()
+    shutil.copy("clip.mp4", "examples/car.mp4")
     (python,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(python, names)
