@@ -24,12 +24,10 @@ from covos.plan import AUTO, SUBJECT
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt, mask_files, on_frames
-from covos.results.loading import load_result, refuse_itself
+from covos.results.loading import load_result, refuse_output, write_aside
 from covos.results.reopened import seeds_of
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
-from covos.runs.aside import made_aside, moved
-from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
@@ -119,10 +117,8 @@ def correct(
         still=before.info.is_still,
         overwrite=overwrite,
     )
-    results = () if Path(run).is_dir() else (run,)
-    chosen.refuse_existing(reads=(before.info.path, *results, *mask_files(shown), *reads))
-    refuse_itself(Path(run), chosen.folder)
-    OutputFolder(chosen.folder, overwrite=overwrite)  # refused before the work, not after
+    inputs = (*mask_files(shown), *reads)
+    refuse_output(chosen, path=Path(run), result=before, overwrite=overwrite, reads=inputs)
     there = _objects_of(before)
     named = [_named(each, there) for each in on_frames(shown, info=before.info)]
     for each in named:
@@ -153,9 +149,7 @@ def correct(
         computing = {"device": device, "precision": precision, "runtime": runtime}
         after, lacking = _with_matte(after, settings["matte"], listen=listen, **computing)
         told = (*told, *lacking)
-    with made_aside(chosen.folder, overwrite=overwrite) as folder:
-        saved = after.write(folder, formats=chosen.formats, labelled=labels, listen=listen, passes=chosen.passes)
-    saved = chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), chosen.folder))
+    saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
     frames, changed = _changes(before, after)
     return Corrected(saved=saved, frames=frames, changed=changed)
 

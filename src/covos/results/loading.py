@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
@@ -272,10 +273,7 @@ def convert(
             why=f"the formats are {', '.join(chosen.formats)}: they have hard edges",
             fix="add a format with alpha (prores, webm, rgba), or leave --matte (matte=True) out",
         )
-    chosen.refuse_existing(reads=(found.info.path, *(() if Path(path).is_dir() else (path,))))
-    target = chosen.folder
-    refuse_itself(Path(path), target)
-    OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
+    refuse_output(chosen, path=Path(path), result=found, overwrite=overwrite)
     result = found.trim(as_range(range))
     known = len(result.origin.steps_down)
     if matte is not False:
@@ -292,9 +290,39 @@ def convert(
     formats = chosen.formats
     settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": [*formats]}
     result = replace(result, origin=replace(result.origin, settings=settings))
-    with made_aside(target, overwrite=overwrite) as folder:
-        saved = result.write(folder, formats=formats, edges=edges, labelled=given, listen=listen, passes=chosen.passes)
-    return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), target))
+    return write_aside(result, chosen, told=told, overwrite=overwrite, edges=edges, labelled=given, listen=listen)
+
+
+def refuse_output(
+    chosen: Output,
+    *,
+    path: Path,
+    result: Segmentation,
+    overwrite: bool,
+    reads: Sequence[str | os.PathLike[str]] = (),
+) -> None:
+    """Refuse, before any work, an output that may not be written: it is there, it is read, or it holds the result.
+
+    Args:
+        chosen: The output.
+        path: Where the result was loaded from.
+        result: The result.
+        overwrite: True if an earlier output may be replaced.
+        reads: Further files that are read.
+
+    Raises:
+        UsageError: It may not be written.
+    """
+    chosen.refuse_existing(reads=(result.info.path, *(() if path.is_dir() else (path,)), *reads))
+    _refuse_itself(path, chosen.folder)
+    OutputFolder(chosen.folder, overwrite=overwrite)
+
+
+def write_aside(result: Segmentation, chosen: Output, *, told: Sequence[str], overwrite: bool, **how: Any) -> Saved:
+    """Write a result to its output, all or nothing; ``told`` are warnings, ``how`` is as of `Segmentation.write`."""
+    with made_aside(chosen.folder, overwrite=overwrite) as folder:
+        saved = result.write(folder, formats=chosen.formats, passes=chosen.passes, **how)
+    return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), chosen.folder))
 
 
 def _edged(matted: FrameMask, mask: FrameMask, *, edges: Edges) -> FrameMask:
@@ -340,7 +368,7 @@ def _folder_beside(path: Path, formats: Sequence[str]) -> Path:
     return named.with_name("-".join([name, *(each.partition("=")[0] for each in formats)]))
 
 
-def refuse_itself(path: Path, folder: Path) -> None:
+def _refuse_itself(path: Path, folder: Path) -> None:
     """Refuse, with a UsageError, to write to the folder whose masks are read."""
     if path.resolve().is_relative_to(folder.resolve()):
         raise UsageError(
