@@ -59,14 +59,15 @@ demo: $(INSTALLED)
 	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
 
 # A test that fails is run once more, and listed: many drive processes, signals or a browser, and a machine may stall.
+# Each worker begins with half of all tests, in order, and takes of the other's in the end: what a module shares is made once.
 test: $(READY)
-	@$(BIN)/pytest -n $(WORKERS) --reruns 1 -rR -m "not thorough"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --reruns 1 -rR -m "not thorough"
 
 test-thorough: $(READY)
-	@$(BIN)/pytest -n $(WORKERS) --hypothesis-profile thorough
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --hypothesis-profile thorough
 
 test-fast: $(READY)
-	@$(BIN)/pytest -n $(WORKERS) -m "not slow and not thorough"
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not thorough"
 
 # Without them the tests of the page are skipped, and say so.
 browser:
@@ -103,7 +104,7 @@ wheel: $(INSTALLED)
 # Processes that the tests start are counted, too. ROOMS="masks runs" measures these alone, by their own tests.
 coverage: $(READY)
 	@rm -rf build/coverage
-	@$(BIN)/coverage run -m pytest -n $(WORKERS) -m "not thorough" $(addprefix tests/,$(ROOMS)) || echo "some tests failed"
+	@$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m "not thorough" $(addprefix tests/,$(ROOMS)) || echo "some tests failed"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(ROOMS),--include="$(subst $(space),$(comma),$(foreach room,$(ROOMS),*/covos/$(room)/*))")
 
