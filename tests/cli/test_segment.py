@@ -417,7 +417,7 @@ def test_formats_with_values_and_a_word_on_large_ones(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("tiff", "'tiff'"), ("matte=9", "matte=9"), ("background=no.png", "no.png")]
+    ("name", "said"), [("zzz", "'zzz'"), ("tiff", "'tiff'"), ("matte=9", "matte=9"), ("background=no.png", "no.png")]
 )
 def test_a_format_that_cannot_be_is_refused_before_anything_is_made(
     clip: Path, tmp_path: Path, capsys: Capture, name: str, said: str
@@ -426,5 +426,8 @@ def test_a_format_that_cannot_be_is_refused_before_anything_is_made(
     assert code == 2
     assert said in what
     assert not (tmp_path / "out").exists()
-    if name == "tiff":
+    if name == "zzz":  # nothing is near
         assert all(known in fix for known in FORMATS)
+    if name == "tiff":
+        assert "rgba=16, exr" in fix
+        assert "yolo" not in fix
