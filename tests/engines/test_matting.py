@@ -16,7 +16,7 @@ from covos.engines.band import sample_sides, uncertain_band
 from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, matted
 from covos.engines.tiles import CELL, LARGEST, MARGIN, Patchwork, padded, tiles_over
-from covos.models.matte import GUESS, INPUTS, PROBABILITY, CovosMatte
+from covos.models.matte import BEFORE, GUESS, INPUTS, PROBABILITY, CovosMatte
 from starving import above, starve
 
 SIZE = (250, 330)
@@ -181,12 +181,13 @@ def test_a_picture_without_a_band_has_no_sides() -> None:
     assert sample_sides(image, np.ones((16, 16), np.float32), band).told.shape == (0, INPUTS - 7)
 
 
-def test_an_untrained_network_blends_the_guess_and_the_probability() -> None:
+def test_an_untrained_network_blends_what_is_known() -> None:
     network = CovosMatte().eval()
     told = torch.rand(2, INPUTS, 64, 64)
     with torch.inference_mode():
         found = network(told)
-    assert torch.allclose(found[:, 0], (told[:, GUESS] + told[:, PROBABILITY]) / 2, atol=1e-5)
+    known = told[:, [GUESS, PROBABILITY, BEFORE]]
+    assert torch.allclose(found[:, 0], known.mean(dim=1), atol=1e-5)
 
 
 def result(index: int, alpha: np.ndarray, **changes: object) -> FrameResult:

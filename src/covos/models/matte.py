@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covos.models.layers import conv
+from covos.models.layers import conv, pointwise_conv
 
 STRIDE = 16
 """Sides of tiles are multiples of this."""
@@ -27,36 +27,41 @@ INPUTS = 16
 known; 7-9, 10-12: colours of the subject and of what is behind it; 13: the alpha that these give; 14: what they do not
 explain; 15: how far apart they are. All in [0, 1] or so."""
 PROBABILITY, BAND, BEFORE, GUESS = 3, 4, 5, 13
+CELL = 4
+"""Side of the cells of pixels that the network sees as one."""
+ANSWERS = 7
+"""Channels of the answer for a pixel: trust in the guess, the probability and the frame before; weights of the three
+colours; a change."""
 SLOPE = 0.05
 """Slope of an alpha beyond [0, 1] while training: a clamp would give no gradient to come back by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatteConfig:
-    """Widths of covos-matte, in channels: at strides 2, 4, 8 and 16, and of the head at full size."""
+    """Widths of covos-matte, in channels: at strides 4, 8 and 16."""
 
-    widths: tuple[int, int, int, int] = (32, 64, 80, 96)
-    shuffled: int = 8
-    head: int = 12
+    widths: tuple[int, int, int] = (56, 64, 96)
 
 
 class CovosMatte(nn.Module):
-    """The network of `covos-matte`."""
+    """The network of `covos-matte`.
+
+    It never computes at full size: cells of 4 x 4 pixels are folded into channels. For each pixel it says how to make
+    the alpha from what is known there at full size, so no detail is lost (in the manner of bilateral learning; Gharbi
+    et al., SIGGRAPH 2017).
+    """
 
     def __init__(self, config: MatteConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or MatteConfig()
-        a, b, c, d = config.widths
-        self.s2 = nn.Sequential(conv(4 * INPUTS, a), conv(a, a))
-        self.s4 = nn.Sequential(conv(a, b, stride=2), conv(b, b))
-        self.s8 = nn.Sequential(conv(b, c, stride=2), conv(c, c))
-        self.s16 = nn.Sequential(conv(c, d, stride=2), conv(d, d))
-        self.up8 = conv(d + c, c)
-        self.up4 = conv(c + b, b)
-        self.up2 = nn.Sequential(conv(b + a, a), conv(a, 4 * config.shuffled))
-        self.head = conv(config.shuffled + 6, config.head)
-        self.answer = nn.Conv2d(config.head, 2, 3, padding=1)
-        # Untrained, it gives a blend of the guess and the probability.
+        a, b, c = config.widths
+        self.s4 = nn.Sequential(pointwise_conv(CELL * CELL * INPUTS, a), conv(a, a))
+        self.s8 = nn.Sequential(conv(a, b, stride=2), conv(b, b))
+        self.s16 = nn.Sequential(conv(b, c, stride=2), conv(c, c))
+        self.up8 = conv(c + b, b)
+        self.up4 = conv(b + a, a)
+        self.answer = nn.Conv2d(a, CELL * CELL * ANSWERS, 1)
+        # Untrained, it gives a blend of the guess, the probability, and the frame before.
         nn.init.zeros_(self.answer.weight)
         nn.init.constant_(self.answer.bias, 0.0)  # type: ignore[arg-type]
 
@@ -65,17 +70,16 @@ class CovosMatte(nn.Module):
 
         While training, it may leave [0, 1] a little.
         """
-        s2 = self.s2(F.pixel_unshuffle(x_BCHW, 2))
-        s4 = self.s4(s2)
+        s4 = self.s4(F.pixel_unshuffle(x_BCHW, CELL))
         s8 = self.s8(s4)
         x = self.up8(torch.cat([_doubled(self.s16(s8)), s8], dim=1))
         x = self.up4(torch.cat([_doubled(x), s4], dim=1))
-        x = self.up2(torch.cat([_doubled(x), s2], dim=1))
-        given = [x_BCHW[:, : BAND + 1], x_BCHW[:, GUESS : GUESS + 1]]
-        trust, change = self.answer(self.head(torch.cat([F.pixel_shuffle(x, 2), *given], dim=1))).float().chunk(2, 1)
-        trust = trust.sigmoid()
-        guess, probability = x_BCHW[:, GUESS : GUESS + 1].float(), x_BCHW[:, PROBABILITY : PROBABILITY + 1].float()
-        alpha = trust * guess + (1 - trust) * probability + change
+        answers = F.pixel_shuffle(self.answer(x), CELL).float()
+        given = x_BCHW.float()
+        sources = torch.cat([given[:, at : at + 1] for at in (GUESS, PROBABILITY, BEFORE)], dim=1)
+        trust = answers[:, :3].softmax(dim=1)
+        alpha = (trust * sources).sum(dim=1, keepdim=True)
+        alpha = alpha + (answers[:, 3:6] * given[:, :3]).sum(dim=1, keepdim=True) + answers[:, 6:]
         inside: Tensor = alpha.clamp(0, 1)
         return inside + SLOPE * (alpha - inside) if self.training else inside
 
