@@ -23,7 +23,6 @@ from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path, exclusive, open_own
 from covos.evaluation.evaluator import _executor
 from covos.training import loading
-from covos.training import memory as training_memory
 
 NOT_ON_WINDOWS = (
     "fork", "forkpty", "getegid", "geteuid", "getgid", "getpgid", "getpriority",
@@ -43,10 +42,8 @@ def without_posix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     windows = SimpleNamespace(platform="win32", modules=sys.modules)
     monkeypatch.setattr(memory, "sys", windows)
-    monkeypatch.setattr(training_memory, "sys", windows)
     monkeypatch.setattr(memory, "_STATUS", Path("/no/such/file"))
     monkeypatch.setattr(memory, "_MEMINFO", Path("/no/such/file"))
-    monkeypatch.setattr(training_memory, "_STATUS", Path("/no/such/file"))
 
 
 class WindowsError_(PermissionError):  # noqa: N801, N818
@@ -138,7 +135,7 @@ def test_a_process_that_has_ended_is_signalled_in_vain(monkeypatch: pytest.Monke
 def test_limits_of_the_machine_are_unknown_and_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory.free_address_space() is None
     memory.refuse_small_address_space()
-    assert training_memory._peak_of_process() is None
+    assert memory.peak_of_process() is None
     assert usable_cpus() >= 1
     assert loading._context().get_start_method() == "spawn"
     with _executor(1, frames=1) as executor:
@@ -162,11 +159,11 @@ def test_a_clip_is_segmented_without_what_windows_lacks(
 
 def test_a_peak_of_macos_is_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource", reason="Windows has no such module")
-    monkeypatch.setattr(training_memory, "_STATUS", Path("/no/such/file"))
-    monkeypatch.setattr(training_memory, "sys", SimpleNamespace(platform="darwin"))
-    on_macos = training_memory._peak_of_process()
-    monkeypatch.setattr(training_memory, "sys", SimpleNamespace(platform="linux"))
-    elsewhere = training_memory._peak_of_process()
+    monkeypatch.setattr(memory, "_STATUS", Path("/no/such/file"))
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform="darwin"))
+    on_macos = memory.peak_of_process()
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform="linux"))
+    elsewhere = memory.peak_of_process()
     assert on_macos is not None
     assert elsewhere is not None
     assert elsewhere >= on_macos * 1024 > 0

@@ -184,6 +184,7 @@ def test_a_click_that_corrects_changes_the_whole_part_round_it_and_nothing_else(
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_click_that_agrees_leaves_the_new_mask_as_it_is() -> None:
+def test_a_click_that_agrees_with_a_mask_changes_nothing() -> None:
     previous, mask = np.ones((4, 6), bool), np.eye(4, 6, dtype=bool)
-    assert corrected(previous, mask, points=[Point(x=1, y=1)]) is mask
+    assert (corrected(previous, mask, points=[Point(x=1, y=1)]) == previous).all()
+    assert (corrected(~previous, mask, points=[Point(x=1, y=1, positive=False)]) == ~previous).all()

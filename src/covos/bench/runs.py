@@ -14,6 +14,7 @@ from pydantic import Field
 
 from covos.core.device import Precision, configure_threads, usable_cpus
 from covos.core.errors import CovosError
+from covos.core.memory import peak_of_process
 from covos.core.records import Count, Record, Seconds
 from covos.runtimes.choice import Runtime
 
@@ -125,7 +126,7 @@ def _main(asked: RunAsked) -> RunMeasured:
         start=start,
         wall=spent.wall,
         processor=spent.processor,
-        peak=_peak(),
+        peak=peak_of_process(),
         stages={} if profile is None else profile.seconds,
     )
 
@@ -220,15 +221,6 @@ def _by_rembg(asked: RunAsked, folder: Path) -> Doing:
 
 
 _WORKS: dict[str, Callable[[RunAsked, Path], Doing]] = {"find": _by_covos, "follow": _by_covos, "limit": _at_most}
-
-
-def _peak() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
 
 
 if __name__ == "__main__":

@@ -96,5 +96,7 @@ def correct(
         changed = "".join(f", object {each} in {count}" for each, count in made.changed.items())
         written = ", ".join(str(path) for path in made.saved.paths)
         say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
+        if not made.frames:
+            say("note: the masks agree with what you have shown", err=True)
     if not allow_errors:
         refuse_incomplete([(str(run), made.saved)])

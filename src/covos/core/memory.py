@@ -68,6 +68,16 @@ def free_address_space() -> int | None:
     return max(0, limit - taken)
 
 
+def peak_of_process() -> int | None:
+    """Return the bytes of memory that this process had resident at most; None if the system does not report it."""
+    # Not ru_maxrss where Linux offers better: a process inherits that from the one that started it.
+    if (peak := _row(_STATUS, "VmHWM:")) is not None or sys.platform == "win32":
+        return peak
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else _KILO)
+
+
 def refuse_shortage(error: BaseException) -> None:
     """Raise an error again that says that there is no memory, if that is so: damaged files make decoders say it, too.
 

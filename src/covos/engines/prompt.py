@@ -200,11 +200,9 @@ def corrected(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) 
     """Return an earlier mask, H x W bool, changed where points contradict it, as a new mask has it there.
 
     For each such point the whole connected part that the new mask adds round it, or takes away, is changed; the rest
-    was right, and stays. Without any such point it is the new mask.
+    was right, and stays. Without any such point nothing is wrong.
     """
     wrong = [each for each in points if previous[int(each.y), int(each.x)] != each.positive]
-    if not wrong:
-        return mask
     changed = previous.copy()
     for point in wrong:
         differing = mask & ~previous if point.positive else previous & ~mask

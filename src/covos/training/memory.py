@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-_STATUS = Path("/proc/self/status")
+from covos.core.memory import peak_of_process
+
 GIGA = 1e9
 
 
@@ -32,7 +30,7 @@ class Memory:
 
 def peak_memory(device: torch.device) -> Memory:
     """Return the peak since the process began; on a GPU, since `restart_peak` was called last."""
-    return Memory(_peak_of_process(), torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None)
+    return Memory(peak_of_process(), torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None)
 
 
 def restart_peak(device: torch.device) -> None:
@@ -44,16 +42,3 @@ def restart_peak(device: torch.device) -> None:
 def total_memory(device: torch.device) -> int | None:
     """Return the bytes of memory that a GPU has; None for other devices."""
     return int(torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else None
-
-
-def _peak_of_process() -> int | None:
-    # Not ru_maxrss where Linux offers better: a process inherits that from the one that started it.
-    with suppress(OSError):
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
