@@ -116,7 +116,7 @@ def main() -> None:
             ["frames a second once it runs", f"{steady:.1f}"],
             [f"frames a second of {long:,} frames, with the start", f"{long / seconds[long]:.1f}"],
             ["`covos --help`, seconds", f"{help_seconds:.2f}"],
-            ["the same, over an empty Python", f"{help_seconds / empty_seconds:.0f}"],
+            ["the same, in times that of an empty Python", f"{help_seconds / empty_seconds:.0f}"],
         ],
     )
 

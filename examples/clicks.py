@@ -21,6 +21,8 @@ parser.add_argument("--frame", type=int, default=20, help="the frame that is cli
 parser.add_argument("--click", type=int, nargs=2, default=(190, 120), metavar=("X", "Y"))
 parser.add_argument("--away", type=int, nargs=2, default=(300, 60), metavar=("X", "Y"), help="a pixel beside it")
 given = parser.parse_args()
+if not given.start <= given.frame < given.end - 2:
+    parser.error("click on a frame of the part: --frame, and two more before --end")
 
 with covos.load_model().session(given.clip, range=range(given.start, given.end)) as session:
     car = session.add_points(given.frame, points=[given.click]).object

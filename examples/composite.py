@@ -1,7 +1,7 @@
 """Put the subject of a clip before another background: a picture, a video or a colour.
 
 python examples/composite.py                              # the cars over a blue wall, into out/composite
-python examples/composite.py --background beach.mp4       # or over a video, a picture, "#204060"
+python examples/composite.py --background YOUR.mp4       # or over a video, a picture, "#204060"
 """
 
 from __future__ import annotations

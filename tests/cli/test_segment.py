@@ -70,14 +70,14 @@ def test_the_last_line_says_which_frames_are_doubtful(
     line = capsys.readouterr().err.splitlines()[-1]
     quality = json.loads((tmp_path / "out" / "report.json").read_text())["quality"]
     first = quality["look_at_first"][0]
-    assert line.startswith(f"note: {quality['suspicious']} of 8 frames are doubtful, frame {first['index']} ")
+    assert line.startswith(f"note: {quality['suspicious']} of 8 frames are doubtful; look at frame {first['index']} ")
     assert first["reasons"][0] in line
     assert "report.html shows them" in line
     assert line.endswith(f"covos open {tmp_path / 'out'}")
     assert run(clip, "-o", tmp_path / "out", *shown) == 0
     assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
     assert run(clip, "-o", tmp_path / "x.mov", *shown) == 0
-    assert "--keep keeps the report" in capsys.readouterr().err.splitlines()[-1]
+    assert "With --keep, a report shows them" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_last_line_says_that_nothing_was_found(clip: Path, tmp_path: Path, capsys: Capture) -> None:

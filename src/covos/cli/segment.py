@@ -198,9 +198,9 @@ def _doubt(saved: Saved, name: str) -> str:
             f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
         )
     return (
-        f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful, frame {number} "
-        f"({first.time:.2f} s) before all: {first.reasons[0]}. "
-        + ("--keep keeps the report that shows them. " if saved.page is None else f"{saved.page.name} shows them. ")
+        f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful; "
+        f"look at frame {number} ({first.time:.2f} s) first: {first.reasons[0]}. "
+        + ("With --keep, a report shows them. " if saved.page is None else f"{saved.page.name} shows them. ")
         + f"To correct them by clicks: {show}"
     )
 

@@ -291,7 +291,8 @@ def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
         raise UsageError(
             f"{option} {place} is a timecode",
             why=f"{info.path} has no frame rate that "
-            + ("drops numbers, as ; says" if drops and is_timecode_rate(rate, drops=False) else "timecodes count"),
+            + ("drops numbers, as ; says" if drops and is_timecode_rate(rate, drops=False) else "timecodes count")
+            + ("" if rate is None else f": {float(rate):.6g} frames a second"),
             fix="write seconds, as 12.5, or a frame, as f300",
         )
     if timecode_parts(place)[3] >= round(rate):
