@@ -108,7 +108,7 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Follow(prompts=(PointPrompt(),), direction="sideways"), "direction 'sideways'"),
         (lambda: Discover(most=0), "most=0 cannot be used"),
         (lambda: Plan(source="a.mp4", formats=("pallete",)), "unknown output format 'pallete'"),
-        (lambda: Plan(source="a.mp4", formats=("green=3",)), "green with a value"),
+        (lambda: Plan(source="a.mp4", formats=("coco=3",)), "coco with a value"),
         (lambda: Plan(source="a.mp4", range=Range(start=9, end=9)), "start 9 and end 9 leave no frame"),
         (lambda: Plan(source="a.mp4", label={1: "car", 2: "dog"}), "the label dog is of object 2"),
         (lambda: Plan(source="a.mp4", label={4: "car"}, task=Discover(most=3)), "the label car is of object 4"),
