@@ -56,7 +56,9 @@ def test_all_outputs(first: Path, truth: Path, tmp_path: Path, capsys: pytest.Ca
     assert json.loads((out / "scores.json").read_text())["summary"]["J-Mean"] == pytest.approx(12 / 18)
     assert (out / "csv" / "global_results-all.csv").read_text().startswith("J&F-Mean,J-Mean")
     assert (out / "report.html").read_text().startswith("<!doctype html>")
-    assert "0.667" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "0.667" in printed.out
+    assert f"written: {out / 'scores.json'}, {out / 'report.html'}, {out / 'csv'}" in printed.err
 
 
 def test_nothing_is_replaced_unasked(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from covos.cli import options
-from covos.cli.terminal import say_lines
+from covos.cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -89,6 +89,9 @@ def evaluate(
     else:
         say_lines(comparison_table(evaluations, names=names, format=format))
     _write(evaluations, names, json=json, html=html, folders=folders)
+    written = [str(path) for path in (json, html, *folders.values()) if path is not None]
+    if written and not quiet:
+        say(f"written: {', '.join(written)}", err=True)
 
 
 def _roles(paths: Sequence[str], truth: str | None) -> tuple[list[Path], str]:
