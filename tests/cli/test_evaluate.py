@@ -58,7 +58,9 @@ def test_all_outputs(first: Path, truth: Path, tmp_path: Path, capsys: pytest.Ca
     assert (out / "report.html").read_text().startswith("<!doctype html>")
     printed = capsys.readouterr()
     assert "0.667" in printed.out
-    assert f"written: {out / 'scores.json'}, {out / 'report.html'}, {out / 'csv'}" in printed.err
+    assert not printed.err
+    assert main([str(each) for each in ("evaluate", first, truth, "--protocol", "davis2017-semi", "-y", *files)]) == 0
+    assert f"written: {out / 'scores.json'}, {out / 'report.html'}, {out / 'csv'}" in capsys.readouterr().err
 
 
 def test_nothing_is_replaced_unasked(
