@@ -253,6 +253,11 @@ class SourceInfo:
         return self.times is not None
 
     @property
+    def whole_rate(self) -> Fraction | None:
+        """Frames a second of the whole source, of which `every` may leave some out; None for a single image."""
+        return None if self.frame_rate is None else self.frame_rate * self.every
+
+    @property
     def is_still(self) -> bool:
         """True for a single picture, alone or in a folder; a video of one frame stays a video."""
         return self.kind == "image" or (self.kind == "frames" and self.frame_count == 1)

@@ -102,10 +102,10 @@ class ExrFormat(Format):
         if tags.reel is not None:
             header["reelName"] = tags.reel
         # Each picture has the timecode of its own frame, counted at the rate of the whole source.
-        own_rate = None if rate is None else rate * info.every
-        if tags.timecode is not None and own_rate is not None and is_timecode_rate(own_rate, drops=False):
+        whole = info.whole_rate
+        if tags.timecode is not None and whole is not None and is_timecode_rate(whole, drops=False):
             hours, minutes, seconds, frame, drops = timecode_parts(
-                later(tags.timecode, result.frame.number, rate=own_rate)
+                later(tags.timecode, result.frame.number, rate=whole)
             )
             header["timeCode"] = openexr.TimeCode(hours, minutes, seconds, frame, int(drops), *[0] * 13)
         return header

@@ -283,8 +283,7 @@ def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
     """Return the number in the whole source of a frame, or of the frame that has a timecode."""
     if place.startswith("f"):
         return int(place[1:])
-    rate, first, dropping = info.frame_rate, info.tags.timecode, timecode_parts(place)[-1]
-    rate = None if rate is None else rate * info.every  # that of the whole source
+    rate, first, dropping = info.whole_rate, info.tags.timecode, timecode_parts(place)[-1]
     # A file says by its own mark if numbers are dropped; people write a colon for either.
     drops = dropping if first is None else timecode_parts(first)[-1]
     if rate is None or not is_timecode_rate(rate, drops=drops):

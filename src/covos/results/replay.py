@@ -167,7 +167,7 @@ class Replay:
         # Pictures have no times of their own: the rate they were read at is part of the result.
         source = open_input(
             held,
-            frame_rate=info.frame_rate * info.every if info.kind == "frames" and info.frame_rate else None,
+            frame_rate=info.whole_rate if info.kind == "frames" else None,
             range=Range.taken(info),
         )
         if (source.info.height, source.info.width) != (info.height, info.width):

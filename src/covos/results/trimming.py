@@ -80,7 +80,7 @@ def trimmed(
     if any((frame.number - first) % every for frame in kept):
         every = 1  # there were masks for some of the frames alone
     placed = tuple(replace(frame, index=(frame.number - first) // every, source_index=frame.number) for frame in kept)
-    rate = None if info.frame_rate is None else info.frame_rate * info.every / every
+    rate = None if info.whole_rate is None else info.whole_rate / every
     count = placed[-1].index + 1
     part = replace(
         info,
