@@ -39,7 +39,7 @@ from covos.models.registry import (
     list_models,
     refuse_untrained,
 )
-from covos.plan import AUTO
+from covos.plan import AUTO, Find
 from covos.prompts.masker import ChosenPrompter
 from covos.results.reopened import seeds_of
 from covos.results.segmentation import Segmentation
@@ -123,6 +123,11 @@ class Model:
             settings={"precision": self.precision, **other, **settings},
             card=self.entry.card.model_dump(mode="json"),
         )
+
+    def settings_of(self, task: Find) -> dict[str, Any]:
+        """Return all settings that a subject depends on that this model finds, as records of a run have them."""
+        around = self.engine.around
+        return {**task.settings, "around": around} if around else task.settings
 
     def follower(self, name: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> FollowEngine:
         """Return the engine that follows with a covos-follow; its network is loaded once.

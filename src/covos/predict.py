@@ -118,7 +118,7 @@ def predict(
     if follow:
         refuse_where_followed(refine=task.refine)
     subsets = {video.subset for video in dataset}
-    depends = dict(task.settings)
+    depends = model.settings_of(task)
     if follow:  # a COSNet has no follower to describe
         depends = {"follower": model.describe_follower(follower), **described_quality(task.quality)}
     terms = PredictTerms(

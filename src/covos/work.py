@@ -105,7 +105,7 @@ class Work:
         task = self._task
         if isinstance(task, Find):
             steering = {} if self._steerer is None else self._steerer.settings()
-            return self.model.origin(**{**task.settings, **steering})
+            return self.model.origin(**{**self.model.settings_of(task), **steering})
         if isinstance(task, Discover):
             return self.model.origin(
                 objects=task.most,
@@ -197,6 +197,7 @@ class Work:
             unreadable=unreadable,
             references=encoder.needed(chosen, frame_count=count),
             uses_motion=encoder.network.uses_motion,
+            around=engine.around,
             batch=encoder.batch,
         )
 

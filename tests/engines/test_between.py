@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from covos.core.types import Frame, ImageArray
-from covos.engines.between import DOUBT, Between, Seen, find_between, spanning
+from covos.engines.between import DOUBT, Between, Seen, find_between
 from covos.engines.motion import Observed, motion_and_flow
+from covos.engines.ways import spanning
 
 SIZE = (192, 256)
 

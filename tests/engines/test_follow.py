@@ -378,7 +378,8 @@ def test_the_subject_of_a_video_is_found_by_its_references(engine: FollowEngine)
     bound = engine.within(references)
     assert engine.references is None
     assert (bound.network, bound.encoder) == (engine.network, engine.encoder)
-    (result,) = engine.finder.stream(observed(1), [references])
+    seen = engine.encoder.observe(each.frame for each in observed(1))
+    (result,) = engine.finder.stream(seen, [references])
     with engine.encoder.computing():
         ((_, features),) = bound.encoded(observed(1))
     assert bool(features.cue_known_B.all())

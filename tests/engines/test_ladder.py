@@ -57,7 +57,7 @@ def observed(count: int = FRAMES) -> Iterator[Observed]:
     for index in range(count):
         image = np.roll(noise, index, axis=1)
         frame = Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
-        yield Observed(frame=frame, motion=None)
+        yield Observed(frame=frame, motion=None, small=frame.image)
 
 
 def find(encoder: FrameEncoder) -> list[FrameResult]:

@@ -144,9 +144,11 @@ def test_a_mended_picture_is_gone_on_with(folder: Path, run: Run, index: int, tm
 def test_only_what_a_mended_picture_touches_is_computed_again(
     folder: Path, run: Run, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut(folder / "07.png")
+    for index in range(COUNT, 40):
+        Image.fromarray(picture(index)).save(folder / f"{index:02d}.png")
+    cut(folder / "20.png")
     run(folder, references=2)
-    Image.fromarray(picture(7)).save(folder / "07.png")
+    Image.fromarray(picture(20)).save(folder / "20.png")
     seen: list[int] = []
     segment = type(model.engine)._in_views
 
@@ -157,8 +159,10 @@ def test_only_what_a_mended_picture_touches_is_computed_again(
     monkeypatch.setattr(type(model.engine), "_in_views", counted)
     assert run(folder, references=2).health.complete
     batch = model.engine.encoder.batch
-    assert 7 in seen
-    assert len(seen) <= 2 * batch < COUNT
+    # The frame and the next one, four on each side that are brought together with them, in whole batches; and those
+    # that these are brought together with.
+    assert set(seen) == set(range(12, 32))
+    assert batch == 4
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 9, 13])
@@ -226,17 +230,24 @@ def test_a_selection_gives_what_a_full_pass_gives(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "unreadable", "expected"),
     [
-        ([7], [7], (4, 5, 6, 7, 8, 9, 10, 11)),
-        ([5], [], (4, 5, 6, 7)),
-        ([5], [6, 7, 8], (4, 5, 6, 7, 8, 9, 10, 11)),
+        ([17], [17], range(16, 20)),
+        ([15], [], range(12, 20)),  # the next frame takes its motion from it
+        ([13], [14, 15, 16], range(12, 20)),
         ([2], [], None),  # a reference
         ([1], [2], None),  # a reference that stands in
-        ([15], [], (12, 13, 14, 15)),
+        ([23], [], range(20, 24)),
     ],
 )
-def test_what_is_touched(changed: list[int], unreadable: list[int], expected: tuple[int, ...] | None) -> None:
-    found = frames_to_redo(changed, count=16, unreadable=unreadable, references=(2,), uses_motion=True, batch=4)
-    assert found == expected
+@pytest.mark.parametrize("around", [0, 4])
+def test_what_is_touched(changed: list[int], unreadable: list[int], expected: range | None, around: int) -> None:
+    found = frames_to_redo(
+        changed, count=24, unreadable=unreadable, references=(2,), uses_motion=True, around=around, batch=4
+    )
+    if expected is None:
+        assert found is None
+    else:
+        first, last = max(expected.start - around, 0), min(expected.stop + around, 24)
+        assert found == tuple(range(first, last))
 
 
 def test_the_terms_hold_each_file(folder: Path, run: Run) -> None:

@@ -69,12 +69,13 @@ def test_each_step_is_told_and_stands_in_the_report(run, model: Model, monkeypat
 
 
 def test_the_end_is_three_lines_and_the_same_command_goes_on(
-    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_clip(frames=12)  # in place of `clip`
     expected, _ = run("whole")
     with monkeypatch.context() as short:
-        # The references and the first batch are computed; a resumed run does not compute them again.
-        starve(short, CovosLite, "encode", rule=lambda call, *_: call > 6, kind="processor")
+        # The references and the first two batches are computed; the frames of the first need those of the second.
+        starve(short, CovosLite, "encode", rule=lambda call, *_: call > 7, kind="processor")
         with pytest.raises(EnvironmentProblem) as caught:
             run("stopped")
     assert caught.value.exit_code == 5

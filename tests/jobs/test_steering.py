@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,10 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bright(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the subject be what is bright, with a soft border, so that nothing here depends on a network's specks."""
 
-    def stream(_: object, frames: Iterable[Observed], *__: object, **___: object) -> Iterator[FrameResult]:
-        for observed in frames:
+    def stream(
+        _: object, frames: Iterable[Observed], *__: object, known: int = 0, **___: object
+    ) -> Iterator[FrameResult]:
+        for observed in islice(frames, known, None):
             light = (observed.frame.image.max(axis=2) > 100).astype(np.float32)
             probability = np.asarray(cv2.GaussianBlur(light, (9, 9), 1.5), np.float32)
             mask = probability > THRESHOLD

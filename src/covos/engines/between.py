@@ -18,12 +18,12 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import ImageArray
 from covos.engines.encoding import sigmoid
 from covos.engines.motion import FlowArray, Observed
+from covos.engines.ways import in_cells, moved, spanning, turned_round, view_in_cells
 
 LIKE: Final = 8.0
 """Levels of brightness by which two views of one place differ by noise, and a little motion, alone."""
@@ -33,8 +33,6 @@ STRANGE: Final = 4.0
 """Times as much, from which a place looks like another thing."""
 TINY: Final = 0.001
 """Share of the cells that a thing is taken to have at least: of the smallest ones, the half is contour."""
-STEPS: Final = 2
-"""Steps that turn a flow round: each looks up the flow where the last one led."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,12 +84,12 @@ def find_between(before: Seen | None, waiting: Sequence[Observed], after: Seen |
     if ways is None or after.index != before.index + len(waiting) + 1:
         return None
     rows, columns = before.logits.shape[1:]
-    views = [_view(seen.picture, (columns, rows)) for seen in (before, after)]
+    views = [view_in_cells(seen.picture, (columns, rows)) for seen in (before, after)]
     found = []
     for each, (back, forth) in zip(waiting, ways, strict=True):
         assert each.small is not None, "an encoder has observed it"
-        flows = _in_cells(back, (columns, rows)), _turned_round(_in_cells(forth, (columns, rows)))
-        found.append(_blended((before.logits, after.logits), views, flows, _view(each.small, (columns, rows))))
+        flows = in_cells(back, (columns, rows)), turned_round(in_cells(forth, (columns, rows)))
+        found.append(_blended((before.logits, after.logits), views, flows, view_in_cells(each.small, (columns, rows))))
     return found
 
 
@@ -114,7 +112,7 @@ def _blended(
     """Blend the logits of two frames, N x h x w each, along the ways to them, by their pictures and that of here."""
     unlike = []
     for view, way in zip(views, ways, strict=True):
-        red, green, blue = cv2.split(cv2.absdiff(_moved(view, way), here))
+        red, green, blue = cv2.split(cv2.absdiff(moved(view, way), here))
         apart = cv2.max(cv2.max(red, green), blue)  # numpy takes twenty times as long
         # A mean over some cells: a single one is alike by chance.
         unlike.append(cv2.boxFilter(apart, cv2.CV_32F, (5, 5)))
@@ -123,7 +121,7 @@ def _blended(
     count, rows, columns = logits[0].shape
     blended, doubt = np.empty((count, rows, columns), np.float32), 0.0
     for row, pair in enumerate(zip(*(each.numpy() for each in logits), strict=True)):
-        a, b = (_moved(logit, way) for logit, way in zip(pair, ways, strict=True))
+        a, b = (moved(logit, way) for logit, way in zip(pair, ways, strict=True))
         blended[row] = share * a + (1 - share) * b
         a, b = sigmoid(a), sigmoid(b)
         # Cells that either takes for the thing: those that it alone does, and those that look like none of them.
@@ -131,34 +129,3 @@ def _blended(
         doubtful = float(np.where(strange, either, np.abs(a - b)).sum())
         doubt = max(doubt, doubtful / max(float(either.sum()), rows * columns * TINY))
     return Between(torch.from_numpy(blended), doubt)
-
-
-def spanning(flow: FlowArray, before: FlowArray) -> FlowArray:
-    """Return the flow of two on end: of that from a frame to an earlier one, and of that from there."""
-    return flow + _moved(before, flow)
-
-
-def _view(picture: ImageArray, size: tuple[int, int]) -> ImageArray:
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _in_cells(flow: FlowArray, size: tuple[int, int]) -> FlowArray:
-    """Return a flow at another size, in its cells."""
-    enlarged = cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(enlarged * np.float32(size[0] / flow.shape[1]), np.float32)
-
-
-def _turned_round(flow: FlowArray) -> FlowArray:
-    """Return the flow to where another one comes from, on the grid of where it leads."""
-    found = -flow
-    for _ in range(STEPS):
-        found = -_moved(flow, found)
-    return found
-
-
-def _moved(values: NDArray[np.float32] | ImageArray, way: FlowArray) -> NDArray[np.float32]:
-    """Return at each cell the value at the place that a flow leads to."""
-    rows, columns = way.shape[:2]
-    x = way[..., 0] + np.arange(columns, dtype=np.float32)
-    y = way[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
-    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))

@@ -5,11 +5,14 @@ The other streams: each other frame is encoded once, compared with the R referen
 frame that is itself a reference is not encoded again, and is compared with the others only: with itself it has
 everything in common.
 
+The logits of a frame are then brought together with those of the frames around it (see `covos.engines.around`).
+
 For the best quality all of this is done in three views of the frames, each with references of its own view, and the
 mean of the three logits is taken. The usual size sees the scene, its mirror image does so once more, and a larger size
 sees the contour.
 
-Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
+Memory is that of R references, one batch of frames, those around a frame, and what the source prefetches, whatever
+the length.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias
 
 import cv2
@@ -31,6 +34,7 @@ from covos.core.ahead import computed
 from covos.core.device import calls_at_once
 from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
+from covos.engines.around import AROUND, Around
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.ladder import Ladder
@@ -105,11 +109,15 @@ def references_at(references: Sequence[References[FeaturesT]] | ReferencesAt[Fea
 
 
 class Placed(NamedTuple, Generic[FeaturesT]):
-    """A frame with its references in each view; and its logits in each view, where the network has looked at it."""
+    """A frame with its references in each view; and its logits in each view, where the network has looked at it.
+
+    The logits of a frame that was made of its neighbours are those of one view.
+    """
 
     observed: Observed
     references: Sequence[References[FeaturesT]]
     views: Sequence[Tensor] | None = None
+    between: bool = False
 
 
 Look: TypeAlias = Callable[[Sequence[Placed[FeaturesT]]], Iterator[tuple[int, list[Tensor]]]]
@@ -125,14 +133,21 @@ class FindEngine(Generic[FeaturesT]):
             gives logits of its own, and their mean with those of ``encoder`` is taken.
         apart: Frames from one that the network looks at to the next. Those between are made of their neighbours, which
             takes a network that uses motion; others look at all.
+        around: Frames on each side that a frame is brought together with, likewise. With 0, each has its own logits.
     """
 
     def __init__(
-        self, encoder: FrameEncoder[FeaturesT], *, others: Sequence[FrameEncoder[FeaturesT]] = (), apart: int = 1
+        self,
+        encoder: FrameEncoder[FeaturesT],
+        *,
+        others: Sequence[FrameEncoder[FeaturesT]] = (),
+        apart: int = 1,
+        around: int = AROUND,
     ) -> None:
         self.encoder = encoder
         self.encoders = (encoder, *others)
         self.apart = apart if encoder.network.uses_motion else 1
+        self.around = around if encoder.network.uses_motion else 0
 
     @property
     def ladder(self) -> Ladder:
@@ -141,12 +156,12 @@ class FindEngine(Generic[FeaturesT]):
 
     def fresh(self) -> FindEngine[FeaturesT]:
         """Return the same engine on a ladder of its own, for another video; its other views are left out."""
-        return FindEngine(self.encoder.fresh())
+        return FindEngine(self.encoder.fresh(), around=self.around)
 
     def cut_at(self, cuts: Collection[int]) -> FindEngine[FeaturesT]:
         """Return the same engine for a video in which shots begin with these frames."""
         first, *others = (encoder.cut_at(cuts) for encoder in self.encoders)
-        return FindEngine(first, others=others, apart=self.apart)
+        return FindEngine(first, others=others, apart=self.apart, around=self.around)
 
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
         """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
@@ -162,7 +177,11 @@ class FindEngine(Generic[FeaturesT]):
                 fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
             )
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in VIEWS[quality])
-        return FindEngine(encoder, others=others, apart=apart_of(quality))
+        return FindEngine(encoder, others=others, apart=apart_of(quality), around=self.around)
+
+    def in_whole_batches(self, frames: int) -> int:
+        """Return the least number of frames that is no less than this and fills whole batches."""
+        return -(-frames // self.encoder.batch) * self.encoder.batch
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
         """Return the way to use several references: the network's best if none is asked for."""
@@ -206,8 +225,11 @@ class FindEngine(Generic[FeaturesT]):
         fusion: Fusion | None = None,
         refine: Refinement = "none",
         ahead: bool = True,
+        known: int = 0,
     ) -> Iterator[FrameResult]:
         """Second pass: segment each frame; yield one result for each, in order.
+
+        Results come so many frames late as a frame is brought together with.
 
         Args:
             frames: From `FrameEncoder.observe`.
@@ -216,6 +238,7 @@ class FindEngine(Generic[FeaturesT]):
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
             ahead: If true, the network looks at frames ahead of who asks for them, on threads of its own.
+            known: The first frames are only there for those after them: so many have no result.
 
         Raises:
             UsageError: The network cannot do this fusion.
@@ -227,12 +250,17 @@ class FindEngine(Generic[FeaturesT]):
             calls = 0
         batches = self._placed(iter(frames), references_at(references), calls=calls)
         looked = computed(batches, partial(self._looked, look=look), calls=calls)
-        if self.apart > 1:
-            yield from self._with_those_between(looked, look, refine)
-            return
-        for batch in looked:
-            for each in batch:
-                yield self._result_of(each, refine)
+        each = self._with_those_between(looked, look) if self.apart > 1 else chain.from_iterable(looked)
+        for frame in islice(self._with_those_around(each) if self.around else each, known, None):
+            result = self.ladder.run(partial(self.result, frame.observed.frame, frame.views or (), refine=refine))
+            yield replace(result, between=True) if frame.between else result
+
+    def _with_those_around(self, frames: Iterable[Placed[FeaturesT]]) -> Iterator[Placed[FeaturesT]]:
+        """Bring the logits of each frame together with those around it."""
+        around = Around[Placed[FeaturesT]](self.around, self.around)
+        for each in frames:
+            yield from map(_of_one_view, around.push(each, self._seen(each)))
+        yield from map(_of_one_view, around.end())
 
     def _placed(
         self, frames: Iterator[Observed], at: ReferencesAt[FeaturesT], *, calls: int
@@ -264,8 +292,8 @@ class FindEngine(Generic[FeaturesT]):
         return [self._logits(observed, encoder, known, fusion) for encoder, known in each]
 
     def _with_those_between(
-        self, looked: Iterable[Sequence[Placed[FeaturesT]]], look: Look[FeaturesT], refine: Refinement
-    ) -> Iterator[FrameResult]:
+        self, looked: Iterable[Sequence[Placed[FeaturesT]]], look: Look[FeaturesT]
+    ) -> Iterator[Placed[FeaturesT]]:
         """Make the frames that the network has not looked at of their neighbours, if that will do.
 
         All that a result depends on lies in its own batch or begins with the next one, so a run that is stopped goes
@@ -279,10 +307,10 @@ class FindEngine(Generic[FeaturesT]):
                     waiting.append(each)
                     continue
                 after = self._seen(each)
-                yield from self._between(before, waiting, after, look, refine)
-                yield self._result_of(each, refine)
+                yield from self._between(before, waiting, after, look)
+                yield each
                 before, waiting = after, []
-        yield from self._between(before, waiting, None, look, refine)
+        yield from self._between(before, waiting, None, look)
 
     def _is_looked_at(self, observed: Observed) -> bool:
         """Tell if the network looks at a frame: every so manieth, and the first and the last of a shot."""
@@ -295,31 +323,25 @@ class FindEngine(Generic[FeaturesT]):
         waiting: Sequence[Placed[FeaturesT]],
         after: Seen | None,
         look: Look[FeaturesT],
-        refine: Refinement,
-    ) -> Iterator[FrameResult]:
+    ) -> Iterator[Placed[FeaturesT]]:
         if not waiting:
             return
         found = find_between(before, [each.observed for each in waiting], after)
         if found is not None and all(each.doubt <= DOUBT for each in found):
             for each, made in zip(waiting, found, strict=True):
-                logit = made.logits[0].to(self.encoder.device)
-                yield replace(self._result_of(each._replace(views=[logit]), refine), between=True)
+                yield each._replace(views=[made.logits[0]], between=True)
             return
         # With the one in the middle, the others have nearer neighbours.
         middle = len(waiting) // 2
         ((_, views),) = look([waiting[middle]])
         own = waiting[middle]._replace(views=views)
         seen = self._seen(own)
-        yield from self._between(before, waiting[:middle], seen, look, refine)
-        yield self._result_of(own, refine)
-        yield from self._between(seen, waiting[middle + 1 :], after, look, refine)
+        yield from self._between(before, waiting[:middle], seen, look)
+        yield own
+        yield from self._between(seen, waiting[middle + 1 :], after, look)
 
     def _seen(self, looked: Placed[FeaturesT]) -> Seen:
         return Seen.of(looked.observed, mean_logit(self.ladder.moved(tuple(looked.views or ())))[None])
-
-    def _result_of(self, looked: Placed[FeaturesT], refine: Refinement) -> FrameResult:
-        work = partial(self.result, looked.observed.frame, looked.views or (), refine=refine)
-        return self.ladder.run(work)
 
     def result(self, frame: Frame, views: Sequence[Tensor], *, refine: Refinement = "none") -> FrameResult:
         """Make a result of a frame's logits in each view, h x w float32 each."""
@@ -388,6 +410,12 @@ class FindEngine(Generic[FeaturesT]):
         network = self.encoder.network
         memories = self.ladder.moved(others) or (network.memorise(own),)
         return network.segment(own, memories, fusion=self.check_fusion(fusion))[0, 0]
+
+
+def _of_one_view(brought: tuple[Placed[FeaturesT], Tensor]) -> Placed[FeaturesT]:
+    """Return a frame with the logits, 1 x h x w, that it was given together with others."""
+    placed, logits = brought
+    return placed._replace(views=[logits[0]])
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:

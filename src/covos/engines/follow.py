@@ -24,13 +24,14 @@ from torch import Tensor
 from covos.core.ahead import computed
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
-from covos.engines.between import DOUBT, Seen, find_between, spanning
+from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows
 from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.follow_result import result_of
 from covos.engines.motion import FlowArray, Observed
+from covos.engines.ways import spanning
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 

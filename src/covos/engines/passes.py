@@ -6,10 +6,11 @@ decided which frames are read, in which order, and in which direction time runs.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import tee
+from itertools import chain, islice, tee
 from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.ahead import prefetch
@@ -105,14 +106,31 @@ def find_subject(
         with closing(chosen_frames) as remembered:
             encoder = own.encoder
             # A frame that is made of its neighbours needs them all.
-            every = wanted is None or own.apart > 1
-            frames = observed(source, encoder) if every else prefetch(encoder.select(source, tuple(wanted or ())))
-            yield from _restored(source, frames, known)
-            for result in own.stream(frames, remembered, fusion=chosen, refine=refine):
+            if wanted is None or own.apart > 1:
+                frames = observed(source, encoder)
+            else:
+                needed = with_those_around(wanted, own, count=source.info.frame_count)
+                frames = prefetch(encoder.select(source, needed))
+            before = _Before(source, frames, own)
+            yield from before.restored(known)
+            with_before = chain(before.kept, frames)
+            for result in own.stream(with_before, remembered, fusion=chosen, refine=refine, known=len(before.kept)):
                 if wanted is None or result.frame.index in wanted:
                     yield result
 
     return results()
+
+
+def with_those_around(wanted: Collection[int], engine: FindEngine[Any], *, count: int) -> tuple[int, ...]:
+    """Return frames, and those that they are brought together with, of so many frames of a video, ascending.
+
+    Whole batches stay so: a frame that is computed in other company may round otherwise.
+    """
+    batch = engine.encoder.batch
+    whole = {at for each in wanted for at in range(each // batch * batch, min(count, (each // batch + 1) * batch))}
+    reach = engine.in_whole_batches(engine.around) if whole == {*wanted} else engine.around
+    near = {at for each in wanted for at in range(each - reach, each + reach + 1)}
+    return tuple(sorted(at for at in near if 0 <= at < count))
 
 
 def look_for_cuts(
@@ -161,17 +179,32 @@ def references_of(
     return remembered
 
 
-def _restored(source: Source, frames: Iterator[Observed], known: Iterable[Known]) -> Iterator[FrameResult]:
-    """Give the results that an earlier run has computed; their frames are taken off."""
-    for restore in known:
-        observed = next(frames, None)
-        if observed is None:
-            raise SourceError(
-                f"{source.info.path} gives fewer frames than in the run before",
-                why="it was changed, or the disk or network that it is on failed",
-                fix="put it back as it was, or start anew with -y (overwrite=True)",
-            )
-        yield restore(observed.frame)
+class _Before:
+    """The first frames of a pass, whose results an earlier run has computed.
+
+    Args:
+        source: Gives the frames.
+        frames: Of the source, observed.
+        engine: Finds the others; the last of the known ones are kept for it, in whole batches.
+    """
+
+    def __init__(self, source: Source, frames: Iterator[Observed], engine: FindEngine[Any]) -> None:
+        self._source, self._frames = source, frames
+        self.kept = deque[Observed](maxlen=engine.in_whole_batches(engine.around))
+        """Frames that those after the known ones are brought together with."""
+
+    def restored(self, known: Iterable[Known]) -> Iterator[FrameResult]:
+        """Give the results; their frames are taken off."""
+        for restore in known:
+            observed = next(self._frames, None)
+            if observed is None:
+                raise SourceError(
+                    f"{self._source.info.path} gives fewer frames than in the run before",
+                    why="it was changed, or the disk or network that it is on failed",
+                    fix="put it back as it was, or start anew with -y (overwrite=True)",
+                )
+            self.kept.append(observed)
+            yield restore(observed.frame)
 
 
 def steer_subject(
@@ -214,24 +247,38 @@ def steer_subject(
     remembered = references_of(source, engine, shots, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
         frames = observed(source, engine.encoder)
-        yield from _restored(source, frames, known)
-        for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
+        before = _Before(source, frames, engine)
+        yield from before.restored(known)
+        with_before = chain(before.kept, frames)
+        for result in engine.stream(with_before, remembered, fusion=chosen, refine=refine, known=len(before.kept)):
             yield keep_in_regions(result, rule=rule)
         return
     encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts))
     finder, own = engine, follower.cut_at(shots.cuts)
     if engine.encoder.area == encoder.area:
-        finder, own = FindEngine(encoder, others=engine.encoders[1:]), own.within(lambda index: remembered(index)[:1])
+        finder = FindEngine(encoder, others=engine.encoders[1:], around=engine.around)
+        own = own.within(lambda index: remembered(index)[:1])
     following = own.beside(encoder)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
         one, other = tee(observed(source, encoder))
-        # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
-        followed = following.forward(other, given, memory=memory, spool=spool, ahead=False)
+        # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet. It
+        # asks for frames that lie further on, which its own are brought together with.
+        forward = following.forward(other, given, memory=memory, spool=spool, ahead=False)
+        followed = _so_far_ahead(forward, finder.around)
         found = finder.stream(one, remembered, fusion=chosen, refine=refine, ahead=False)
         both = zip(followed, found, strict=True)
         yield from steer_results(((result, beside) for beside, result in both), rule=rule)
+
+
+def _so_far_ahead(results: Iterator[FrameResult], frames: int) -> Iterator[FrameResult]:
+    """Give results; each is asked for when so many frames before it are given."""
+    waiting = deque(islice(results, frames))
+    for result in results:
+        waiting.append(result)
+        yield waiting.popleft()
+    yield from waiting
 
 
 def discover_objects(

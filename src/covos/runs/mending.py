@@ -12,6 +12,7 @@ def frames_to_redo(
     unreadable: Collection[int],
     references: Sequence[int],
     uses_motion: bool,
+    around: int,
     batch: int,
 ) -> tuple[int, ...] | None:
     """Return the frames whose masks depend on changed files, in whole batches; None if that is all of them.
@@ -22,6 +23,7 @@ def frames_to_redo(
         unreadable: Indices of the pictures that could not be read before.
         references: Indices of the frames that every frame is compared with.
         uses_motion: True if a frame's mask depends on the frame before it, too.
+        around: Frames on each side that a frame is brought together with.
         batch: Frames that are computed together: one that is computed in other company may round otherwise.
     """
     pictures = set(changed)
@@ -36,6 +38,7 @@ def frames_to_redo(
     if uses_motion:
         masks |= {index + 1 for index in pictures if index + 1 < count} | ({0} if 1 in pictures else set())
     _spread(masks, unreadable)
+    masks = {near for index in masks for near in range(max(index - around, 0), min(index + around + 1, count))}
     whole = {
         each for index in masks for each in range(index // batch * batch, min(count, (index // batch + 1) * batch))
     }

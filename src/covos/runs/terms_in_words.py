@@ -37,6 +37,7 @@ class Terms(Record, ABC):
 
 TASK = "the task"
 LOOKS = "the network looks at"
+WITH = "each frame is brought together with"
 _NTH = {1: "each frame", 2: "every second frame", 3: "every third frame", 4: "every fourth frame"}
 _ABSENT = {
     "runtime": "torch",
@@ -71,6 +72,8 @@ def settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
             said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
         elif name == "apart":
             said[LOOKS] = _NTH.get(value, f"one frame of {value}")
+        elif name == "around":
+            said[WITH] = f"{value} on each side"
         else:
             said[name.replace("_", " ")] = shown_value(value)
     # The name of a prompter, beside its hash, says in which way it is used; those of these are a file's.

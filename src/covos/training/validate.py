@@ -164,9 +164,9 @@ class ScoredFrame(NamedTuple):
 def validate(
     network: VideoNetwork[Any], dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
 ) -> Validation:
-    """Segment and score the videos of a data set as a user would: with the defaults; see `measure`."""
+    """Segment and score the videos of a data set, with the defaults, but each frame by itself; see `measure`."""
     encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
-    return measure(FindEngine(encoder), dataset, references=DEFAULT_REFERENCES, every=every)
+    return measure(FindEngine(encoder, around=0), dataset, references=DEFAULT_REFERENCES, every=every)
 
 
 def measure(engine: FindEngine[Any], dataset: Dataset, *, references: int, every: int) -> Validation:
