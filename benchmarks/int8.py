@@ -44,15 +44,15 @@ MOTION, CONTEXT, ATTENTION = r".*/motion/.*", r".*/(context|deep|still)/.*", r".
 DEPTHWISE = r".*/filter/filter\.0/.*|.*/dilated\.\d/dilated\.\d\.0/.*|.*/decoder/s\d+/(s\d+\.\d/s\d+\.\d\.0|s2\.0)/.*"
 
 WAYS: dict[str, dict[str, tuple[str, ...]]] = {
-    "float32": {},
+    "none": {},
     "all": {"encode": (), "segment": ()},
-    "without the motion": {"encode": (MOTION,), "segment": ()},
-    "without motion, context, co-attention": {"encode": (MOTION, CONTEXT), "segment": (ATTENTION,)},
-    "the same, without depth-wise ones": {
+    "all but the motion": {"encode": (MOTION,), "segment": ()},
+    "all but motion, context, co-attention": {"encode": (MOTION, CONTEXT), "segment": (ATTENTION,)},
+    "of these, none that are depth-wise": {
         "encode": (MOTION, CONTEXT, DEPTHWISE),
         "segment": (ATTENTION, DEPTHWISE),
     },
-    "of these, those of the encoder": {"encode": (MOTION, CONTEXT, DEPTHWISE)},
+    "of these, the encoder's alone": {"encode": (MOTION, CONTEXT, DEPTHWISE)},
 }
 """Stages that are computed in 8 bits, each with patterns of what stays in float32 there."""
 
