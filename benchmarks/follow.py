@@ -21,6 +21,7 @@ With --without: what following loses without one of its helps, one after the oth
     target  the linear model of the object;
     flow    the latest masks stay where they were;
     focus   a position reads the whole memory, and the memory speaks everywhere alike;
+    around  masks are not brought together with those of the frames around them;
     memory  the frames between the first and the latest.
 
 With --twins: a mirror image of the subject, run backward, crosses it (`scenes_twins`), and both are scored, in the
@@ -42,6 +43,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import cv2
@@ -52,7 +54,8 @@ from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
-from covos.engines import follow_pass
+from covos.engines import follow, follow_pass
+from covos.engines.around import Around
 from covos.engines.follow import FOLLOWED_IN, FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import Evaluation, evaluate
@@ -65,10 +68,17 @@ from recorded import keep
 from scenes_twins import with_twin
 from segment import COVOS, EXAMPLE, make_clip, run
 
-HELPS = ("cue", "advice", "target", "flow", "focus", "memory")
+HELPS = ("cue", "advice", "target", "flow", "focus", "around", "memory")
 """Helps that following can be measured without."""
 TWINNED = 40
 """Frames of a clip with twins."""
+
+
+class Alone(Around[Any]):
+    """Brings nothing together."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 0)
 
 
 def main() -> None:
@@ -167,6 +177,8 @@ def without(name: str | None) -> Iterator[None]:
             stack.enter_context(patch.object(network, "score", unknown))
         elif name == "focus":
             stack.enter_context(patch.object(network, "focused", lambda affinity, cells: affinity))
+        elif name == "around":
+            stack.enter_context(patch.object(follow, "Around", Alone))
         elif name == "flow":
             still = lambda engine, batch, encoded, **_: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
             stack.enter_context(patch.object(FollowEngine, "_flow", still))

@@ -48,7 +48,7 @@ def frames(count: int) -> Iterator[Frame]:
 
 
 def observed(count: int) -> list[Observed]:
-    return [Observed(frame=frame, motion=None) for frame in frames(count)]
+    return [Observed(frame=frame, motion=None, small=frame.image) for frame in frames(count)]
 
 
 def box(top: int, left: int, height: int = 20, width: int = 20) -> np.ndarray:
@@ -151,7 +151,10 @@ def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
     rng = np.random.default_rng(1)
     # From each frame to the one before it, in cells of stride 4; there is none before the first.
     flows = [None, *(rng.normal(0, 3, (SIZE[0] // 4, SIZE[1] // 4, 2)).astype(np.float32) for _ in range(4))]
-    every = [Observed(frame=frame, motion=None, flow=flow) for frame, flow in zip(frames(5), flows, strict=True)]
+    every = [
+        Observed(frame=frame, motion=None, flow=flow, small=frame.image)
+        for frame, flow in zip(frames(5), flows, strict=True)
+    ]
     reversed_ = [
         Observed(
             frame=replace(each.frame, index=4 - each.frame.index),
@@ -191,7 +194,9 @@ def test_backward_knows_no_flow_to_a_frame_that_is_not_its_neighbour(
     engine: FollowEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flow = np.ones((SIZE[0] // 4, SIZE[1] // 4, 2), np.float32)
-    every = [Observed(frame=frame, motion=None, flow=flow) for frame in frames(6) if frame.index != 2]
+    every = [
+        Observed(frame=frame, motion=None, flow=flow, small=frame.image) for frame in frames(6) if frame.index != 2
+    ]
     flows: dict[int, float] = {}
 
     def step(self: FollowPass, index: int, features: FollowFeatures, **given: object) -> FramePrediction:

@@ -40,7 +40,7 @@ def clip(*, mirrored: bool = False) -> Iterator[Observed]:
         if mirrored:
             image, own = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(flow[:, ::-1] * np.float32([-1, 1]))
         frame = Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
-        yield Observed(frame=frame, motion=None, flow=own if index else None)
+        yield Observed(frame=frame, motion=None, flow=own if index else None, small=frame.image)
 
 
 def shown(left: int = 20) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 import covos
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
+from covos.engines.around import Around
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import References
 from covos.engines.follow import FollowEngine
@@ -57,6 +59,21 @@ def same(one: FrameResult, other: FrameResult) -> bool:
     return bool(np.array_equal(one.probability, other.probability) and np.array_equal(one.labels, other.labels))
 
 
+class Alone(Around[Any]):
+    """Brings nothing together."""
+
+    def __init__(self, **_: int) -> None:
+        super().__init__(0, 0)
+
+
+@pytest.fixture
+def by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is brought together with the frames around it, of which a live video has those before alone."""
+    for name in ("live", "follow"):
+        monkeypatch.setattr(f"covos.engines.{name}.Around", Alone)
+
+
+@pytest.mark.usefixtures("by_itself")
 def test_without_references_it_is_what_the_whole_video_gives(model: Model) -> None:
     images = pictures(4)
     frames = [frame_of(index, image) for index, image in enumerate(images)]
@@ -116,6 +133,7 @@ def test_a_mask_is_followed_until_the_subject_is_wanted_again(model: Model) -> N
     assert set(np.unique(live.push(images[5]).labels)) <= {0, 1}
 
 
+@pytest.mark.usefixtures("by_itself")
 def test_following_without_references_is_the_forward_pass(model: Model) -> None:
     images = pictures(5)
     engine = model.follower()

@@ -38,29 +38,31 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(slots=True, eq=False)
 class _Answer(Generic[ItemT]):
-    """A frame in the window: its item, its logits, its picture in cells, and the flows to the frames beside it."""
+    """A frame in the window: its item, its logits, and its picture in cells.
+
+    ``flow`` is that to the frame before it in time, ``to_older`` and ``to_newer`` are those to the frames that came
+    before and after it here. ``known`` are the things that it has numbers for.
+    """
 
     item: ItemT
     index: int
     logits: NDArray[np.float32]
     view: ImageArray
-    back: FlowArray | None
-    forth: FlowArray | None = None
-
-    @property
-    def is_known(self) -> bool:
-        """True if the network gave numbers."""
-        return bool(np.isfinite(self.logits).all())
+    known: tuple[bool, ...]
+    flow: FlowArray | None
+    to_older: FlowArray | None = None
+    to_newer: FlowArray | None = None
 
 
 class Around(Generic[ItemT]):
-    """Brings the logits of frames together with those around them, as the frames come, in order.
+    """Brings the logits of frames together with those around them, as the frames come, forward or backward in time.
 
-    A frame waits for those after it. Across a cut, a gap, or another size of the frames nothing is brought together.
+    A frame waits for those that come after it. Across a cut, a gap, or another size or number of things, nothing is
+    brought together. A thing that has no numbers in a frame (NaN) keeps them there, and counts nothing elsewhere.
 
     Args:
-        before: Frames before a frame that count.
-        after: Frames after it that count; for a live video, none.
+        before: Frames that came before a frame and count.
+        after: Frames that come after it and count; for a live video, none.
     """
 
     def __init__(self, before: int = AROUND, after: int = AROUND) -> None:
@@ -73,14 +75,20 @@ class Around(Generic[ItemT]):
     def push(self, item: ItemT, seen: Seen) -> Iterator[tuple[ItemT, Tensor]]:
         """Take the next frame; give those that have all that they need, each with its logits, N x h x w float32."""
         logits = seen.logits.numpy()
-        if self._window and not self._joins(seen):
+        if self._window and not self._join(seen):
             yield from self.end()
-        if self._window and seen.flow is not None:
-            self._window[-1].forth = turned_round(seen.flow)
         rows, columns = logits.shape[1:]
-        self._window.append(
-            _Answer(item, seen.index, logits, view_in_cells(seen.picture, (columns, rows)), back=seen.flow)
+        fresh = _Answer(
+            item,
+            seen.index,
+            logits,
+            view_in_cells(seen.picture, (columns, rows)),
+            known=tuple(bool(np.isfinite(row).all()) for row in logits),
+            flow=seen.flow,
         )
+        if self._window:
+            fresh.to_older, self._window[-1].to_newer = self._link(seen)
+        self._window.append(fresh)
         if len(self._window) > self._next + self.after:
             yield self._give()
 
@@ -91,14 +99,23 @@ class Around(Generic[ItemT]):
         self._window.clear()
         self._next = 0
 
-    def _joins(self, seen: Seen) -> bool:
+    def _join(self, seen: Seen) -> bool:
+        """Tell if a frame is the neighbour in time of the latest, with a flow between them, and of the same things."""
         last = self._window[-1]
-        follows = seen.index == last.index + 1 and seen.flow is not None
-        return follows and tuple(seen.logits.shape) == last.logits.shape
+        flow = {1: seen.flow, -1: last.flow}.get(seen.index - last.index)
+        return flow is not None and tuple(seen.logits.shape) == last.logits.shape
+
+    def _link(self, seen: Seen) -> tuple[FlowArray, FlowArray]:
+        """Return the flows between a frame and the latest: to the latest, and back."""
+        last = self._window[-1]
+        later = seen if seen.index > last.index else last
+        assert later.flow is not None, "they join"
+        flows = later.flow, turned_round(later.flow)
+        return flows if later is seen else (flows[1], flows[0])
 
     def _give(self) -> tuple[ItemT, Tensor]:
         here = self._window[self._next]
-        logits = torch.from_numpy(self._mean(self._next) if here.is_known else here.logits)
+        logits = torch.from_numpy(self._mean(self._next))
         self._next += 1
         if self._next > self.before:
             self._window.popleft()
@@ -107,19 +124,20 @@ class Around(Generic[ItemT]):
 
     def _mean(self, at: int) -> NDArray[np.float32]:
         here = self._window[at]
-        total, weight = here.logits.copy(), np.ones(here.logits.shape[1:], np.float32)
-        for side, most in ((-1, self.before), (1, self.after)):
+        total, weight = here.logits.copy(), np.ones_like(here.logits)
+        # The earlier ones first, whichever way the frames come: sums come out the same to the bit.
+        forward = at == 0 or self._window[at - 1].index < here.index
+        sides = ((-1, self.before), (1, self.after))
+        for side, most in sides if forward else reversed(sides):
             way: FlowArray | None = None
             for place in range(at + side, at + side * (most + 1), side):
                 if not 0 <= place < len(self._window):
                     break
-                # From the frame before it on the way to it.
                 nearer = self._window[place - side]
-                step = nearer.back if side < 0 else nearer.forth
+                step = nearer.to_older if side < 0 else nearer.to_newer
                 assert step is not None, "the window holds frames that join"
                 way = step if way is None else spanning(way, step)
-                if self._window[place].is_known:
-                    _add(self._window[place], way, here, total=total, weight=weight)
+                _add(self._window[place], way, here, total=total, weight=weight)
         return total / weight
 
 
@@ -132,11 +150,14 @@ def _add(
     weight: NDArray[np.float32],
 ) -> None:
     """Add the logits of another frame, and how much they count, at the places that a way leads to."""
-    rows, columns = weight.shape
+    both = [row for row, known in enumerate(zip(here.known, other.known, strict=True)) if all(known)]
+    if not both:
+        return
+    rows, columns = weight.shape[1:]
     at = places(in_cells(way, (columns, rows)))
     red, green, blue = cv2.split(cv2.absdiff(looked_up(other.view, at), here.view))
     # A mean over some cells: a single one is alike by chance.
     alike = cv2.LUT(cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3)), _WEIGHTS)
-    for own, its in zip(total, other.logits, strict=True):
-        cv2.accumulateProduct(looked_up(its, at), alike, own)
-    cv2.accumulate(alike, weight)
+    for row in both:
+        cv2.accumulateProduct(looked_up(other.logits[row], at), alike, total[row])
+        cv2.accumulate(alike, weight[row])

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from covos.core.ahead import computed
 from covos.core.types import Frame, FrameResult, MaskArray
+from covos.engines.around import Around
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
@@ -182,7 +183,7 @@ class FollowEngine:
 
     def backward(
         self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int
-    ) -> Iterator[tuple[Frame, FramePrediction]]:
+    ) -> Iterator[tuple[Observed, FramePrediction]]:
         """Follow towards the first frame; yield each frame with its prediction, the last frame first.
 
         The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
@@ -201,7 +202,7 @@ class FollowEngine:
                 first, *rest = (each._replace(flow_B2HW=flow) for each, flow in zip(every, flows, strict=True))
                 prediction = step(current, frame, first, given, others=rest)
                 later = frame.index, tuple(each.flow_B2HW for each in every)
-                yield frame, prediction
+                yield observed, prediction
 
     def _batches_backward(self, blocks: Iterable[Sequence[Observed]]) -> Iterator[Sequence[Observed]]:
         for block in blocks:
@@ -251,11 +252,20 @@ class FollowEngine:
             predicted = self._with_those_between(source, given, current)
         else:
             predicted = self._each(source, given, current, checkpoints, ahead=ahead)
-        for frame, prediction, between in predicted:
-            back = None if spool is None else spool.get(frame.index)
-            fused = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
-            result = self.encoder.ladder.run(partial(result_of, frame, fused, given.get(frame.index, {})))
-            yield replace(result, between=True) if between else result
+        between = set[int]()
+
+        def fused() -> Iterator[tuple[Observed, FramePrediction]]:
+            for observed, prediction, is_between in predicted:
+                index = observed.frame.index
+                back = None if spool is None else spool.get(index)
+                if is_between:
+                    between.add(index)
+                yield observed, self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
+
+        for result in results_around(fused(), given):
+            index = result.frame.index
+            yield replace(result, between=True) if index in between else result
+            between.discard(index)
 
     def _each(
         self,
@@ -265,14 +275,14 @@ class FollowEngine:
         checkpoints: PassCheckpoints | None,
         *,
         ahead: bool,
-    ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
+    ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
         """Predict each frame by the networks."""
         calls = self._calls(ahead=ahead)
         for batch in computed(self._batches(frames, ahead=calls > 0), self.seen, calls=calls):
             if checkpoints is not None:
                 checkpoints.add(batch[0].observed.frame.index, current)
             for seen in batch:
-                yield seen.observed.frame, self._step(current, seen, given), False
+                yield seen.observed, self._step(current, seen, given), False
 
     def _batches(self, frames: Iterator[Observed], *, ahead: bool = False) -> Iterator[list[Observed]]:
         while batch := list(islice(frames, self._together(ahead=ahead))):
@@ -286,7 +296,7 @@ class FollowEngine:
 
     def _with_those_between(
         self, frames: Iterator[Observed], given: Given, current: FollowPass
-    ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
+    ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
         """Predict every so manieth frame by the networks, and make those between of their neighbours, if that will do.
 
         If it will not, the pass is taken back to the frame before, and takes all three.
@@ -314,18 +324,18 @@ class FollowEngine:
                 if waiting is not None and earlier is not None:
                     made = None if before is None else _between(*before, waiting, observed, prediction)
                     if made is not None:
-                        yield waiting.frame, made, True
+                        yield waiting, made, True
                     else:
                         current, doubted = earlier, frame.index
                         (left_out,) = self.seen([waiting])
-                        yield waiting.frame, self._step(current, left_out, given), False
+                        yield waiting, self._step(current, left_out, given), False
                         prediction = self._step(current, self._as_it_came(here, observed), given)
                     waiting = None
-                yield frame, prediction, False
+                yield observed, prediction, False
                 before = Seen.of(observed, prediction.log_odds), prediction
         if waiting is not None:
             (left_out,) = self.seen([waiting])
-            yield waiting.frame, self._step(current, left_out, given), False
+            yield waiting, self._step(current, left_out, given), False
 
     def _is_looked_at(self, observed: Observed, given: Given) -> bool:
         """Tell if the networks look at a frame: every so manieth, ends of shots, those beside masks of the user."""
@@ -440,14 +450,53 @@ def _between(
     return FramePrediction(index=observed.frame.index, log_odds=log_odds, objects=objects)
 
 
-def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
+def backward_results(frames: Iterable[Observed], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
     """Make results of the backward pass alone, in the order of the frames.
 
     Frames that the spool does not know come after all that was given, and show nothing.
     """
-    for frame in frames:
-        empty = FramePrediction(index=frame.index, log_odds=torch.zeros(0, 1, 1), objects=())
-        yield result_of(frame, spool.get(frame.index) or empty, given.get(frame.index, {}))
+
+    def predicted() -> Iterator[tuple[Observed, FramePrediction]]:
+        for observed in frames:
+            index = observed.frame.index
+            yield observed, spool.get(index) or FramePrediction(index=index, log_odds=torch.zeros(0, 1, 1), objects=())
+
+    return results_around(predicted(), given)
+
+
+def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given: Given) -> Iterator[FrameResult]:
+    """Make results of predictions, each brought together with those around it (see `covos.engines.around`).
+
+    An object that a frame does not show counts nothing there: it may be hidden in one frame and seen in the next. The
+    results come `AROUND` frames late.
+
+    Args:
+        predicted: Of consecutive frames, forward or backward.
+        given: The user's masks, which are in the results as they are.
+    """
+    around = Around[tuple[Frame, FramePrediction]]()
+    for observed, prediction in predicted:
+        yield from _results(around.push((observed.frame, prediction), seen_of(observed, prediction)), given)
+    yield from _results(around.end(), given)
+
+
+def _results(brought: Iterator[tuple[tuple[Frame, FramePrediction], Tensor]], given: Given) -> Iterator[FrameResult]:
+    for (frame, prediction), odds in brought:
+        yield result_of(frame, together(prediction, odds), given.get(frame.index, {}))
+
+
+def seen_of(observed: Observed, prediction: FramePrediction) -> Seen:
+    """Return a frame with the log-odds of its objects; those of an object that it does not show are NaN."""
+    odds = prediction.log_odds.float().cpu().clone()
+    for row, status in zip(odds, prediction.objects, strict=True):
+        if status.state != "present":
+            row.fill_(torch.nan)
+    return Seen.of(observed, odds)
+
+
+def together(prediction: FramePrediction, odds: Tensor) -> FramePrediction:
+    """Return a prediction with the log-odds that it was given together with those around it; its own where NaN."""
+    return replace(prediction, log_odds=torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds))
 
 
 def given_frames(given: Given) -> dict[int, tuple[int, ...]]:

@@ -10,19 +10,20 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, islice, tee
+from itertools import chain, tee
 from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.ahead import prefetch
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.apart import Divider
+from covos.engines.around import AROUND
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
-from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results
-from covos.engines.follow_result import result_of
+from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, results_around
+from covos.engines.follow_pass import FramePrediction
 from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
 from covos.engines.shot_references import ShotReferences
@@ -263,22 +264,11 @@ def steer_subject(
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
         one, other = tee(observed(source, encoder))
-        # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet. It
-        # asks for frames that lie further on, which its own are brought together with.
-        forward = following.forward(other, given, memory=memory, spool=spool, ahead=False)
-        followed = _so_far_ahead(forward, finder.around)
+        # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
+        followed = following.forward(other, given, memory=memory, spool=spool, ahead=False)
         found = finder.stream(one, remembered, fusion=chosen, refine=refine, ahead=False)
         both = zip(followed, found, strict=True)
         yield from steer_results(((result, beside) for beside, result in both), rule=rule)
-
-
-def _so_far_ahead(results: Iterator[FrameResult], frames: int) -> Iterator[FrameResult]:
-    """Give results; each is asked for when so many frames before it are given."""
-    waiting = deque(islice(results, frames))
-    for result in results:
-        waiting.append(result)
-        yield waiting.popleft()
-    yield from waiting
 
 
 def discover_objects(
@@ -370,7 +360,7 @@ def _follow_all(
     with Spool() as spool:
         yield from _follow_back(source, engine, given, memory=memory, spool=spool)
         if direction == "backward":
-            yield from backward_results(prefetch(source), given, spool=spool)
+            yield from backward_results(observed(source, encoder), given, spool=spool)
         else:
             yield from engine.forward(observed(source, encoder), given, memory=memory, spool=spool)
 
@@ -392,12 +382,21 @@ def follow_backward(
 
     The pass begins at the last frame with a mask. ``stop`` is the frame at which it ends, itself left out.
     """
-    blocks = _blocks(source, engine, last=max(given), stop=stop)
-    for frame, prediction in engine.backward(blocks, given, memory=memory):
-        if frame.index <= stop:
-            return
-        # Rounded as in the file: so a part is what the whole pass gives.
-        yield result_of(frame, as_spooled(prediction), given.get(frame.index, {}))
+    # Those before the last wanted ones are brought together with them.
+    end = max(stop - AROUND, -1)
+
+    def predicted() -> Iterator[tuple[Observed, FramePrediction]]:
+        for each, prediction in engine.backward(
+            _blocks(source, engine, last=max(given), stop=end), given, memory=memory
+        ):
+            if each.frame.index <= end:
+                return
+            # Rounded as in the file: so a part is what the whole pass gives.
+            yield each, as_spooled(prediction)
+
+    for result in results_around(predicted(), given):
+        if result.frame.index > stop:
+            yield result
 
 
 def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) -> Iterator[Sequence[Observed]]:
@@ -421,7 +420,7 @@ def follow_to(
     if not any(object_id in masks for masks in earlier.values()):
         return None
     # Frames before the first mask are not looked at: nothing is followed there.
-    frames = range(min(earlier), frame + 1)
+    frames = range(min(earlier), min(frame + AROUND + 1, source.info.frame_count))
     results = engine.forward(prefetch(engine.encoder.select(source, frames)), earlier, memory=memory)
     there = next((result for result in results if result.frame.index == frame), None)
     mask = None if there is None else to_size(there.labels == object_id, there.frame.source_size or there.frame.size)
@@ -448,16 +447,19 @@ class IncrementalPass:
         objects in the same order.
         """
         changed = self._first_change(fingerprints)
-        start, resumed = (self._is_known(engine) and self._checkpoints.rewind(changed)) or (0, None)
+        # The last frames before the change are brought together with it, and the first after a checkpoint lack some.
+        start, resumed = (self._is_known(engine) and self._checkpoints.rewind(changed - 2 * AROUND)) or (0, None)
         if resumed is None:
             frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
             frames = engine.encoder.select(self.source, range(start, self.source.info.frame_count))
         results = engine.forward(prefetch(frames), given, memory=memory, checkpoints=self._checkpoints, resumed=resumed)
-        kept = self._frames[:start]
+        first = start + AROUND if resumed else 0
+        kept = self._frames[:first]
         # Should this be interrupted, nothing is known.
         self._frames, self._fingerprints = (), {}
-        self._frames = (*kept, *map(FrameMask.of, with_held_masks(results)))
+        fresh = (result for result in with_held_masks(results) if result.frame.index >= first)
+        self._frames = (*kept, *map(FrameMask.of, fresh))
         self._fingerprints, self._engine = dict(fingerprints), engine
         return self._frames
 
@@ -469,9 +471,10 @@ class IncrementalPass:
         There is a mask on or before the first wanted frame. Frames before it are followed again only from the nearest
         checkpoint.
         """
-        known = min(wanted.start, self._first_change(fingerprints))
+        known = min(wanted.start - AROUND, self._first_change(fingerprints))
         start, resumed = (self._is_known(engine) and self._checkpoints.nearest(known)) or (min(given), None)
-        frames = prefetch(engine.encoder.select(self.source, range(start, wanted.stop)))
+        stop = min(wanted.stop + AROUND, self.source.info.frame_count)
+        frames = prefetch(engine.encoder.select(self.source, range(start, stop)))
         for result in engine.forward(frames, given, memory=memory, resumed=resumed):
             if result.frame.index in wanted:
                 yield result
