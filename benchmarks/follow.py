@@ -43,7 +43,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import cv2
@@ -55,7 +54,7 @@ from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
 from covos.engines import follow, follow_pass
-from covos.engines.around import Around
+from covos.engines.around import Around, ItemT
 from covos.engines.follow import FOLLOWED_IN, FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import Evaluation, evaluate
@@ -74,7 +73,7 @@ TWINNED = 40
 """Frames of a clip with twins."""
 
 
-class Alone(Around[Any]):
+class Alone(Around[ItemT]):
     """Brings nothing together."""
 
     def __init__(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 import covos
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
-from covos.engines.around import Around
+from covos.engines.around import Around, ItemT
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import References
 from covos.engines.follow import FollowEngine
@@ -59,7 +58,7 @@ def same(one: FrameResult, other: FrameResult) -> bool:
     return bool(np.array_equal(one.probability, other.probability) and np.array_equal(one.labels, other.labels))
 
 
-class Alone(Around[Any]):
+class Alone(Around[ItemT]):
     """Brings nothing together."""
 
     def __init__(self, **_: int) -> None:
