@@ -61,7 +61,7 @@ def same(one: FrameResult, other: FrameResult) -> bool:
 class Alone(Around[ItemT]):
     """Brings nothing together."""
 
-    def __init__(self, **_: int) -> None:
+    def __init__(self, *_: int) -> None:
         super().__init__(0, 0)
 
 

@@ -1,9 +1,9 @@
 """Find the subject of a live video, or follow objects in it: each frame has its mask before the next one comes.
 
 Nothing of the future is known. The references that a frame is compared with are frames of the past: at most R of them,
-evenly spread over the latest part of the shot. As long as there are none, the frame is compared with itself. What comes
-of this is brought together with the frames just before it (see `covos.engines.around`). A cut begins a new shot: its
-frames have nothing in common with those before, and what is followed may be anywhere.
+evenly spread over the latest part of the shot. As long as there are none, the frame is compared with itself. The
+subject is brought together with that of the frames just before (see `covos.engines.around`). A cut begins a new shot:
+its frames have nothing in common with those before, and what is followed may be anywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Final, Generic
 
 import numpy as np
-from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
@@ -22,7 +21,7 @@ from covos.engines.around import Around
 from covos.engines.between import Seen
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, References, check_references
-from covos.engines.follow import FollowEngine, seen_of, step, together
+from covos.engines.follow import FollowEngine, step
 from covos.engines.follow_pass import FollowPass
 from covos.engines.follow_result import result_of
 from covos.engines.held import hold
@@ -35,6 +34,9 @@ from covos.models.coattention import Memory
 
 SPAN: Final = 100
 """Frames of the past over which references are spread, by default: four seconds."""
+BEFORE: Final = 2
+"""Frames before a frame that it is brought together with, where the subject is found. More of them would hold it back,
+as there are none after it, and where objects are followed, none help (`benchmarks/live.py`)."""
 
 
 class RollingReferences(Generic[FeaturesT]):
@@ -109,7 +111,7 @@ class Live:
         self._frames = 0
         self._size: tuple[int, int] | None = None
         self._known: FrameResult | None = None
-        self._around = Around[None](after=0)
+        self._around = Around[None](BEFORE, 0)
 
     @property
     def frames(self) -> int:
@@ -137,7 +139,7 @@ class Live:
         if mask is not None and self._following is None:
             engine = self._follower()
             engine = engine.beside(SharedEncoder(engine.encoder))
-            self._following, self._around = (engine, engine.new_pass(memory=self._memory)), Around(after=0)
+            self._following = engine, engine.new_pass(memory=self._memory)
             self._references.forget()  # features of another size, if the subject was found in smaller frames
         encoder = self._finder.encoder if self._following is None else self._following[0].encoder
         begins = self._cuts.take(Look.at_frame(frame)) or size != self._size
@@ -154,7 +156,7 @@ class Live:
 
     def find(self) -> None:
         """Follow no longer, and find the subject again from the next frame on."""
-        self._following, self._around = None, Around(after=0)
+        self._following, self._around = None, Around(BEFORE, 0)
         self._references.forget()
 
     def _frame(self, image: ImageArray) -> Frame:
@@ -188,9 +190,11 @@ class Live:
         encoded, logits, memory = self._finder.ladder.run(segmented)
         if memory is not None:
             self._references.add(index, encoded, memory)
+        logit = logits[0, 0]
         if self._finder.around:
-            logits = self._with_those_before(Seen.of(observed, logits[0]))[None]
-        return self._finder.ladder.run(partial(self._finder.result, observed.frame, [logits[0, 0]]))
+            ((_, brought),) = self._around.push(None, Seen.of(observed, logits[0]))
+            logit = brought[0]
+        return self._finder.ladder.run(partial(self._finder.result, observed.frame, [logit]))
 
     def _follow(self, observed: Observed, shown: dict[int, Any]) -> FrameResult:
         assert self._following is not None, "objects are followed"
@@ -201,13 +205,7 @@ class Live:
         if self._references.wants(frame.index):
             self._references.add(frame.index, *engine.encoder.ladder.run(partial(_memorised, engine.encoder, observed)))
         prediction = step(current, frame, features, {frame.index: shown})
-        odds = self._with_those_before(seen_of(observed, prediction))
-        return result_of(frame, together(prediction, odds), shown)
-
-    def _with_those_before(self, seen: Seen) -> Tensor:
-        """Bring a frame's logits together with those of the frames before it."""
-        ((_, logits),) = self._around.push(None, seen)
-        return logits
+        return engine.encoder.ladder.run(partial(result_of, frame, prediction, shown))
 
 
 def _memorised(encoder: FrameEncoder[Any], observed: Observed) -> tuple[Any, Memory]:
