@@ -261,6 +261,14 @@ def test_missing_empty_text_and_folder(tmp_path: Path) -> None:
             read_label_map(tmp_path / f"{name}.png")
 
 
+def test_annotations_that_are_given_as_a_mask_are_told_how_to_become_one(tmp_path: Path) -> None:
+    path = tmp_path / "coco.json"
+    path.write_text(' {"images": [], "annotations": []}')
+    with pytest.raises(AnnotationError, match="JSON, not a picture") as caught:
+        read_label_map(path)
+    assert f"covos convert {path} -f palette first" in caught.value.fix
+
+
 # Damage: builders of broken files.
 
 

@@ -156,3 +156,10 @@ def test_regions_and_negative_points_steer(tmp_path: Path) -> None:
     )
     with pytest.raises(AnnotationError, match="unknown key 'object'"):
         read_prompt_file(written(tmp_path, {"within": [{"box": [0, 0, 9, 9], "object": 1}]}))
+
+
+def test_a_coco_file_is_told_from_a_prompt_file(tmp_path: Path) -> None:
+    path = written(tmp_path, {"info": {}, "images": [], "annotations": [], "categories": []})
+    with pytest.raises(AnnotationError, match="as COCO has them") as caught:
+        read_prompt_file(path)
+    assert f"covos convert {path} -f palette first" in caught.value.fix

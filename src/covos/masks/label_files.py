@@ -65,6 +65,8 @@ def open_mask(path: Place) -> Image.Image:
         raise
     except Exception as error:  # on damaged bytes Pillow's decoders raise errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
+        if content.lstrip()[:1] in (b"{", b"["):
+            raise _unreadable(path, "it is JSON, not a picture", fix=as_pictures(path)) from error
         raise _unreadable(path, "not a picture" if isinstance(error, UnidentifiedImageError) else reason) from error
     return image
 
@@ -92,6 +94,11 @@ def _png_fault(content: bytes) -> str | None:
             return None
         position = end
     return "damaged: the PNG file ends early"
+
+
+def as_pictures(path: Place) -> str:
+    """Say how annotations, such as a COCO file, become pictures, which can be given as masks."""
+    return f"if it holds annotations, run covos convert {path} -f palette first, and give one of the pictures"
 
 
 def _unreadable(path: Place, why: str, *, fix: str = "export the mask again, as PNG") -> AnnotationError:

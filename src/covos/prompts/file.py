@@ -33,6 +33,7 @@ from covos.core.errors import AnnotationError, one_of
 from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
 from covos.core.records import Record
 from covos.core.types import Box, Point
+from covos.masks.label_files import as_pictures
 from covos.prompts.values import FIRST, MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 SUFFIXES = (".json", ".toml")
@@ -201,6 +202,10 @@ _EXPECTED = {
 
 
 def _refusal(path: Path, content: Any, error: ValidationError) -> AnnotationError:
+    if isinstance(content, dict) and "annotations" in content and not content.keys() & _KINDS.keys():
+        return AnnotationError(
+            f"{path} is no prompt file", why="it holds annotations, as COCO has them", fix=as_pictures(path)
+        )
     first = error.errors(include_url=False)[0]
     place, extra = list(first["loc"]), first["type"] == "extra_forbidden"
     # All numbers of a point or a box are shown, not the wrong one alone.
