@@ -20,20 +20,17 @@ from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
+from covos.serve.edit_files import mask_from_json, mask_to_json, read_edit, write_edit
 from covos.serve.editing import track_parts
 from covos.serve.edits import (
     Edit,
     History,
     followed,
     in_regions,
-    mask_from_json,
-    mask_to_json,
     merged,
     placed,
-    read_edit,
     thing_of,
     without,
-    write_edit,
 )
 from covos.serve.errors import NotYetError
 from covos.serve.schema import Region
@@ -170,6 +167,7 @@ def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
     )
     written = Edit(
         kind="track",
+        object=2,
         seeds=seeds,
         things=(thing_of(1), thing_of(2, name="é")),
         regions=(Region(box=(0, 0, 2, 6)).prompt,),

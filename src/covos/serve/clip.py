@@ -28,7 +28,8 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range, place_of
 from covos.prompts.values import RegionPrompt
-from covos.serve.edits import Edit, History, in_regions, mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.edit_files import mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.edits import Edit, History, in_regions
 from covos.serve.mattes import Mattes
 from covos.serve.schema import (
     Problem,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import MAX_ID, SeedMask
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
-from covos.serve.edits import merged, placed, thing_of, with_new_seeds, without
+from covos.serve.edits import merged, placed, thing_of, with_new_seeds, with_pixels_back, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
 from covos.serve.queue import Work, WorkQueue
@@ -49,8 +50,7 @@ class Editing:
 
     def _prompt(self, clip: Clip, asked: NewPrompt, *, frame: int) -> Prompted:
         with clip.lock:
-            whole, history = clip.frames.get(frame), clip.history
-            seeds, things = history.seeds, history.things
+            whole, things = clip.frames.get(frame), clip.history.things
         if whole is None:
             raise NotYetError(
                 f"{name_of(frame, info=clip.info)} has no masks yet",
@@ -60,13 +60,14 @@ class Editing:
         number = asked.object or max((thing.id for thing in things), default=0) + 1
         if number > MAX_ID:
             raise UsageError(f"object {number}", why=f"{MAX_ID} is the most", fix="delete an object first")
+        known, seeds = self._start(clip, whole, number=number)
         labels = asked.labels or (1,) * len(asked.points)
         if asked.object is not None and labels and not any(labels) and asked.box is None:
             self._refuse_unknown(clip, number)  # points beside an object take away from it
         task = Click(
             video=clip.video,
             seeds=seeds,
-            known=clip.shown([whole])[0],
+            known=clip.shown([known])[0],
             frame=frame,
             object=number,
             points=tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True)),
@@ -75,17 +76,35 @@ class Editing:
         )
         mask, after = self._clicked(clip, task)
         with clip.lock:  # other edits may have come while the mask was made: they stay
-            things, whole = clip.history.things, clip.frames.get(frame, whole)
+            things = clip.history.things
+            whole, now = self._start(clip, clip.frames.get(frame, whole), number=number)
             if number not in {thing.id for thing in things}:
                 things = (*things, thing_of(number))
-            after = with_new_seeds(clip.history.seeds, before=seeds, after=after)
+            after = with_new_seeds(now, before=seeds, after=after)
             frames = {frame: placed(whole, {number: mask})}
-            clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames))
+            clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames, shown=number))
         job = self._queue.changed(clip, (frame,))
         code = mask.to_coco()
         return Prompted(
             object=number, frame=frame, mask=MaskCode(size=tuple(code["size"]), counts=code["counts"]), job=job
         )
+
+    @staticmethod
+    def _start(clip: Clip, whole: FrameMask, *, number: int) -> tuple[FrameMask, tuple[SeedMask, ...]]:
+        """Return what a prompt of an object starts from: what its prompts here took before is the others' again."""
+        with clip.lock:
+            before, seeds = clip.history.before_prompts(whole.index, number)
+            if before is None or clip.frames.get(whole.index) is not clip.history.frames.get(whole.index):
+                return whole, clip.history.seeds  # a track that goes on has changed the frame since
+            if (own := whole.objects.get(number)) is None:
+                return before, seeds
+            states = [each for each in whole.states if each.id == number]
+            rest = {identity: rle for identity, rle in before.objects.items() if identity != number}
+            return replace(
+                before,
+                objects=dict(sorted({**rest, number: own}.items())),
+                states=tuple(sorted((*(e for e in before.states if e.id != number), *states), key=lambda e: e.id)),
+            ), seeds
 
     def _clicked(self, clip: Clip, task: Click) -> tuple[RLE, tuple[SeedMask, ...]]:
         try:
@@ -197,11 +216,17 @@ class Editing:
         with clip.lock:
             self._refuse_unknown(clip, number)
             history = clip.history
-            frames = {index: without(mask, number) for index, mask in history.frames.items() if number in mask.objects}
+            taken = history.taken_by(number)
+            frames = {
+                index: without(mask, number, taken=taken.get(index))
+                for index, mask in history.frames.items()
+                if number in mask.objects
+            }
+            seeds = tuple(seed for seed in history.seeds if seed.object != number)
             clip.add(
                 history.edit(
                     "object",
-                    seeds=tuple(seed for seed in history.seeds if seed.object != number),
+                    seeds=with_pixels_back(seeds, frames, before=history.frames),
                     things=tuple(thing for thing in history.things if thing.id != number),
                     frames=frames,
                 )

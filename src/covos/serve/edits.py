@@ -6,28 +6,20 @@ not as it was asked for: to go back or forth, or to start the server again, comp
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from covos.core.errors import InputError, UsageError
-from covos.core.files import atomic_path, open_own
-from covos.core.limits import limits
-from covos.core.types import ObjectStatus, Point
+from covos.core.errors import UsageError
+from covos.core.types import MaskArray, ObjectStatus
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.frame_mask import FrameMask, codes_of, objects_from
+from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
-from covos.prompts.seed_mask import Pointed, SeedMask
+from covos.prompts.seed_mask import SeedMask
 from covos.prompts.steering import fixed_rule
-from covos.prompts.values import PointPrompt, RegionPrompt
+from covos.prompts.values import RegionPrompt
 from covos.serve.schema import COLOURS, Thing
 
 SUBJECT = 1
@@ -49,6 +41,7 @@ class Edit:
         frames: Masks of the frames that it changed, by index.
         followed: The revision whose seeds a track has followed; None of any other edit, and of tracks from before that
             was kept, which followed those of the edit before.
+        object: Number of the object that a prompt showed; None of any other edit.
     """
 
     kind: str
@@ -58,6 +51,7 @@ class Edit:
     edges: Edges = NO_EDGES
     frames: Frames
     followed: int | None = None
+    object: int | None = None
 
 
 class History:
@@ -122,6 +116,39 @@ class History:
                 masks[index] = before[index] or self._found.get(index, masks[index])
         return masks
 
+    def before_prompts(self, frame: int, number: int) -> tuple[FrameMask | None, tuple[SeedMask, ...]]:
+        """Return a frame's masks, and the seeds, as they were before the prompts of an object that go on there.
+
+        They go on while nothing else changes the frame. The object itself is as it is now: only pixels that it took
+        from the others are theirs again. Without such prompts all is as it is now.
+        """
+        now, others = self.frames.get(frame), self.seeds
+        for edit, (before, masks) in zip(reversed(self._done), reversed(self._before), strict=True):
+            if frame not in edit.frames:
+                continue
+            if edit.object != number:
+                break
+            now, others = masks[frame] or self._found.get(frame, now), before.seeds
+        taken = {seed.object: seed for seed in others if seed.frame == frame and seed.object != number}
+        seeds = (taken.get(seed.object, seed) if seed.frame == frame else seed for seed in self.seeds)
+        return now, tuple(seeds)
+
+    def taken_by(self, number: int) -> dict[int, tuple[FrameMask, MaskArray]]:
+        """Return, for the frames that an object came to, the masks from before it, and all pixels that it ever had."""
+        taken: dict[int, tuple[FrameMask, MaskArray]] = {}
+        for edit, (_, masks) in zip(self._done, self._before, strict=True):
+            for index, after in edit.frames.items():
+                if number not in after.objects:
+                    taken.pop(index, None)
+                    continue
+                before = masks[index] or self._found.get(index)
+                own = decode(after.objects[number])
+                if index in taken:
+                    taken[index] = taken[index][0], taken[index][1] | own
+                elif before is not None and number not in before.objects:
+                    taken[index] = before, own
+        return taken
+
     def begin(self, opened: Edit) -> None:
         """Take a state that edits begin from: it cannot be undone."""
         self._take(opened)
@@ -146,8 +173,9 @@ class History:
         edges: Edges | None = None,
         frames: Frames | None = None,
         followed: int | None = None,
+        shown: int | None = None,
     ) -> Edit:
-        """Return an edit of what is there now; what is not given stays."""
+        """Return an edit of what is there now; what is not given stays. ``shown`` is the object of a prompt."""
         return Edit(
             kind=kind,
             seeds=self.seeds if seeds is None else seeds,
@@ -156,6 +184,7 @@ class History:
             edges=self.edges if edges is None else edges,
             frames={} if frames is None else frames,
             followed=followed,
+            object=shown,
         )
 
     def add(self, edit: Edit) -> None:
@@ -266,9 +295,39 @@ def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[in
     return replace(placed(mask, objects, states=result.states), confidence=result.confidence, status=result.status)
 
 
-def without(mask: FrameMask, gone: int) -> FrameMask:
-    """Take an object out of a frame."""
-    return placed(mask, {gone: _nothing(mask.size)})
+def without(mask: FrameMask, gone: int, *, taken: tuple[FrameMask, MaskArray] | None = None) -> FrameMask:
+    """Take an object out of a frame.
+
+    What it took from the others is theirs again, where nobody else has it now; ``taken`` is as of `History.taken_by`.
+    """
+    left = placed(mask, {gone: _nothing(mask.size)})
+    if taken is None:
+        return left
+    before, had = taken
+    free = had.copy()
+    for rle in left.objects.values():
+        free &= ~decode(rle)
+    back = {}
+    for identity, rle in before.objects.items():
+        own = decode(rle) & free
+        if own.any():
+            free &= ~own
+            back[identity] = encode(own | decode(left.objects[identity]) if identity in left.objects else own)
+    states = {each.id: each for each in before.states if each.id in back}
+    states |= {each.id: each for each in left.states}
+    return placed(left, back, states=[states[identity] for identity in back if identity in states])
+
+
+def with_pixels_back(seeds: tuple[SeedMask, ...], frames: Frames, *, before: Frames) -> tuple[SeedMask, ...]:
+    """Give seeds the masks that their objects have in frames now, where they were those that the frames had before."""
+    return tuple(
+        replace(seed, mask=frames[seed.frame].objects[seed.object])
+        if seed.frame in frames
+        and seed.object in frames[seed.frame].objects
+        and before[seed.frame].objects.get(seed.object) == seed.mask
+        else seed
+        for seed in seeds
+    )
 
 
 def merged(mask: FrameMask, one: int, into: int) -> FrameMask:
@@ -312,130 +371,3 @@ def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...], *, soft: bool
 
 def _nothing(size: tuple[int, int]) -> RLE:
     return encode(np.zeros(size, np.bool_))
-
-
-def write_edit(edit: Edit, file: Path) -> None:
-    """Write an edit, whole or not at all."""
-    with atomic_path(file) as partial, partial.open("w", encoding="ascii") as stream:
-        head = {
-            "kind": edit.kind,
-            "seeds": [_seed_to_json(seed) for seed in edit.seeds],
-            "things": [thing.model_dump() for thing in edit.things],
-            "regions": [region.model_dump() for region in edit.regions],
-            "edges": edit.edges.model_dump(),
-            **({} if edit.followed is None else {"followed": edit.followed}),
-        }
-        stream.write(json.dumps(head) + "\n")
-        for mask in edit.frames.values():
-            stream.write(json.dumps(mask_to_json(mask)) + "\n")
-
-
-def read_edit(file: Path, *, time_base: Fraction) -> Edit:
-    """Read what `write_edit` wrote.
-
-    Raises:
-        InputError: It is damaged.
-    """
-    try:
-        with open_own(file, "rb") as stream:
-            head = json.loads(stream.readline(limits().bytes))
-            frames = [mask_from_json(json.loads(line), time_base=time_base) for line in stream]
-            return Edit(
-                kind=head["kind"],
-                seeds=tuple(_seed_from_json(seed) for seed in head["seeds"]),
-                things=tuple(Thing.model_validate(thing) for thing in head["things"]),
-                regions=tuple(RegionPrompt.model_validate(region) for region in head.get("regions", ())),
-                edges=Edges.model_validate(head.get("edges", {})),
-                frames={mask.index: mask for mask in frames},
-                followed=None if (revision := head.get("followed")) is None else int(revision),
-            )
-    except (ValueError, KeyError, TypeError, InputError) as error:
-        raise InputError(
-            f"{file.name} cannot be read",
-            why=f"{type(error).__name__}: {' '.join(str(error).split())}",
-            fix="the edits before it are safe; make this one again",
-        ) from error
-
-
-def mask_to_json(mask: FrameMask) -> dict[str, Any]:
-    """Return a frame's masks as JSON can hold them."""
-    content: dict[str, Any] = {
-        "index": mask.index,
-        "stem": mask.stem,
-        "pts": mask.pts,
-        "status": mask.status,
-        "confidence": mask.confidence if math.isfinite(mask.confidence) else None,
-        "size": list(mask.size),
-        "objects": codes_of(mask.objects),
-        "states": [asdict(state) for state in mask.states],
-        "file": mask.file,
-        "source_index": mask.source_index,
-    }
-    for name, soft in (("soft", mask.soft), ("matte", mask.kept_matte)):
-        if soft is not None:
-            content[name] = base64.b64encode(soft.data).decode("ascii")
-            content["bits" if name == "soft" else "matte_bits"] = soft.bits
-    return content
-
-
-def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask:
-    """Return the masks of `mask_to_json`; a KeyError, TypeError or ValueError if they are damaged."""
-    height, width = content["size"]
-    size = (int(height), int(width))
-
-    def soft(name: str, bits: str) -> SoftMask | None:
-        if name not in content:
-            return None
-        return SoftMask(size=size, bits=16 if content[bits] == 16 else 8, data=base64.b64decode(content[name]))
-
-    return FrameMask(
-        index=content["index"],
-        stem=content["stem"],
-        pts=content["pts"],
-        time_base=time_base,
-        status=content["status"],
-        confidence=math.nan if content["confidence"] is None else content["confidence"],
-        size=size,
-        objects=objects_from(content["objects"], size=size),
-        states=tuple(ObjectStatus(**state) for state in content["states"]),
-        file=content["file"],
-        soft=soft("soft", "bits"),
-        kept_matte=soft("matte", "matte_bits"),
-        source_index=content.get("source_index"),
-    )
-
-
-def _seed_to_json(seed: SeedMask) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "frame": seed.frame,
-        "object": seed.object,
-        "mask": seed.mask.to_coco(),
-        "given_as": seed.given_as,
-    }
-    if seed.pointed is not None:
-        said["pointed"] = {
-            "points": [[point.x, point.y, point.positive] for point in seed.pointed.at.points],
-            "box": None if seed.pointed.at.box is None else asdict(seed.pointed.at.box),
-            "prompter": seed.pointed.prompter,
-            "corrects": seed.pointed.corrects,
-        }
-    return said
-
-
-def _seed_from_json(said: dict[str, Any]) -> SeedMask:
-    pointed = None
-    if (kept := said.get("pointed")) is not None:
-        at = PointPrompt(
-            frame=said["frame"],
-            object=said["object"],
-            points=tuple(Point(x=x, y=y, positive=positive) for x, y, positive in kept["points"]),
-            box=kept["box"],
-        )
-        pointed = Pointed(at=at, prompter=kept["prompter"], corrects=kept["corrects"])
-    return SeedMask(
-        frame=said["frame"],
-        object=said["object"],
-        mask=RLE.from_coco(said["mask"]),
-        given_as=said["given_as"],
-        pointed=pointed,
-    )
