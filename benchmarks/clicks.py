@@ -14,7 +14,8 @@ non-zero part of an annotation; every so many annotated frames of each sequence 
 
 Means are over the frames of a sequence, then over sequences; a picture is a sequence, and each of its objects a frame.
 Then J of each method by the share of the frame that the object covers, the mean over all objects, and the processor
-time of one answer. A method is one of `--prompter` of `covos segment`.
+time of one answer. A method is one of `--prompter` of `covos segment`. Its whole answer to all clicks is taken; with
+`--by-sign`, what the sign of the last click asks for, as in a session.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from covos.core.types import Box, Frame, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
 from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter
+from covos.engines.prompt import Prompter, refined, with_points
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
 from covos.masks import VOID, read_label_map
@@ -92,7 +93,7 @@ def main() -> None:
     tallies = {method: Tally() for method, _ in prompters}
     for task in _tasks(options, model.engine.encoder):
         for method, prompter in prompters:
-            _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most)
+            _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most, by_sign=options.by_sign)
     frames = sum(map(len, tallies[options.methods[0]].clicks.values()))
     print(f"{model.name}, {model.device}, {model.precision}, {threads} threads; {frames} frames")
     print(f"{'':10}" + "".join(f"{method[-26:]:>27}" for method in tallies))
@@ -161,7 +162,7 @@ def _box_around(truth: MaskArray) -> Box:
     return Box(x0=left, y0=top, x1=left + width, y1=top + height)
 
 
-def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int], most: int) -> None:
+def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int], most: int, by_sign: bool) -> None:
     scores = tally.scores.setdefault(task.sequence, {row: [] for row in ("box", *map(_clicks, counts))})
     mask = _ask(prompter, task, tally.first, points=[], box=_box_around(task.truth), previous=None)
     scores["box"].append(_score(mask, task))
@@ -175,6 +176,8 @@ def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int],
             previous = mask if count > 1 else None
             started = time.process_time()
             mask = _ask(prompter, task, tally.further, points=points, box=None, previous=previous)
+            if by_sign and previous is not None:
+                mask = with_points(refined(previous, mask, points=[point]), points)
             tally.processor.append(time.process_time() - started)
         if reached is None and jaccard(mask, task.truth, void=task.void) >= WANTED:
             reached = count
@@ -224,6 +227,9 @@ def _options() -> argparse.Namespace:
         "--most", type=int, default=10, help="clicks on a frame, at most; no fewer than any of --clicks"
     )
     parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER, "auto"])
+    parser.add_argument(
+        "--by-sign", action="store_true", help="let a further click only add, or only take away, as sessions do"
+    )
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, LabelArray
+from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.follow import FOLLOWED_APART, FollowEngine
@@ -228,7 +228,9 @@ class Session:
         """Show an object by points on it, or correct it by points on it and on what it is not.
 
         The mask is made at once, of this frame alone; `propagate` then follows it. Points on a frame where there is a
-        mask of the object (given, made of points before, or followed) correct that mask.
+        mask of the object (given, made of points before, or followed) correct that mask. Positive points then only add,
+        negative ones only take away, and points that the mask agrees with change nothing. Pixels of another object
+        stay its own, unless a positive point lies on it.
 
         Args:
             frame: Its number in the whole source, from 0.
@@ -467,7 +469,7 @@ class Session:
         followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self.source.info):
-            return self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
+            return self._mask(identity, prompt, followed=followed)
 
     def _make_masks(self) -> None:
         """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
@@ -478,8 +480,14 @@ class Session:
                 followed = follow_to(
                     self.source, self._follower, given, frame=place, object_id=identity, memory=self._memory
                 )
-            self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
+            self._mask(identity, prompt, followed=followed)
             self.seeds.done(frame, identity)
+
+    def _mask(self, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
+        given = self.seeds.given().get(place_of(prompt.frame, self.source.info), {})
+        known = {**self._following.masks(prompt.frame), **given}
+        others = [mask for other, mask in known.items() if other != identity]
+        return self._make_masker().mask(self.seeds, identity, prompt, followed=followed, others=others)
 
     def _make_masker(self) -> PromptMasker:
         if self._masker is None:

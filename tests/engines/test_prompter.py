@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from covos.core.types import Box, Frame, Point
 from covos.engines.grabcut import GrabCutPrompter, _FrameFeatures
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter, corrected
+from covos.engines.prompt import Prompter, corrected, refined
 from covos.model import load_model
 
 SIZE = (120, 200)
@@ -188,3 +188,12 @@ def test_a_click_that_agrees_with_a_mask_changes_nothing() -> None:
     previous, mask = np.ones((4, 6), bool), np.eye(4, 6, dtype=bool)
     assert (corrected(previous, mask, points=[Point(x=1, y=1)]) == previous).all()
     assert (corrected(~previous, mask, points=[Point(x=1, y=1, positive=False)]) == ~previous).all()
+
+
+def test_negative_points_only_take_away_and_positive_ones_only_add() -> None:
+    previous, mask = np.zeros((4, 6), bool), np.zeros((4, 6), bool)
+    previous[:, :3], mask[:, 1:5] = True, True
+    less = refined(previous, mask, points=[Point(x=0, y=0, positive=False)])
+    more = refined(previous, mask, points=[Point(x=4, y=0)])
+    both = refined(previous, mask, points=[Point(x=4, y=0), Point(x=0, y=0, positive=False)])
+    assert [set(np.flatnonzero(each[0])) for each in (less, more, both)] == [{1, 2}, {0, 1, 2, 3, 4}, {1, 2, 3, 4}]

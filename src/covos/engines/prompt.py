@@ -196,15 +196,33 @@ def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
     return changed.astype(np.bool_)
 
 
+def agree(mask: MaskArray, points: Sequence[Point]) -> bool:
+    """Return true if a mask, H x W bool, has all positive points and no negative one: they have nothing to change."""
+    return all(mask[int(each.y), int(each.x)] == each.positive for each in points)
+
+
+def refined(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+    """Return a new mask, H x W bool, as far as the new points ask for a change of the earlier one.
+
+    Negative points alone only take away, and positive ones alone only add. Points of both signs say where the border
+    is: the new mask is taken as it is. Points that the earlier mask agrees with change nothing.
+    """
+    wrong = {each.positive for each in points if not agree(previous, [each])}
+    if len({each.positive for each in points}) > 1 and wrong:
+        return with_points(mask, points)
+    return with_points((previous | mask if True in wrong else previous & mask) if wrong else previous, points)
+
+
 def corrected(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) -> MaskArray:
     """Return an earlier mask, H x W bool, changed where points contradict it, as a new mask has it there.
 
     For each such point the whole connected part that the new mask adds round it, or takes away, is changed; the rest
     was right, and stays. Without any such point nothing is wrong.
     """
-    wrong = [each for each in points if previous[int(each.y), int(each.x)] != each.positive]
     changed = previous.copy()
-    for point in wrong:
+    for point in points:
+        if agree(previous, [point]):
+            continue
         differing = mask & ~previous if point.positive else previous & ~mask
         _, parts = cv2.connectedComponents(differing.astype(np.uint8), connectivity=8)
         number = parts[int(point.y), int(point.x)]

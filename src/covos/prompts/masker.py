@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from covos.engines.apart import Divider
 from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter, PromptNetwork, corrected
+from covos.engines.prompt import Prompter, PromptNetwork, agree, corrected, refined, with_points
 from covos.masks import decode
 from covos.media.range import place_of
 from covos.media.source import Source
@@ -77,36 +77,43 @@ class PromptMasker:
         self.prompter = prompter
         self._latest: Observed | None = None
 
-    def mask(self, seeds: Seeds, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
+    def mask(
+        self,
+        seeds: Seeds,
+        identity: int,
+        prompt: PointPrompt,
+        *,
+        followed: MaskArray | None,
+        others: Sequence[MaskArray] = (),
+    ) -> PromptedMask:
         """Make a mask of points and a box, and a seed of the mask.
 
         Points correct the mask that was given on this frame, else the followed one: each changes the whole part round
-        it that is wrong, and nothing else. A box shows the object anew.
+        it that is wrong, and nothing else. Where points made the mask, a further one makes it anew with those, and
+        still does no more than its sign says. Pixels of other objects stay theirs, but for those of an object that a
+        positive point lies on. A box shows the object anew.
 
         Args:
             seeds: The seeds of the video; one is added.
             identity: Id of the object.
             prompt: Checked.
             followed: The mask that following found on this frame.
+            others: The masks of the other objects on this frame, given or followed.
 
         Raises:
             UsageError: Nothing is left of the object.
             SourceError: The frame cannot be read.
         """
-        frame, every, previous, corrects = prompt.frame, prompt, None, ""
+        every, previous, corrects = prompt, None, ""
         if prompt.box is None:
-            every, previous, corrects = _before(seeds.get(frame, identity), prompt, followed)
-        mask = self.prompter.mask(
-            self.look(frame),
-            points=(*every.points, *seeds.others_points(frame, identity)),
-            box=prompt.box,
-            previous=previous,
-        )
-        if previous is not None and corrects:
-            mask = corrected(previous, mask, points=every.points)
+            every, previous, corrects = _before(seeds.get(prompt.frame, identity), prompt, followed)
+        if previous is not None and agree(previous, prompt.points):
+            mask = previous
+        else:
+            mask = self._ask(seeds, identity, every, prompt, previous=previous, corrects=bool(corrects), others=others)
         if not mask.any():
             raise UsageError(
-                f"nothing is left of object {identity} on frame {frame}",
+                f"nothing is left of object {identity} on frame {prompt.frame}",
                 why="the points rule out all that was there"
                 if previous is not None
                 else "following finds none of it there",
@@ -114,8 +121,38 @@ class PromptMasker:
             )
         at = every.model_copy(update={"object": identity})
         pointed = Pointed(at=at, prompter=self.prompter.name, corrects=corrects)
-        seeds.add(frame, {identity: mask}, given_as=every.given_as, pointed=pointed)
-        return PromptedMask(frame=frame, object=identity, mask=mask, prompter=self.prompter.name)
+        seeds.add(prompt.frame, {identity: mask}, given_as=every.given_as, pointed=pointed)
+        return PromptedMask(frame=prompt.frame, object=identity, mask=mask, prompter=self.prompter.name)
+
+    def _ask(
+        self,
+        seeds: Seeds,
+        identity: int,
+        every: PointPrompt,
+        prompt: PointPrompt,
+        *,
+        previous: MaskArray | None,
+        corrects: bool,
+        others: Sequence[MaskArray],
+    ) -> MaskArray:
+        """Ask the prompter about all points so far, and take of its answer what the new ones ask for."""
+        mask = self.prompter.mask(
+            self.look(prompt.frame),
+            points=(*every.points, *seeds.others_points(prompt.frame, identity)),
+            box=prompt.box,
+            previous=previous,
+        )
+        if prompt.box is not None:
+            return mask
+        for other in others:
+            # Before the answer is taken apart: what hangs together by another object alone is two parts.
+            if not any(each.positive and other[int(each.y), int(each.x)] for each in prompt.points):
+                mask = mask & ~(other if previous is None else other & ~previous)
+        if previous is None:
+            return mask
+        if corrects:
+            return corrected(previous, mask, points=every.points)
+        return with_points(refined(previous, mask, points=prompt.points), every.points)
 
     def look(self, frame: int) -> Observed:
         """Return a frame, encoded, with its motion; the latest is kept, as several clicks in a row are mostly on one.
