@@ -115,3 +115,23 @@ def test_parts_are_those_of_positive_points() -> None:
     mask[:, :2] = mask[:, 4:5] = mask[:, 7:] = True
     points = [Point(x=0, y=0), Point(x=8, y=4), Point(x=4, y=0, positive=False)]
     assert set(np.flatnonzero(parts_at(mask, points)[0])) == {0, 1, 7, 8}
+
+
+@pytest.mark.parametrize(
+    ("alone", "columns"),
+    [
+        ((0.9, 0.9, 0.1, 0.1, 0.1, 0.9), {0, 1}),
+        ((0.9, 0.9, 0.65, 0.55, 0.55, 0.1), {0, 1, 2}),
+        ((0.9, 0.9, 0.9, 0.9, 0.9, 0.9), {0, 1, 2, 3, 4, 5}),
+    ],
+    ids=["the network tells the part", "it tells it where it is surer", "it cannot tell"],
+)
+def test_a_click_inside_another_object_means_a_part_of_it(alone: tuple[float, ...], columns: set[int]) -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    observed = Observed(frame=Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+    whole = np.zeros((4, 6), bool)
+    whole[:, :5] = True
+    first = Marker("a", 0)
+    part = RelayPrompter(first, Alone(*alone)).part(observed, whole, points=POINTS)
+    assert set(np.flatnonzero(part[0])) == columns
+    assert not first.asked

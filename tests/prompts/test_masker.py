@@ -119,3 +119,21 @@ def test_a_point_that_the_mask_agrees_with_asks_nobody(seeds: Seeds) -> None:
     assert seed is not None
     assert seed.pointed is not None
     assert len(seed.pointed.at.points) == 2
+
+
+class Parting(Greedy):
+    """Knows parts of what is there, too: the first two columns."""
+
+    def part(self, observed: Observed, whole: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+        first = np.flatnonzero(whole[0])[:2]
+        return columns(*first.tolist())
+
+
+def test_a_new_object_inside_another_is_a_part_of_it(seeds: Seeds) -> None:
+    masker = Masker(Parting(*range(8)))
+    other = columns(4, 5, 6, 7)
+    assert shown(masker.mask(seeds, 1, on(5), followed=None, others=[other]).mask) >= {4, 5}
+    assert masker.prompter.asked == 0  # type: ignore[attr-defined]
+    seeds.add(0, {1: columns(4)}, given_as="mask")
+    corrected = masker.mask(seeds, 1, on(6), followed=None, others=[other]).mask
+    assert shown(corrected) == {4, 5, 6, 7}, "a further click is no new object"

@@ -6,7 +6,7 @@ There are three prompters: GrabCut (`covos.engines.grabcut`), the network covos-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -29,6 +29,11 @@ DOUBT, MEANT = 0.3, 0.15
 share `MEANT` of the relay's answer, the answer is several things, of which the click means one."""
 SURELY_NOT = 0.2
 """Pixels to which the network alone gives no more than this are left out of the relay's answer in any case."""
+
+SURE = (THRESHOLD, 0.6, 0.7, 0.8)
+"""Probabilities from which a pixel is a part's: the next one is tried where the part is nearly the whole."""
+NEARLY_ALL = 0.6
+"""A click for a new object, inside another one, means a part of it: no more than this share, if it can be told."""
 
 
 class Prompter(Protocol):
@@ -262,6 +267,14 @@ def _small(mask: MaskArray, cells: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.clip(small, 0, 1))[None, None]
 
 
+@runtime_checkable
+class PartPrompter(Prompter, Protocol):
+    """A prompter that also finds a thing which is a part of a mask that is there; `RelayPrompter` is one."""
+
+    def part(self, observed: Observed, whole: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+        """See `RelayPrompter.part`."""
+
+
 class ProbabilisticPrompter(Prompter, Protocol):
     """A prompter that also says how probable it is that a pixel is meant; `NetworkPrompter` is one."""
 
@@ -304,3 +317,18 @@ class RelayPrompter:
         if joined.any() and (alone[joined] < DOUBT).mean() > MEANT:
             return parts_at(with_points(alone > THRESHOLD, points), points)
         return with_points(joined & (alone > SURELY_NOT), points)
+
+    def part(self, observed: Observed, whole: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+        """Find the thing that is pointed at, H x W bool, where it is known to be a part of a mask.
+
+        GrabCut would begin with the subject, which is mostly that mask. The network is asked alone, and what it is
+        surer of is taken, level by level (`SURE`), as long as this is nearly the whole mask (`NEARLY_ALL`).
+        """
+        probability = self.then.probability(observed, points=points)
+        inside = parts_at(whole, points)
+        part = whole
+        for level in SURE:
+            part = parts_at(with_points(probability > level, points), points)
+            if (part & inside).sum() <= NEARLY_ALL * inside.sum():
+                break
+        return with_points(part, points)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from covos.core.errors import SourceError, UsageError
 from covos.core.shown import short_repr
 from covos.core.types import MaskArray
@@ -13,7 +15,7 @@ from covos.engines.apart import Divider
 from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter, PromptNetwork, agree, corrected, refined, with_points
+from covos.engines.prompt import PartPrompter, Prompter, PromptNetwork, agree, corrected, refined, with_points
 from covos.masks import decode
 from covos.media.range import place_of
 from covos.media.source import Source
@@ -91,7 +93,7 @@ class PromptMasker:
         Points correct the mask that was given on this frame, else the followed one: each changes the whole part round
         it that is wrong, and nothing else. Where points made the mask, a further one makes it anew with those, and
         still does no more than its sign says. Pixels of other objects stay theirs, but for those of an object that a
-        positive point lies on. A box shows the object anew.
+        positive point lies on: a new object there is a part of it. A box shows the object anew.
 
         Args:
             seeds: The seeds of the video; one is added.
@@ -136,17 +138,17 @@ class PromptMasker:
         others: Sequence[MaskArray],
     ) -> MaskArray:
         """Ask the prompter about all points so far, and take of its answer what the new ones ask for."""
-        mask = self.prompter.mask(
-            self.look(prompt.frame),
-            points=(*every.points, *seeds.others_points(prompt.frame, identity)),
-            box=prompt.box,
-            previous=previous,
-        )
+        observed, points = self.look(prompt.frame), (*every.points, *seeds.others_points(prompt.frame, identity))
         if prompt.box is not None:
-            return mask
-        for other in others:
-            # Before the answer is taken apart: what hangs together by another object alone is two parts.
-            if not any(each.positive and other[int(each.y), int(each.x)] for each in prompt.points):
+            return self.prompter.mask(observed, points=points, box=prompt.box, previous=None)
+        meant = [any(each.positive and other[int(each.y), int(each.x)] for each in prompt.points) for other in others]
+        if previous is None and any(meant) and isinstance(self.prompter, PartPrompter):
+            whole = np.logical_or.reduce([other for other, on in zip(others, meant, strict=True) if on])
+            mask = self.prompter.part(observed, whole, points=points)
+        else:
+            mask = self.prompter.mask(observed, points=points, box=None, previous=previous)
+        for other, on in zip(others, meant, strict=True):
+            if not on:  # before the answer is taken apart: what hangs together by another object alone is two parts
                 mask = mask & ~(other if previous is None else other & ~previous)
         if previous is None:
             return mask
