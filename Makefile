@@ -189,6 +189,7 @@ bench-pictures: $(READY)
 	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/confidence.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/parts.py --pictures "$(PICTURES)/multi_pictures"
 	$(BIN)/python benchmarks/jpegs.py "$(PICTURES)"
 
 clean:
