@@ -4,8 +4,8 @@
 
 Objects of a picture that touch are taken as one that is there, as a found subject often is: horse and rider. A click
 goes in the middle of each of them, for a new object. Three answers are scored: the whole that is there, what the
-prompter says of a click (`RelayPrompter.mask`), and what it says of a click inside that whole (`RelayPrompter.part`). Beside J
-stands how often an answer has nearly all of the whole, more than 80 %.
+prompter says of a click (`RelayPrompter.mask`), and what it says of a click inside that whole (`RelayPrompter.part`).
+Beside J stands how often an answer has nearly all of the whole, more than 80 %.
 """
 
 from __future__ import annotations
