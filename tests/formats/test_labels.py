@@ -157,6 +157,7 @@ def test_labels_on_the_command_line(texts: list[str], labels: Labelling) -> None
         lambda: read_labels(["300=car"]),
         lambda: read_labels([""]),
         lambda: read_labels(["1="]),
+        lambda: read_labels(["car=1"]),
         lambda: as_labelling("a\nb"),
         lambda: as_labelling("x" * 101),
         lambda: as_labelling(["car"]),
@@ -167,6 +168,13 @@ def test_what_is_no_label_is_refused(make: Callable[[], object]) -> None:
     with pytest.raises(UsageError) as caught:
         make()
     assert "label" in caught.value.what
+
+
+def test_an_object_after_its_label_is_refused_with_what_to_write() -> None:
+    with pytest.raises(UsageError) as raised:
+        read_labels(["race car=2"])
+    assert raised.value.fix == "write --label '2=race car'"
+    assert read_labels(["a=b"]) == Labelling(every="a=b")
 
 
 def test_a_label_that_is_no_word_is_a_fault_of_the_prompt_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -155,13 +156,19 @@ def read_labels(texts: Iterable[str]) -> Labelling:
     """Read labels as the command line has them: ``car``, ``1=car``.
 
     Raises:
-        UsageError: One cannot be read, or an object has two.
+        UsageError: One cannot be read or has its object last (``car=1``), or an object has two.
     """
     every: str | None = None
     own: dict[int, str] = {}
     for text in texts:
         number, equals, label = text.partition("=")
-        if not (equals and number.strip().isascii() and number.strip().isdigit()):
+        if number.strip() and not _is_number(number) and _is_number(label):
+            raise UsageError(
+                f"--label {text}",
+                why="the number of an object comes before the equals sign",
+                fix=f"write --label {shlex.quote(f'{label.strip()}={number.strip()}')}",
+            )
+        if not (equals and _is_number(number)):
             number, label = "", text
         identity = int(number) if number else None
         before = every if identity is None else own.get(identity)
@@ -176,3 +183,7 @@ def read_labels(texts: Iterable[str]) -> Labelling:
         else:
             own[identity] = label
     return (as_labelling(own) if own else NO_LABELS).over(Labelling(every=every))
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().isascii() and text.strip().isdigit()
