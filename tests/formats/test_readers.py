@@ -231,6 +231,14 @@ class TestNpz:
     def test_other_arrays_are_refused(self, tmp_path: Path, arrays, why: str) -> None:
         assert why in reason(archive(tmp_path / "m.npz", **arrays))
 
+    def test_a_zip_of_pictures_is_told_apart(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "palette.zip", "w") as packed:
+            packed.writestr("masks/000000.png", b"")
+        with pytest.raises(AnnotationError, match="a zip archive of other files") as raised:
+            read_masks(tmp_path / "palette.zip")
+        assert raised.value.fix is not None
+        assert raised.value.fix.startswith("unpack it")
+
     def test_damage_is_refused(self, tmp_path: Path) -> None:
         whole = archive(tmp_path / "m.npz", masks=np.random.default_rng(0).integers(0, 3, (4, 50, 50), np.uint8))
         content = whole.read_bytes()

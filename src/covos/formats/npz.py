@@ -103,8 +103,13 @@ class NpzFormat(ReadableFormat):
         """Read an archive."""
         try:
             with masks.opened() as opened, _archive(opened) as archive:
-                if "masks.npy" not in archive.namelist():
-                    raise DamagedError("it has no array 'masks'")
+                if "masks.npy" not in (names := archive.namelist()):
+                    if any(name.lower().endswith(".npy") for name in names):
+                        raise DamagedError("it has no array 'masks'")
+                    raise DamagedError(
+                        "it is a zip archive of other files; only those of NumPy, with 'masks', are read",
+                        fix="unpack it, and give the folder or file of masks that is in it",
+                    )
                 times = _list(archive, "times", kinds="fiu")
                 stems = _list(archive, "stems", kinds="U")
                 with archive.open("masks.npy") as file:

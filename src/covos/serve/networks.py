@@ -366,4 +366,5 @@ class Export:
         )
         name = self.format.partition("=")[0]
         for warning in saved.warnings:
-            here.tell(Note(text=f"{name}: {without_paths(warning, self.hidden, name='the background')}"))
+            said = without_paths(warning, self.hidden, name="the background").removeprefix(f"{name}: ")
+            here.tell(Note(text=f"{name}: {said}"))
