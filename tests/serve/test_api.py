@@ -150,6 +150,11 @@ def test_brush_confirm_merge_delete(client: httpx.Client, job: str) -> None:
     np.testing.assert_array_equal(labels_at(client, job, 2), confirmed)
     assert not (labels_at(client, job, 1) == 2).any(), "frames beyond a confirmed one are not followed to"
     assert (labels_at(client, job, 4) == 2).any()
+    # A correction of one object there says that the frame was not right.
+    client.post(f"{base}/prompts", json={"frame": 2, "object": 2, "mask": encode(square).to_coco()})
+    assert client.get(f"{base}/timeline").json()["confirmed"] == []
+    assert client.post(f"{base}/undo").status_code == 200
+    assert client.get(f"{base}/timeline").json()["confirmed"] == [2]
     one = client.post(f"{base}/objects/2/merge", json={"into": 1}).json()
     assert [each["id"] for each in one["objects"]] == [1]
     assert (labels_at(client, job, 2)[drawn] == 1).all()

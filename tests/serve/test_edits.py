@@ -215,6 +215,12 @@ def test_the_stretches_of_a_track(asked: dict, shown: tuple[SeedMask, ...], part
     assert list(track_parts(**{"direction": "both", "stop": None, **asked}, seeds=shown, count=20)) == parts
 
 
+def test_a_track_passes_a_confirmed_frame_that_was_corrected_since() -> None:
+    corrected = replace(seeds(f9="points")[0], object=2)
+    shown = (*seeds(f5="points", f9="confirmed"), corrected)
+    assert list(track_parts(direction="forward", start=5, stop=None, seeds=shown, count=20)) == [("forward", 5, 15)]
+
+
 def test_a_track_that_knows_nothing_says_from_where_it_could_go() -> None:
     shown = seeds(f3="points", f5="points")
     with pytest.raises(NotYetError, match="back from frame 8") as told:

@@ -82,6 +82,18 @@ class SeedMask:
         return replace(self, mask=encode(rest))
 
 
+def confirmed_frames(seeds: Iterable[SeedMask]) -> frozenset[int]:
+    """Return the frames that the user takes as right: those with seeds of which each was confirmed.
+
+    A correction on a frame that was confirmed takes this away, for it says that the frame was not right.
+    """
+    confirmed: set[int] = set()
+    others: set[int] = set()
+    for seed in seeds:
+        (confirmed if seed.given_as == "confirmed" else others).add(seed.frame)
+    return frozenset(confirmed - others)
+
+
 def corrected_between(then: Iterable[SeedMask], now: Iterable[SeedMask]) -> dict[int, set[int]]:
     """Return, by frame, the objects with a seed there of which one came, went or changed between two states.
 

@@ -27,6 +27,7 @@ from covos.core.types import SourceInfo
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range, place_of
+from covos.prompts.seed_mask import confirmed_frames
 from covos.prompts.values import RegionPrompt
 from covos.serve.edit_files import mask_from_json, mask_to_json, read_edit, write_edit
 from covos.serve.edits import Edit, History, in_regions
@@ -344,8 +345,8 @@ class Clip:
 
     @property
     def confirmed(self) -> frozenset[int]:
-        """Frames that the user takes as right: regions do not change them."""
-        return frozenset(seed.frame for seed in self.history.seeds if seed.given_as == "confirmed")
+        """Frames that the user takes as right, with no correction since: regions do not change them."""
+        return confirmed_frames(self.history.seeds)
 
     def shown(self, frames: Iterable[FrameMask], *, soft: bool = False) -> list[FrameMask]:
         """Return masks without what the regions take from the subject.

@@ -14,7 +14,7 @@ from covos.core.types import Point, SourceInfo
 from covos.masks import RLE
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import MAX_ID, SeedMask
+from covos.prompts.seed_mask import MAX_ID, SeedMask, confirmed_frames
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
 from covos.serve.edits import merged, placed, thing_of, with_new_seeds, with_pixels_back, without
@@ -322,7 +322,7 @@ def track_parts(
             "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
         )
     shown = {seed.frame for seed in seeds}
-    barriers = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
+    barriers = confirmed_frames(seeds)
     last = min((frame - 1 for frame in barriers if frame > start), default=count - 1)
     first = max((frame + 1 for frame in barriers if frame < start), default=0)
     if stop is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import SeedMask, corrected_between
+from covos.prompts.seed_mask import SeedMask, confirmed_frames, corrected_between
 from covos.results.corrected import Correction
 from covos.results.followed import Known
 from covos.serve.edits import History, followed
@@ -79,7 +79,7 @@ class Spreading:
     def _from_correction(self, part: tuple[Way, int, int]) -> tuple[Way, int, int]:
         """Let a stretch begin with the first correction before it, but for one beyond a frame that was confirmed."""
         way, start, count = part
-        confirmed = {seed.frame for seed in self._seeds if seed.given_as == "confirmed"}
+        confirmed = confirmed_frames(self._seeds)
         if way == "forward":
             barrier = max((frame for frame in confirmed if frame < start), default=-1)
             begin = min((frame for frame in self._fresh if barrier <= frame < start), default=start)

@@ -10,7 +10,7 @@ import numpy as np
 from covos.core.types import SourceInfo
 from covos.masks.frame_mask import FrameMask
 from covos.masks.rle import RLE
-from covos.prompts.seed_mask import SeedMask
+from covos.prompts.seed_mask import SeedMask, confirmed_frames
 from covos.runs.quality import SPAN, Flag, find_flags
 from covos.runs.schema import FrameRow
 from covos.serve.schema import Timeline
@@ -57,7 +57,7 @@ class Glance:
             found = self._flags_of(rows, at)
             if serious := tuple(flag for flag in found if flag.suspicion > 0):
                 flags[row.index] = serious
-        confirmed = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
+        confirmed = confirmed_frames(seeds)
         times, confidence, status = [], [], []
         for index in range(count):
             mask = known.get(index)
@@ -72,7 +72,7 @@ class Glance:
             reasons={index: tuple(flag.text for flag in found) for index, found in flags.items()},
             confirmed=tuple(sorted(confirmed)),
             prompted={
-                number: tuple(seed.frame for seed in seeds if seed.object == number and seed.given_as != "confirmed")
+                number: tuple(seed.frame for seed in seeds if seed.object == number and seed.frame not in confirmed)
                 for number in names
             },
             objects={number: _stretches(known, number, count=count) for number in names},
