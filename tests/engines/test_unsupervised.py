@@ -216,3 +216,30 @@ def test_a_fusion_that_the_network_is_not_made_for_is_refused(network: CovosLite
     assert made.check_fusion(None) == "group"
     with pytest.raises(UsageError, match="prediction"):
         made.check_fusion("prediction")
+
+
+def plain(index: int, value: int) -> Frame:
+    """A frame of one colour, up to noise."""
+    noise = np.random.default_rng(index).integers(0, 4, (90, 160, 3), dtype=np.uint8)
+    return Frame(index=index, stem=f"{index:05}", image=noise + np.uint8(value), pts=index, time_base=Fraction(1, 25))
+
+
+@pytest.mark.parametrize("value", [0, 16, 32, 128, 250])
+@pytest.mark.parametrize("quality", ["draft", "balanced"])
+def test_where_nothing_can_be_seen_there_is_no_subject(network: CovosLite, value: int, quality: Quality) -> None:
+    made = engine(network, quality=quality)
+    seen = list(made.encoder.observe(plain(index, value) for index in range(6)))
+    results = list(made.stream(seen, made.remember(seen[1:4:2])))
+    assert [result.labels.any() for result in results] == [False] * 6
+    assert all(result.confidence > 0.99 for result in results)
+
+
+def test_a_black_start_has_no_subject_and_harms_no_other_frame(network: CovosLite) -> None:
+    clip = [plain(index, 0) if index < 4 else frame for index, frame in enumerate(frames(10))]
+    made = engine(network)
+    seen = list(made.encoder.observe(clip))
+    with_black, without = (made.remember([seen[at] for at in chosen]) for chosen in ((0, 6, 8), (6, 8)))
+    assert with_black[0].indices == without[0].indices == (6, 8)
+    for index, result in enumerate(made.stream(seen, with_black)):
+        # The disk is too small here to be found, but the network looks at it.
+        assert (result.probability.max() > 1e-4) == (index >= 4)

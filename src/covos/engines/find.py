@@ -37,6 +37,7 @@ from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.around import AROUND, Around
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
+from covos.engines.flat import NOTHING, is_flat
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
 from covos.models.coattention import Fusion, Memory
@@ -197,10 +198,12 @@ class FindEngine(Generic[FeaturesT]):
         return fusion
 
     def remember(self, frames: Iterable[Observed]) -> tuple[References[FeaturesT], ...]:
-        """Encode references, one at a time, in each view."""
+        """Encode references, one at a time, in each view; those on which nothing can be seen are left out."""
         indices: list[int] = []
         encoded: list[list[tuple[FeaturesT, Memory]]] = [[] for _ in self.encoders]
         for observed in frames:
+            if is_flat(observed):  # it has nothing in common with any frame
+                continue
             indices.append(observed.frame.index)
             for known, encoder in zip(encoded, self.encoders, strict=True):
                 known.append(self.ladder.run(partial(self._remembered, encoder, observed)))
@@ -274,8 +277,18 @@ class FindEngine(Generic[FeaturesT]):
 
     def _looked(self, batch: Sequence[Placed[FeaturesT]], *, look: Look[FeaturesT]) -> list[Placed[FeaturesT]]:
         """Segment those frames of a batch that the network looks at."""
-        views = dict(look([each for each in batch if self._is_looked_at(each.observed)]))
+        flat = {each.observed.frame.index for each in batch if is_flat(each.observed)}
+        wanted = [each for each in batch if self._is_looked_at(each.observed)]
+        views = dict(look([each for each in wanted if each.observed.frame.index not in flat]))
+        views |= {
+            index: [self._nothing(each.observed)] for each in batch if (index := each.observed.frame.index) in flat
+        }
         return [each._replace(views=views.get(each.observed.frame.index)) for each in batch]
+
+    def _nothing(self, observed: Observed) -> Tensor:
+        """Return the logits of a frame on which nothing can be seen, h x w float32."""
+        height, width = self.encoders[-1].size_of(observed.frame)
+        return torch.full((height // 2, width // 2), NOTHING)
 
     def _look(self, batch: Sequence[Placed[FeaturesT]], *, fusion: Fusion) -> Iterator[tuple[int, list[Tensor]]]:
         """Segment frames by the network; yield the index of each with its logits in each view."""
@@ -372,6 +385,8 @@ class FindEngine(Generic[FeaturesT]):
             if each.frame.index in references.indices:
                 others = references.without(each.frame.index)
                 logits[row] = self.segment_one(select_rows(encoded, [row]), others)
+            if is_flat(each):
+                logits[row] = NOTHING
         return logits.unsqueeze(1)
 
     def _logits(
