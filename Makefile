@@ -171,6 +171,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/int8.py --data "$(DATA)" $(call keep,int8)
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
+	$(BIN)/python benchmarks/around.py --data "$(DATA)"
 	$(BIN)/python benchmarks/between.py --data "$(DATA)"
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
