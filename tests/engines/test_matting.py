@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from covos.core.types import Frame, FrameResult
+from covos.engines import matting
 from covos.engines.band import sample_sides, uncertain_band
 from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, matted
@@ -244,7 +245,8 @@ def test_tiles_cover_the_band_once_small_ones_where_little_of_it_is() -> None:
     tiles = tiles_over(band)
     covered = np.zeros(padded(np.zeros(band.shape, np.float32)).shape, np.int64)
     for tile in tiles:
-        covered[tile.inner] += 1
+        y, x = tile.y + MARGIN, tile.x + MARGIN
+        covered[y : y + tile.height, x : x + tile.width] += 1
     assert covered.max() == 1
     inside = covered[MARGIN : MARGIN + 300, MARGIN : MARGIN + 420]
     assert inside[band].all()
@@ -265,21 +267,56 @@ def test_no_band_has_no_tiles() -> None:
     assert tiles_over(np.zeros((40, 50), np.bool_)) == []
 
 
-def test_a_patchwork_fades_and_forgets_what_is_computed_anew() -> None:
+def test_a_patchwork_fades_from_tile_to_tile() -> None:
     size = (40, 100)
-    band = np.ones(size, np.bool_)
-    tiles, counts = tiles_over(band), padded(band.view(np.uint8)).view(np.bool_)
+    tiles, counts = tiles_over(np.ones(size, np.bool_)), padded(np.ones(size, np.uint8)).view(np.bool_)
     patches = Patchwork(size)
     for tile in tiles:
-        patches.add(
-            tile, np.full((tile.height + 2 * MARGIN, tile.width + 2 * MARGIN), 0.25, np.float32), counts[tile.outer]
-        )
+        patches.add(tile, np.full(counts[tile.outer].shape, 0.25, np.float32), counts[tile.outer])
     assert patches.whole() == pytest.approx(0.25)
-    first = tiles[0]
-    patches.clear([first])
-    assert not patches.whole()[20, 20]
-    patches.add(first, np.ones(counts[first.outer].shape, np.float32), counts[first.outer])
-    assert patches.whole()[20, 20] == 1
+
+
+def test_a_band_that_grows_leaves_no_step_on_the_grid_of_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha = hard(soft_disc(radius=60))
+    spike = alpha.copy()
+    spike[118:123, 175:225] = 1
+    told: list[np.ndarray] = []
+    solve = matting._Solving.solve
+
+    def seen(self: matting._Solving, band: np.ndarray) -> np.ndarray:
+        told.append(band)
+        return solve(self, band)
+
+    monkeypatch.setattr(matting._Solving, "solve", seen)
+    noise = np.random.default_rng(0).integers(-30, 30, (*SIZE, 1))
+    image = np.clip(mixed(spike) + noise, 0, 255).astype(np.uint8)
+    # The samples of colours change wherever their windows reach what is new, in tiles without anything new, too.
+    grown = engine(GUESS).find(image, alpha, index=3)
+    assert len(told) == 2, "the band grew"
+    part = matting._part(alpha > 0)
+    at_once = solve(
+        matting._Solving(image[part], alpha[part], *[np.zeros_like(alpha[part])] * 2, run=engine(GUESS)._tiles), told[1]
+    )
+    np.testing.assert_allclose(grown[part], at_once, atol=1e-6)
+
+
+def test_a_band_does_not_grow_into_the_subject() -> None:
+    guide = hard(soft_disc(radius=60))
+    band = uncertain_band(guide, reach=4)
+    wider = matting._grown(np.ones(SIZE, np.float32), guide, band, reach=4)
+    assert wider is not None
+    assert (wider & ~band).any()
+    assert not (wider & ~band & (guide > 0.5)).any()
+
+
+def test_a_small_hole_inside_of_the_subject_is_asked_about_and_a_large_one_is_background() -> None:
+    guide = hard(soft_disc(radius=100))
+    guide[100:120, 100:120] = 0  # a hole in the mask: beyond its band is a patch of sure background
+    asked = matting._asked(guide, reach=4)
+    assert asked[100:120, 100:120].all()
+    guide[80:160, 80:160] = 0  # between an arm and a body, say
+    assert not matting._asked(guide, reach=4)[120, 120]
+    assert not matting._asked(guide, reach=4)[0, 0]
 
 
 def test_a_subject_is_the_same_wherever_it_stands_in_a_large_frame() -> None:

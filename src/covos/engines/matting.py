@@ -47,6 +47,9 @@ APART = 4
 """So many times the reach a doubtful patch of the background may be away from the subject, and still be part of it."""
 TOGETHER = 2**17
 """Pixels of the tiles that the network sees together, at the most: fewer tiles where the memory runs out."""
+ENCLOSED = 4
+"""So many times the reach is the side of the largest patch of sure background inside of a subject that is asked about
+nevertheless: a hole in the mask, mostly. Taken for background, it would give the subject's own colours as those behind."""
 AROUND = 0.2
 """Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
 SETTLED = 0.5
@@ -207,7 +210,7 @@ def matted(
 
 
 class _Solving:
-    """A frame while its alpha is found: once for its band, and once more where the band grew."""
+    """A frame while its alpha is found: for its band, and once more where the band grew."""
 
     def __init__(
         self,
@@ -220,19 +223,20 @@ class _Solving:
     ) -> None:
         self._image, self._guide, self._run = image, guide, run
         self._padded = [padded(each) for each in (image, guide, before, known)]
-        self._found = Patchwork(guide.shape)
-        self._solved: MaskArray | None = None
 
     def solve(self, band: MaskArray) -> ProbabilityArray:
-        """Find the alpha of a band; of one that has grown, only the tiles with something new are computed."""
-        tiles = tiles_over(band if self._solved is None else band & ~self._solved)
-        self._solved = band
+        """Find the alpha of a band.
+
+        All its tiles are computed, of a band that has grown, too. The colours on both sides are those beyond the band,
+        so they change far from the new pixels: a tile that was kept would end in a step at its neighbour.
+        """
+        tiles = tiles_over(band)
         unknown = padded(band.view(np.uint8)).view(np.bool_)
         asked = np.zeros(unknown.shape, np.bool_)
         for tile in tiles:
             asked[tile.outer] = unknown[tile.outer]
         number, sides = self._sides(band, asked)
-        self._found.clear(tiles)
+        found = Patchwork(self._guide.shape)
 
         def told(tile: Tile) -> NDArray[np.float32]:
             image, guide, before, known = (each[tile.outer] for each in self._padded)
@@ -241,8 +245,8 @@ class _Solving:
             return tile_inputs(image, guide, uncertain, before, known, sides=sides[own])
 
         for tile, alpha in self._run(tiles, told):
-            self._found.add(tile, alpha, unknown[tile.outer])
-        return np.where(band, self._found.whole(), self._guide > 0.5).astype(np.float32)
+            found.add(tile, alpha, unknown[tile.outer])
+        return np.where(band, found.whole(), self._guide > 0.5).astype(np.float32)
 
     def _sides(self, band: MaskArray, asked: MaskArray) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return colours of both sides, and the number among them of each pixel that is asked for, with the margins."""
@@ -283,17 +287,28 @@ def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
     _, parts = cv2.connectedComponents((band | inside).view(np.uint8), connectivity=8)
     own = np.zeros(int(parts.max()) + 1, np.bool_)
     own[parts[to_inside <= APART * reach]] = True
-    return np.asarray(band & own[parts] & (to_outside <= DEPTH * reach), np.bool_)
+    band = np.asarray(band & own[parts] & (to_outside <= DEPTH * reach), np.bool_)
+    return band | _enclosed(~inside & ~band, most=(ENCLOSED * reach) ** 2)
+
+
+def _enclosed(behind: MaskArray, *, most: float) -> MaskArray:
+    """Return the parts of a background, no larger than so many pixels, that have no way to the frame's border."""
+    height, width = behind.shape
+    _, parts, facts, _ = cv2.connectedComponentsWithStats(behind.view(np.uint8), connectivity=8)
+    left, top, wide, high, area = facts.T[:5]
+    small = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height) & (area <= most)
+    small[0] = False
+    return np.asarray(small[parts], np.bool_)
 
 
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
     """Return a wider band where strands go on beyond it; None if none do.
 
-    It does not grow into the subject, not even where alpha is 0 at the inner rim: a car's side has the road's colours,
-    and would be eaten.
+    It grows where the probability is of the background, and never into the subject: a car's side has the road's
+    colours, and would be eaten.
     """
     rim = band & (cv2.erode(band.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
     open_end = rim & (guide < 0.5) & (alpha > SETTLED)
     if not open_end.any():
         return None
-    return band | within(open_end, 2 * reach)
+    return band | (within(open_end, 2 * reach) & (guide < 0.5))

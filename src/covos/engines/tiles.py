@@ -50,14 +50,6 @@ class Tile(NamedTuple):
         """It and its margin, in a frame that has `MARGIN` more on each side."""
         return slice(self.y, self.y + self.height + 2 * MARGIN), slice(self.x, self.x + self.width + 2 * MARGIN)
 
-    @property
-    def inner(self) -> tuple[slice, slice]:
-        """It without its margin, in the same frame."""
-        return (
-            slice(self.y + MARGIN, self.y + MARGIN + self.height),
-            slice(self.x + MARGIN, self.x + MARGIN + self.width),
-        )
-
 
 def tiles_over(band: MaskArray) -> list[Tile]:
     """Return the tiles that hold a band, so that what they have to compute is small; those of one size together.
@@ -131,11 +123,6 @@ class Patchwork:
         self._size = size
         whole = padded(np.zeros(size, np.float32)).shape
         self._total, self._weight = np.zeros(whole, np.float32), np.zeros(whole, np.float32)
-
-    def clear(self, tiles: Sequence[Tile]) -> None:
-        """Forget what is known inside of tiles, without their margins: it is computed anew."""
-        for tile in tiles:
-            self._total[tile.inner] = self._weight[tile.inner] = 0
 
     def add(self, tile: Tile, values: Floats, counts: MaskArray) -> None:
         """Add the values of a tile with its margin, where they count."""
