@@ -328,6 +328,7 @@ class FrameResult:
             `covos.engines.matting`); None where none was asked for.
         between: True if it was made of the neighbours of the frame, and no network has looked at it (see
             `covos.engines.between`).
+        feather: Pixels over which the edge was made soft on request.
     """
 
     frame: Frame
@@ -337,5 +338,6 @@ class FrameResult:
     objects: tuple[ObjectStatus, ...] = ()
     matte: ProbabilityArray | None = None
     between: bool = False
+    feather: float = 0.0
 
     __repr__ = short_repr

@@ -24,7 +24,7 @@ from covos.engines.ladder import Ladder
 from covos.engines.steady import FLOW_HEIGHT, grey, moved_to, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
 from covos.masks.distance import distance_to
-from covos.masks.matte import stretched
+from covos.masks.matte import opacity_of, stretched
 from covos.masks.soft import rounded
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
 from covos.runtimes.choice import Computing, Runtime
@@ -48,8 +48,8 @@ APART = 4
 TOGETHER = 2**17
 """Pixels of the tiles that the network sees together, at the most: fewer tiles where the memory runs out."""
 ENCLOSED = 4
-"""So many times the reach is the side of the largest patch of sure background inside of a subject that is asked about
-nevertheless: a hole in the mask, mostly. Taken for background, it would give the subject's own colours as those behind."""
+"""So many times the reach is the side of the largest patch of sure background inside of a subject that is asked about:
+a hole in the mask, mostly. Taken for background, it would give the subject's own colours as those behind."""
 AROUND = 0.2
 """Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
 SETTLED = 0.5
@@ -194,7 +194,7 @@ def matted(
         matte = result.matte
         if matte is None and result.frame.status == "unreadable":
             same = before is not None and before.matte is not None and before.labels is result.labels
-            matte = before.matte if same and before is not None else stretched(result.probability)
+            matte = before.matte if same and before is not None else opacity_of(result.probability, result.labels)
         if matte is None:
             if engine is None:
                 engine = load()
@@ -202,7 +202,7 @@ def matted(
                 engine.remember(before.frame.image, before.matte, index=before.frame.index)
             found = engine.find(result.frame.image, result.probability, index=result.frame.index)
             if not np.isfinite(found).all():  # the network gave no numbers: the mask stays, and it is reported
-                found = stretched(result.probability)
+                found = opacity_of(result.probability, result.labels)
                 result = replace(result, frame=replace(result.frame, status="uncomputed"))  # noqa: PLW2901
             matte = rounded(found, result.labels > 0)
         before = replace(result, matte=matte)

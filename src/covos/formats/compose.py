@@ -15,7 +15,7 @@ from covos.formats.light import drawn_out
 from covos.masks import letterbox
 from covos.masks.edges import relabelled
 from covos.masks.foreground import Samples, foreground_colours
-from covos.masks.matte import stretched
+from covos.masks.matte import opacity_of
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -54,6 +54,7 @@ class ComposedResult(FrameResult):
             confidence=self.confidence,
             objects=self.objects,
             matte=None if self.matte is None else letterbox(self.matte, size, smooth=True),
+            feather=self.feather,
         )
 
     @cached_property
@@ -68,8 +69,10 @@ class ComposedResult(FrameResult):
 
     @cached_property
     def _found(self) -> ProbabilityArray:
-        """Opacity of the subject as it was found: its matte, or else the stretched probability."""
-        return _shared(stretched(self.probability) if self.matte is None else self.matte.copy())
+        """Opacity of the subject as it was found: its matte, or else that of the probability and its mask."""
+        if self.matte is not None:
+            return _shared(self.matte.copy())
+        return _shared(opacity_of(self.probability, self.labels, feather=self.feather))
 
     @cached_property
     def alpha(self) -> NDArray[np.uint8]:

@@ -83,6 +83,7 @@ class ReadFrame:
             the file.
         soft: The probability of all objects together; None where the file has masks alone.
         matte: The opacity of all objects together; None where none was made.
+        feather: Pixels over which the edge was made soft on request.
     """
 
     index: int
@@ -92,6 +93,7 @@ class ReadFrame:
     objects: dict[Any, RLE] = field(default_factory=dict)
     soft: SoftMask | None = None
     matte: SoftMask | None = None
+    feather: float = 0.0
 
     def __post_init__(self) -> None:
         check_size(self.size)

@@ -149,10 +149,14 @@ class Edges(Record):
             labels, probability = _grown(labels, radius), _moved(probability, radius)
         if radius := min(in_pixels(self.shrink, height), widest):
             labels, probability = _shrunk(labels, radius), 1 - _moved(1 - probability, radius)
-        if width := min(in_pixels(self.feather, height), height):
+        if width := self.feather_at(height):
             # A Gaussian rises from 2 to 98 percent over four of its widths.
             probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), max(width / 4, 0.1)), np.float32)
         return labels, probability
+
+    def feather_at(self, height: int) -> float:
+        """Return the pixels over which edges become soft in a frame of this height."""
+        return min(in_pixels(self.feather, height), height)
 
     def changed(self, result: FrameResult) -> FrameResult:
         """Return a frame's result with other edges: those of its masks, of its probability, and of its matte."""
@@ -160,7 +164,8 @@ class Edges(Record):
             return result
         labels, probability = self.apply(result.labels, result.probability)
         matte = None if result.matte is None else self.apply(result.labels, result.matte)[1]
-        return replace(result, labels=labels, probability=probability, matte=matte)
+        feather = result.feather + self.feather_at(labels.shape[0])
+        return replace(result, labels=labels, probability=probability, matte=matte, feather=feather)
 
 
 NO_EDGES = Edges()

@@ -28,6 +28,7 @@ class FrameMask:
         soft: The probability, compressed; None where masks alone are known.
         kept_matte: The matte, compressed; None where none was made.
         source_index: See `Frame`.
+        feather: Pixels over which the edge was made soft on request.
     """
 
     index: int
@@ -43,6 +44,7 @@ class FrameMask:
     soft: SoftMask | None = None
     kept_matte: SoftMask | None = None
     source_index: int | None = None
+    feather: float = 0.0
 
     @property
     def number(self) -> int:
@@ -90,6 +92,7 @@ class FrameMask:
             confidence=self.confidence,
             objects=self.states,
             matte=self.matte,
+            feather=self.feather,
         )
 
     @classmethod
@@ -110,6 +113,7 @@ class FrameMask:
             soft=SoftMask.of(result.probability, result.labels > 0) if soft else None,
             kept_matte=None if result.matte is None else SoftMask.of(result.matte, result.labels > 0),
             source_index=frame.source_index,
+            feather=result.feather,
         )
 
 

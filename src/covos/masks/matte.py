@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covos.core.errors import AnnotationError
+from covos.masks.distance import distance_to
 from covos.masks.label_files import open_mask
 from covos.masks.object_ids import split_alpha
 
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covos.core.places import Place
-    from covos.core.types import ProbabilityArray
+    from covos.core.types import LabelArray, ProbabilityArray
 
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
+
+SOLID = 2 / 480, 5 / 480
+"""Depths inside of the mask, over the height of the frame: at the first, an opacity that is made of a probability
+begins to be solid, at the second it is. Nearer to the contour is the soft edge."""
 
 
 def read_soft_mask(path: Place) -> ProbabilityArray:
@@ -77,3 +82,26 @@ def stretched(probability: ProbabilityArray) -> ProbabilityArray:
     """
     wider = (probability - SURE) / (1 - 2 * SURE)
     return np.asarray(np.clip(wider, 0, 1, out=wider), np.float32)
+
+
+def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: float = 0.0) -> ProbabilityArray:
+    """Make an opacity of a probability and its mask: H x W float32 in [0, 1], soft at the edge, 1 deep inside.
+
+    Inside of the mask the network may doubt what a thing is, as of glass or of a plain side, and the doubt changes from
+    frame to frame. It is no transparency: the mask says that all of it is the subject.
+
+    Args:
+        probability: H x W float32 in [0, 1].
+        labels: H x W uint8; 0 = background.
+        feather: Pixels over which the edge was made soft on request, half of them inside: these stay soft.
+    """
+    opacity = stretched(probability)
+    inside = labels > 0
+    doubtful = inside & (opacity < 1)
+    if not doubtful.any():
+        return opacity
+    begins, ends = (share * labels.shape[0] + feather for share in SOLID)
+    depth = np.clip((distance_to(~inside)[doubtful] - begins) / (ends - begins), 0, 1)
+    # A smooth step: alpha has no crease where it begins and ends.
+    opacity[doubtful] = 1 - (1 - opacity[doubtful]) * (1 - depth * depth * (3 - 2 * depth))
+    return opacity

@@ -173,6 +173,7 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
         file=row.file,
         soft=mask.soft,
         kept_matte=mask.matte,
+        feather=mask.feather,
         source_index=row.source_index,
     )
 

@@ -189,6 +189,7 @@ class Replay:
                 confidence=kept.confidence,
                 objects=kept.states,
                 matte=kept.matte,
+                feather=kept.feather,
             )
 
     def _ascending(self) -> list[FrameMask]:

@@ -160,6 +160,7 @@ class KeptMasks:
     objects: dict[int, RLE]
     soft: SoftMask
     matte: SoftMask | None = None
+    feather: float = 0.0
 
     @classmethod
     def of(cls, content: Any) -> Self:

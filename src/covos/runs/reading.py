@@ -62,6 +62,7 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
                 objects=dict(each.objects),
                 soft=each.soft,
                 matte=each.matte,
+                feather=each.feather,
             )
             for each in taken.values()
         ]
@@ -89,7 +90,8 @@ def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
     if kept.matte is not None:
         matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0))[1], labels > 0)
     soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
-    return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte)
+    feather = edges.feather_at(kept.size[0])
+    return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte, feather=feather)
 
 
 def _as_kept(
@@ -102,4 +104,5 @@ def _as_kept(
         if same is not None and (same.size, same.objects) == (frame.size, frame.objects):
             known = taken[stem]
             frame.objects, frame.soft, frame.matte = dict(known.objects), known.soft, known.matte
+            frame.feather = known.feather
     return read

@@ -23,7 +23,7 @@ from covos.jobs import ModelCache
 from covos.masks import RLE, decode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
-from covos.masks.matte import stretched
+from covos.masks.matte import opacity_of
 from covos.masks.soft import SoftMask
 from covos.media.range import Range, place_of
 from covos.media.source import Health
@@ -232,7 +232,7 @@ class FindMatte:
         probability = self.mask.probability
         found = Networks.of(here).matter(self.video).find(frame.image, probability, index=frame.index)
         if not np.isfinite(found).all():  # the network gave no numbers: the mask's own edge stays
-            found = stretched(probability)
+            found = opacity_of(probability, self.mask.labels)
         here.tell(Matted(index=self.mask.index, matte=SoftMask.of(found, self.mask.mask)))
 
 
