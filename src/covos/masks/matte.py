@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
 
-SOLID = 2 / 480, 5 / 480
-"""Depths inside of the mask, over the height of the frame: at the first, an opacity that is made of a probability
-begins to be solid, at the second it is. Nearer to the contour is the soft edge."""
+SOLID = 2, 5
+"""Depths inside of the mask in pixels at 480p, more in proportion in larger frames. At the first, an opacity that is
+made of a probability begins to be solid, at the second it is. Nearer to the contour is the soft edge."""
 
 
 def read_soft_mask(path: Place) -> ProbabilityArray:
@@ -100,7 +100,9 @@ def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: fl
     doubtful = inside & (opacity < 1)
     if not doubtful.any():
         return opacity
-    begins, ends = (share * labels.shape[0] + feather for share in SOLID)
+    # Edges are a few pixels wide in small frames, too.
+    scale = max(1.0, labels.shape[0] / 480)
+    begins, ends = (depth * scale + feather for depth in SOLID)
     depth = np.clip((distance_to(~inside)[doubtful] - begins) / (ends - begins), 0, 1)
     # A smooth step: alpha has no crease where it begins and ends.
     opacity[doubtful] = 1 - (1 - opacity[doubtful]) * (1 - depth * depth * (3 - 2 * depth))
