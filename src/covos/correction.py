@@ -70,6 +70,7 @@ def correct(
     precision: Precision = AUTO,
     runtime: ChosenRuntime = AUTO,
     overwrite: bool = False,
+    keep: bool = False,
     reads: Sequence[str | os.PathLike[str]] = (),
     listen: Listener | None = None,
 ) -> Corrected:
@@ -96,6 +97,7 @@ def correct(
         precision: See ``device``.
         runtime: See ``device``.
         overwrite: True if an earlier result at ``output`` may be replaced.
+        keep: If true, the folder of one file stays beside it, with its report: what it holds can be corrected in turn.
         reads: Further files that are read, such as one of prompts: the output never takes their place.
         listen: Called with the number of frames that are done, and of all: once for each way in time, once for the
             matte, if the run has one, and once for what is written.
@@ -116,6 +118,7 @@ def correct(
         usual=tuple(settings.get("formats") or DEFAULT_FORMATS),
         still=before.info.is_still,
         overwrite=overwrite,
+        keep=keep,
     )
     inputs = (*mask_files(shown), *reads)
     refuse_output(chosen, path=Path(run), result=before, overwrite=overwrite, reads=inputs)

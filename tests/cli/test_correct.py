@@ -72,7 +72,7 @@ def test_a_correction_changes_its_object_and_nothing_else(
     assert correct(new, tmp_path / "newer", random_follower, "--mask", f"{fix}@6", "-f", "palette", "-q") == 0
     assert capsys.readouterr().err == ""
     assert sorted(each.name for each in (tmp_path / "newer").iterdir() if each.name[0] != ".") == [
-        "masks", "report.html", "report.json",
+        "kept.jsonl", "masks", "report.html", "report.json",
     ]  # fmt: skip
     newest = covos.load_result(tmp_path / "newer")
     np.testing.assert_array_equal(newest[4].labels == 2, expected)  # shown by the first correction
@@ -169,3 +169,51 @@ def test_the_output_never_takes_the_place_of_what_is_read(
         assert main(["correct", str(followed), *map(str, words), *options]) == 2
         assert "is read and would be written over" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_correction_of_soft_formats_alone_is_corrected_and_converted_in_turn(
+    clip: Path, random_follower: Path, tmp_path: Path
+) -> None:
+    run, first, second = tmp_path / "run", tmp_path / "first", tmp_path / "second"
+    shown = picture(tmp_path / "shown.png", of_1=(12, 0, 16, 16))
+    options = ["--mask", str(shown), "--follower", str(random_follower), "-f", "ffv1", "--grow", "2"]
+    assert main(["segment", str(clip), "-o", str(run), *options, *SETTINGS]) == 0
+    fix = picture(tmp_path / "fix.png", of_1=(14, 8, 20, 16))
+    assert correct(run, first, random_follower, "--mask", f"{fix}@4", "-q") == 0
+    before, after = covos.load_result(run), covos.load_result(first)
+    expected = np.zeros(SIZE, bool)
+    expected[14:34, 8:24] = True
+    np.testing.assert_array_equal(after[4].mask, expected)  # edges are not changed a second time
+    untouched = [each for each in range(len(before)) if before[each].objects == after[each].objects]
+    for each in untouched:
+        np.testing.assert_array_equal(after[each].probability, before[each].probability)
+    assert any(0 < value < 1 for mask in after for value in np.unique(mask.probability)), "edges stay soft"
+
+    assert main(["convert", str(first), "-o", str(tmp_path / "x.npz"), "-q"]) == 0
+    assert correct(first, second, random_follower, "--mask", f"{fix}@5", "-q") == 0
+    np.testing.assert_array_equal(covos.load_result(second)[5].mask, expected)
+    again = tmp_path / "again"
+    assert main(["convert", str(second), "-o", str(again), "-f", "ffv1", "-q"]) == 0
+    for old, new in zip(covos.load_result(second), covos.load_result(again), strict=True):
+        np.testing.assert_array_equal(new.probability, old.probability)
+
+
+def test_a_corrected_file_is_kept_for_the_next_correction_if_that_is_asked_for(
+    followed: Path, random_follower: Path, tmp_path: Path
+) -> None:
+    fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
+    kept = tmp_path / "new.mov.covos"
+    assert correct(followed, tmp_path / "new.mov", random_follower, "--mask", f"{fix}@4", "--keep", "-q") == 0
+    assert correct(kept, tmp_path / "next", random_follower, "--mask", f"{fix}@5", "-q") == 0
+    np.testing.assert_array_equal(covos.load_result(tmp_path / "next")[4].labels, covos.load_result(kept)[4].labels)
+
+
+def test_a_result_without_kept_masks_says_how_to_make_them_again(
+    followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
+    new = tmp_path / "new"
+    assert correct(followed, new, random_follower, "--mask", f"{fix}@4", "-f", "ffv1", "-q") == 0
+    (new / "kept.jsonl").unlink()  # as earlier versions wrote it
+    assert main(["convert", str(new), "-o", str(tmp_path / "x.webm")]) == 3
+    assert f"correct {followed} again with -f palette" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from faults.media_mutants import INPUTS
 FRAMES = 4
 SHIM = Path(__file__).with_name("shim.c")
 CALLS = ("write", "rename", "fsync", "mkdir", "open")
-_OWN = {".covos-files", ".covos-lock", "covos.json", "journal.jsonl", "report.json", "report.html"}
+_OWN = {".covos-files", ".covos-lock", "covos.json", "journal.jsonl", "kept.jsonl", "report.json", "report.html"}
 """Files that are no outputs: those of covos itself, and those that hold times."""
 
 

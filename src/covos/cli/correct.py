@@ -47,6 +47,7 @@ def correct(
     precision: options.Precision = "auto",
     runtime: options.Runtime = "auto",
     overwrite: options.Overwrite = False,
+    keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,6 +88,7 @@ def correct(
             precision=precision,
             runtime=runtime,
             overwrite=overwrite,
+            keep=keep,
             reads=() if prompts is None else (prompts,),
             listen=display.frames(run.name),
         )

@@ -33,7 +33,7 @@ from covos.runs.onefile import Output, choose_output
 from covos.runs.reading import edges_of, read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
-from covos.runs.terms import JOURNAL
+from covos.runs.terms import JOURNAL, WRITTEN
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
 
@@ -81,7 +81,7 @@ def _report_beside(path: Path) -> ReportContent | None:
     if not (path.parent / REPORT).is_file():
         return None
     report = load_report(path.parent)
-    return report if path.name in (*report.outputs, JOURNAL) else None
+    return report if path.name in (*report.outputs, JOURNAL, WRITTEN) else None
 
 
 def _alone(read: MasksRead) -> Segmentation:

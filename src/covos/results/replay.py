@@ -14,7 +14,7 @@ from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.compose import fitted
-from covos.formats.table import check_formats, parse_format, probability_bits
+from covos.formats.table import check_formats, parse_format, probability_bits, readable_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
@@ -22,6 +22,7 @@ from covos.media.range import Range
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
+from covos.runs.terms import WRITTEN
 from covos.runs.writing import Saved, write_results
 
 Listener = Callable[[int, int], None]
@@ -81,6 +82,11 @@ class Replay:
         whole = len(self.frames) == health.decoded
         health = health if whole else Health(decoded=len(self.frames), expected=len(self.frames))
 
+        soft_known = all(frame.soft is not None or frame.kept_matte is not None for frame in self.frames)
+        readable = any(parse_format(name)[0] in readable_formats() for name in chosen)
+        # What a folder of videos holds can be read from nothing else, and no other file has soft edges.
+        keeps = not passes and (soft_known or not readable)
+
         def write(frames: Iterator[Frame], *, tags: Tags = self.info.tags) -> Saved:
             saved = write_results(
                 listened(self._join(frames), len(self.frames), listen),
@@ -93,9 +99,11 @@ class Replay:
                 labelled=labelled,
                 named=bool(self.held),
                 passes=passes,
+                kept=folder.file(WRITTEN) if keeps else None,
+                soft=soft_known,
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
-            if not soft or all(frame.soft is not None or frame.kept_matte is not None for frame in self.frames):
+            if not soft or soft_known:
                 return saved
             note = f"{soft}: hard edges, for no probabilities were kept with these masks; segment for soft ones"
             return replace(saved, warnings=(*saved.warnings, note))

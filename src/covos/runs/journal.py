@@ -20,10 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
+import numpy as np
+
 from covos.core.errors import InputError, SourceError
 from covos.core.files import open_own
 from covos.core.limits import limits
-from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus
+from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus, ProbabilityArray
 from covos.formats.reading import DamagedError, check_size
 from covos.masks import RLE
 from covos.masks.frame_mask import codes_of, labels_of, objects_from, objects_of
@@ -33,7 +35,10 @@ from covos.runs.folder import explained
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JournalEntry:
-    """A frame's result without its picture, and the seconds that computing it took."""
+    """A frame's result without its picture, and the seconds that computing it took.
+
+    ``soft`` is None where masks alone are known, as of an annotation.
+    """
 
     index: int
     stem: str
@@ -42,7 +47,7 @@ class JournalEntry:
     confidence: float
     seconds: float
     labels: LabelArray
-    soft: SoftMask
+    soft: SoftMask | None
     objects: tuple[ObjectStatus, ...] = ()
     matte: SoftMask | None = None
     between: bool = False
@@ -96,7 +101,7 @@ class JournalEntry:
             frame = replace(frame, status=self.status)
         return FrameResult(
             frame=frame,
-            probability=self.soft.restore(self.labels > 0),
+            probability=_probability(self.soft, self.labels),
             labels=self.labels,
             confidence=self.confidence,
             objects=self.objects,
@@ -120,8 +125,9 @@ class JournalEntry:
             content["states"] = [asdict(status) for status in self.objects]
         if self.between:
             content["between"] = True
-        content["bits"] = self.soft.bits
-        content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
+        if self.soft is not None:
+            content["bits"] = self.soft.bits
+            content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
         if self.matte is not None:
             content["matte"] = base64.b64encode(self.matte.data).decode("ascii")
         return json.dumps(content)
@@ -158,7 +164,7 @@ class KeptMasks:
     pts: int
     size: tuple[int, int]
     objects: dict[int, RLE]
-    soft: SoftMask
+    soft: SoftMask | None
     matte: SoftMask | None = None
     feather: float = 0.0
 
@@ -173,7 +179,9 @@ class KeptMasks:
             pts=content["pts"],
             size=(height, width),
             objects=objects_from(content["objects"], size=(height, width)),
-            soft=SoftMask(
+            soft=None
+            if "soft" not in content
+            else SoftMask(
                 size=(height, width),
                 bits=16 if content["bits"] == 16 else 8,
                 data=base64.b64decode(content["soft"]),
@@ -182,6 +190,10 @@ class KeptMasks:
             if "matte" not in content
             else SoftMask(size=(height, width), bits=8, data=base64.b64decode(content["matte"])),
         )
+
+
+def _probability(soft: SoftMask | None, labels: LabelArray) -> ProbabilityArray:
+    return (labels > 0).astype(np.float32) if soft is None else soft.restore(labels > 0)
 
 
 _FAULTS = (ValueError, KeyError, TypeError, AttributeError, InputError, DamagedError)

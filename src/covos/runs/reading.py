@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
 from covos.core.errors import UsageError
@@ -17,7 +18,7 @@ from covos.masks.frame_mask import labels_of, objects_of
 from covos.masks.soft import SoftMask
 from covos.runs.journal import KeptMasks, read_kept
 from covos.runs.schema import REPORT, load_report
-from covos.runs.terms import JOURNAL
+from covos.runs.terms import JOURNAL, WRITTEN
 
 
 def edges_of(path: Path) -> Edges:
@@ -43,14 +44,19 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     if not (path / REPORT).is_file():
         return read_recognised(path)
     report = load_report(path)
-    first, every = report.source.start, report.source.every
     outputs, edges = report.outputs, _edges(report.settings.get("edges"))
-    found = {each.stem: each for each in read_kept(path / JOURNAL)} if is_there(path / JOURNAL) else {}
+    journal = path / JOURNAL
+    written = edges
+    if is_there(path / WRITTEN):  # masks as they were written: edges are in them
+        journal, edges = path / WRITTEN, NO_EDGES
+    found = {each.stem: each for each in read_kept(journal)} if is_there(journal) else {}
+    if not edges and written:
+        found = {stem: replace(each, feather=written.feather_at(each.size[0])) for stem, each in found.items()}
     kept = {stem: _changed(each, edges) for stem, each in found.items()} if edges else found
     taken = found if before_edges else kept
     for kind in readable_formats():
         if kind.output in outputs:
-            stems = {first + every * each.index: each.stem for each in found.values()}
+            stems = {row.number: row.stem for row in report.frames}
             return _as_kept(read_recognised(path / kind.output), stems, kept=kept, taken=taken)
     if taken:
         frames = [
@@ -66,12 +72,21 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
             )
             for each in taken.values()
         ]
-        return MasksRead(format="journal", path=path / JOURNAL, frames=tuple(frames))
+        return MasksRead(format="journal", path=journal, frames=tuple(frames))
     raise unreadable(
         path,
         f"its run wrote {', '.join(outputs) or 'nothing whole'}, of which no masks can be read",
-        fix="segment again with -f palette beside the other formats",
+        fix=f"{_again(report.settings)} with -f palette beside the other formats",
     )
+
+
+def _again(settings: Mapping[str, object]) -> str:
+    """Say how masks came to be of which nothing was kept, as earlier versions left them."""
+    if "corrected_from" in settings:
+        return f"correct {settings['corrected_from']} again"
+    if "converted_from" in settings:
+        return f"convert {settings['converted_from']} again"
+    return "segment again"
 
 
 def _edges(settings: object) -> Edges:
@@ -85,11 +100,13 @@ def _edges(settings: object) -> Edges:
 def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
     """Change the edges of kept masks as the run did; where that took the neighbouring pictures, masks will differ."""
     before = labels_of(kept.objects, size=kept.size)
-    labels, soft = edges.apply(before, kept.soft.restore(before > 0))
-    matte = None
+    hard = (before > 0).astype(np.float32)
+    labels, soft = edges.apply(before, hard if kept.soft is None else kept.soft.restore(before > 0))
+    matte = soft_mask = None
     if kept.matte is not None:
         matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0))[1], labels > 0)
-    soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
+    if kept.soft is not None:
+        soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
     feather = edges.feather_at(kept.size[0])
     return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte, feather=feather)
 

@@ -27,6 +27,8 @@ from covos.runs.schema import REPORT, SCHEMA, Versioned, load_report
 from covos.runs.terms_in_words import TASK, Terms, model_in_words, settings_in_words, shown_value, task_in_words
 
 JOURNAL: Final = "journal.jsonl"
+WRITTEN: Final = "kept.jsonl"
+"""Journal of masks that were not found here but corrected, converted or saved: as they were written, after edges."""
 EARLIER: Final = "journal.earlier.jsonl"
 LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""

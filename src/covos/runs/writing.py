@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -240,7 +240,8 @@ class RunWriter:
     and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
     `covos.runs.report.Report`). ``steps_down`` gives the steps of `covos.engines.ladder` that were taken so far.
     ``labelled`` has the labels that were asked for: a warning names those whose objects are in no frame. ``passes`` is
-    True of a folder that is removed if no frame lacks: it needs no report then, and no room for one.
+    True of a folder that is removed if no frame lacks: it needs no report then, and no room for one. ``kept`` is a file
+    that gets what is written, after the edges, as a journal has it; ``soft`` is False where masks alone are known.
     """
 
     def __init__(
@@ -258,6 +259,8 @@ class RunWriter:
         steps_down: Callable[[], Sequence[LadderStep]] = tuple,
         labelled: Labelling = NO_LABELS,
         passes: bool = False,
+        kept: Path | None = None,
+        soft: bool = True,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
@@ -275,12 +278,18 @@ class RunWriter:
             [make_writer(name, folder, info=info, source_path=Path(info.path), labels=labels) for name in chosen],
             depth=QUEUE,
         )
+        if kept is not None:
+            kept.unlink(missing_ok=True)  # an earlier result's: a journal would go on with it
+        self._kept = None if kept is None else Journal(kept, batch=1)
+        self._soft = soft
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self._writers)
         if self._journal is not None:
             self._stack.enter_context(self._journal)
+        if self._kept is not None:
+            self._stack.enter_context(self._kept)
         return self
 
     def add(self, result: FrameResult, seconds: float = 0.0) -> FrameResult:
@@ -298,6 +307,10 @@ class RunWriter:
         return kept
 
     def _write(self, result: FrameResult) -> None:
+        if self._kept is not None:
+            entry = JournalEntry.of(result, seconds=0.0, bits=self._bits)
+            # A part of a result may begin anywhere: the report knows the frames' own numbers.
+            self._kept.append(replace(entry, index=self._kept.count, soft=entry.soft if self._soft else None))
         composed = ComposedResult.of(result)  # once for the report and the formats
         self._report.add(composed, seconds=self._seconds.popleft())
         self._writers.write(composed)
