@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -45,11 +45,13 @@ class Corrected:
         saved: The new result on disk.
         frames: Number of frames whose masks have changed.
         changed: For each object of which a mask has changed, the number of frames, by id.
+        agreed: Frame and object of each correction that has left the mask there as it was.
     """
 
     saved: Saved
     frames: int
     changed: Mapping[int, int]
+    agreed: tuple[tuple[int, int], ...] = ()
 
 
 def correct(
@@ -73,6 +75,7 @@ def correct(
     keep: bool = False,
     reads: Sequence[str | os.PathLike[str]] = (),
     listen: Listener | None = None,
+    expect: Callable[..., None] | None = None,
 ) -> Corrected:
     """Correct the masks of a result, and write all of them anew.
 
@@ -101,6 +104,8 @@ def correct(
         reads: Further files that are read, such as one of prompts: the output never takes their place.
         listen: Called with the number of frames that are done, and of all: once for each way in time, once for the
             matte, if the run has one, and once for what is written.
+        expect: Called with the names of what is counted next: ``"backward"``, ``"forward"``, ``"matte"``,
+            ``"writing"``.
 
     Raises:
         UsageError: Nothing is corrected, or no object of the result; a frame or a value cannot be; no source is known;
@@ -126,6 +131,7 @@ def correct(
     named = [_named(each, there) for each in on_frames(shown, info=before.info)]
     for each in named:
         place_of(each.frame, before.info)
+    told_of = expect or _nothing_expected
     network = load_model(model, device=device, precision=precision, runtime=runtime)
     with network.session(
         before,
@@ -135,6 +141,8 @@ def correct(
         quality=quality or cast("Quality", settings.get("quality") or DEFAULT_QUALITY),
     ) as session:
         labels = _show(session, named, there=there, before=before, resize=resize_masks)
+        way = session.direction(direction)
+        told_of(*(("backward", "forward") if way == "both" else (way,)))
         after = session.propagate(direction, listen=listen)
     labels = labels.over(Labelling.of_settings(settings))
     said: dict[str, Any] = {
@@ -150,11 +158,13 @@ def correct(
     told = tuple(step.text for step in after.origin.steps_down[len(before.origin.steps_down) :])
     if "matte" in settings:
         computing = {"device": device, "precision": precision, "runtime": runtime}
+        told_of("matte")
         after, lacking = _with_matte(after, settings["matte"], listen=listen, **computing)
         told = (*told, *lacking)
+    told_of("writing")
     saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
     frames, changed = _changes(before, after)
-    return Corrected(saved=saved, frames=frames, changed=changed)
+    return Corrected(saved=saved, frames=frames, changed=changed, agreed=_agreed(named, before, after))
 
 
 def _only_corrections(prompts: Sequence[Prompt | RegionPrompt]) -> list[Prompt]:
@@ -243,6 +253,21 @@ def _with_matte(
         return result, (f"the frames that have changed have no matte: {error.what}",)
     found = result.with_matte(name, anew=False, listen=listen, **computing)
     return found, ()
+
+
+def _agreed(named: Sequence[Prompt], before: Segmentation, after: Segmentation) -> tuple[tuple[int, int], ...]:
+    """Return frame and object of the corrections that have left the mask there as it was."""
+    old, new = ({frame.number: frame.objects for frame in result} for result in (before, after))
+    shown = dict.fromkeys((each.frame, each.object) for each in named if each.object is not None)
+    return tuple(
+        (frame, identity)
+        for frame, identity in shown
+        if frame in old and old[frame].get(identity) == new.get(frame, {}).get(identity)
+    )
+
+
+def _nothing_expected(*_phases: str) -> None:
+    """Tell nobody."""
 
 
 def _changes(before: Segmentation, after: Segmentation) -> tuple[int, dict[int, int]]:

@@ -6,12 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import covos
 from covos.cli import main
+from covos.cli.progress import JobDisplay
 from covos.masks import write_label_map
 
 SIZE = (48, 64)
@@ -62,7 +64,9 @@ def test_a_correction_changes_its_object_and_nothing_else(
         other = old.labels != now.labels
         assert (((old.labels == 2) | (now.labels == 2)) | ~other).all(), "nobody has asked about object 1"
         changed += other.any()
-    assert f"{changed} of 8 frames changed, " in (line := capsys.readouterr().err.splitlines()[-1])
+    assert f"{changed} of 8 frames changed, " in (
+        line := next(each for each in capsys.readouterr().err.splitlines() if "changed" in each)
+    )
     assert f"object 2 in {changed}" in line
     settings = after.origin.settings
     assert settings["corrected_from"] == str(followed)
@@ -217,3 +221,25 @@ def test_a_result_without_kept_masks_says_how_to_make_them_again(
     (new / "kept.jsonl").unlink()  # as earlier versions wrote it
     assert main(["convert", str(new), "-o", str(tmp_path / "x.webm")]) == 3
     assert f"correct {followed} again with -f palette" in capsys.readouterr().err
+
+
+def test_a_correction_that_agrees_is_named_and_doubtful_frames_are_told(
+    followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    begin = JobDisplay._begin
+
+    def heard(self: JobDisplay, what: str, **how: Any) -> None:
+        begun.append(what)
+        begin(self, what, **how)
+
+    monkeypatch.setattr(JobDisplay, "_begin", heard)
+    fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
+    corrections = ("--point", "3,15@0:1", "--mask", f"{fix}@4")
+    assert correct(followed, tmp_path / "new", random_follower, *corrections) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "note: object 1 on frame 0 is as it was: it agrees with what you have shown" in lines
+    assert not any("object 2 on frame 4 is as it was" in line for line in lines)
+    suspicious = json.loads((tmp_path / "new" / "report.json").read_text())["quality"]["suspicious"]
+    assert bool(suspicious) == any(f"{tmp_path / 'new' / 'report.html'} shows them" in line for line in lines)
+    assert begun == ["run, backward", "run, forward", "run, writing"]

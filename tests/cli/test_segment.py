@@ -77,7 +77,7 @@ def test_the_last_line_says_which_frames_are_doubtful(
     assert run(clip, "-o", tmp_path / "out", *shown) == 0
     assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
     assert run(clip, "-o", tmp_path / "x.mov", *shown) == 0
-    assert "With --keep, a report shows them" in capsys.readouterr().err.splitlines()[-1]
+    assert "Run it again with --keep: a report shows them" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_last_line_says_that_nothing_was_found(clip: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -78,11 +78,13 @@ def convert(
     """
     edges, part = options.edges_of(locals()), options.range_of(locals())
     composition = options.composition_of(locals())
+    from covos.cli.doubt import doubt
     from covos.cli.progress import JobDisplay
     from covos.cli.verdict import refuse_incomplete
     from covos.core.labelling import read_labels
     from covos.results.loading import convert as run
     from covos.results.loading import output_of
+    from covos.runs.schema import REPORT
     from covos.runs.writing import is_finished
 
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
@@ -118,5 +120,8 @@ def convert(
     if not quiet:
         written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)
+        # Of masks of another tool no confidence is known, and all would be doubtful.
+        if (result / REPORT).is_file() and (said := doubt(saved, str(result))):
+            say(f"note: {said}", err=True)
     if not allow_errors:
         refuse_incomplete([(str(result), saved)])

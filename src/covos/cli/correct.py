@@ -61,6 +61,7 @@ def correct(
 
     refuse_small_address_space()  # before anything large is imported
     from covos.cli import prompting
+    from covos.cli.doubt import doubt
     from covos.cli.progress import JobDisplay
     from covos.cli.verdict import refuse_incomplete
     from covos.core.device import configure_threads
@@ -91,6 +92,7 @@ def correct(
             keep=keep,
             reads=() if prompts is None else (prompts,),
             listen=display.frames(run.name),
+            expect=display.expect,
         )
     for warning in made.saved.warnings:
         say(f"warning: {run}: {warning}", err=True)
@@ -98,7 +100,9 @@ def correct(
         changed = "".join(f", object {each} in {count}" for each, count in made.changed.items())
         written = ", ".join(str(path) for path in made.saved.paths)
         say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
-        if not made.frames:
-            say("note: the masks agree with what you have shown", err=True)
+        for frame, identity in made.agreed:
+            say(f"note: object {identity} on frame {frame} is as it was: it agrees with what you have shown", err=True)
+        if said := doubt(made.saved, str(run)):
+            say(f"note: {said}", err=True)
     if not allow_errors:
         refuse_incomplete([(str(run), made.saved)])

@@ -32,6 +32,7 @@ class JobDisplay:
         self._bar: Progress | None = None
         self._what, self._total, self._writes = "", 0, False
         self._closing: Timer | None = None
+        self._expected: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -73,15 +74,20 @@ class JobDisplay:
             before: Names of the phases that come first, each of which counts all frames.
             writes: True if the last of its frames may still have to be written when it is counted.
         """
-        phases = [f"{name}, {phase}" for phase in before]
+        self.expect(*before)
 
         def listen(done: int, total: int) -> None:
             if self._bar is None or done == 1:
-                last = not phases
-                self._begin(name if last else phases.pop(0), total=total, writes=writes and last)
+                last = not self._expected
+                what = name if last else f"{name}, {self._expected.pop(0)}"
+                self._begin(what, total=total, writes=writes and last)
             self._advance()
 
         return listen
+
+    def expect(self, *phases: str) -> None:
+        """Name the phases of `frames` that come next, each of which counts its frames from 1."""
+        self._expected = [*phases]
 
     def end(self, *, failed: bool = False) -> None:
         """End the bar, if there is one: its stage is over."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from covos.cli import options
+from covos.cli.doubt import doubt
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
 from covos.cli.terminal import say
@@ -164,8 +164,8 @@ _NOTHING_NEW = (
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
     if outcome.saved is not None and not quiet:
         say(_closing_line(outcome.saved), err=True)
-        if doubt := _doubt(outcome.saved, outcome.name):
-            say(f"note: {doubt}", err=True)
+        if said := doubt(outcome.saved, outcome.name):
+            say(f"note: {said}", err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 
@@ -181,28 +181,6 @@ def _closing_line(saved: Saved) -> str:
         return f"{frames}, {saved.resumed} of them by an earlier run, in {saved.seconds:.1f} s: {parts}"
     speed = saved.frames / saved.seconds if saved.seconds else 0.0
     return f"{frames} in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
-
-
-def _doubt(saved: Saved, name: str) -> str:
-    """Say how many frames stand out, which to look at first, and how to mend them; empty if none does."""
-    quality = saved.quality
-    if quality is None or not quality.suspicious:
-        return ""
-    first = quality.look_at_first[0]
-    number = first.index if first.source_index is None else first.source_index
-    many = quality.suspicious > 1
-    show = f"covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
-    if quality.flags.get("empty") == saved.frames:
-        return (
-            f"nothing was found in any of {counted(saved.frames, 'frame')}, so what is written is empty. "
-            f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
-        )
-    return (
-        f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful; "
-        f"look at frame {number} ({first.time:.2f} s) first: {first.reasons[0]}. "
-        + ("With --keep, a report shows them. " if saved.page is None else f"{saved.page.name} shows them. ")
-        + f"To correct them by clicks: {show}"
-    )
 
 
 def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
