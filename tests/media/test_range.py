@@ -140,12 +140,20 @@ def test_a_timecode_is_a_place(
         (25, {"end": "01:00:01:06"}, "30 frames, 1.20 seconds; ", "up to f30"),
         (12, {"start": "00:00:00:01"}, "no frame rate that timecodes count", "f300"),
         (12, {"start": "00:00:00;01"}, "no frame rate that timecodes count", "f300"),
+        (
+            29.56,
+            {"start": "00:00:03:00"},
+            "timecodes count: 29.56 frames",
+            "write f90, which it is at 30 frames a second",
+        ),
+        (29.83, {"end": "00:01:00:12"}, "timecodes count: 29.83 frames", "write f1812, which"),
+        (29.56, {"start": "00:00:03:30"}, "no frame rate that timecodes count", "f300"),
     ],
 )
 def test_a_timecode_that_no_frame_has_is_refused_in_words(
-    tmp_path: Path, rate: int, what: dict[str, object], why: str, fix: str
+    tmp_path: Path, rate: float, what: dict[str, object], why: str, fix: str
 ) -> None:
-    path = timed(tmp_path / "film.mov", "01:00:00:00" if rate == 25 else None, rate=Fraction(rate))
+    path = timed(tmp_path / "film.mov", "01:00:00:00" if rate == 25 else None, rate=Fraction(str(rate)))
     with pytest.raises(UsageError) as caught:
         open_input(path, range=Range(**what))  # type: ignore[arg-type]
     assert why in caught.value.why

@@ -279,6 +279,17 @@ def _order(place: str) -> tuple[int | Fraction, ...]:
     return timecode_parts(place)[:4] if is_timecode(place) else (_number(place),)
 
 
+def _frame_meant(place: str, info: SourceInfo) -> str:
+    """Return the remedy for a timecode where a phone's rate is near one that timecodes count; nothing for others."""
+    near = None if info.whole_rate is None else Fraction(round(info.whole_rate))
+    if near is None or not is_timecode_rate(near, drops=False) or timecode_parts(place)[3] >= near:
+        return ""
+    first = info.tags.timecode
+    number = frames_at(place, rate=near, drops=False)
+    number -= 0 if first is None else frames_at(first, rate=near, drops=False)
+    return "" if number < 0 else f"write f{number}, which it is at {near} frames a second, or seconds, as 12.5"
+
+
 def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
     """Return the number in the whole source of a frame, or of the frame that has a timecode."""
     if place.startswith("f"):
@@ -292,7 +303,7 @@ def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
             why=f"{info.path} has no frame rate that "
             + ("drops numbers, as ; says" if drops and is_timecode_rate(rate, drops=False) else "timecodes count")
             + ("" if rate is None else f": {float(rate):.6g} frames a second"),
-            fix="write seconds, as 12.5, or a frame, as f300",
+            fix=_frame_meant(place, info) or "write seconds, as 12.5, or a frame, as f300",
         )
     if timecode_parts(place)[3] >= round(rate):
         raise UsageError(
