@@ -83,7 +83,7 @@ class Replay:
         health = health if whole else Health(decoded=len(self.frames), expected=len(self.frames))
 
         soft_known = all(frame.soft is not None or frame.kept_matte is not None for frame in self.frames)
-        readable = any(parse_format(name)[0] in readable_formats() for name in chosen)
+        readable = {parse_format(name)[0].name for name in chosen} & {kind.name for kind in readable_formats()}
         # What a folder of videos holds can be read from nothing else, and no other file has soft edges.
         keeps = not passes and (soft_known or not readable)
 
