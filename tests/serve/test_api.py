@@ -155,6 +155,13 @@ def test_brush_confirm_merge_delete(client: httpx.Client, job: str) -> None:
     assert client.get(f"{base}/timeline").json()["confirmed"] == []
     assert client.post(f"{base}/undo").status_code == 200
     assert client.get(f"{base}/timeline").json()["confirmed"] == [2]
+    # Taking it back is an edit as well.
+    assert client.delete(f"{base}/confirm", params={"frame": "f2"}).status_code == 200
+    assert client.get(f"{base}/timeline").json()["confirmed"] == []
+    again = client.delete(f"{base}/confirm", params={"frame": 2})
+    assert again.status_code == 409 and "is not confirmed" in again.text
+    assert client.post(f"{base}/undo").status_code == 200
+    assert client.get(f"{base}/timeline").json()["confirmed"] == [2]
     one = client.post(f"{base}/objects/2/merge", json={"into": 1}).json()
     assert [each["id"] for each in one["objects"]] == [1]
     assert (labels_at(client, job, 2)[drawn] == 1).all()

@@ -436,6 +436,24 @@ def test_what_a_new_object_gives_back_is_the_subjects_again(horse: Clip, given: 
     assert columns_of(horse) == {1: {0}, 2: {2, 3}}
 
 
+def test_a_confirmation_that_is_taken_back_leaves_what_was_shown_before(clip: Clip) -> None:
+    editing = editing_of(Answers())
+    editing.prompt(clip, CLICK)
+    shown = clip.history.seeds
+    editing.confirm(clip, 0)
+    editing.confirm(clip, 0)  # as some client may
+    editing.confirm(clip, 1)
+    assert clip.confirmed == {0, 1}
+    editing.unconfirm(clip, 0)
+    editing.unconfirm(clip, 1)
+    assert clip.confirmed == frozenset()
+    assert clip.history.seeds == shown
+    with pytest.raises(NotYetError, match="is not confirmed"):
+        editing.unconfirm(clip, 1)
+    editing.go(clip, back=True)
+    assert clip.confirmed == {1}
+
+
 def test_a_deleted_object_leaves_no_holes(horse: Clip) -> None:
     queue = queue_of(Answers())
     editing = editing_of(Painter((0, 1, 2), (1, 4)), queue)

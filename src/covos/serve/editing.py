@@ -175,6 +175,22 @@ class Editing:
             clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))
         return self._queue.changed(clip, (frame,))
 
+    def unconfirm(self, clip: Clip, asked: Shown) -> JobView:
+        """Take the confirmation of a frame back: what the user had shown there before is what counts again."""
+        frame = check_frame(asked, info=clip.info)
+        with clip.lock:
+            if frame not in clip.confirmed:
+                raise NotYetError(
+                    f"{name_of(frame, info=clip.info)} is not confirmed",
+                    why="nobody confirmed it, or one of its objects was corrected since",
+                    fix="leave it as it is",
+                )
+            history = clip.history
+            rest = (seed for seed in history.seeds if seed.frame != frame)
+            after = tuple(sorted((*rest, *history.before_confirmed(frame)), key=lambda seed: seed.frame))
+            clip.add(history.edit("confirm", seeds=after))
+        return self._queue.changed(clip, (frame,))
+
     def go(self, clip: Clip, *, back: bool) -> JobView:
         """Undo or redo an edit."""
         if self._queue.busy(clip) == "tracking":

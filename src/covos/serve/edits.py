@@ -133,6 +133,19 @@ class History:
         seeds = (taken.get(seed.object, seed) if seed.frame == frame else seed for seed in self.seeds)
         return now, tuple(seeds)
 
+    def before_confirmed(self, frame: int) -> tuple[SeedMask, ...]:
+        """Return what the user had shown on a frame before it was confirmed, with the masks that it has now."""
+        now = {seed.object: seed for seed in self.seeds if seed.frame == frame}
+        for edit, (before, _) in zip(reversed(self._done), reversed(self._before), strict=True):
+            if edit.kind != "confirm" or frame not in edit.frames:
+                continue
+            shown = [seed for seed in before.seeds if seed.frame == frame and seed.object in now]
+            if any(seed.given_as != "confirmed" for seed in shown):
+                return tuple(
+                    replace(seed, mask=now[seed.object].mask) for seed in shown if seed.given_as != "confirmed"
+                )
+        return ()
+
     def taken_by(self, number: int) -> dict[int, tuple[FrameMask, MaskArray]]:
         """Return, for the frames that an object came to, the masks from before it, and all pixels that it ever had."""
         taken: dict[int, tuple[FrameMask, MaskArray]] = {}

@@ -79,9 +79,17 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
     page.keyboard.press("c")
     revision(page, 2)
     page.wait_for_selector("#frame-words:has-text('confirmed')")
+    assert page.text_content("#confirmed") == "1 of 20 confirmed"
+    page.keyboard.press("c")
+    revision(page, 3)
+    page.wait_for_selector("#confirm[aria-pressed=false]")
+    assert page.text_content("#confirmed") == ""
+    page.click("#confirm")
+    revision(page, 4)
+    page.wait_for_selector("#confirm[aria-pressed=true]")
 
     page.click("#track-on")
-    revision(page, 3)
+    revision(page, 5)
 
     page.keyboard.press("Control+e")
     page.check("#formats li[data-format=webm] input")
@@ -101,7 +109,7 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
     page.wait_for_selector(at(19))
     page.wait_for_function("() => Object.values(localStorage).some((kept) => JSON.parse(kept).frame === 19)")
     page.reload()
-    page.wait_for_selector(f"{READY}[data-frame='19'][data-revision='3']")
+    page.wait_for_selector(f"{READY}[data-frame='19'][data-revision='5']")
 
 
 def test_the_frame_on_the_canvas_is_the_one_that_was_asked_for(page: Any, job: str) -> None:

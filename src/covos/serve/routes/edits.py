@@ -11,6 +11,7 @@ from covos.masks.edges import Edges
 from covos.serve.desk import Desk
 from covos.serve.metrics import Metrics
 from covos.serve.routes.description import json_body
+from covos.serve.routes.looking import Bound
 from covos.serve.schema import JobView, Merge, NewName, NewPrompt, NewRegions, NewTrack, OneFrame, Prompted
 
 
@@ -39,6 +40,11 @@ def edits_router(desk: Desk, *, metrics: Metrics) -> APIRouter:
     def confirm(job: str, asked: OneFrame) -> JobView:
         """Take a frame's masks as right."""
         return desk.editing.confirm(desk.clip(job), asked.frame)
+
+    @router.delete("/jobs/{job}/confirm")
+    def unconfirm(job: str, frame: Bound) -> JobView:
+        """Take the confirmation of a frame back."""
+        return desk.editing.unconfirm(desk.clip(job), frame)
 
     @router.post("/jobs/{job}/undo")
     def undo(job: str) -> JobView:

@@ -362,9 +362,11 @@ export function searchOn() {
   void change("POST", "retry");
 }
 
+/** Confirm this frame; take that back if it is confirmed. */
 export function confirmFrame() {
-  const { frame } = store.state;
-  void change("POST", "confirm", { frame }, `Frame ${frame} confirmed`);
+  const { frame, timeline } = store.state;
+  if (timeline?.confirmed.includes(frame)) void change("DELETE", `confirm?frame=${frame}`, undefined, `Frame ${frame} is no longer confirmed`);
+  else void change("POST", "confirm", { frame }, `Frame ${frame} confirmed`);
 }
 
 export const undo = () => change("POST", "undo", undefined, "Undone");

@@ -122,7 +122,7 @@ export const KEYS = {
     { keys: ["b"], shows: "B", words: "Track back", does: () => actions.track("backward") },
     { keys: ["shift+t"], shows: "Shift T", words: "Track to the mark", does: actions.trackToMark },
     { keys: ["escape"], shows: "Esc", words: "Stop", does: escape },
-    { keys: ["c"], shows: "C", words: "Confirm this frame", does: actions.confirmFrame },
+    { keys: ["c"], shows: "C", words: "Confirm this frame, or take that back", does: actions.confirmFrame },
     { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shows: "1 to 9", words: "Choose an object", does: (key) => chooseObject(Number(key)) },
     { keys: ["delete"], shows: "Delete", words: "Delete the chosen object", does: () => removeObject(store.state.object) },
     { keys: ["x"], shows: "X", words: "A click adds, removes", does: () => store.set({ sign: store.state.sign ? 0 : 1 }) },

@@ -144,7 +144,12 @@ function controls(state) {
   disable("redo", working || !state.job?.can_redo);
   disable("open-export", working || !state.job?.objects.length);
   disable("confirm", !masks.at(state.frame)?.objects.length);
-  setText(byId("confirm-words"), state.timeline?.confirmed.includes(state.frame) ? "Confirmed" : "Confirm");
+  const right = !!state.timeline?.confirmed.includes(state.frame);
+  setText(byId("confirm-words"), right ? "Confirmed" : "Confirm");
+  byId("confirm").setAttribute("aria-pressed", String(right));
+  byId("confirm").title = right ? "Take the confirmation back (C)" : "Confirm (C)";
+  const count = state.timeline?.confirmed.length ?? 0;
+  setText(byId("confirmed"), count ? `${count} of ${lastFrame(state) + 1} confirmed` : "");
   const followed = Object.values(state.timeline?.prompted ?? {}).some((each) => each.length) || !!state.timeline?.confirmed.length;
   const idle = !working && !(state.job && making(state.job)) && hasFrames(state);
   for (const id of ["track", "track-back", "track-on"]) disable(id, !idle || !followed);
