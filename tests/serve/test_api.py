@@ -159,7 +159,8 @@ def test_brush_confirm_merge_delete(client: httpx.Client, job: str) -> None:
     assert client.delete(f"{base}/confirm", params={"frame": "f2"}).status_code == 200
     assert client.get(f"{base}/timeline").json()["confirmed"] == []
     again = client.delete(f"{base}/confirm", params={"frame": 2})
-    assert again.status_code == 409 and "is not confirmed" in again.text
+    assert again.status_code == 409
+    assert "is not confirmed" in again.text
     assert client.post(f"{base}/undo").status_code == 200
     assert client.get(f"{base}/timeline").json()["confirmed"] == [2]
     one = client.post(f"{base}/objects/2/merge", json={"into": 1}).json()
