@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from covos.core.errors import UsageError
+from covos.core.errors import CovosError, UsageError
+from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk, Rules
@@ -82,6 +85,45 @@ def test_in_a_run_that_was_opened_nothing_is_found_anew(state: str, tmp_path: Pa
     with pytest.raises(NotYetError, match="a finished run"):
         desk.retry(clip)
     assert desk.queue.busy(clip) is None
+
+
+def test_a_file_that_is_opened_again_goes_on_with_the_work_of_before(tmp_path: Path) -> None:
+    file = tmp_path / "shot.mp4"
+    file.write_bytes(b"a video")
+    root = tmp_path / "clips"
+    clip = begun(root / "one", source=file)
+    written = file.stat()
+    clip.change(state="done", size_bytes=written.st_size, modified=written.st_mtime_ns)
+    part = begun(root / "part", source=file)
+    part.change(
+        state="done",
+        size_bytes=written.st_size,
+        modified=written.st_mtime_ns,
+        range=Range(start="f1"),
+        created="2999-01-01T00:00:00+00:00",
+    )
+    desk = Desk(Rules(root=root), plan=PLAN)
+    desk._clips = {each.id: each for each in (clip, part)}
+    try:
+        assert desk.open(file) is clip
+        assert desk.opening is not None
+        assert desk.opening.job == clip.id
+        with pytest.raises(CovosError):  # it is read anew, and is no video
+            desk.open(file, fresh=True)
+        os.utime(file, ns=(1, 1))
+        with pytest.raises(CovosError):
+            desk.open(file)
+    finally:
+        desk.close()
+
+
+def test_the_time_of_the_last_edit_is_known(tmp_path: Path) -> None:
+    clip = a_clip(tmp_path / "clips", "one")
+    assert clip.edited == datetime.fromisoformat(clip.kept.created)
+    clip.add(clip.history.edit("object"))
+    (edit,) = clip.folder.joinpath("edits").glob("*.jsonl")
+    os.utime(edit, (86400, 86400))
+    assert clip.edited == datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def test_no_message_names_the_places_of_a_clip(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_run_that_cannot_be_opened_says_why(
 
 
 def test_a_server_ends_with_what_it_cannot_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Clip:
+    def refuse(*_: object, **__: object) -> Clip:
         raise SourceError("the clip has changed", why="it is shorter", fix="put it back")
 
     monkeypatch.setattr(TaskWorker, "offer", lambda *_, **__: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -66,6 +67,7 @@ def serve(
 def open_clip(
     clip: Annotated[Path, typer.Argument(help="Video to open, or the folder of a run, to correct its masks.")],
     root: Root = Path("covos-clips"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, though the clip was opened before.")] = False,
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     model: options.Model = "covos-lite",
@@ -76,12 +78,13 @@ def open_clip(
 ) -> None:
     """Open a video on a page of this machine: see its subject cut out, click to correct, download.
 
-    If it is the folder of a run, the page goes on from its masks and prompts: nothing is searched again.
+    A clip that was opened before goes on with the work of then. If it is the folder of a run, the page goes on from its
+    masks and prompts: nothing is searched again.
     """
     _run(
         root=root, host="127.0.0.1", port=port, token="", names=(), media=None, upload=8.0, quota=64.0, waiting=32,
         expire=0, settings={"model": model, "device": device, "precision": precision, "runtime": runtime},
-        opening=clip, browser=browser, quiet=quiet,
+        opening=clip, browser=browser, quiet=quiet, fresh=fresh,
     )  # fmt: skip
 
 
@@ -143,6 +146,7 @@ def _run(
     opening: Path | None,
     browser: bool,
     quiet: bool,
+    fresh: bool = False,
 ) -> None:
     if opening is not None and not quiet:  # before anything heavy is loaded
         say(f"opening {opening} ...", err=True)
@@ -165,6 +169,11 @@ def _run(
 
             webbrowser.open(url)
 
+    def resumed(when: datetime) -> None:
+        if not quiet:
+            day = "" if when.date() == datetime.now(when.tzinfo).date() else f"{when:%Y-%m-%d} "
+            say(f"goes on with your work of {day}{when:%H:%M}; --fresh begins anew", err=True)
+
     rules = Rules(
         root=root.absolute(),
         media=media,
@@ -179,7 +188,9 @@ def _run(
         plan=Plan.model_validate({"source": "clip", **settings}),
         example=next((path for path in EXAMPLES if path.is_file()), None),
         opening=opened,
+        fresh=fresh,
         ready=ready,
+        resumed=resumed,
     )
 
 

@@ -58,7 +58,8 @@ class Kept(Record):
 
     ``task`` is the work that waits or runs while the state is ``queued`` or ``running``: a server that is started again
     knows by it how to go on. ``opened`` names the finished run that the clip was made of (`covos.serve.opened`).
-    ``cuts`` are the frames with which shots begin, but for the first.
+    ``cuts`` are the frames with which shots begin, but for the first. ``modified`` is when the file was written, in
+    nanoseconds: one that was changed since is another clip.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Kept(Record):
     hidden: tuple[int, ...] = ()
     opened: tuple[str, int] | None = None
     cuts: tuple[int, ...] = ()
+    modified: int | None = None
 
 
 class Clip:
@@ -115,7 +117,9 @@ class Clip:
         self._timeline: tuple[int, Timeline] | None = None
 
     @classmethod
-    def begin(cls, folder: Path, *, name: str, video: Video, info: SourceInfo, size: int) -> Clip:
+    def begin(
+        cls, folder: Path, *, name: str, video: Video, info: SourceInfo, size: int, modified: int | None = None
+    ) -> Clip:
         """Make the folder's record for a clip that was looked at."""
         kept = Kept(
             id=folder.name,
@@ -127,6 +131,7 @@ class Clip:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             state="queued",
             revision=0,
+            modified=modified,
         )
         clip = cls(folder, kept)
         (folder / "edits").mkdir(exist_ok=True)
@@ -245,6 +250,14 @@ class Clip:
             write_edit(known, self.folder / OPENED)
             self.history.begin(known)
             self._outdate(state="done", opened=run, cuts=cuts)
+
+    @property
+    def edited(self) -> datetime:
+        """When the user changed it last, by the clock of this machine; when it was made, if he has not."""
+        edits = [file.stat().st_mtime for file in self.folder.joinpath("edits").glob("*.jsonl")]
+        if not edits:
+            return datetime.fromisoformat(self.kept.created).astimezone()
+        return datetime.fromtimestamp(max(edits), UTC).astimezone()
 
     def begin_finding(self) -> None:
         """Forget what was found before: the job reports it again, from its journal."""

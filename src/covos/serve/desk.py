@@ -253,25 +253,39 @@ class Desk:
             raise
         return self._add(clip)
 
-    def open(self, path: Path) -> Clip:
+    def open(self, path: Path, *, fresh: bool = False) -> Clip:
         """Take a file of the server's own, or a finished run: the clip of before, if it was opened already.
 
-        `opening` describes it meanwhile.
+        `opening` describes it meanwhile. ``fresh`` begins anew, and leaves the clip of before as it is.
 
         Raises:
             CovosError: It cannot be read, or is refused.
         """
         self.opening = Opening(name=path.name)
-        clip = self._opened(path)
+        clip = (None if fresh else self._before(path)) or self._opened(path)
         self.opening = replace(self.opening, job=clip.id)
         return clip
+
+    def _before(self, path: Path) -> Clip | None:
+        """Return the newest clip that was opened of a run or of a whole file, unless that has changed since."""
+        if is_run(path):
+            run = version_of(path)
+            return next((clip for clip in self.clips() if clip.kept.opened == run), None)
+        with suppress(OSError):
+            place, file = path.resolve(), path.stat()
+            for clip in self.clips():
+                kept = clip.kept
+                if kept.opened is not None or kept.range != WHOLE or kept.state == "failed":
+                    continue
+                same = (kept.size_bytes, kept.modified) == (file.st_size, file.st_mtime_ns)
+                if same and Path(kept.source).resolve() == place:
+                    return clip
+        return None
 
     def _opened(self, path: Path) -> Clip:
         if not is_run(path):
             return self.add_path(path, name=path.name)
         run = version_of(path)
-        if (before := next((clip for clip in self.clips() if clip.kept.opened == run), None)) is not None:
-            return before
         video, known, cuts = load_run(path)
         place = self.rules.root / secrets.token_hex(8)
         place.mkdir()
@@ -333,7 +347,8 @@ class Desk:
     def _begin(self, folder: Path, *, name: str, video: Video) -> Clip:
         info = self._pictures.last(Probe(video=video), name=name)
         assert isinstance(info, SourceInfo)
-        return Clip.begin(folder, name=name, video=video, info=info, size=Path(video.path).stat().st_size)
+        file = Path(video.path).stat()
+        return Clip.begin(folder, name=name, video=video, info=info, size=file.st_size, modified=file.st_mtime_ns)
 
     def _add(self, clip: Clip) -> Clip:
         with self._lock:

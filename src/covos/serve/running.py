@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
@@ -78,7 +79,9 @@ def run_server(
     plan: Plan,
     example: Path | None = None,
     opening: Path | None = None,
+    fresh: bool = False,
     ready: Callable[[str], None] = lambda _url: None,
+    resumed: Callable[[datetime], None] = lambda _when: None,
 ) -> None:
     """Serve the page and the API until a signal comes.
 
@@ -88,7 +91,9 @@ def run_server(
         plan: Model, device and precision; its source does not matter.
         example: The clip that a first visit is offered.
         opening: A clip to begin with, or the folder of a finished run.
+        fresh: Begin anew, also if ``opening`` was opened before.
         ready: Called with the address for a browser, once the server answers.
+        resumed: Called with the time of the last edit, if ``opening`` was opened before and goes on.
 
     Raises:
         EnvironmentProblem: The address is taken, or cannot be used.
@@ -109,7 +114,10 @@ def run_server(
             parts.append("opening")  # the page says that it waits: to read a run takes a while
         ready(url + ("#" + "&".join(parts) if parts else ""))
         if opening is not None:
-            desk.open(opening)
+            before = {clip.id for clip in desk.clips()}
+            clip = desk.open(opening, fresh=fresh)
+            if clip.id in before:
+                resumed(clip.edited)
 
     _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
 
