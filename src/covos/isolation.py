@@ -63,7 +63,10 @@ def run_isolated(tasks: Iterable[Task], *, display: Callable[[], Display]) -> It
                 worker.send(task)
                 outcome: Outcome | CovosError = worker.receive()
             except (EOFError, OSError):
-                outcome, worker = Outcome(name=task[0].name, error=worker.cause_of_death(task[0].name)), None
+                cause = worker.cause_of_death(task[0].name)
+                # One that did not begin is no fault of the input: every other would meet it.
+                outcome = cause if worker.never_began else Outcome(name=task[0].name, error=cause)
+                worker = None
             if isinstance(outcome, CovosError):
                 raise outcome
             yield outcome

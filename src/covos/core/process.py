@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
+from covos.core.fresh import SPAWN
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.memory import free_address_space
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds in which a worker that was asked to stop finishes its frame and its journal."""
-CONTEXT: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
-"""The way a worker begins: with nothing of the threads, the locks and the GPU of the process that makes it."""
+CONTEXT: SpawnContext | ForkServerContext = SPAWN
+"""The way a worker begins: with nothing of the threads, locks, GPU and program of the process that makes it."""
 
 
 def ready(workers: Sequence[Worker], *, timeout: float | None = None) -> list[Worker]:
@@ -50,13 +51,16 @@ class Worker:
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
         self.connection, theirs = CONTEXT.Pipe()
+        self._begun: bool | None = None
+        self._began, tell = CONTEXT.Pipe(duplex=False)
         # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
         self._process = CONTEXT.Process(
-            target=_begin, args=(theirs, work, arguments, limits()), name="covos worker", daemon=True
+            target=_begin, args=(theirs, tell, work, arguments, limits()), name="covos worker", daemon=True
         )
         with _ctrl_c_held_back():
             self._process.start()
         theirs.close()
+        tell.close()
 
     def send(self, message: object) -> None:
         """Send a message; an OSError if the process is gone."""
@@ -79,6 +83,18 @@ class Worker:
         """True if the process has ended by a signal that asks for it."""
         return self._process.exitcode in (-signal.SIGINT, -signal.SIGTERM, SIGINT_EXIT, SIGTERM_EXIT)
 
+    @property
+    def never_began(self) -> bool:
+        """True if the process ended by itself before it had come to its work: nothing that it was sent is the cause."""
+        if self.was_stopped or self._process.exitcode == -getattr(signal, "SIGKILL", 9):
+            return False
+        if self._begun is None:
+            try:
+                self._begun = self._began.recv()
+            except (EOFError, OSError):
+                self._begun = False
+        return not self._begun
+
     def cause_of_death(self, name: str) -> CovosError:
         """Return the error of the task that the process died of."""
         code = self._process.exitcode or 0
@@ -92,6 +108,12 @@ class Worker:
                 f"{name}: its process was killed",
                 why=f"{how} comes from the system, most often because memory ran out",
                 fix="close other programs, or use a smaller input; then run it again",
+            )
+        if self.never_began:
+            return EnvironmentProblem(
+                "a process of covos could not begin",
+                why=f"it ended with {how} before it had come to any input",
+                fix="what Python printed above says why; `covos doctor` looks at the installation",
             )
         space = free_address_space()
         if space is not None:
@@ -146,7 +168,15 @@ class Worker:
             self._process.join()
 
 
-def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[object, ...], bounds: Limits) -> None:
+def _begin(
+    connection: Connection,
+    begun: Connection,
+    work: Callable[..., None],
+    arguments: tuple[object, ...],
+    bounds: Limits,
+) -> None:
+    begun.send(True)
+    begun.close()
     set_limits(**asdict(bounds))
     # Out of the terminal's reach: the process that made this one gets Ctrl-C, and passes it on once.
     if hasattr(os, "setpgid"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from reprlib import repr as shortened
 import cv2
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.fresh import fork_server
 from covos.core.limits import limits, set_limits
 from covos.core.places import Place
 from covos.core.progress import counted
@@ -167,10 +167,7 @@ def _executor(workers: int, *, frames: int) -> Executor:
     if workers <= _THREADS or frames < _FRAMES_A_PROCESS * workers:
         return ThreadPoolExecutor(min(workers, _THREADS))
     # Fork would copy the locks of whatever threads the caller runs (torch's, say) in the state they are in.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload([score_sequence.__module__])  # imported once, not once a worker
+    context = fork_server([score_sequence.__module__])
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(asdict(limits()),))
 
 

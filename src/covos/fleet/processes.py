@@ -75,6 +75,8 @@ class Processes(Hands["Numbered"]):
             told: Row | Counted | CovosError = hand.receive()
         except (EOFError, OSError):
             self._free.append(hand.number)
+            if hand.never_began:  # every other clip would meet the same
+                return hand.cause_of_death(self._busy[hand].clip.input)
             return Died(error=hand.cause_of_death(self._busy[hand].clip.input))
         return told
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
-from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,8 +14,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import CovosError
+from covos.core.fresh import fork_server
 from covos.core.limits import limits, set_limits
 from covos.training.skipping import Skips, Unreadable
+
+_PRELOADED = ("torch.utils.data", "covos.training.lite")
 
 
 class Loaded(NamedTuple):
@@ -51,16 +52,6 @@ def _start_worker(_: int, *, most: dict[str, int]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _context() -> BaseContext:
-    """Return a context that starts fresh processes, not copies of this one with its threads and its GPU."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # Imported once: sixteen processes one after the other would take a minute and a half.
-    context.set_forkserver_preload(["torch.utils.data", "covos.training.lite"])
-    return context
-
-
 def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Loaded]:
     """Yield the batches of the steps from ``start`` to before ``stop``, in order; 0 workers load in this process.
 
@@ -73,7 +64,7 @@ def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, worker
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=partial(_start_worker, most=asdict(limits())),
-        multiprocessing_context=_context() if workers else None,
+        multiprocessing_context=fork_server(_PRELOADED) if workers else None,
         # Pinned memory is copied to a GPU while it computes.
         pin_memory=torch.cuda.is_available(),
     )
