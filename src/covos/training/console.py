@@ -102,8 +102,8 @@ class Console:
 
         if not self.started:
             self.note(f"the run was done before, at step {event.step:,}; to make it longer: more steps, and extend")
-        if outcome := describe_outcome(event.weights.parent):
-            self.note(outcome)
+        for line in describe_outcome(event.weights.parent).splitlines():  # `note` would escape the ends of lines
+            self.note(line)
         if event.skipped:
             self.note(f"skipped: {event.skipped} files of the training data that cannot be read")
 
