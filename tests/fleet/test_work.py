@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import fsspec
@@ -18,11 +21,12 @@ from checked_output import check_output
 from covos._version import __version__
 from covos.core import device
 from covos.core.errors import CovosError, SourceError, UsageError
+from covos.core.files import atomic_path
 from covos.core.limits import limits
 from covos.fleet import processes
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.cluster import Actor
-from covos.fleet.work import Errand, ModelFailedError, Row, Settings, run_errand
+from covos.fleet.work import BatchEndsError, Errand, Row, Settings, run_errand
 from covos.jobs import ModelCache
 from covos.plan import Discover, Find, Follow
 from covos.runs.schema import load_report
@@ -114,7 +118,7 @@ def test_a_file_that_a_manifest_misspells_is_looked_for_beside_it(tmp_path: Path
 def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_clip(clip: Path, tmp_path: Path) -> None:
     settings = Settings(plan={"model": str(tmp_path / "gone.safetensors")})
     errand = Errand(clip=Clip(input=str(clip), name="it"), settings=settings, folder=str(tmp_path / "out"))
-    with pytest.raises(ModelFailedError) as failed:
+    with pytest.raises(BatchEndsError) as failed:
         run_errand(errand, models=ModelCache())
     assert isinstance(failed.value.args[0], CovosError)
 
@@ -206,3 +210,30 @@ def test_a_process_of_a_batch_computes_as_many_frames_at_a_time_as_its_share_all
         here.send(None)
         processes._serve(there, "cpu", 2)
     assert asked == [{"pipeline": True, "share": 2}]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_ends_the_batch(
+    clip: Path, tmp_path: Path, models: ModelCache, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*_: object) -> NoReturn:
+        with atomic_path(tmp_path / "mask.png"):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("covos.fleet.work.Job.run", full)
+    one = Errand(clip=Clip(input=str(clip), name="a"), settings=Settings(plan=PALETTE), folder=str(tmp_path / "a"))
+    with pytest.raises(BatchEndsError) as ended:
+        run_errand(one, models=models)
+    assert ended.value.args[0].exit_code == 5
+    assert "the same command goes on" in ended.value.args[0].fix
+
+
+def test_a_limit_on_one_file_ends_one_clip(
+    clip: Path, tmp_path: Path, models: ModelCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def large(*_: object) -> NoReturn:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr("covos.fleet.work.Job.run", large)
+    one = Errand(clip=Clip(input=str(clip), name="a"), settings=Settings(plan=PALETTE), folder=str(tmp_path / "a"))
+    assert run_errand(one, models=models).status == "failed"

@@ -14,10 +14,12 @@ from typing import IO, TYPE_CHECKING, Any
 from covos.core.errors import EnvironmentProblem, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk or quota that is full for every file."""
+_FULL = NO_SPACE | {errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _OPEN_ELSEWHERE = {5, 32}  # ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
 _WAITS = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds
@@ -26,11 +28,16 @@ _LONGEST_NAME = 255  # bytes, on every common file system
 _LONGEST_HOLDER = 400  # bytes of a lock file that are shown
 
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Tell if an error comes of a full disk or quota, or of a limit on the size of files."""
+def is_disk_full(error: BaseException | None, *, kinds: Collection[int] = _FULL) -> bool:
+    """Tell if an error comes of a full disk or quota, or of a limit on the size of files.
+
+    Args:
+        error: Any; its causes count, too.
+        kinds: Numbers of the system's errors that count; `NO_SPACE` leaves out a limit on one file.
+    """
     seen = 0
     while error is not None and seen < _MOST_CAUSES:
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in kinds:
             return True
         error, seen = error.__cause__, seen + 1
     return False

@@ -16,7 +16,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.progress import counted
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
-from covos.fleet.work import Errand, ModelFailedError, Row, run_errand
+from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 
 _PATIENCE = 10.0
@@ -48,7 +48,7 @@ class Actor:
             )
         try:
             return run_errand(errand, models=self._models, device=self._device)
-        except ModelFailedError as failed:
+        except BatchEndsError as failed:
             error: CovosError = failed.args[0]
             return error
 

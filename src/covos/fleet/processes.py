@@ -13,7 +13,7 @@ from covos.core.errors import CovosError
 from covos.core.memory import free_memory
 from covos.core.process import Worker, ready
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
-from covos.fleet.work import Errand, ModelFailedError, Row, run_errand
+from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 
 NEEDED = 1_500_000_000
@@ -116,6 +116,6 @@ def _serve(connection: Connection, device: str, share: int) -> None:
     while (errand := connection.recv()) is not None:
         try:
             told: Row | CovosError = run_errand(errand, models=models, device=device, tell=tell)
-        except ModelFailedError as failed:
+        except BatchEndsError as failed:
             told = failed.args[0]
         connection.send(told)

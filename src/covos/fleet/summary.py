@@ -6,11 +6,12 @@ import csv
 import io
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Self
 
-from covos.core.errors import UsageError
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path, refuse_link
 from covos.core.remote import is_remote
 from covos.core.tables import cell
@@ -63,7 +64,9 @@ class Summary:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.write()
+        # On a full disk the table cannot be written either: the error that ended the batch says more.
+        with suppress(EnvironmentProblem) if error is not None else nullcontext():
+            self.write()
 
     def add(self, row: Row) -> None:
         """Take what became of a clip."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from covos.core.errors import CovosError, explained
+from covos.core.errors import CovosError, EnvironmentProblem, explained
+from covos.core.files import NO_SPACE, is_disk_full
 from covos.core.labelling import read_labels
 from covos.core.remote import is_remote
 from covos.events import Event, FrameDone
@@ -139,8 +140,8 @@ def errands(clips: tuple[Clip, ...], *, output: str, settings: Settings) -> list
     return [Errand(clip=clip, settings=settings, folder=joined(output, clip.name)) for clip in clips]
 
 
-class ModelFailedError(Exception):
-    """The model cannot be loaded: every other clip would meet the same. Its cause is in ``args``."""
+class BatchEndsError(Exception):
+    """Every other clip would meet the same: the model cannot be loaded, or the disk is full. ``args`` has the cause."""
 
 
 def run_errand(
@@ -155,7 +156,7 @@ def run_errand(
         tell: Called with the number of frames that were computed so far.
 
     Raises:
-        ModelFailedError: The model cannot be loaded.
+        BatchEndsError: The model cannot be loaded, or the disk or quota is full.
     """
     began = time.perf_counter()
     row = replace(errand.row, attempts=errand.attempts + 1)
@@ -173,7 +174,11 @@ def run_errand(
         return replace(row, **_told(saved), seconds=time.perf_counter() - began)
     except Exception as error:
         if job is not None and job.model_failed and isinstance(error, CovosError):
-            raise ModelFailedError(error) from error
+            raise BatchEndsError(error) from error
+        if is_disk_full(error, kinds=NO_SPACE):
+            full = explained(error)
+            fix = f"{full.fix}; the batch ends here, and the same command goes on once there is space"
+            raise BatchEndsError(EnvironmentProblem(full.what, why=full.why, fix=fix)) from error
         told = _beside_manifest(explained(error), errand.clip)
         return replace(row, status="failed", error=told, seconds=time.perf_counter() - began)
 
