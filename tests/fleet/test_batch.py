@@ -125,3 +125,24 @@ def test_the_summary_is_read_as_parquet(tmp_path: Path) -> None:
 
 def test_a_clip_is_a_value() -> None:
     assert Clip.model_validate_json(Clip(input="a", name="a").model_dump_json()) == Clip(input="a", name="a")
+
+
+@posix
+def test_a_batch_that_is_stopped_says_what_is_safe(
+    make_clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clips = [str(make_clip(name, frames=40)) for name in ("a.mp4", "b.mp4")]
+    told = _Display.counted
+
+    def stop(display: _Display, name: str, frames: int) -> None:
+        told(display, name, frames)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_Display, "counted", stop)
+    command = ["batch", *clips, "-o", str(tmp_path / "out"), "-f", "palette", "--device", "cpu", "--workers", "1"]
+    assert main(command) == 130
+    said = capsys.readouterr().err
+    assert f"0 of 2 clips done, 1 begun; the same command goes on from there: {tmp_path / 'out' / 'batch.csv'}" in said
+    found = table(tmp_path / "out" / "batch.csv")
+    assert [row["status"] for row in found.values()] == ["begun", "waiting"]
+    assert 0 < int(found["a"]["frames"]) < 40

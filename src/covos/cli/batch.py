@@ -8,6 +8,7 @@ import typer
 
 from covos.cli import options
 from covos.cli.terminal import say
+from covos.core.errors import CovosError
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
@@ -127,8 +128,14 @@ def batch(
         formats=composed_formats(formats or DEFAULT_FORMATS, composition),
         **fields,
     )
-    with _Display(len(work.clips), quiet=quiet) as display:
-        result = work.run(listen=display.ended, count=display.counted, note=display.noted)
+    try:
+        with _Display(len(work.clips), quiet=quiet) as display:
+            result = work.run(listen=display.ended, count=display.counted, note=display.noted)
+    except (KeyboardInterrupt, SystemExit, CovosError) as stopped:
+        for note in getattr(stopped, "__notes__", ()):
+            if note.endswith(work.summary):  # other notes are tracebacks of bugs
+                say(note, err=True)
+        raise
     if not quiet:
         say(_closing_line(result), err=True)
     return _verdict(result, allow_errors=allow_errors)

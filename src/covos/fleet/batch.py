@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from covos.core.errors import UsageError
+from covos.core.errors import CovosError, UsageError
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.hands import Hands
 from covos.fleet.places import joined
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
-from covos.fleet.work import Row, Settings, errands
+from covos.fleet.work import Row, Settings, cut_off, errands
 from covos.plan import AUTO
 
 _NO_CLIP = Clip(input="-", name="-")
@@ -101,6 +101,11 @@ class Batch:
         self._summary = Summary(target, [each.row for each in self._errands])
         self._workers, self._retry, self._ray, self._threads = workers, retry, ray, threads
 
+    @property
+    def summary(self) -> str:
+        """The table of all clips: a path, or a URL."""
+        return self._summary.place
+
     def run(
         self,
         *,
@@ -123,9 +128,19 @@ class Batch:
             hands = self._hands(count)
             if hands.note:
                 note(hands.note)
-            for row in hands.run(self._errands):
-                self._summary.add(row)
-                listen(row)
+            try:
+                for row in hands.run(self._errands):
+                    self._summary.add(row)
+                    listen(row)
+            except (KeyboardInterrupt, SystemExit, CovosError) as end:
+                for errand in hands.begun:
+                    self._summary.add(cut_off(errand))
+                # A model that cannot be loaded ends the batch before there is anything to go on from.
+                if not isinstance(end, CovosError) or any(
+                    row.status != "waiting" for row in self._summary.rows.values()
+                ):
+                    end.add_note(self._summary.cut_short())
+                raise
         return BatchResult(rows=tuple(self._summary.rows.values()), summary=self._summary.place)
 
     def _hands(self, count: Callable[[str, int], None]) -> Hands[Any]:

@@ -48,6 +48,7 @@ class Hands(ABC, Generic[HandT]):
         self.note = ""
         """What differs from what was asked for, in words; empty if nothing does."""
         self._busy: dict[HandT, Errand] = {}
+        self._waiting: deque[Errand] = deque()
 
     def run(self, errands: Sequence[Errand]) -> Iterator[Row]:
         """Do all errands; yield a row for each, as they end.
@@ -56,7 +57,7 @@ class Hands(ABC, Generic[HandT]):
             CovosError: The model cannot be loaded, or the workers cannot be had.
             KeyboardInterrupt, SystemExit: A signal came; what the workers have done is kept in the clips' journals.
         """
-        waiting = deque(errands)
+        waiting = self._waiting = deque(errands)
         idle: list[HandT] = []
         try:
             while waiting or self._busy:
@@ -79,6 +80,11 @@ class Hands(ABC, Generic[HandT]):
             raise
         finally:
             self.dismiss([*self._busy, *idle])
+
+    @property
+    def begun(self) -> tuple[Errand, ...]:
+        """Errands that workers had when the run ended early, and those whose worker had died."""
+        return (*self._busy.values(), *(each for each in self._waiting if each.attempts))
 
     def _give(self, hand: HandT, errand: Errand, waiting: deque[Errand]) -> None:
         if self.send(hand, errand):

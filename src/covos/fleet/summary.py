@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from typing import Any, Final, Self
 
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path, refuse_link
+from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
 from covos.fleet.clips import parquet
@@ -73,6 +75,14 @@ class Summary:
         self.rows[row.name] = row
         if self._clock() - self._written >= EVERY:
             self.write()
+
+    def cut_short(self) -> str:
+        """Return a line on a batch that ended early: what is done, and how to go on."""
+        states = Counter(row.status for row in self.rows.values())
+        begun, failed = states["begun"], states["failed"]
+        done = states.total() - states["waiting"] - begun - failed
+        said = f"{done} of {counted(states.total(), 'clip')} done, {begun} begun" + f", {failed} failed" * bool(failed)
+        return f"{said}; the same command goes on from there: {self.place}"
 
     def write(self) -> None:
         """Write the table.

@@ -21,10 +21,13 @@ from covos.media.range import Range
 from covos.plan import Plan, choose_task, read_objects, read_prompts
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
 from covos.runs.folder import OutputFolder
+from covos.runs.journal import count_entries
+from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved, is_finished
 
-Status: TypeAlias = Literal["waiting", "done", "done before", "skipped", "damaged", "failed"]
-"""State of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed."""
+Status: TypeAlias = Literal["waiting", "begun", "done", "done before", "skipped", "damaged", "failed"]
+"""State of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed.
+``"begun"`` was cut off by the end of the batch: its frames are safe, and the same batch goes on there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Row:
     @property
     def over(self) -> bool:
         """True once nothing more is to be done for it."""
-        return self.status != "waiting"
+        return self.status not in ("waiting", "begun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +141,13 @@ class Errand:
 def errands(clips: tuple[Clip, ...], *, output: str, settings: Settings) -> list[Errand]:
     """Return an errand for each clip."""
     return [Errand(clip=clip, settings=settings, folder=joined(output, clip.name)) for clip in clips]
+
+
+def cut_off(errand: Errand) -> Row:
+    """Return the row of a clip whose batch ended early, with the frames that its journal keeps."""
+    row = errand.row
+    frames = 0 if is_remote(errand.folder) else count_entries(Path(errand.folder) / JOURNAL)
+    return replace(row, status="begun", frames=frames, attempts=errand.attempts + 1) if frames else row
 
 
 class BatchEndsError(Exception):

@@ -22,7 +22,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from covos.core.errors import InputError, SourceError
+from covos.core.errors import CovosError, InputError, SourceError
 from covos.core.files import open_own
 from covos.core.limits import limits
 from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus, ProbabilityArray
@@ -290,6 +290,14 @@ def read_entries(path: Path, *, count: int | None = None) -> Iterator[JournalEnt
     with open_own(path, "rb") as file:
         for _ in range(_whole(path, batch=1)[0] if count is None else count):
             yield JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
+
+
+def count_entries(path: Path) -> int:
+    """Return how many frames a journal keeps; 0 where there is none that can be read."""
+    try:
+        return _whole(path, batch=1)[0]
+    except (OSError, CovosError):
+        return 0
 
 
 def read_kept(path: Path) -> Iterator[KeptMasks]:
