@@ -28,6 +28,7 @@ from covos.fleet.clips import Clip, read_clips
 from covos.fleet.cluster import Actor
 from covos.fleet.work import BatchEndsError, Errand, Row, Settings, run_errand
 from covos.jobs import ModelCache
+from covos.media.range import Range
 from covos.plan import Discover, Find, Follow
 from covos.runs.schema import load_report
 
@@ -237,3 +238,20 @@ def test_a_limit_on_one_file_ends_one_clip(
     monkeypatch.setattr("covos.fleet.work.Job.run", large)
     one = Errand(clip=Clip(input=str(clip), name="a"), settings=Settings(plan=PALETTE), folder=str(tmp_path / "a"))
     assert run_errand(one, models=models).status == "failed"
+
+
+def test_an_end_for_all_clips_is_the_most_that_is_taken(clip: Path, tmp_path: Path, models: ModelCache) -> None:
+    """The clip has 8 frames."""
+
+    def taken(folder: str, *, own: str | None = None, **part: str) -> Row:
+        settings = Settings(plan={**PALETTE, "range": Range(**part)})
+        one = Clip(input=str(clip), name="it", end=own)
+        return run_errand(Errand(clip=one, settings=settings, folder=str(tmp_path / folder)), models=models)
+
+    row = taken("all", start="f2", end="f99")
+    assert (row.status, row.frames) == ("done", 6)
+    assert row.warnings[-1].startswith("it ends before --end f99")
+    assert taken("all", start="f2", end="f99").status == "done before"
+    assert taken("less", end="f5").warnings == ()
+    assert taken("late", start="f50", end="f99").status == "failed"
+    assert taken("own", own="f99").status == "failed"

@@ -17,7 +17,7 @@ from covos.fleet.clips import Clip
 from covos.fleet.places import at_hand, is_there, joined, made_here
 from covos.job import Job
 from covos.jobs import ModelCache
-from covos.media.range import Range
+from covos.media.range import EndBeyondError, Range
 from covos.plan import Plan, choose_task, read_objects, read_prompts
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
 from covos.runs.folder import OutputFolder
@@ -171,6 +171,7 @@ def run_errand(
     began = time.perf_counter()
     row = replace(errand.row, attempts=errand.attempts + 1)
     job: Job | None = None
+    shorter = ""
     try:
         if errand.settings.skip and _is_made(errand.folder):
             return replace(row, status="skipped")
@@ -179,9 +180,20 @@ def run_errand(
             plan = errand.settings.planned(errand.clip, source=source, device=device)
             place = OutputFolder(folder, overwrite=overwrite, resumable=True)
             job = Job(plan, place, load=models)
-            saved = job.run(_counting(tell))
+            try:
+                saved = job.run(_counting(tell))
+            except EndBeyondError:
+                if errand.clip.end is not None:
+                    raise
+                # An end for all clips is the most that is taken; one of the clip's own row is what its user meant.
+                shorter = f"it ends before --end {plan.range.end}: all of it is taken up to its own end"
+                plan = plan.model_copy(update={"range": plan.range.model_copy(update={"end": None})})
+                job = Job(plan, place, load=models)
+                saved = job.run(_counting(tell))
         assert isinstance(saved, Saved), "it writes to a folder"
-        return replace(row, **_told(saved), seconds=time.perf_counter() - began)
+        row = replace(row, **_told(saved))
+        warnings = (*row.warnings, shorter) if shorter else row.warnings
+        return replace(row, warnings=warnings, seconds=time.perf_counter() - began)
     except Exception as error:
         if job is not None and job.model_failed and isinstance(error, CovosError):
             raise BatchEndsError(error) from error

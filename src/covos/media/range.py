@@ -97,6 +97,10 @@ MOST_EVERY = 1_000_000_000
 _Option: TypeAlias = Literal["start", "end"]
 
 
+class EndBeyondError(UsageError):
+    """The end of a range lies beyond that of its source: the source has less than was asked for."""
+
+
 class Range(Record):
     """The part of a source that is taken.
 
@@ -339,8 +343,9 @@ def _held(source: Timed) -> str:
 def _beyond(option: _Option, source: Timed, place: str) -> UsageError:
     what = {"frame": f"frame {place[1:]}", "timecode": "this timecode", "seconds": f"{place} seconds"}[_kind(place)]
     timecode = f"; {source.info.path} begins at timecode {source.info.tags.timecode or '00:00:00:00'}"
-    return UsageError(
+    error = UsageError(
         f"{option} {place}: {what} is beyond the end",
         why=_held(source) + (timecode if _kind(place) == "timecode" else ""),
         fix=f"give a place up to f{source.numbers[-1] + (option == 'end')}, or leave it out",
     )
+    return EndBeyondError(error.what, why=error.why, fix=error.fix) if option == "end" else error
