@@ -104,7 +104,7 @@ def main() -> None:
             f"{way.frames} frames, {way.levels:g} levels".ljust(24) + " ".join(f"{value:.4f}" for value in rows[-1][2:])
         )
     columns = ["frames on each side", "levels", "J&F", "J", "F", "flicker", "processor ms"]
-    keep(asked.json, asked.subset, columns=columns, rows=rows, digits=[0, 4, 4, 4, 4, 1])
+    keep(asked.json, asked.subset, columns=columns, rows=rows, digits=[0, 0, 4, 4, 4, 4, 1])
 
 
 if __name__ == "__main__":
