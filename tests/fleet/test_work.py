@@ -19,6 +19,7 @@ from PIL import Image
 
 from checked_output import check_output
 from covos._version import __version__
+from covos.cli.batch import _doubt
 from covos.core import device
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.files import atomic_path
@@ -255,3 +256,25 @@ def test_an_end_for_all_clips_is_the_most_that_is_taken(clip: Path, tmp_path: Pa
     assert taken("less", end="f5").warnings == ()
     assert taken("late", start="f50", end="f99").status == "failed"
     assert taken("own", own="f99").status == "failed"
+
+
+def test_a_row_says_how_doubtful_its_result_is(clip: Path, tmp_path: Path, models: ModelCache) -> None:
+    row = run(models, tmp_path / "out", source=clip)
+    report = load_report(tmp_path / "out")
+    assert report.quality is not None
+    doubtful = [frame.number for frame in report.frames if frame.suspicion > 0]
+    assert row.doubtful == report.quality.suspicious == len(doubtful)
+    assert row.first_doubtful == (f"f{doubtful[0]}" if doubtful else None)
+    assert row.empty == sum(not any(frame.area.values()) for frame in report.frames)
+    assert row.confidence is not None
+    assert 0 < row.confidence <= 1
+    again = run(models, tmp_path / "out", source=clip)
+    assert (again.status, again.doubtful, again.confidence) == ("done before", row.doubtful, row.confidence)
+
+
+def test_results_that_are_mostly_doubtful_are_named() -> None:
+    def row(name: str, doubtful: int | None) -> Row:
+        return Row(name=name, input=name, folder=name, status="done", frames=8, doubtful=doubtful)
+
+    assert _doubt([row("a", 8), row("b", 4), row("c", None)]) == "1 of 2 results is mostly doubtful: a"
+    assert _doubt([row("a", 0)]) == ""

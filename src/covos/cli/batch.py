@@ -13,6 +13,8 @@ from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from covos.core.progress import Progress
     from covos.fleet.batch import BatchResult
     from covos.fleet.work import Row
@@ -138,6 +140,8 @@ def batch(
         raise
     if not quiet:
         say(_closing_line(result), err=True)
+        if doubt := _doubt(result.rows):
+            say(f"note: {doubt}", err=True)
     return _verdict(result, allow_errors=allow_errors)
 
 
@@ -200,6 +204,18 @@ def _closing_line(result: BatchResult) -> str:
     }
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     return f"{counted(len(result.rows), 'clip')}: {said}: {result.summary}"
+
+
+def _doubt(rows: Sequence[Row]) -> str:
+    """Name the results of which most frames stand out; empty if there are none."""
+    from covos.core.errors import listed
+
+    results = [row for row in rows if row.doubtful is not None and row.frames]
+    doubtful = [row.name for row in results if 2 * (row.doubtful or 0) > row.frames]
+    if not doubtful:
+        return ""
+    are = "is" if len(doubtful) == 1 else "are"
+    return f"{len(doubtful)} of {counted(len(results), 'result')} {are} mostly doubtful: {listed(doubtful, shown=8)}"
 
 
 def _verdict(result: BatchResult, *, allow_errors: bool) -> int:

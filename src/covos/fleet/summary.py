@@ -26,8 +26,8 @@ SUMMARY: Final = "batch.csv"
 EVERY: Final = 10.0
 """Seconds after which it is written anew while the batch runs."""
 COLUMNS: Final = (
-    "name", "input", "folder", "status", "frames", "seconds", "frames_per_second", "attempts", "warnings",
-    "exit_code", "error", "why", "fix",
+    "name", "input", "folder", "status", "frames", "seconds", "frames_per_second", "doubtful", "confidence",
+    "empty", "first_doubtful", "attempts", "warnings", "exit_code", "error", "why", "fix",
 )  # fmt: skip
 
 
@@ -105,6 +105,7 @@ def _record(row: Row, carried: Iterable[str]) -> dict[str, Any]:
     values = (
         row.name, row.input, row.folder, row.status, row.frames, round(row.seconds, 3),
         round(row.computed / row.seconds, 3) if row.computed and row.seconds else None,
+        row.doubtful, None if row.confidence is None else round(row.confidence, 4), row.empty, row.first_doubtful,
         row.attempts, "; ".join(row.warnings) or None,
         *((None,) * 4 if error is None else (error.exit_code, error.what, error.why, error.fix)),
     )  # fmt: skip
@@ -133,6 +134,7 @@ def _as_parquet(rows: Iterable[Row]) -> bytes:
     rows = list(rows)
     carried = _carried(rows)
     kinds = {"frames": pyarrow.int64(), "seconds": pyarrow.float64(), "frames_per_second": pyarrow.float64(),
+             "doubtful": pyarrow.int64(), "confidence": pyarrow.float64(), "empty": pyarrow.int64(),
              "attempts": pyarrow.int64(), "exit_code": pyarrow.int64()}  # fmt: skip
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in (*COLUMNS, *carried)])
     file = io.BytesIO()

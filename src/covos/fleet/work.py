@@ -22,6 +22,7 @@ from covos.plan import Plan, choose_task, read_objects, read_prompts
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import count_entries
+from covos.runs.schema import load_report
 from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved, is_finished
 
@@ -43,6 +44,10 @@ class Row:
         computed: Those that this batch computed: not those of an earlier one.
         seconds: Wall clock, of all attempts.
         attempts: How often it was begun.
+        doubtful: Frames that stand out, as the report has them; None without a report that says it.
+        confidence: The mean of the frames' confidences, in [0, 1]; None likewise.
+        empty: Frames whose mask is empty; None likewise.
+        first_doubtful: The first frame that stands out, such as ``f12``; None if none does.
         warnings: What the run said.
         error: What failed; None if nothing did.
         carried: Further columns of the manifest.
@@ -56,6 +61,10 @@ class Row:
     computed: int = 0
     seconds: float = 0.0
     attempts: int = 0
+    doubtful: int | None = None
+    confidence: float | None = None
+    empty: int | None = None
+    first_doubtful: str | None = None
     warnings: tuple[str, ...] = ()
     error: CovosError | None = None
     carried: Mapping[str, str] = field(default_factory=dict)
@@ -190,8 +199,8 @@ def run_errand(
                 plan = plan.model_copy(update={"range": plan.range.model_copy(update={"end": None})})
                 job = Job(plan, place, load=models)
                 saved = job.run(_counting(tell))
-        assert isinstance(saved, Saved), "it writes to a folder"
-        row = replace(row, **_told(saved))
+            assert isinstance(saved, Saved), "it writes to a folder"
+            row = replace(row, **_told(saved), **_doubts(saved))
         warnings = (*row.warnings, shorter) if shorter else row.warnings
         return replace(row, warnings=warnings, seconds=time.perf_counter() - began)
     except Exception as error:
@@ -222,6 +231,21 @@ def _told(saved: Saved) -> dict[str, Any]:
         status = "damaged"
     computed = 0 if saved.was_done else saved.frames - saved.resumed
     return {"status": status, "frames": saved.frames, "computed": computed, "warnings": saved.warnings}
+
+
+def _doubts(saved: Saved) -> dict[str, Any]:
+    """Return what the report says of frames that may be wrong."""
+    if saved.report is None or saved.quality is None:
+        return {}
+    frames = load_report(saved.report.parent).frames
+    sure = [frame.confidence for frame in frames if frame.confidence is not None]
+    first = next((frame for frame in frames if frame.suspicion > 0), None)
+    return {
+        "doubtful": saved.quality.suspicious,
+        "confidence": sum(sure) / len(sure) if sure else None,
+        "empty": sum(not any(frame.area.values()) for frame in frames),
+        "first_doubtful": None if first is None else f"f{first.number}",
+    }
 
 
 def _counting(tell: Callable[[int], None]) -> Callable[[Event], None]:
