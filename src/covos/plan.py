@@ -30,6 +30,7 @@ from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
 from covos.core.labelling import NO_LABELS, Labelling, as_labelling
 from covos.core.records import Record, faults, refused
+from covos.engines.around import AROUND
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import APART, DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
@@ -466,9 +467,10 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def described_quality(quality: Quality) -> dict[str, Quality]:
+def described_quality(quality: Quality) -> dict[str, Quality | int]:
     """Return what records of a run have of the quality of following; runs from before there was one had the usual."""
-    return {} if quality == DEFAULT_QUALITY else {"quality": quality}
+    described: dict[str, Quality | int] = {"around": AROUND}
+    return described if quality == DEFAULT_QUALITY else {**described, "quality": quality}
 
 
 def refuse_where_followed(*, refine: str) -> None:

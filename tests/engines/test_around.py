@@ -111,3 +111,19 @@ def test_each_of_several_things_is_brought_together() -> None:
     found = brought(frames, Around())[2]
     assert found.shape == (2, ROWS, COLUMNS)
     torch.testing.assert_close(found[0], -found[1])
+
+
+def test_rows_of_other_things_are_not_brought_together() -> None:
+    """The same number of rows, in another order: one thing must not become the other."""
+    frames = []
+    for index in range(8):
+        own = seen(index)
+        rows = [own.logits, -own.logits] if index < 4 else [-own.logits, own.logits]
+        frames.append(Seen(index=index, logits=torch.cat(rows), picture=own.picture, flow=own.flow))
+    around, found = Around[int](), dict[int, Tensor]()
+    for each in frames:
+        found |= dict(around.push(each.index, each, things=(1, 2) if each.index < 4 else (2, 1)))
+    found |= dict(around.end())
+    for index, logits in found.items():
+        inner = thing(index) & thing(index - 1) & thing(index + 1)
+        assert (logits[0 if index < 4 else 1].numpy()[inner] > 0).all(), index

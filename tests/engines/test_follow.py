@@ -13,7 +13,7 @@ import torch
 from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import STEP, SURE, Spool, fuse
 from covos.engines.encoding import SharedEncoder
-from covos.engines.follow import FollowEngine, at_stride, given_frames, step
+from covos.engines.follow import FollowEngine, at_stride, given_frames, results_around, step
 from covos.engines.follow_pass import (
     ADVICE,
     ADVICE_LIMIT,
@@ -55,6 +55,9 @@ def box(top: int, left: int, height: int = 20, width: int = 20) -> np.ndarray:
     mask = np.zeros(SIZE, bool)
     mask[top : top + height, left : left + width] = True
     return mask
+
+
+NO_FLOW = np.zeros((SIZE[0] // 4, SIZE[1] // 4, 2), np.float32)
 
 
 def status(identity: int = 1, state: str = "present", confidence: float = 0.5) -> ObjectStatus:
@@ -145,6 +148,48 @@ def test_backward_answers_reach_the_frames_before_the_first_mask(engine: FollowE
     assert all([each.id for each in result.objects] == [1, 2] for result in results)
     assert results[0].probability.any()
     np.testing.assert_array_equal(results[5].labels == 1, box(5, 5))
+
+
+def predicted(index: int, *, swapped: bool = False) -> FramePrediction:
+    """Objects 1 and 2, each in its half of the picture; their rows may be in another order."""
+    odds = torch.full((2, SIZE[0] // 2, SIZE[1] // 2), -4.0)
+    odds[0, :, : SIZE[1] // 4] = odds[1, :, SIZE[1] // 4 :] = 4.0
+    objects = (status(1), status(2))
+    if swapped:
+        return FramePrediction(index=index, log_odds=odds.flip(0), objects=objects[::-1])
+    return FramePrediction(index=index, log_odds=odds, objects=objects)
+
+
+def still_clip(count: int) -> list[Observed]:
+    frame = next(iter(frames(1)))
+    return [
+        Observed(frame=replace(frame, index=at), motion=None, flow=NO_FLOW if at else None, small=frame.image)
+        for at in range(count)
+    ]
+
+
+def test_objects_whose_order_changes_do_not_change_places() -> None:
+    """A fused answer has its objects in an order that changes on the frame on which one is given first."""
+    clip = still_clip(12)
+    results = results_around([(each, predicted(at, swapped=at < 6)) for at, each in enumerate(clip)], {})
+    for result in results:
+        assert (result.labels[:, : SIZE[1] // 2 - 2] == 1).all(), result.frame.index
+        assert (result.labels[:, SIZE[1] // 2 + 2 :] == 2).all(), result.frame.index
+
+
+def test_an_object_that_frames_around_it_leave_nothing_of_is_occluded() -> None:
+    clip, faint = still_clip(9), predicted(4)
+    nowhere = torch.full_like(faint.log_odds[1], -4.0)
+    pairs = []
+    for at, each in enumerate(clip):
+        own = predicted(at)
+        odds = own.log_odds.clone()
+        odds[1] = nowhere if at != 4 else own.log_odds[1].clamp(max=0.5)
+        pairs.append((each, replace(own, log_odds=odds)))
+    for given in ({}, {4: {2: box(30, 60)}}):
+        result = list(results_around(pairs, given))[4]
+        assert [each.state for each in result.objects] == ["present", "present" if given else "occluded"]
+        assert (result.labels == 2).any() == bool(given)
 
 
 def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:

@@ -243,3 +243,21 @@ def test_a_black_start_has_no_subject_and_harms_no_other_frame(network: CovosLit
     for index, result in enumerate(made.stream(seen, with_black)):
         # The disk is too small here to be found, but the network looks at it.
         assert (result.probability.max() > 1e-4) == (index >= 4)
+
+
+@pytest.mark.parametrize("quality", ["balanced", "draft"])
+def test_frames_beside_black_ones_keep_their_own_answer(network: CovosLite, quality: Quality) -> None:
+    """A frame without a picture says nothing of its neighbours, however alike the dark ones look."""
+    clip = [plain(index, 0) for index in range(4)]
+    for index, frame in enumerate(frames(10)):
+        dim = (frame.image.astype(np.float32) * 0.04 * (1 + index)).astype(np.uint8)
+        clip.append(replace(frame, image=dim, index=index + 4, pts=index + 4))
+    made, alone = (engine(network, quality=quality, around=around) for around in (AROUND, 0))
+    results = []
+    for each in (made, alone):
+        seen = list(each.encoder.observe(clip))
+        results.append(list(each.stream(seen, each.remember(seen[8:10]))))
+    for together, own in zip(*results, strict=True):
+        if together.frame.index in (4, 5):
+            # Those after them may pull it down a little, the black ones not at all.
+            assert together.probability.max() > 0.2 * own.probability.max()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -41,13 +41,15 @@ class _Answer(Generic[ItemT]):
     """A frame in the window: its item, its logits, and its picture in cells.
 
     ``flow`` is that to the frame before it in time, ``to_older`` and ``to_newer`` are those to the frames that came
-    before and after it here. ``known`` are the things that it has numbers for.
+    before and after it here. ``things`` are the ids of the rows, ``known`` tells which have numbers. The item may hold
+    a whole picture, and is kept no longer than until it is given.
     """
 
-    item: ItemT
+    item: ItemT | None
     index: int
     logits: NDArray[np.float32]
     view: ImageArray
+    things: tuple[int, ...]
     known: tuple[bool, ...]
     flow: FlowArray | None
     to_older: FlowArray | None = None
@@ -72,10 +74,13 @@ class Around(Generic[ItemT]):
         self._next = 0
         """Place in the window of the frame that is given out next."""
 
-    def push(self, item: ItemT, seen: Seen) -> Iterator[tuple[ItemT, Tensor]]:
-        """Take the next frame; give those that have all that they need, each with its logits, N x h x w float32."""
+    def push(self, item: ItemT, seen: Seen, *, things: tuple[int, ...] = ()) -> Iterator[tuple[ItemT, Tensor]]:
+        """Take the next frame; give those that have all that they need, each with its logits, N x h x w float32.
+
+        ``things`` says what the rows are of, where that may change.
+        """
         logits = seen.logits.numpy()
-        if self._window and not self._join(seen):
+        if self._window and not self._join(seen, things):
             yield from self.end()
         rows, columns = logits.shape[1:]
         fresh = _Answer(
@@ -83,6 +88,7 @@ class Around(Generic[ItemT]):
             seen.index,
             logits,
             view_in_cells(seen.picture, (columns, rows)),
+            things=things,
             known=tuple(bool(np.isfinite(row).all()) for row in logits),
             flow=seen.flow,
         )
@@ -99,11 +105,11 @@ class Around(Generic[ItemT]):
         self._window.clear()
         self._next = 0
 
-    def _join(self, seen: Seen) -> bool:
+    def _join(self, seen: Seen, things: tuple[int, ...]) -> bool:
         """Tell if a frame is the neighbour in time of the latest, with a flow between them, and of the same things."""
         last = self._window[-1]
         flow = {1: seen.flow, -1: last.flow}.get(seen.index - last.index)
-        return flow is not None and tuple(seen.logits.shape) == last.logits.shape
+        return flow is not None and tuple(seen.logits.shape) == last.logits.shape and things == last.things
 
     def _link(self, seen: Seen) -> tuple[FlowArray, FlowArray]:
         """Return the flows between a frame and the latest: to the latest, and back."""
@@ -115,15 +121,18 @@ class Around(Generic[ItemT]):
 
     def _give(self) -> tuple[ItemT, Tensor]:
         here = self._window[self._next]
+        item, here.item = cast("ItemT", here.item), None
         logits = torch.from_numpy(self._mean(self._next))
         self._next += 1
         if self._next > self.before:
             self._window.popleft()
             self._next -= 1
-        return here.item, logits
+        return item, logits
 
     def _mean(self, at: int) -> NDArray[np.float32]:
         here = self._window[at]
+        if not any(here.known):
+            return here.logits
         total, weight = here.logits.copy(), np.ones_like(here.logits)
         # The earlier ones first, whichever way the frames come: sums come out the same to the bit.
         forward = at == 0 or self._window[at - 1].index < here.index

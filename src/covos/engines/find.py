@@ -112,13 +112,15 @@ def references_at(references: Sequence[References[FeaturesT]] | ReferencesAt[Fea
 class Placed(NamedTuple, Generic[FeaturesT]):
     """A frame with its references in each view; and its logits in each view, where the network has looked at it.
 
-    The logits of a frame that was made of its neighbours are those of one view.
+    The logits of a frame that was made of its neighbours are those of one view, as are those of a flat frame, on which
+    nothing can be seen.
     """
 
     observed: Observed
     references: Sequence[References[FeaturesT]]
     views: Sequence[Tensor] | None = None
     between: bool = False
+    flat: bool = False
 
 
 Look: TypeAlias = Callable[[Sequence[Placed[FeaturesT]]], Iterator[tuple[int, list[Tensor]]]]
@@ -262,7 +264,10 @@ class FindEngine(Generic[FeaturesT]):
         """Bring the logits of each frame together with those around it."""
         around = Around[Placed[FeaturesT]](self.around, self.around)
         for each in frames:
-            yield from map(_of_one_view, around.push(each, self._seen(each)))
+            seen = self.ladder.run(partial(self._seen, each))
+            if each.flat:  # what nothing can be seen on says nothing of other frames
+                seen = replace(seen, logits=torch.full_like(seen.logits, torch.nan))
+            yield from map(_of_one_view, around.push(each, seen))
         yield from map(_of_one_view, around.end())
 
     def _placed(
@@ -283,7 +288,8 @@ class FindEngine(Generic[FeaturesT]):
         views |= {
             index: [self._nothing(each.observed)] for each in batch if (index := each.observed.frame.index) in flat
         }
-        return [each._replace(views=views.get(each.observed.frame.index)) for each in batch]
+        found = [(each, each.observed.frame.index) for each in batch]
+        return [each._replace(views=views.get(index), flat=index in flat) for each, index in found]
 
     def _nothing(self, observed: Observed) -> Tensor:
         """Return the logits of a frame on which nothing can be seen, h x w float32."""
@@ -428,9 +434,9 @@ class FindEngine(Generic[FeaturesT]):
 
 
 def _of_one_view(brought: tuple[Placed[FeaturesT], Tensor]) -> Placed[FeaturesT]:
-    """Return a frame with the logits, 1 x h x w, that it was given together with others."""
+    """Return a frame with the logits, 1 x h x w, that it was given together with others; with its own where NaN."""
     placed, logits = brought
-    return placed._replace(views=[logits[0]])
+    return placed if torch.isnan(logits).any() else placed._replace(views=[logits[0]])
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:

@@ -475,14 +475,25 @@ def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given:
         given: The user's masks, which are in the results as they are.
     """
     around = Around[tuple[Frame, FramePrediction]]()
-    for observed, prediction in predicted:
-        yield from _results(around.push((observed.frame, prediction), seen_of(observed, prediction)), given)
+    for observed, came in predicted:
+        prediction = _in_order(came)
+        seen = seen_of(observed, prediction)
+        yield from _results(around.push((observed.frame, prediction), seen, things=prediction.ids), given)
     yield from _results(around.end(), given)
 
 
 def _results(brought: Iterator[tuple[tuple[Frame, FramePrediction], Tensor]], given: Given) -> Iterator[FrameResult]:
     for (frame, prediction), odds in brought:
-        yield result_of(frame, together(prediction, odds), given.get(frame.index, {}))
+        masks = given.get(frame.index, {})
+        yield result_of(frame, together(prediction, odds, given=masks), masks)
+
+
+def _in_order(prediction: FramePrediction) -> FramePrediction:
+    """Return a prediction with its objects by id: in fused ones their order depends on where they were given first."""
+    rows = sorted(range(len(prediction.objects)), key=lambda row: prediction.objects[row].id)
+    return replace(
+        prediction, log_odds=prediction.log_odds[rows], objects=tuple(prediction.objects[row] for row in rows)
+    )
 
 
 def seen_of(observed: Observed, prediction: FramePrediction) -> Seen:
@@ -494,9 +505,19 @@ def seen_of(observed: Observed, prediction: FramePrediction) -> Seen:
     return Seen.of(observed, odds)
 
 
-def together(prediction: FramePrediction, odds: Tensor) -> FramePrediction:
-    """Return a prediction with the log-odds that it was given together with those around it; its own where NaN."""
-    return replace(prediction, log_odds=torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds))
+def together(prediction: FramePrediction, odds: Tensor, *, given: Collection[int]) -> FramePrediction:
+    """Return a prediction with the log-odds that it was given together with those around it; its own where NaN.
+
+    An object of which nothing is left is occluded, unless its mask was given.
+    """
+    odds = torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds)
+    objects = tuple(
+        each
+        if each.state != "present" or each.id in given or bool((row > 0).any())
+        else replace(each, state="occluded")
+        for row, each in zip(odds, prediction.objects, strict=True)
+    )
+    return replace(prediction, log_odds=odds, objects=objects)
 
 
 def given_frames(given: Given) -> dict[int, tuple[int, ...]]:

@@ -21,6 +21,7 @@ from covos.engines.around import Around
 from covos.engines.between import Seen
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, References, check_references
+from covos.engines.flat import is_flat
 from covos.engines.follow import FollowEngine, step
 from covos.engines.follow_pass import FollowPass
 from covos.engines.follow_result import result_of
@@ -191,7 +192,7 @@ class Live:
         if memory is not None:
             self._references.add(index, encoded, memory)
         logit = logits[0, 0]
-        if self._finder.around:
+        if self._finder.around and not is_flat(observed):
             ((_, brought),) = self._around.push(None, Seen.of(observed, logits[0]))
             logit = brought[0]
         return self._finder.ladder.run(partial(self._finder.result, observed.frame, [logit]))

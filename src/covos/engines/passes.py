@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain, tee
+from itertools import tee
 from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.ahead import prefetch
@@ -114,8 +114,8 @@ def find_subject(
                 frames = prefetch(encoder.select(source, needed))
             before = _Before(source, frames, own)
             yield from before.restored(known)
-            with_before = chain(before.kept, frames)
-            for result in own.stream(with_before, remembered, fusion=chosen, refine=refine, known=len(before.kept)):
+            count = len(before.kept)
+            for result in own.stream(before.onward(), remembered, fusion=chosen, refine=refine, known=count):
                 if wanted is None or result.frame.index in wanted:
                     yield result
 
@@ -207,6 +207,12 @@ class _Before:
             self.kept.append(observed)
             yield restore(observed.frame)
 
+    def onward(self) -> Iterator[Observed]:
+        """Give the kept frames, which are then kept no longer, and all after them."""
+        while self.kept:
+            yield self.kept.popleft()
+        yield from self._frames
+
 
 def steer_subject(
     source: Source,
@@ -250,8 +256,8 @@ def steer_subject(
         frames = observed(source, engine.encoder)
         before = _Before(source, frames, engine)
         yield from before.restored(known)
-        with_before = chain(before.kept, frames)
-        for result in engine.stream(with_before, remembered, fusion=chosen, refine=refine, known=len(before.kept)):
+        count = len(before.kept)
+        for result in engine.stream(before.onward(), remembered, fusion=chosen, refine=refine, known=count):
             yield keep_in_regions(result, rule=rule)
         return
     encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts))
