@@ -385,7 +385,8 @@ class Painter(Answers):
     def last(self, task: Task, *, name: str) -> Answer:
         assert isinstance(task, Click)
         assert task.known is not None
-        self.known.append(set(np.flatnonzero(decode(task.known.objects[SUBJECT])[0]).tolist()))
+        subject = task.known.objects.get(SUBJECT)
+        self.known.append(set() if subject is None else set(np.flatnonzero(decode(subject)[0]).tolist()))
         mask = np.zeros(SIZE, np.bool_)
         mask[:, list(self.answers.pop(0))] = True
         rest = [
@@ -483,3 +484,12 @@ def test_a_seed_has_the_pixels_of_a_deleted_object_again(horse: Clip) -> None:
     assert columns_of_seeds(horse) == {1: {0, 1, 3}, 2: {2, 5}}
     editing.drop(horse, 2)
     assert columns_of(horse) == columns_of_seeds(horse) == {1: {0, 1, 2, 3}}
+
+
+def test_an_object_that_was_deleted_does_not_come_back_with_the_next_prompt(horse: Clip) -> None:
+    editing = editing_of(Painter((0, 1, 2, 3), (1, 2)))
+    editing.prompt(horse, CLICK)
+    assert columns_of(horse) == {2: {0, 1, 2, 3}}  # all that the subject had there
+    editing.drop(horse, SUBJECT)
+    editing.prompt(horse, AGAIN)
+    assert columns_of(horse) == {2: {1, 2}}

@@ -96,14 +96,20 @@ class Editing:
             before, seeds = clip.history.before_prompts(whole.index, number)
             if before is None or clip.frames.get(whole.index) is not clip.history.frames.get(whole.index):
                 return whole, clip.history.seeds  # a track that goes on has changed the frame since
+            # An object that was deleted since, or became part of another, does not come back.
+            there = {thing.id for thing in clip.history.things} - {number}
+            before = replace(
+                before,
+                objects={identity: rle for identity, rle in before.objects.items() if identity in there},
+                states=tuple(each for each in before.states if each.id in there),
+            )
             if (own := whole.objects.get(number)) is None:
                 return before, seeds
             states = [each for each in whole.states if each.id == number]
-            rest = {identity: rle for identity, rle in before.objects.items() if identity != number}
             return replace(
                 before,
-                objects=dict(sorted({**rest, number: own}.items())),
-                states=tuple(sorted((*(e for e in before.states if e.id != number), *states), key=lambda e: e.id)),
+                objects=dict(sorted({**before.objects, number: own}.items())),
+                states=tuple(sorted((*before.states, *states), key=lambda each: each.id)),
             ), seeds
 
     def _clicked(self, clip: Clip, task: Click) -> tuple[RLE, tuple[SeedMask, ...]]:
