@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -353,3 +354,13 @@ def test_a_clip_that_is_gone_is_no_pattern(clip: Path, tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(SourceError, match="no such file or folder"):
         result.overlay(0)
+
+
+def test_a_feathered_edge_is_known_through_several_folders(result: covos.Segmentation, tmp_path: Path) -> None:
+    """What is asked of a later folder says nothing of the edge that an earlier one was given."""
+    soft = replace(result, frames=tuple(each.with_soft_edge() for each in result.frames))
+    soft.save(tmp_path / "one", formats=["palette"], edges=covos.Edges(feather="8"))
+    covos.load_result(tmp_path / "one").save(tmp_path / "two", formats=["palette"], edges=covos.Edges(grow=1))
+    for folder in ("one", "two"):
+        loaded = covos.load_result(tmp_path / folder)
+        assert {each.feather for each in loaded.frames} == {8.0}, folder

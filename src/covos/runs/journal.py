@@ -51,6 +51,7 @@ class JournalEntry:
     objects: tuple[ObjectStatus, ...] = ()
     matte: SoftMask | None = None
     between: bool = False
+    feather: float = 0.0
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> Self:
@@ -74,6 +75,7 @@ class JournalEntry:
             objects=result.objects,
             matte=None if result.matte is None else SoftMask.of(result.matte, mask),
             between=result.between,
+            feather=result.feather,
         )
         return entry, replace(result, probability=probability)
 
@@ -107,6 +109,7 @@ class JournalEntry:
             objects=self.objects,
             matte=None if self.matte is None else self.matte.restore(self.labels > 0),
             between=self.between,
+            feather=self.feather,
         )
 
     def to_json(self) -> str:
@@ -125,6 +128,8 @@ class JournalEntry:
             content["states"] = [asdict(status) for status in self.objects]
         if self.between:
             content["between"] = True
+        if self.feather:
+            content["feather"] = self.feather
         if self.soft is not None:
             content["bits"] = self.soft.bits
             content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
@@ -150,6 +155,7 @@ class JournalEntry:
                 objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
                 matte=kept.matte,
                 between=content.get("between", False) is True,
+                feather=kept.feather,
             )
         except _FAULTS as error:
             raise _unreadable(error) from error
@@ -189,6 +195,7 @@ class KeptMasks:
             matte=None
             if "matte" not in content
             else SoftMask(size=(height, width), bits=8, data=base64.b64decode(content["matte"])),
+            feather=float(content.get("feather", 0.0)),
         )
 
 

@@ -46,12 +46,9 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     report = load_report(path)
     outputs, edges = report.outputs, _edges(report.settings.get("edges"))
     journal = path / JOURNAL
-    written = edges
     if is_there(path / WRITTEN):  # masks as they were written: edges are in them
         journal, edges = path / WRITTEN, NO_EDGES
     found = {each.stem: each for each in read_kept(journal)} if is_there(journal) else {}
-    if not edges and written:
-        found = {stem: replace(each, feather=written.feather_at(each.size[0])) for stem, each in found.items()}
     kept = {stem: _changed(each, edges) for stem, each in found.items()} if edges else found
     taken = found if before_edges else kept
     for kind in readable_formats():
@@ -107,7 +104,7 @@ def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
         matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0))[1], labels > 0)
     if kept.soft is not None:
         soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
-    feather = edges.feather_at(kept.size[0])
+    feather = kept.feather + edges.feather_at(kept.size[0])
     return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte, feather=feather)
 
 
