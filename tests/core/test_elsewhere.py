@@ -21,8 +21,8 @@ from covos.core import files, memory, process
 from covos.core.device import usable_cpus
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path, exclusive, open_own
+from covos.core.fresh import fork_server
 from covos.evaluation.evaluator import _executor
-from covos.training import loading
 
 NOT_ON_WINDOWS = (
     "fork", "forkpty", "getegid", "geteuid", "getgid", "getpgid", "getpriority",
@@ -137,7 +137,7 @@ def test_limits_of_the_machine_are_unknown_and_no_fault(tmp_path: Path, monkeypa
     memory.refuse_small_address_space()
     assert memory.peak_of_process() is None
     assert usable_cpus() >= 1
-    assert loading._context().get_start_method() == "spawn"
+    assert fork_server([]).get_start_method() == "spawn"
     with _executor(1, frames=1) as executor:
         assert executor.submit(int, "3").result() == 3
     for name in ("O_NOFOLLOW", "O_NONBLOCK"):  # only here: filelock, as it is on this machine, needs them

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import VideoReformatter
@@ -21,6 +22,7 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import FORMATS, check_formats, make_writer
 from covos.masks import draw_overlay
 from covos.masks.foreground import foreground_colours
+from covos.masks.matte import opacity_of
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 
@@ -111,8 +113,14 @@ def video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
 
 
 def opacity(result: FrameResult) -> NDArray[Any]:
-    """A tenth at each end of the range counts as sure."""
-    return np.clip((result.probability - 0.1) / 0.8, 0, 1).astype(np.float32)
+    """A tenth at each end of the range counts as sure; well inside of the mask it is solid."""
+    soft = np.clip((result.probability - 0.1) / 0.8, 0, 1).astype(np.float32)
+    solid = opacity_of(result.probability, result.labels)
+    inside = cv2.distanceTransform(np.pad((result.labels > 0).astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    np.testing.assert_allclose(solid[inside < 2], soft[inside < 2], atol=1e-6)
+    assert (solid[inside > 6] == 1).all()
+    assert (solid >= soft - 1e-6).all()
+    return solid
 
 
 def alpha(result: FrameResult) -> NDArray[Any]:

@@ -131,7 +131,7 @@ def test_following_is_taken_up_again_where_prompts_changed(
         lambda self, batch: encoded.extend(each.frame.index for each in batch) or encode(self, batch),
     )
 
-    first, fix, second = (0, 1, square()), (18, 1, square(18)), (9, 2, far())
+    first, fix, second = (0, 1, square()), (18, 1, square(18)), (14, 2, far())
 
     def followed(*masks: tuple[int, int, np.ndarray]) -> list[np.ndarray]:
         """Follow from the first frame after each mask."""

@@ -453,8 +453,9 @@ class IncrementalPass:
         objects in the same order.
         """
         changed = self._first_change(fingerprints)
-        # The last frames before the change are brought together with it, and the first after a checkpoint lack some.
-        start, resumed = (self._is_known(engine) and self._checkpoints.rewind(changed - 2 * AROUND)) or (0, None)
+        # The last frames before a change are brought together with it, and the first after a checkpoint lack some.
+        safe = changed - 2 * AROUND if changed < self.source.info.frame_count else changed
+        start, resumed = (self._is_known(engine) and self._checkpoints.rewind(safe)) or (0, None)
         if resumed is None:
             frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
