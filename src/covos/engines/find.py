@@ -434,9 +434,9 @@ class FindEngine(Generic[FeaturesT]):
 
 
 def _of_one_view(brought: tuple[Placed[FeaturesT], Tensor]) -> Placed[FeaturesT]:
-    """Return a frame with the logits, 1 x h x w, that it was given together with others; with its own where NaN."""
+    """Return a frame with the logits, 1 x h x w, that it was given together with others; a flat one keeps its own."""
     placed, logits = brought
-    return placed if torch.isnan(logits).any() else placed._replace(views=[logits[0]])
+    return placed if placed.flat else placed._replace(views=[logits[0]])
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:
