@@ -53,7 +53,7 @@ from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
-from covos.engines import follow, follow_pass
+from covos.engines import follow_pass, follow_result
 from covos.engines.around import Around, ItemT
 from covos.engines.follow import FOLLOWED_IN, FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
@@ -177,7 +177,7 @@ def without(name: str | None) -> Iterator[None]:
         elif name == "focus":
             stack.enter_context(patch.object(network, "focused", lambda affinity, cells: affinity))
         elif name == "around":
-            stack.enter_context(patch.object(follow, "Around", Alone))
+            stack.enter_context(patch.object(follow_result, "Around", Alone))
         elif name == "flow":
             still = lambda engine, batch, encoded, **_: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
             stack.enter_context(patch.object(FollowEngine, "_flow", still))

@@ -13,7 +13,7 @@ import torch
 from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import STEP, SURE, Spool, fuse
 from covos.engines.encoding import SharedEncoder
-from covos.engines.follow import FollowEngine, at_stride, given_frames, results_around, step
+from covos.engines.follow import FollowEngine, at_stride, given_frames, step
 from covos.engines.follow_pass import (
     ADVICE,
     ADVICE_LIMIT,
@@ -24,7 +24,7 @@ from covos.engines.follow_pass import (
     PresenceTracker,
     _advised,
 )
-from covos.engines.follow_result import result_of
+from covos.engines.follow_result import result_of, results_around
 from covos.engines.memory import APART, TRUSTED, MemoryBank
 from covos.engines.motion import Observed
 from covos.models.follow import Belief, FollowFeatures, ObjectMemory

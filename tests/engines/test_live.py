@@ -68,7 +68,7 @@ class Alone(Around[ItemT]):
 @pytest.fixture
 def by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is brought together with the frames around it, of which a live video has those before alone."""
-    for name in ("live", "follow"):
+    for name in ("live", "follow_result"):
         monkeypatch.setattr(f"covos.engines.{name}.Around", Alone)
 
 

@@ -19,10 +19,16 @@ _LOCK = threading.RLock()
 _OF_MAIN = ("init_main_from_name", "init_main_from_path", "main_path")
 
 
-class _SpawnProcess(SpawnProcess):
+class _Fresh:
+    """What both kinds of processes begin with."""
+
     def start(self) -> None:
         with _without_main():
-            super().start()
+            super().start()  # type: ignore[misc]
+
+
+class _SpawnProcess(_Fresh, SpawnProcess):
+    pass
 
 
 class _SpawnContext(SpawnContext):
@@ -32,10 +38,8 @@ class _SpawnContext(SpawnContext):
 if sys.platform != "win32":
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
-    class _ForkServerProcess(ForkServerProcess):
-        def start(self) -> None:
-            with _without_main():
-                super().start()
+    class _ForkServerProcess(_Fresh, ForkServerProcess):
+        pass
 
     class _ForkServerContext(ForkServerContext):
         Process = _ForkServerProcess  # type: ignore[assignment,unused-ignore]

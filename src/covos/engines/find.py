@@ -282,14 +282,12 @@ class FindEngine(Generic[FeaturesT]):
 
     def _looked(self, batch: Sequence[Placed[FeaturesT]], *, look: Look[FeaturesT]) -> list[Placed[FeaturesT]]:
         """Segment those frames of a batch that the network looks at."""
-        flat = {each.observed.frame.index for each in batch if is_flat(each.observed)}
-        wanted = [each for each in batch if self._is_looked_at(each.observed)]
-        views = dict(look([each for each in wanted if each.observed.frame.index not in flat]))
-        views |= {
-            index: [self._nothing(each.observed)] for each in batch if (index := each.observed.frame.index) in flat
-        }
-        found = [(each, each.observed.frame.index) for each in batch]
-        return [each._replace(views=views.get(index), flat=index in flat) for each, index in found]
+        marked = [each._replace(flat=is_flat(each.observed)) for each in batch]
+        views = dict(look([each for each in marked if not each.flat and self._is_looked_at(each.observed)]))
+        found = [
+            [self._nothing(each.observed)] if each.flat else views.get(each.observed.frame.index) for each in marked
+        ]
+        return [each._replace(views=own) for each, own in zip(marked, found, strict=True)]
 
     def _nothing(self, observed: Observed) -> Tensor:
         """Return the logits of a frame on which nothing can be seen, h x w float32."""

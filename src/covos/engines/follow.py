@@ -10,7 +10,7 @@ mirror image. The answers of all views are averaged before the frame is remember
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
@@ -23,14 +23,13 @@ from torch import Tensor
 
 from covos.core.ahead import computed
 from covos.core.types import Frame, FrameResult, MaskArray
-from covos.engines.around import Around
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows
 from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
-from covos.engines.follow_result import result_of
+from covos.engines.follow_result import Given, results_around
 from covos.engines.motion import FlowArray, Observed
 from covos.engines.ways import spanning
 from covos.models.follow import FollowFeatures
@@ -50,9 +49,6 @@ FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
 """Frames from one that the networks look at to the next, where that is not the next one."""
 AFTER_DOUBT: Final = 12
 """Frames that are all looked at after one that could not be made of its neighbours: to go back costs a step more."""
-
-Given = Mapping[int, Mapping[int, MaskArray]]
-"""Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
 
 
 class PassCheckpoints:
@@ -448,76 +444,6 @@ def _between(
     objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
     log_odds = found.logits.to(earlier.log_odds.device)
     return FramePrediction(index=observed.frame.index, log_odds=log_odds, objects=objects)
-
-
-def backward_results(frames: Iterable[Observed], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
-    """Make results of the backward pass alone, in the order of the frames.
-
-    Frames that the spool does not know come after all that was given, and show nothing.
-    """
-
-    def predicted() -> Iterator[tuple[Observed, FramePrediction]]:
-        for observed in frames:
-            index = observed.frame.index
-            yield observed, spool.get(index) or FramePrediction(index=index, log_odds=torch.zeros(0, 1, 1), objects=())
-
-    return results_around(predicted(), given)
-
-
-def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given: Given) -> Iterator[FrameResult]:
-    """Make results of predictions, each brought together with those around it (see `covos.engines.around`).
-
-    An object that a frame does not show counts nothing there: it may be hidden in one frame and seen in the next. The
-    results come `AROUND` frames late.
-
-    Args:
-        predicted: Of consecutive frames, forward or backward.
-        given: The user's masks, which are in the results as they are.
-    """
-    around = Around[tuple[Frame, FramePrediction]]()
-    for observed, came in predicted:
-        prediction = _in_order(came)
-        seen = seen_of(observed, prediction)
-        yield from _results(around.push((observed.frame, prediction), seen, things=prediction.ids), given)
-    yield from _results(around.end(), given)
-
-
-def _results(brought: Iterator[tuple[tuple[Frame, FramePrediction], Tensor]], given: Given) -> Iterator[FrameResult]:
-    for (frame, prediction), odds in brought:
-        masks = given.get(frame.index, {})
-        yield result_of(frame, together(prediction, odds, given=masks), masks)
-
-
-def _in_order(prediction: FramePrediction) -> FramePrediction:
-    """Return a prediction with its objects by id: in fused ones their order depends on where they were given first."""
-    rows = sorted(range(len(prediction.objects)), key=lambda row: prediction.objects[row].id)
-    return replace(
-        prediction, log_odds=prediction.log_odds[rows], objects=tuple(prediction.objects[row] for row in rows)
-    )
-
-
-def seen_of(observed: Observed, prediction: FramePrediction) -> Seen:
-    """Return a frame with the log-odds of its objects; those of an object that it does not show are NaN."""
-    odds = prediction.log_odds.float().cpu().clone()
-    for row, status in zip(odds, prediction.objects, strict=True):
-        if status.state != "present":
-            row.fill_(torch.nan)
-    return Seen.of(observed, odds)
-
-
-def together(prediction: FramePrediction, odds: Tensor, *, given: Collection[int]) -> FramePrediction:
-    """Return a prediction with the log-odds that it was given together with those around it; its own where NaN.
-
-    An object of which nothing is left is occluded, unless its mask was given.
-    """
-    odds = torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds)
-    objects = tuple(
-        each
-        if each.state != "present" or each.id in given or bool((row > 0).any())
-        else replace(each, state="occluded")
-        for row, each in zip(odds, prediction.objects, strict=True)
-    )
-    return replace(prediction, log_odds=odds, objects=objects)
 
 
 def given_frames(given: Given) -> dict[int, tuple[int, ...]]:

@@ -22,8 +22,9 @@ from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
-from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, results_around
+from covos.engines.follow import FollowEngine, PassCheckpoints
 from covos.engines.follow_pass import FramePrediction
+from covos.engines.follow_result import Given, backward_results, results_around
 from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
 from covos.engines.shot_references import ShotReferences
@@ -114,8 +115,7 @@ def find_subject(
                 frames = prefetch(encoder.select(source, needed))
             before = _Before(source, frames, own)
             yield from before.restored(known)
-            count = len(before.kept)
-            for result in own.stream(before.onward(), remembered, fusion=chosen, refine=refine, known=count):
+            for result in before.others(remembered, fusion=chosen, refine=refine):
                 if wanted is None or result.frame.index in wanted:
                     yield result
 
@@ -190,8 +190,8 @@ class _Before:
     """
 
     def __init__(self, source: Source, frames: Iterator[Observed], engine: FindEngine[Any]) -> None:
-        self._source, self._frames = source, frames
-        self.kept = deque[Observed](maxlen=engine.in_whole_batches(engine.around))
+        self._source, self._frames, self._engine = source, frames, engine
+        self._kept = deque[Observed](maxlen=engine.in_whole_batches(engine.around))
         """Frames that those after the known ones are brought together with."""
 
     def restored(self, known: Iterable[Known]) -> Iterator[FrameResult]:
@@ -204,13 +204,18 @@ class _Before:
                     why="it was changed, or the disk or network that it is on failed",
                     fix="put it back as it was, or start anew with -y (overwrite=True)",
                 )
-            self.kept.append(observed)
+            self._kept.append(observed)
             yield restore(observed.frame)
 
-    def onward(self) -> Iterator[Observed]:
+    def others(self, references: ShotReferences[Any], *, fusion: Fusion, refine: Refinement) -> Iterator[FrameResult]:
+        """Find the subject in the frames after those."""
+        known = len(self._kept)
+        return self._engine.stream(self._onward(), references, fusion=fusion, refine=refine, known=known)
+
+    def _onward(self) -> Iterator[Observed]:
         """Give the kept frames, which are then kept no longer, and all after them."""
-        while self.kept:
-            yield self.kept.popleft()
+        while self._kept:
+            yield self._kept.popleft()
         yield from self._frames
 
 
@@ -256,8 +261,7 @@ def steer_subject(
         frames = observed(source, engine.encoder)
         before = _Before(source, frames, engine)
         yield from before.restored(known)
-        count = len(before.kept)
-        for result in engine.stream(before.onward(), remembered, fusion=chosen, refine=refine, known=count):
+        for result in before.others(remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
         return
     encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts))

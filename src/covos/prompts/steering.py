@@ -16,7 +16,7 @@ from covos.core.errors import UsageError
 from covos.core.types import FrameResult, MaskArray, Point, SourceInfo
 from covos.engines.candidates import share_inside, split
 from covos.engines.encoding import FrameEncoder, to_size
-from covos.engines.follow import Given
+from covos.engines.follow_result import Given
 from covos.engines.prompt import Prompter, RelayPrompter
 from covos.engines.steer import WHOLE, SteeringRule, in_boxes
 from covos.masks.distance import distance_to
