@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,9 @@ PATIENCE = 25
 ADVICE = 0.35
 """Weight of the subject that covos-lite finds beside what the network makes of an object."""
 ADVISED = (0.4, 0.6)
-"""Agreement of that subject with the object where it was shown, from which it is listened to, and fully."""
+"""Agreement of that subject with the object from which it is listened to, and fully."""
+LATELY = 0.1
+"""Weight of a frame in how well that subject has agreed with the object lately."""
 ADVICE_LIMIT = 6.0
 """Bound of the logits that are mixed: neither may outvote the other by being loud."""
 ADVICE_EPS = 0.0025
@@ -128,6 +130,25 @@ class PresenceTracker:
         )
 
 
+class Agreement(NamedTuple):
+    """How well the subject that covos-lite finds agrees with an object: Jaccard indices, float32 in [0, 1]."""
+
+    shown_2: Tensor
+    """Where the object was shown; see `covos.models.follow.agreement`."""
+    lately: Tensor
+    """A moving mean from there on, of what the network makes of the object by itself. covos-lite may miss the subject
+    where it is shown and find it later."""
+
+    @property
+    def best(self) -> Tensor:
+        """The larger of the two."""
+        return torch.maximum(self.shown_2[0], self.lately)
+
+    def noted(self, now: Tensor) -> Agreement:
+        """Return what is known after one more frame."""
+        return self._replace(lately=self.lately + LATELY * (now - self.lately))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePrediction:
     """Prediction of a pass for one frame.
@@ -169,7 +190,7 @@ class FollowPass:
         self._trackers: dict[int, PresenceTracker] = {}
         self._targets: dict[int, TargetKnowledge] = {}
         self._model: TargetModel | None = None
-        self._agreements: dict[int, Tensor] = {}
+        self._agreements: dict[int, Agreement] = {}
         self._mask_P1HW: Tensor | None = None
         self._mirrored = tuple(mirrored)
         self._others = tuple(
@@ -370,16 +391,26 @@ class FollowPass:
         """Look for the objects that are followed: the signals of each, and its logits by itself, O x H/2 x W/2."""
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
         both = with_others(self._mask_P1HW, _one_frame(self._mask_P1HW))
-        agreed = torch.stack([self._agreements[identity] for identity in self.ids])
+        agreed = torch.stack([self._agreements[identity].shown_2 for identity in self.ids])
         belief = Belief(both, self._fitted(), agreed)
         found = [self._find(features, belief, rows) for rows in self._groups()]
         # The affinity is that of the frames, the same for all objects.
         decoded = found[0] if len(found) == 1 else DecodedObjects(*map(torch.cat, zip(*found, strict=True)))
         decoded = decoded._replace(affinity_BNM=found[0].affinity_BNM)
         self.bank.note_reading(decoded.affinity_BNM)
-        decoded = decoded._replace(logit_P1HW=_advised(decoded.logit_P1HW, belief, features))
+        self._note_agreement(decoded.logit_P1HW, features)
+        best = torch.stack([self._agreements[identity].best for identity in self.ids])
+        decoded = decoded._replace(logit_P1HW=_advised(decoded.logit_P1HW, both, features, agreement_P=best))
         usual = [each.usual for each in self._trackers.values()]
         return signals_of(decoded, features, agreed, usual=usual), decoded.logit_P1HW[:, 0]
+
+    def _note_agreement(self, logit_P1HW: Tensor, features: FollowFeatures) -> None:
+        """Note how well the cue agrees with what the network makes of each object by itself, where it is in sight."""
+        mask = as_remembered(logit_P1HW.sigmoid())
+        agreed = agreement(F.pad(mask, (0, 0, 0, 0, 0, 1)), features, _one_frame(mask))[:, 0]
+        for now, (identity, tracker) in zip(agreed, self._trackers.items(), strict=True):
+            if tracker.state == "present":
+                self._agreements[identity] = self._agreements[identity].noted(now)
 
     def _groups(self) -> list[slice]:
         """Return the rows of the objects that are computed together: all, while the memory holds them."""
@@ -430,7 +461,8 @@ class FollowPass:
             return
         if given:
             agreed = agreement(both, features, owner)
-            self._agreements |= {each: agreed[row] for row, each in enumerate(self.ids) if each in given}
+            noted = {each: Agreement(agreed[row], agreed[row, 0]) for row, each in enumerate(self.ids) if each in given}
+            self._agreements |= noted
         gram, cross = target_moments(features, self._mask_P1HW, owner, certainty_P1HW=sure)
         for row, identity in enumerate(self.ids):
             if not trusted[row]:
@@ -445,18 +477,16 @@ class FollowPass:
         self._model = None
 
 
-def _advised(logit_P1HW: Tensor, belief: Belief, features: FollowFeatures) -> Tensor:
-    """Mix into the logits of objects the cue, as far as it agreed with them where they were shown.
+def _advised(logit_P1HW: Tensor, latest_P2HW: Tensor, features: FollowFeatures, *, agreement_P: Tensor) -> Tensor:
+    """Mix the cue into the logits of objects, as far as it agrees with them (`Agreement.best`).
 
     It is mixed in before the frame is remembered: so what one of the two has lost comes back. The cue does not count
     for this object in the place of another.
     """
-    trust = ((belief.agreement_P2[:, 0] - ADVISED[0]) / (ADVISED[1] - ADVISED[0])).clamp(0, 1)
+    trust = ((agreement_P - ADVISED[0]) / (ADVISED[1] - ADVISED[0])).clamp(0, 1)
     if not trust.any():
         return logit_P1HW
-    others = F.interpolate(
-        moved(belief.latest_P2HW[:, 1:].float(), features.flow_B2HW), scale_factor=2, mode="bilinear"
-    )
+    others = F.interpolate(moved(latest_P2HW[:, 1:].float(), features.flow_B2HW), scale_factor=2, mode="bilinear")
     advice = torch.logit(features.cue_B1HW * (1 - others), eps=ADVICE_EPS)
     weight = ADVICE * trust.view(-1, 1, 1, 1)
     return torch.where(
