@@ -120,8 +120,9 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from composed import Setting, by_kind, measure_clips
     from covos.core.device import configure_threads
     from covos.data import Dataset
+    from covos.engines.choices import DEFAULT_REFERENCES
     from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-    from covos.engines.find import DEFAULT_REFERENCES, FindEngine
+    from covos.engines.find import FindEngine
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model
     from covos.training import StepDone, TrainingEvent, loop

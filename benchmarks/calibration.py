@@ -33,14 +33,14 @@ from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
 from covos.data import open_collection, open_dataset, read_foreground, read_image
 from covos.engines.calibration import Calibration, Signals, Weights
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES
 from covos.engines.discover import masks_of
-from covos.engines.find import DEFAULT_REFERENCES, uniform_references
+from covos.engines.find import uniform_references
 from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follow_pass import FollowPass
-from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import jaccard
 from covos.model import load_model
-from covos.models.checkpoints import card_path
+from covos.models.cards import card_path
 from covos.models.follow import FollowFeatures
 from covos.models.registry import build_follower, find_follower
 from scenes_staged import cast_and_ground, staged_clip

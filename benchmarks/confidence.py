@@ -28,7 +28,8 @@ from scipy.optimize import minimize
 from covos.core.device import configure_threads
 from covos.core.types import Frame, FrameResult, ImageArray, MaskArray
 from covos.data import Dataset, open_collection, open_dataset, read_foreground, read_image
-from covos.engines.find import DEFAULT_REFERENCES, uniform_references
+from covos.engines.choices import DEFAULT_REFERENCES
+from covos.engines.find import uniform_references
 from covos.engines.motion import MotionArray
 from covos.evaluation import jaccard
 from covos.model import Model, load_model

@@ -44,7 +44,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray
 from covos.engines.encoding import to_batch
-from covos.models.coattention import Fusion, Memory
+from covos.models.choices import Fusion
+from covos.models.coattention import Memory
 from covos.models.cosnet.network import COSNETS, Cosnet
 
 FRAME = (480, 854)

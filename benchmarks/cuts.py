@@ -27,11 +27,11 @@ import torch
 import covos
 from covos.core.types import ImageArray
 from covos.data import Dataset, FrameRecord, Video, open_dataset, read_foreground, read_image
+from covos.engines.choices import DEFAULT_MEMORY
 from covos.engines.fades import FadeDetector
 from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.looks import SIZE, Look
-from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import find_subject, follow_objects, references_of
 from covos.engines.shots import CutDetector, Shots
 from covos.evaluation.measures import boundary_f, jaccard

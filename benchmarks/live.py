@@ -22,7 +22,7 @@ import torch
 import covos
 from covos.core.types import LabelArray
 from covos.data import Dataset, Video, open_dataset, read_foreground, read_image
-from covos.engines.live import SPAN
+from covos.engines.choices import SPAN
 from covos.evaluation.measures import boundary_f, jaccard
 from covos.training.validate import frames_to_score, measure
 from recorded import keep

@@ -28,7 +28,8 @@ from covos.engines.passes import find_subject
 from covos.evaluation import boundary_f, jaccard
 from covos.media.opening import open_source
 from covos.model import Model, load_model
-from covos.models.cosnet.crf import Refinement, crf_filter
+from covos.models.choices import Refinement
+from covos.models.cosnet.crf import crf_filter
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 REFERENCES = 5

@@ -26,7 +26,7 @@ from pathlib import Path
 import cv2
 
 from covos.core.types import ImageArray
-from covos.engines.find import DEFAULT_QUALITY
+from covos.engines.choices import DEFAULT_QUALITY
 from covos.media.opening import open_source
 from covos.media.writer import VideoWriter
 from recorded import keep

@@ -137,7 +137,8 @@ def literal() -> ModuleType:
 @pytest.fixture(scope="session")
 def random_follower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a covos-follow for the package's covos-lite: random, but they always see the object somewhere."""
-    from covos.models.checkpoints import Card, save_weights
+    from covos.models.cards import Card
+    from covos.models.checkpoints import save_weights
     from covos.models.follow import CovosFollow
     from covos.models.registry import find_model
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from covos.models.checkpoints import Card, save_weights
+from covos.models.cards import Card
+from covos.models.checkpoints import save_weights
 from covos.models.cosnet.network import COSNET_RESNET50, Cosnet
 from covos.models.registry import ModelEntry, find_model
 

@@ -50,7 +50,7 @@ def test_an_interrupt_before_the_first_mask_says_that_nothing_is_kept(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("covos.job.load_model", interrupted)
+    monkeypatch.setattr("covos.model.load_model", interrupted)
     clip = Path(__file__).parents[1] / "examples" / "car.mp4"
     assert main(["segment", str(clip), "-o", str(tmp_path / "out")]) == 130
     assert "nothing new is kept: the same command begins anew" in capsys.readouterr().err

@@ -26,7 +26,8 @@ import covos
 from attention import attention_of, heated
 from contact import write
 from covos.core.types import Frame, ImageArray
-from covos.engines.find import DEFAULT_REFERENCES, uniform_references
+from covos.engines.choices import DEFAULT_REFERENCES
+from covos.engines.find import uniform_references
 from covos.engines.follow import step
 from covos.engines.motion import FLOW_STRIDE, motion_and_flow
 from covos.masks import contact_sheet, draw_overlay

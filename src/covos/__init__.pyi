@@ -28,8 +28,8 @@ from .core.types import SourceInfo as SourceInfo
 from .core.types import Tags as Tags
 from .correction import Corrected as Corrected
 from .correction import correct as correct
-from .engines.ladder import LadderStep as LadderStep
 from .engines.live import Live as Live
+from .engines.steps import LadderStep as LadderStep
 from .engines.trimap import solve_trimap as solve_trimap
 from .evaluation import evaluate as evaluate
 from .events import Advanced as Advanced

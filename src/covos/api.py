@@ -7,30 +7,28 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from covos.core.device import Precision
 from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
 from covos.core.types import FrameResult
-from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
-from covos.engines.live import SPAN, Live
-from covos.engines.memory import DEFAULT_MEMORY
-from covos.engines.passes import Direction
-from covos.engines.shots import Cuts
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN, Cuts, Direction, Quality
 from covos.job import Job
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input
 from covos.media.range import Range
-from covos.model import Model, load_model
-from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement
+from covos.models.choices import Fusion, Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.plan import AUTO, Damaged, Objects, Plan, choose_task, read_prompts
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
+
+if TYPE_CHECKING:
+    from covos.engines.live import Live
+    from covos.model import Model
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,7 +110,7 @@ def segment(
             too, and takes the mean. Objects that are shown are followed in smaller frames by both of the first.
         references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
-            `covos.models.coattention.Fusion`); None takes what suits the network.
+            `covos.models.choices.Fusion`); None takes what suits the network.
         reference_seed: Draws the references at random; None spreads them evenly over the video.
         refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
         objects: 1 finds one subject. ``"auto"`` finds objects, at most 10, and follows each under its id, in both
@@ -242,7 +240,9 @@ def live(
         UsageError: A name or value is wrong.
         EnvironmentProblem: The device or the runtime is not there.
     """
-    if not isinstance(model, Model):
+    if isinstance(model, (str, os.PathLike)):
+        from covos.model import load_model
+
         model = load_model(model, device=device, precision=precision, runtime=runtime)
     return model.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
 
@@ -283,7 +283,7 @@ def _job(
         prompts=prompts,
         trust_prompts=trust_prompts,
     )
-    loaded = model if isinstance(model, Model) else None
+    loaded = None if isinstance(model, (str, os.PathLike)) else model
     plan = Plan(
         source=source,
         task=choose_task(objects=objects, prompts=shown, **task),

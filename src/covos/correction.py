@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
-from covos.engines.find import DEFAULT_QUALITY, Quality
-from covos.engines.memory import DEFAULT_MEMORY
-from covos.engines.passes import Direction
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, Direction, Quality
 from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
 from covos.media.range import place_of
-from covos.model import load_model
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
 from covos.plan import AUTO, SUBJECT
 from covos.prompts.alpha import alpha_mask
@@ -31,7 +28,9 @@ from covos.results.segmentation import Segmentation
 from covos.runs.onefile import choose_output
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
-from covos.session import Session
+
+if TYPE_CHECKING:
+    from covos.session import Session
 
 _KEPT = ("edges", "matte", "range")
 """Settings of a run that are in its masks, and so in those of the corrected one."""
@@ -132,6 +131,8 @@ def correct(
     for each in named:
         place_of(each.frame, before.info)
     told_of = expect or _nothing_expected
+    from covos.model import load_model  # brings torch, which refusing a wrong correction does not need
+
     network = load_model(model, device=device, precision=precision, runtime=runtime)
     with network.session(
         before,

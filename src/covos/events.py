@@ -9,7 +9,7 @@ from covos.masks.frame_mask import FrameMask
 
 if TYPE_CHECKING:
     from covos.core.types import FrameResult, SourceInfo
-    from covos.engines.ladder import LadderStep
+    from covos.engines.steps import LadderStep
     from covos.results.segmentation import Segmentation
     from covos.runs.writing import Saved
 

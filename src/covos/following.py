@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from covos.core.types import FrameResult, MaskArray
-from covos.engines.encoding import to_size
+from covos.engines.choices import Direction
 from covos.engines.follow import FollowEngine
 from covos.engines.held import with_held_masks
-from covos.engines.passes import Direction, IncrementalPass, StageProgress, follow_backward, unknown_at
+from covos.engines.passes import IncrementalPass, follow_backward, unknown_at
+from covos.engines.stages import StageProgress
 from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
+from covos.masks.scaling import to_size
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.seeds import Seeds

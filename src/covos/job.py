@@ -22,15 +22,15 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.memory import give_back
 from covos.core.types import FrameResult
+from covos.engines.choices import Cuts
 from covos.engines.held import with_held_masks
-from covos.engines.passes import StageProgress
-from covos.engines.shots import Cuts
+from covos.engines.stages import StageProgress
 from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.table import check_formats, shown_files, size_notes
@@ -38,7 +38,6 @@ from covos.media.memory import open_input
 from covos.media.range import in_words
 from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
-from covos.model import Model, load_model
 from covos.plan import Plan
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
@@ -47,7 +46,10 @@ from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
-from covos.work import Work
+
+if TYPE_CHECKING:
+    from covos.model import Model
+    from covos.work import Work
 
 GIVE_BACK = 64
 """Frames after which freed memory is given back, in some milliseconds: glibc's heap would spread over the first
@@ -202,6 +204,10 @@ class Job:
             source = WatchedSource(opened, self._check)
             for text in memory_notes(source.info):
                 yield Warned(text=text)
+            plan.check_masks()
+            # Brings the networks and torch: a source or a mask that cannot be read is refused without them.
+            from covos.work import Work
+
             work = Work(plan, source, self._model)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
@@ -408,6 +414,8 @@ _STAGES: dict[str, Stage] = {
 
 def load_planned(plan: Plan) -> Model:
     """Load the model of a plan."""
+    from covos.model import load_model
+
     return load_model(plan.model, device=plan.device, precision=plan.precision, runtime=plan.runtime)
 
 

@@ -7,16 +7,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from covos.core.errors import CovosError, UsageError, explained
 from covos.core.files import refuse_links
 from covos.core.places import name_of
 from covos.events import Event
 from covos.job import Job, load_planned
-from covos.model import Model
 from covos.plan import Plan
 from covos.runs.folder import OutputFolder
 from covos.runs.writing import Saved, is_finished
+
+if TYPE_CHECKING:
+    from covos.model import Model
 
 
 class ModelCache:

@@ -13,15 +13,15 @@ import torch
 from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN, Quality
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
-from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, FindEngine, Quality
+from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
-from covos.engines.ladder import LadderStep
-from covos.engines.live import SPAN, Live
-from covos.engines.memory import DEFAULT_MEMORY
+from covos.engines.live import Live
 from covos.engines.prompt import NetworkPrompter, Prompter, PromptNetwork, RelayPrompter
 from covos.engines.shots import Shots
+from covos.engines.steps import LadderStep
 from covos.media.fields import Deinterlace
 from covos.media.memory import InMemory, Input, as_source, open_input
 from covos.media.range import Range, as_range

@@ -30,20 +30,29 @@ from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
 from covos.core.labelling import NO_LABELS, Labelling, as_labelling
 from covos.core.records import Record, faults, refused
-from covos.engines.around import AROUND
-from covos.engines.discover import DEFAULT_MOST, MAX_MOST
-from covos.engines.find import APART, DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
-from covos.engines.memory import DEFAULT_MEMORY, check_memory
-from covos.engines.passes import Direction, choose_direction
-from covos.engines.shots import Cuts
+from covos.engines.choices import (
+    APART,
+    AROUND,
+    DEFAULT_MEMORY,
+    DEFAULT_MOST,
+    DEFAULT_QUALITY,
+    DEFAULT_REFERENCES,
+    MAX_MOST,
+    Cuts,
+    Direction,
+    Quality,
+    check_memory,
+    check_references,
+    choose_direction,
+)
 from covos.formats.table import DEFAULT_FORMATS, check_formats
+from covos.masks import read_label_map
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import InMemory, as_source
 from covos.media.opening import check_rate
 from covos.media.range import WHOLE, Range, as_range
-from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement, check_refinement
+from covos.models.choices import Fusion, Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MATTER, DEFAULT_MODEL
 from covos.prompts.file import read_prompt_file
 from covos.prompts.values import (
@@ -57,6 +66,7 @@ from covos.prompts.values import (
     as_prompts,
     as_regions,
     frame_name,
+    mask_files,
 )
 from covos.runtimes.choice import ChosenRuntime
 
@@ -176,7 +186,7 @@ class Find(_Value):
             where these agree; ``"draft"`` does so in smaller frames. ``"best"`` finds it in larger and in mirrored
             frames, too, and takes the mean. A network that takes frames of one size alone has ``"balanced"`` alone.
         references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
-        fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
+        fusion: The way to use several references (see `covos.models.choices.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
         refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
         steer: Things that the subject is not, and its place; None takes it as it is found.
@@ -338,6 +348,16 @@ class Plan(_Value):
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
             raise UsageError("the plan cannot be read", why=faults(error), fix="give what a plan printed") from None
+
+    def check_masks(self) -> None:
+        """Read the mask files that are shown, so that a wrong one is refused before anything is computed.
+
+        Raises:
+            AnnotationError: A file is not there, or holds no mask.
+        """
+        shown = self.task.prompts if isinstance(self.task, Follow) else ()
+        for file in mask_files(shown):
+            read_label_map(file)
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -23,14 +23,13 @@ from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
 from covos.data.trees import pictures
-from covos.engines.find import DEFAULT_QUALITY, Quality
+from covos.engines.choices import DEFAULT_QUALITY, Quality
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
 from covos.jobs import Outcome, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.media.source import Health
-from covos.model import Model, load_model
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
 from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
 from covos.prompts.values import MaskPrompt
@@ -38,6 +37,9 @@ from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.writing import uncomputed_note
+
+if TYPE_CHECKING:
+    from covos.model import Model
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
@@ -110,7 +112,9 @@ def predict(
     dataset, output = _opened(dataset), _folder(output)
     _refuse_without_pictures(dataset)
     _refuse_parts(dataset)
-    if not isinstance(model, Model):
+    if isinstance(model, (str, os.PathLike)):
+        from covos.model import load_model
+
         model = load_model(model)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow is None:

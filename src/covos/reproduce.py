@@ -6,17 +6,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from covos.core.places import Place
 from covos.core.shards import place_of
+from covos.data import Dataset
 from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
 from covos.media.source import Health
-from covos.model import Model
 from covos.plan import FIND, Find
 from covos.predict import open_subset, predict
+
+if TYPE_CHECKING:
+    from covos.model import Model
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
@@ -65,13 +68,18 @@ def reproduce_davis2016(
         SourceError: There is no such data set or subset.
         IncompleteError: A sequence cannot be read; nothing is scored.
     """
-    dataset = open_subset(
-        os.fspath(root), subset=_list_name(place_of(root), subset), otherwise=VALIDATION_SUBSETS, layout="davis"
-    )
+    dataset = open_davis2016(root, subset=subset)
     name = dataset.videos[0].subset
     done = predict(dataset, output=output, model=model, task=task, follow=False, listen=listen)
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation, damaged=done.damaged)
+
+
+def open_davis2016(root: str | os.PathLike[str], *, subset: str | None = None) -> Dataset:
+    """Open the sequences that are segmented and scored; arguments and errors are those of `reproduce_davis2016`."""
+    return open_subset(
+        os.fspath(root), subset=_list_name(place_of(root), subset), otherwise=VALIDATION_SUBSETS, layout="davis"
+    )
 
 
 def _list_name(root: Place, subset: str | None) -> str | None:

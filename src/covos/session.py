@@ -15,22 +15,22 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
-from covos.engines.discover import DEFAULT_MOST
-from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
-from covos.engines.follow import FOLLOWED_APART, FollowEngine
-from covos.engines.ladder import LadderStep
-from covos.engines.memory import DEFAULT_MEMORY, check_memory
-from covos.engines.passes import (
+from covos.engines.choices import (
+    DEFAULT_MEMORY,
+    DEFAULT_MOST,
+    DEFAULT_QUALITY,
+    DEFAULT_REFERENCES,
     Direction,
-    StageProgress,
+    Quality,
+    check_memory,
     choose_direction,
-    discover_objects,
-    follow_objects,
-    follow_to,
-    references_of,
 )
+from covos.engines.follow import FOLLOWED_APART, FollowEngine
+from covos.engines.passes import discover_objects, follow_objects, follow_to, references_of
 from covos.engines.shot_references import ShotReferences
 from covos.engines.shots import Shots, one_shot
+from covos.engines.stages import StageProgress
+from covos.engines.steps import LadderStep
 from covos.following import Following
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
@@ -362,7 +362,7 @@ class Session:
         `covos.engines.corrections`).
 
         Args:
-            direction: The way in time (see `covos.engines.passes.Direction`).
+            direction: The way in time (see `covos.engines.choices.Direction`).
             listen: Called with the number of frames that are done, and of all; both ways, once for each way.
 
         Raises:
@@ -457,7 +457,7 @@ class Session:
         )
 
     def direction(self, asked: Direction) -> Direction:
-        """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
+        """Return the direction that is taken (see `covos.engines.choices.choose_direction`)."""
         return choose_direction(asked, frames=self.seeds.places)
 
     def cut_at(self, shots: Shots) -> None:

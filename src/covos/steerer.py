@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from covos.core.types import FrameResult
-from covos.engines.passes import Known, StageProgress, find_subject, steer_subject
+from covos.engines.passes import Known, find_subject, steer_subject
 from covos.engines.shots import Shots
+from covos.engines.stages import StageProgress
 from covos.media.source import Source
 from covos.model import Model
 from covos.plan import Find, Steer

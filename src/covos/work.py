@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any
 
 from covos.core.types import FrameResult
+from covos.engines.choices import Cuts
 from covos.engines.find import FindEngine
-from covos.engines.ladder import LadderStep
 from covos.engines.matting import load_matte_engine, matted
 from covos.engines.motion import Observed
-from covos.engines.passes import StageProgress, find_subject, look_for_cuts
+from covos.engines.passes import find_subject, look_for_cuts
 from covos.engines.shot_references import PassingReferences
-from covos.engines.shots import Cuts, Shots, one_shot
+from covos.engines.shots import Shots, one_shot
+from covos.engines.stages import StageProgress
+from covos.engines.steps import LadderStep
 from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import find_matter

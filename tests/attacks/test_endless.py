@@ -11,7 +11,7 @@ from attacks.results import Run, written_run
 from covos.core.errors import CovosError
 from covos.masks import read_label_map
 from covos.media.images import read_image
-from covos.models.checkpoints import read_card
+from covos.models.cards import read_card
 from covos.training.registry import load_recipe
 
 KINDS = pytest.mark.parametrize("endless", ["device", "pipe", "socket", "folder"], indirect=True)

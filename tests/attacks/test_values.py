@@ -33,7 +33,7 @@ from covos.data.youtube_vos import _Meta
 from covos.engines.calibration import Calibration
 from covos.formats.coco import CocoFile, YtvisFile
 from covos.formats.labelstudio import LabelStudioTask
-from covos.models.checkpoints import Card
+from covos.models.cards import Card
 from covos.models.registry import build_network, find_model, refuse_untrained
 from covos.plan import Plan, choose_task
 from covos.prompts.file import _File, read_prompt_file

@@ -21,7 +21,7 @@ from torch import Tensor
 from covos import cli
 from covos.core.limits import Limits
 from covos.core.records import write_record
-from covos.models.checkpoints import Card, card_path, sha256_of
+from covos.models.cards import Card, card_path, sha256_of
 from covos.models.cosnet.network import COSNETS
 from covos.models.registry import find_model
 

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
     def unloaded(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("covos.job.load_model", unloaded)
+    monkeypatch.setattr("covos.model.load_model", unloaded)
     out = tmp_path / "out"
     write_label_map(tmp_path / "small.png", np.ones((24, 32), np.uint8))
     write_label_map(tmp_path / "empty.png", np.zeros(SIZE, np.uint8))

@@ -7,7 +7,7 @@ import pytest
 
 from covos import cli
 from covos.models import registry
-from covos.models.checkpoints import Card
+from covos.models.cards import Card
 
 
 @pytest.fixture

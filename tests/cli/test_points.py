@@ -114,7 +114,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
     def unloaded(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("covos.job.load_model", unloaded)
+    monkeypatch.setattr("covos.model.load_model", unloaded)
     out = tmp_path / "out"
     both = np.zeros(SIZE, np.uint8)
     both[:10], both[30:] = 1, 2

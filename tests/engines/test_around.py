@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from covos.engines.around import AROUND, Around
+from covos.engines.around import Around
 from covos.engines.between import Seen
+from covos.engines.choices import AROUND
 
 ROWS, COLUMNS = 32, 48
 SHIFT = 2

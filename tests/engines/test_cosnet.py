@@ -17,7 +17,7 @@ from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine, random_references, uniform_references
-from covos.models.coattention import Fusion
+from covos.models.choices import Fusion
 from covos.models.cosnet.convert import map_tensors
 from covos.models.cosnet.network import COSNETS, PALETTE_LEVEL, Cosnet, CosnetFeatures
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from covos.engines.memory import APART, MAX_GIVEN, MemoryBank
+from covos.engines.choices import MAX_GIVEN
+from covos.engines.memory import APART, MemoryBank
 from covos.models.follow import ObjectMemory
 
 POSITIONS, KEYS, VALUES = 6, 4, 5

@@ -11,9 +11,9 @@ import torch
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines import find
-from covos.engines.around import AROUND
+from covos.engines.choices import AROUND, DEFAULT_QUALITY, Quality
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import DEFAULT_QUALITY, VIEWS, FindEngine, Quality, References, mean_logit
+from covos.engines.find import VIEWS, FindEngine, References, mean_logit
 from covos.engines.motion import Observed
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model

@@ -12,7 +12,8 @@ import pytest
 from covos.api import segment, stream
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.engines.discover import DEFAULT_MOST, MAX_MOST, DiscoveredObject, DiscoveryPass
+from covos.engines.choices import DEFAULT_MOST, MAX_MOST
+from covos.engines.discover import DiscoveredObject, DiscoveryPass
 from covos.engines.motion import Observed
 from covos.model import Model
 from covos.plan import Discover, check_objects

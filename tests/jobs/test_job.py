@@ -15,7 +15,7 @@ import covos
 from checked_output import check_output
 from covos.core.errors import CancelledError, SourceError, UsageError
 from covos.core.types import Point
-from covos.engines.around import AROUND
+from covos.engines.choices import AROUND
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started
 from covos.job import Job
 from covos.jobs import ModelCache
@@ -193,7 +193,7 @@ def test_a_source_or_a_prompt_that_cannot_be_is_refused_before_the_model(tmp_pat
 
 def test_a_model_is_loaded_once_for_many_jobs(clip: Path, monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
     loaded: list[str] = []
-    monkeypatch.setattr("covos.job.load_model", lambda name, **_: loaded.append(name) or model)
+    monkeypatch.setattr("covos.model.load_model", lambda name, **_: loaded.append(name) or model)
     cache = ModelCache()
     for stop in (2, 3):
         Job(Plan(source=str(clip), range=range(stop)), load=cache).run()

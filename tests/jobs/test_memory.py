@@ -15,7 +15,7 @@ import pytest
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
 from covos.core.memory import free_address_space, free_memory
-from covos.engines.ladder import LadderStep
+from covos.engines.steps import LadderStep
 from covos.events import Event, SteppedDown, Warned
 from covos.job import Job
 from covos.model import Model

@@ -12,7 +12,8 @@ from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.prompt import NetworkPrompter, RelayPrompter
 from covos.model import Model
 from covos.models import registry
-from covos.models.checkpoints import Card, save_weights
+from covos.models.cards import Card
+from covos.models.checkpoints import save_weights
 from covos.models.prompt import CovosPrompt
 
 

@@ -13,8 +13,9 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
+from covos.engines.choices import APART, Quality
 from covos.engines.encoding import FrameEncoder
-from covos.engines.find import APART, VIEWS, Quality
+from covos.engines.find import VIEWS
 from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job

@@ -13,7 +13,8 @@ from covos.core.errors import UsageError
 from covos.engines.find import expected_jaccard
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.models.cosnet.crf import Refinement, crf_filter
+from covos.models.choices import Refinement
+from covos.models.cosnet.crf import crf_filter
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 CPU = ["--device", "cpu", "--precision", "fp32"]

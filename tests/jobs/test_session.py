@@ -14,13 +14,14 @@ from PIL import Image
 
 from covos.api import segment, stream
 from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
-from covos.engines.memory import MAX_GIVEN
+from covos.engines.choices import MAX_GIVEN
 from covos.engines.shots import Shots
 from covos.masks import decode, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.models import registry
-from covos.models.checkpoints import read_card, save_weights
+from covos.models.cards import read_card
+from covos.models.checkpoints import save_weights
 from covos.models.follow import CovosFollow
 from covos.prompts.seed_mask import MAX_ID
 from covos.prompts.seeds import Seeds

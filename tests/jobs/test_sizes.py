@@ -15,7 +15,7 @@ import covos
 from checked_output import check_output
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult
-from covos.engines.passes import Direction
+from covos.engines.choices import Direction
 from covos.events import FrameDone
 from covos.job import Job
 from covos.jobs import run_jobs

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 import covos
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import CovosLite, register_network, registry
-from covos.models.checkpoints import Card, save_weights, stored_network
+from covos.models.cards import Card, stored_network
+from covos.models.checkpoints import save_weights
 from covos.models.lite import Features
 from covos.training import LiteTask, register
 from covos.training import registry as kinds

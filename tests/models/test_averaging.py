@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from covos.cli import main
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.averaging import average
-from covos.models.checkpoints import Card, read_card, save_weights, sha256_of
+from covos.models.cards import Card, read_card, sha256_of
+from covos.models.checkpoints import save_weights
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 from covos.models.registry import build_network, empty_network, find_model
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from covos.core.errors import CheckpointError, UsageError
 from covos.core.records import write_record
-from covos.models.checkpoints import card_path, read_card, sha256_of
+from covos.models.cards import card_path, read_card, sha256_of
 from covos.models.cosnet.convert import convert, map_tensors, our_name
 from covos.models.cosnet.network import COSNET_RESNET101, COSNETS, Cosnet
 from covos.models.registry import build_network, find_model, refuse_untrained, settings_of_file

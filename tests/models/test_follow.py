@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from covos.core.errors import CheckpointError, UsageError
-from covos.models.checkpoints import Card, save_weights
+from covos.models.cards import Card
+from covos.models.checkpoints import save_weights
 from covos.models.coattention import join_memories
 from covos.models.follow import (
     Belief,

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import registry
-from covos.models.checkpoints import Card, save_weights
+from covos.models.cards import Card
+from covos.models.checkpoints import save_weights
 from covos.models.lite import CovosLite, Features
 from covos.models.prompt import CovosPrompt, PromptConfig, PromptFeatures, PromptTensors, draw_guide, likeness
 from covos.models.registry import build_network, build_prompter, find_model, find_prompter

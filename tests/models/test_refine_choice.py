@@ -10,7 +10,8 @@ from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.core.errors import UsageError
 from covos.masks.foreground import foreground_colours
-from covos.models.cosnet.crf import Refinement, check_refinement, crf_filter
+from covos.models.choices import Refinement, check_refinement
+from covos.models.cosnet.crf import crf_filter
 
 
 def pair(height: int = 20, width: int = 30) -> tuple[np.ndarray, np.ndarray]:

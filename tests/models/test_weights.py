@@ -15,17 +15,8 @@ from torch import nn
 
 from covos.core.errors import CheckpointError, UsageError
 from covos.core.records import write_record
-from covos.models.checkpoints import (
-    METADATA,
-    Card,
-    StoredNetwork,
-    card_path,
-    load_weights,
-    read_card,
-    save_weights,
-    sha256_of,
-    stored_network,
-)
+from covos.models.cards import METADATA, Card, StoredNetwork, card_path, read_card, sha256_of, stored_network
+from covos.models.checkpoints import load_weights, save_weights
 from covos.models.cosnet.network import COSNET_RESNET50, COSNETS, Cosnet, as_trained
 from covos.models.registry import (
     build_follower,

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import covos
 from covos.core.errors import CheckpointError, InputError
-from covos.models.checkpoints import read_card, sha256_of, stored_network
+from covos.models.cards import read_card, sha256_of, stored_network
 from covos.models.cosnet.convert import convert
 from covos.models.cosnet.network import COSNETS, Cosnet
 from covos.models.registry import build_network, find_model

@@ -12,7 +12,7 @@ import torch
 
 from covos.core.errors import CheckpointError, InputError, UsageError
 from covos.data import open_collection
-from covos.models.checkpoints import read_card
+from covos.models.cards import read_card
 from covos.models.registry import build_follower, find_model
 from covos.training.follow import ClipBatches, FollowTask, as_share
 from covos.training.recipe import FollowRecipe

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.errors import CheckpointError, UsageError
-from covos.models.checkpoints import read_card
+from covos.models.cards import read_card
 from covos.models.registry import find_model
 from covos.training import Finished, Started, loop
 from covos.training.check import check_data

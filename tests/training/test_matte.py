@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from covos.data import Dataset, open_dataset
-from covos.models.checkpoints import read_card
+from covos.models.cards import read_card
 from covos.models.matte import BAND, BEFORE, GUESS, CovosMatte
 from covos.models.registry import build_matter, find_matter
 from covos.training.loop import train

@@ -12,7 +12,7 @@ import torch
 from covos.core.errors import InputError, UsageError
 from covos.core.types import MaskArray
 from covos.data import open_collection
-from covos.models.checkpoints import read_card
+from covos.models.cards import read_card
 from covos.models.registry import build_prompter, find_model
 from covos.training.clicks import (
     MARGIN,

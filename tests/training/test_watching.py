@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import covos.training
 from covos.cli import main
 from covos.core.errors import InputError
-from covos.models.checkpoints import read_card
+from covos.models.cards import read_card
 from covos.models.registry import find_model
 from covos.training import Finished, Measured, Saved, Started, StepDone, loop, pools
 from covos.training.cosnet import CosnetTask

@@ -40,6 +40,9 @@ def bench(
 
     Beside them stands the limit, which is to decode and encode alone; and rembg, where it and its models are installed.
     """
+    from covos.models.registry import find_model
+
+    find_model(model)
     from covos.bench.report import bench as measure
     from covos.bench.ways import ways
     from covos.core.device import configure_threads

@@ -27,10 +27,11 @@ def export(
     card that says what goes in and out.
     """
     from covos.models.registry import find_model
-    from covos.runtimes.graphs import card_file
-    from covos.runtimes.loading import export_to
 
     entry = find_model(model)
+    from covos.runtimes.graphs import card_file  # brings torch
+    from covos.runtimes.loading import export_to
+
     if options.skips([card_file(entry, output)], overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
     card = export_to(output, entry=entry, overwrite=overwrite)

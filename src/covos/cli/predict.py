@@ -44,12 +44,15 @@ def predict(
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
-    from covos.model import load_model
+    from covos.models.registry import find_model
     from covos.plan import Find
     from covos.predict import REPORTS, follows, gives_objects, open_subset
     from covos.predict import predict as run
 
+    find_model(model)
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
+    from covos.model import load_model  # brings torch: what is wrong is refused before
+
     configure_threads(pipeline=True)
     loaded = load_model(model, device=device, precision=precision, runtime=runtime)
     chosen = follows(videos, model=loaded, follower=follower) if follow is None else follow

@@ -199,7 +199,7 @@ def _refuse_idle(settings: dict[str, Any], *, following: bool, pointing: bool = 
 
     With ``following``, those of what is found and followed may be given, and with ``pointing`` the prompter.
     """
-    from covos.engines.memory import DEFAULT_MEMORY
+    from covos.engines.choices import DEFAULT_MEMORY
     from covos.models.registry import DEFAULT_FOLLOWER
 
     idle = {

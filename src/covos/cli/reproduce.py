@@ -35,13 +35,16 @@ def reproduce(
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
-    from covos.model import load_model
+    from covos.models.registry import find_model
     from covos.plan import Find
     from covos.predict import REPORTS
-    from covos.reproduce import reproduce_davis2016
+    from covos.reproduce import open_davis2016, reproduce_davis2016
+
+    find_model(model)
+    open_davis2016(data, subset=subset)
+    from covos.model import load_model  # brings torch: what is wrong is refused before
 
     threads = configure_threads()
-
     loaded = load_model(model, device=device, precision=precision, runtime=runtime)
     task = Find(
         quality=quality,

@@ -94,11 +94,13 @@ def segment(
     from covos.job import Job
     from covos.jobs import output_folders, plan_folders, run_jobs
     from covos.media.opening import is_still
+    from covos.models.registry import find_model
     from covos.plan import Plan
     from covos.prompts.values import mask_files
     from covos.runs.onefile import choose_output
 
     configure_threads(pipeline=True)
+    find_model(model)
 
     task = task_of(
         mask or (),

@@ -101,8 +101,6 @@ def _back(
     from covos.core.errors import UsageError
     from covos.plan import Plan
 
-    with _explaining_extra():
-        from covos.serve.running import Address, run_backend
     if media is None or not media.is_dir():
         raise UsageError(
             "Label Studio's files cannot be found",
@@ -110,6 +108,8 @@ def _back(
             fix="give the folder of its local storage with --media-root",
         )
     _looked_at(None, settings=settings)
+    with _explaining_extra():
+        from covos.serve.running import Address, run_backend
     run_backend(
         media.absolute(),
         address=Address(host=host, port=port, token=token, names=names),
@@ -152,14 +152,14 @@ def _run(
         say(f"opening {opening} ...", err=True)
     from covos.plan import Plan
 
-    with _explaining_extra():
-        from covos.serve.desk import Rules
-        from covos.serve.running import Address, run_server
     opened = _looked_at(opening, settings=settings)
     if root.exists() and not root.is_dir():
         from covos.core.errors import UsageError
 
         raise UsageError(f"clips cannot be kept in {root}", why="it is a file", fix="name a folder with --root")
+    with _explaining_extra():
+        from covos.serve.desk import Rules
+        from covos.serve.running import Address, run_server
 
     def ready(url: str) -> None:
         if not quiet:
@@ -198,7 +198,7 @@ def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
     """Refuse a clip or a model that cannot be used before anything listens."""
     from covos.media.memory import open_input
     from covos.models.registry import find_model
-    from covos.serve.opened import check_source, is_run
+    from covos.serve.run_source import check_source, is_run
 
     find_model(settings["model"])
     if clip is None:

@@ -96,20 +96,25 @@ def stream(
     from covos.core.device import configure_threads
     from covos.core.errors import IncompleteError, SourceError
     from covos.masks import letterbox
-    from covos.media.live_sink import LiveSink, codec_of, container_of
-    from covos.media.live_video import LiveSource
+    from covos.media.live_sink import LiveSink, codec_of, container_of, refuse_file
+    from covos.media.live_video import LiveSource, refuse_missing
     from covos.media.range import Range
-    from covos.model import load_model
+    from covos.models.registry import find_model
 
     part = Range(start=start, end=end, every=every)
     kind = container or container_of(output)
     wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
     codec_of(kind, wanted)  # a container that cannot hold it is refused before a camera is opened
+    refuse_file(output, overwrite=overwrite)
+    refuse_missing(source, container=input_format)
+    find_model(model)
+    shown = None if mask is None else _mask(mask)
+    from covos.model import load_model  # brings torch: what is wrong is refused before
+
     configure_threads(pipeline=True)
     live = load_model(model, device=device, precision=precision, runtime=runtime).live(
         quality=quality, references=references, span=span, follower=follower, memory=memory
     )
-    shown = None if mask is None else _mask(mask)
     newest = drop if drop is not None else source.startswith("/dev/") or "://" in source
     sink: LiveSink | None = None
     latencies: list[float] = []

@@ -76,7 +76,14 @@ def train(
         raise UsageError(
             "no folder for the run", why="weights and checkpoints must go somewhere", fix="give one: -o runs/mine"
         )
-    from covos.training.api import is_run, prepare
+    from covos.data.opening import refuse_missing
+    from covos.models.registry import find_model
+
+    for each in data:
+        refuse_missing(each)
+    if weights is not None:
+        find_model(weights)
+    from covos.training.api import is_run, prepare  # brings torch: what is wrong is refused before
     from covos.training.console import Console
 
     training = prepare(chosen, data, weights=weights, device=device, precision=precision, workers=workers)

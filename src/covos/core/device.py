@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -28,7 +29,7 @@ def check_device(name: str) -> None:
         raise UsageError(
             f"unknown device {name!r}",
             why="a device is auto, cpu, cuda, cuda:N or mps",
-            fix=f"here are: {', '.join(available_devices())}",
+            fix="use one of these; `covos doctor` lists those of this machine",
         )
 
 
@@ -39,6 +40,7 @@ def resolve_device(name: str) -> torch.device:
     """
     import torch
 
+    _apply_threads()
     check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -143,6 +145,9 @@ def calls_at_once() -> int:
     return _CALLS[0]
 
 
+_PENDING: list[int | None] = [None]
+"""Threads that torch is given once it is loaded, by `resolve_device`: a program that only refuses its input does not
+load it."""
 _GRANTED: list[int | None] = [None]
 """Processors of this process, where others take theirs; None if it has all that are usable."""
 
@@ -165,7 +170,6 @@ def configure_threads(*, pipeline: bool = False, share: int = 1, cpus: int | Non
     work side by side take an equal part each, or ``cpus`` is what each takes. Encoders and decoders keep to it, too.
     """
     import cv2
-    import torch
 
     told = os.environ.get("OMP_NUM_THREADS", "")
     given = int(told) if told.isdecimal() and int(told) > 0 else None
@@ -176,6 +180,17 @@ def configure_threads(*, pipeline: bool = False, share: int = 1, cpus: int | Non
     if pipeline:
         count, calls, _ = choose_threads(count)
     _CALLS[0] = calls
-    torch.set_num_threads(count)
     cv2.setNumThreads(count)
+    _PENDING[0] = count
+    if "torch" in sys.modules:
+        _apply_threads()
     return count
+
+
+def _apply_threads() -> None:
+    """Give torch the threads that `configure_threads` was asked for."""
+    import torch
+
+    if _PENDING[0] is not None:
+        torch.set_num_threads(_PENDING[0])
+        _PENDING[0] = None

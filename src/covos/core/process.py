@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
@@ -44,18 +45,23 @@ class Worker:
         work: Called in the process, with its end of the connection and the arguments. It answers until it receives
             None; an EOFError ends it, too.
         arguments: Picklable.
+        loads: Names of modules that it imports before it begins to work.
 
     Attributes:
         connection: The end of the pipe to it.
     """
 
-    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+    def __init__(self, work: Callable[..., None], *arguments: object, loads: Sequence[str] = ()) -> None:
         self.connection, theirs = CONTEXT.Pipe()
         self._begun: bool | None = None
         self._began, tell = CONTEXT.Pipe(duplex=False)
         # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
         self._process = CONTEXT.Process(
-            target=_begin, args=(theirs, tell, work, arguments, limits()), name="covos worker", daemon=True
+            target=_begin,
+            args=(theirs, tell, work, arguments, limits()),
+            kwargs={"loads": tuple(loads)},
+            name="covos worker",
+            daemon=True,
         )
         with _ctrl_c_held_back():
             self._process.start()
@@ -174,7 +180,11 @@ def _begin(
     work: Callable[..., None],
     arguments: tuple[object, ...],
     bounds: Limits,
+    *,
+    loads: tuple[str, ...],
 ) -> None:
+    for name in loads:
+        import_module(name)
     begun.send(True)
     begun.close()
     set_limits(**asdict(bounds))

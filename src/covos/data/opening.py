@@ -226,6 +226,15 @@ def _subset_or_whole(root: Place, subset: str | None, encoding: Encoding | None)
         return whole
 
 
+def refuse_missing(root: Place | str) -> None:
+    """Refuse a place that is no folder and no shards, before anything is opened.
+
+    Raises:
+        SourceError: There is none, or it is a file.
+    """
+    _folder(root)
+
+
 def _folder(root: Place | str) -> Place:
     root = root if isinstance(root, Packed) else place_of(root)
     if not root.is_dir():

@@ -23,11 +23,10 @@ from torch import Tensor
 
 from covos.core.types import ImageArray
 from covos.engines.between import Seen
-from covos.engines.motion import FlowArray
+from covos.engines.choices import AROUND
+from covos.engines.flow import FlowArray
 from covos.engines.ways import in_cells, looked_up, places, spanning, turned_round, view_in_cells
 
-AROUND: Final = 4
-"""Frames on each side that a frame is brought together with."""
 ALIKE: Final = 10.0
 """Levels of brightness by which a place may differ from where it was in another frame and still count for a third. Set
 on `val_open` and on training sequences of DAVIS (`benchmarks/around.py`), whose thin things larger values harm."""

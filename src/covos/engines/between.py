@@ -22,7 +22,8 @@ from torch import Tensor
 
 from covos.core.types import ImageArray
 from covos.engines.encoding import sigmoid
-from covos.engines.motion import FlowArray, Observed
+from covos.engines.flow import FlowArray
+from covos.engines.motion import Observed
 from covos.engines.ways import in_cells, moved, spanning, turned_round, view_in_cells
 
 LIKE: Final = 8.0

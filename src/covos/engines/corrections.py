@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from covos.core.types import LabelArray, MaskArray, ObjectStatus
-from covos.engines.encoding import to_size
-from covos.engines.passes import Direction
+from covos.engines.choices import Direction
+from covos.masks.scaling import to_size
 
 REACH = 2 / 288
 """Share of the height of a frame by which a change may lie beside where it was a frame before."""

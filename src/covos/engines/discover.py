@@ -38,6 +38,7 @@ from covos.engines.candidates import (
     share_inside,
     split,
 )
+from covos.engines.choices import DEFAULT_MOST
 from covos.engines.encoding import SharedEncoder, to_probability
 from covos.engines.find import References, ReferencesAt, expected_jaccard
 from covos.engines.follow import FollowEngine
@@ -48,9 +49,6 @@ from covos.masks.rims import is_rim
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
-DEFAULT_MOST = 10
-MAX_MOST = 20
-"""Objects; as many as the unsupervised protocol of DAVIS lets be proposed."""
 GAP = 5
 """Frames from one sampled frame to the next: within what covos-follow is trained to bridge."""
 SAMPLES = 12

@@ -21,9 +21,11 @@ from torch import Tensor
 from covos.core.types import Frame, ImageArray, ProbabilityArray
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed, mirror_motion, motion_batch, observe, with_neighbours
+from covos.masks.scaling import to_size
 from covos.media.picture import picture_at, reduced
 from covos.media.source import Source
-from covos.models.coattention import Fusion, Memory
+from covos.models.choices import Fusion
+from covos.models.coattention import Memory
 
 DEFAULT_AREA = 256 * 448
 """Pixels of the encoded frame: the size that covos-lite's training ends with."""
@@ -225,14 +227,6 @@ def at_source_size(frame: Frame) -> Frame:
         return frame
     image = to_size(frame.image, frame.source_size, interpolation=cv2.INTER_LINEAR)
     return replace(frame, image=image, alpha=None, bare=None, source_size=None, coded=None)
-
-
-def to_size(array: NDArray[Any], size: tuple[int, int], *, interpolation: int = cv2.INTER_NEAREST_EXACT) -> Any:
-    """Scale an array to (height, width); a mask or a label map by its nearest values."""
-    if array.shape[:2] == size:
-        return array
-    plain = array.view(np.uint8) if array.dtype == np.bool_ else array
-    return cv2.resize(plain, size[::-1], interpolation=interpolation).view(array.dtype)
 
 
 def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int, int]:

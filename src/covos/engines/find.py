@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, islice
-from typing import Final, Generic, Literal, NamedTuple, TypeAlias
+from typing import Final, Generic, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -34,26 +34,26 @@ from covos.core.ahead import computed
 from covos.core.device import calls_at_once
 from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
-from covos.engines.around import AROUND, Around
+from covos.engines.around import Around
 from covos.engines.between import DOUBT, Seen, find_between
+from covos.engines.choices import (
+    APART,
+    AROUND,
+    DEFAULT_QUALITY,
+    Quality,
+    apart_of,
+)
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.flat import NOTHING, is_flat
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
-from covos.models.coattention import Fusion, Memory
-from covos.models.cosnet.crf import Refinement, crf_filter
+from covos.models.choices import Fusion, Refinement
+from covos.models.coattention import Memory
+from covos.models.cosnet.crf import crf_filter
 from covos.models.layers import upsample_to
 
 THRESHOLD = 0.5
 """Probability above which a pixel belongs to the subject."""
-DEFAULT_REFERENCES = 5
-"""As in the paper: J no longer grows beyond (COSNet, table 4)."""
-MAX_REFERENCES = 64
-
-Quality = Literal["draft", "fast", "balanced", "best"]
-"""Care in finding the subject. A draft finds it in small frames, the best in those of the training and in further
-views. In a draft, and where it is fast, some frames are made of their neighbours (see `covos.engines.between`)."""
-DEFAULT_QUALITY: Final = "balanced"
 
 
 class View(NamedTuple):
@@ -70,13 +70,6 @@ VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
     "best": (View(1), View(1, mirrored=True), View(384 * 672 / DEFAULT_AREA)),
 }
 """Views for each quality; none is larger than the last."""
-APART: Final[dict[Quality, int]] = {"draft": 4, "fast": 2}
-"""Frames from one that the network looks at to the next, where that is not the next one."""
-
-
-def apart_of(quality: Quality) -> int:
-    """Return the frames from one that the network looks at to the next."""
-    return APART.get(quality, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -467,16 +460,6 @@ def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:
     outside = cv2.sumElems(probability)[0] - inside
     # The order of a sum, and so its last bits, depend on where in memory the numbers lie.
     return round(inside / (area + outside), 9)
-
-
-def check_references(count: int) -> None:
-    """Refuse a number of references that makes no sense."""
-    if not 0 <= count <= MAX_REFERENCES:
-        raise UsageError(
-            f"references = {count}",
-            why="memory and time grow with them and accuracy does not",
-            fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
-        )
 
 
 def uniform_references(frame_count: int, *, references: int) -> tuple[int, ...]:

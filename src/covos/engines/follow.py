@@ -26,11 +26,13 @@ from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
+from covos.engines.choices import Quality
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows
-from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at
+from covos.engines.find import FindEngine, References, ReferencesAt, View, references_at
+from covos.engines.flow import FlowArray
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.follow_result import Given, results_around
-from covos.engines.motion import FlowArray, Observed
+from covos.engines.motion import Observed
 from covos.engines.ways import spanning
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features

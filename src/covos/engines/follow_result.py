@@ -15,10 +15,11 @@ from covos.engines.around import Around
 from covos.engines.backward import Spool
 from covos.engines.band import within
 from covos.engines.between import Seen
-from covos.engines.encoding import to_probability, to_size
+from covos.engines.encoding import to_probability
 from covos.engines.find import uncomputed
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
+from covos.masks.scaling import to_size
 from covos.masks.soft import EDGE, soft_edge
 
 Given = Mapping[int, Mapping[int, MaskArray]]

@@ -14,48 +14,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition, get_ident
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from covos.core.device import choose_precision
 from covos.core.errors import is_out_of_memory, refusal
-from covos.core.progress import counted
-from covos.core.records import Count, Record
+from covos.engines.steps import LadderStep, Together
 
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
-
-Together = Literal["frames", "objects", "tiles"]
-"""The amount that a network computes together."""
-StepKind = Literal["again", "frames", "objects", "tiles", "processor"]
-"""The thing that a step gives up: nothing, frames, objects or tiles together, the GPU."""
-
-
-class LadderStep(Record):
-    """A step down.
-
-    Attributes:
-        kind: See `StepKind`.
-        together: Frames, objects or tiles that are computed together from here on; None for other kinds.
-        why: The refusal, in the words of the machine.
-    """
-
-    kind: StepKind
-    together: Count | None = None
-    why: str
-
-    @property
-    def text(self) -> str:
-        """The step in plain words."""
-        if self.kind == "again":
-            now = "tried once more"
-        elif self.kind == "processor":
-            now = "computed on the processor from here on, which is slower"
-        else:
-            now = f"{counted(self.together or 0, self.kind.removesuffix('s'))} at a time from here on"
-        return f"the memory ran out ({self.why}): {now}"
 
 
 class Ladder:

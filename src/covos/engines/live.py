@@ -19,22 +19,20 @@ from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
 from covos.engines.around import Around
 from covos.engines.between import Seen
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, SPAN, check_references
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
-from covos.engines.find import DEFAULT_REFERENCES, FindEngine, References, check_references
+from covos.engines.find import FindEngine, References
 from covos.engines.flat import is_flat
 from covos.engines.follow import FollowEngine, step
 from covos.engines.follow_pass import FollowPass
 from covos.engines.follow_result import result_of
 from covos.engines.held import hold
 from covos.engines.looks import Look
-from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.motion import Observed, Watch
 from covos.engines.shots import CutDetector
 from covos.masks import VOID, present_ids
 from covos.models.coattention import Memory
 
-SPAN: Final = 100
-"""Frames of the past over which references are spread, by default: four seconds."""
 BEFORE: Final = 2
 """Frames before a frame that it is brought together with, where the subject is found. More of them would hold it back,
 as there are none after it, and where objects are followed, none help (`benchmarks/live.py`)."""

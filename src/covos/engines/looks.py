@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import Frame, ImageArray
-from covos.engines.motion import dis_flow
+from covos.engines.flow import dis_flow
 from covos.media.picture import picture_at
 
 SIZE: Final = (64, 36)

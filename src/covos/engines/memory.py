@@ -15,29 +15,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from covos.core.errors import UsageError
+from covos.engines.choices import MAX_GIVEN
 from covos.models.coattention import join_memories
 from covos.models.follow import ObjectMemory
 
-MAX_GIVEN = 64
-"""Frames with masks from the user that one video may have, and that a memory holds."""
-DEFAULT_MEMORY = 5
-"""Frames between the given ones and the latest, unless the user says otherwise."""
-MAX_MEMORY = 32
 APART = 5
 """Frames from one that is kept to the next."""
 TRUSTED = 0.6
 """An object that is less sure than this in a frame is not kept of it."""
-
-
-def check_memory(count: int) -> None:
-    """Refuse a size of the memory that makes no sense."""
-    if not 0 <= count <= MAX_MEMORY:
-        raise UsageError(
-            f"memory = {count}",
-            why="time and room grow with the remembered frames",
-            fix=f"use 0 to {MAX_MEMORY}; {DEFAULT_MEMORY} is the default",
-        )
 
 
 @dataclass(slots=True)

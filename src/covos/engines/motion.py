@@ -21,17 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray
+from covos.engines.flow import FlowArray, GreyArray, dis_flow
 from covos.media.picture import picture_at
 from covos.models.lite import MOTION_CHANNELS, MOTION_STRIDE
 
 MotionArray = NDArray[np.float32]
 """H/4 x W/4 x 4 float32 of the encoded frame's size; see `residual_motion`."""
-
-FlowArray = NDArray[np.float32]
-"""H/4 x W/4 x 2 float32 of the encoded frame's size; see `MotionFlow`."""
-
-GreyArray = NDArray[np.uint8]
-"""H/2 x W/2 of the encoded frame's size."""
 
 FLOW_STRIDE = 2
 """Flow is found at half the encoded size: a quarter of the time, and the network reads it at a quarter."""
@@ -109,18 +104,6 @@ def _dense_flow(here: GreyArray, there: GreyArray) -> FlowArray | None:
     is_unlike = cv2.norm(here, there, cv2.NORM_L1) > UNLIKE * 255 * here.size
     # It is read in cells of twice the size, where the refinement changes little and takes nearly half of the time.
     return None if is_unlike else dis_flow(here, there, refined=False)
-
-
-def dis_flow(here: GreyArray, there: GreyArray, *, refined: bool = True) -> NDArray[np.float32]:
-    """Find where each pixel of one grey picture is seen in another: H x W x 2 float32, (x, y), in pixels.
-
-    Refined, it is smoothed in the end by the variational refinement of the paper.
-    """
-    # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if not refined:
-        dis.setVariationalRefinementIterations(0)
-    return np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
 
 
 def _in_cells(flow: FlowArray, size: tuple[int, int]) -> FlowArray:

@@ -9,39 +9,36 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import tee
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from covos.core.ahead import prefetch
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.apart import Divider
-from covos.engines.around import AROUND
 from covos.engines.backward import Spool, as_spooled
+from covos.engines.choices import AROUND, DEFAULT_REFERENCES, Cuts, Direction, check_references, choose_direction
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
-from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
+from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
+from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine, PassCheckpoints
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.follow_result import Given, backward_results, results_around
 from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
 from covos.engines.shot_references import ShotReferences
-from covos.engines.shots import Cuts, Shots, find_shots, one_shot
+from covos.engines.shots import Shots, find_shots, one_shot
+from covos.engines.stages import StageProgress
 from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
 from covos.masks.frame_mask import FrameMask
 from covos.masks.rims import without_rims
+from covos.masks.scaling import to_size
 from covos.media.source import Source
-from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement, check_refinement
+from covos.models.choices import Fusion, Refinement, check_refinement
 
 Known: TypeAlias = Callable[[Frame], FrameResult]
 """Makes the result of a frame that an earlier run has computed."""
-
-Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
-"""Direction in which objects are followed from where they are shown; auto goes both ways if one is shown after the
-first frame only, or on several frames."""
 
 AHEAD = 4
 """Frames that wait between two stages of a pass: a batch."""
@@ -49,18 +46,6 @@ AHEAD = 4
 BACKWARD_BLOCK = 24
 """Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
 lie far before it: larger blocks decode less, and hold more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageProgress:
-    """The state of a pass that comes before the first result: so many frames of all are done.
-
-    ``"cuts"`` looks for cuts, ``"discover"`` for objects, ``"backward"`` follows towards the first frame.
-    """
-
-    stage: Literal["cuts", "discover", "backward"]
-    done: int
-    total: int
 
 
 def find_subject(
@@ -303,23 +288,6 @@ def discover_objects(
     for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):
         yield StageProgress(stage="discover", done=done, total=len(sampled))
     return discovery.found()
-
-
-def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
-    """Return the direction that is taken, never ``"auto"``, for prompts on these frames."""
-    if asked not in get_args(Direction):
-        raise UsageError(
-            f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
-        )
-    if not frames:
-        raise UsageError(
-            "there is nothing to follow",
-            why="no object was shown",
-            fix="give a mask, a point or a box on one of the frames",
-        )
-    if asked != "auto":
-        return asked
-    return "forward" if tuple(frames) == (0,) else "both"
 
 
 def unknown_at(start: int, where: str, seed: int) -> UsageError:

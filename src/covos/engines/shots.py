@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from covos.core.ahead import prefetch
 from covos.core.types import Frame
@@ -26,9 +26,6 @@ from covos.engines.fades import FadeDetector
 from covos.engines.find import random_references, uniform_references
 from covos.engines.looks import Look, colours_changed, is_other
 from covos.media.source import Source
-
-Cuts: TypeAlias = Literal["auto", "off"]
-"""Find the cuts of a video, or take it as one shot, however long."""
 
 STANDS_OUT: Final = 2.0
 """A cut changes so many times as much of the colours as any of the frames just before it."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, ProbabilityArray
-from covos.engines.motion import dis_flow
+from covos.engines.flow import dis_flow
 from covos.masks.edges import Edges, relabelled
 
 ProgressT = TypeVar("ProgressT")
@@ -122,7 +122,7 @@ def way_to(
         here: H x W.
         there: H x W.
         rows: Rows of the reduced pictures that the flow is found in, at most.
-        refined: See `covos.engines.motion.dis_flow`.
+        refined: See `covos.engines.flow.dis_flow`.
 
     Returns:
         The flow (x, y), H x W x 2 float32, in pixels; and how far the picture looks alike there, H x W float32 in

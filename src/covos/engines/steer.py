@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import Box, FrameResult, MaskArray
-from covos.engines.encoding import to_size
 from covos.engines.find import THRESHOLD, expected_jaccard
 from covos.masks.distance import distance_to
+from covos.masks.scaling import to_size
 
 WHOLE = 0.8
 """Share of a part of the subject from which the rest goes to the side that has so much of it."""

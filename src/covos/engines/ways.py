@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray
-from covos.engines.motion import FlowArray
+from covos.engines.flow import FlowArray
 
 STEPS: Final = 2
 """Steps that turn a flow round: each looks up the flow where the last one led."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 from covos._version import __version__
@@ -30,6 +31,7 @@ class Actor:
 
     def __init__(self, device: str, threads: int, version: str, bounds: Limits) -> None:
         set_limits(**asdict(bounds))
+        import_module("covos.work")  # a worker that cannot load the networks has not begun
         configure_threads(pipeline=True, cpus=threads)
         self._device, self._asked = device, version
         self._models = ModelCache()

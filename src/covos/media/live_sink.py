@@ -41,6 +41,19 @@ CONTAINERS: Final = tuple(_CODECS)
 _ROUGH: Final = ("matroska", "flv")
 
 
+def refuse_file(place: str, *, overwrite: bool) -> None:
+    """Refuse a file that is there, unless it may be replaced, and a link in any case.
+
+    Raises:
+        UsageError: The place is one of these.
+    """
+    path, is_name = Path(place), place != PIPE and "://" not in place
+    if is_name and path.is_symlink() and not path.is_char_device():
+        raise UsageError(f"{place}: it is a link", why="what it leads to would be replaced", fix="give the file itself")
+    if is_name and path.is_file() and not overwrite:
+        raise UsageError(f"{place}: the file exists", why="nothing is overwritten unasked", fix="give -y to replace it")
+
+
 class LiveSink:
     """Writes frames to a pipe, a device, a URL or a file, each as it comes; a context manager.
 
@@ -72,15 +85,7 @@ class LiveSink:
     ) -> None:
         kind = container or container_of(place)
         codec, stored = codec_of(kind, pixels)
-        path, is_name = Path(place), place != PIPE and "://" not in place
-        if is_name and path.is_symlink() and not path.is_char_device():
-            raise UsageError(
-                f"{place}: it is a link", why="what it leads to would be replaced", fix="give the file itself"
-            )
-        if is_name and path.is_file() and not overwrite:
-            raise UsageError(
-                f"{place}: the file exists", why="nothing is overwritten unasked", fix="give -y to replace it"
-            )
+        refuse_file(place, overwrite=overwrite)
         self._place, self._pixels, self._broken = place, pixels, False
         file: str | IO[bytes] = sys.stdout.buffer if place == PIPE else place
         self.size = height, width = size

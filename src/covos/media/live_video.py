@@ -263,6 +263,20 @@ def _is_known(pixels: str) -> bool:
     return True
 
 
+def refuse_missing(place: str, *, container: str | None) -> None:
+    """Refuse a file that is not there, before anything is loaded for its frames.
+
+    Args:
+        place: As of `LiveSource`.
+        container: As there: a name that is given with one may be no file.
+
+    Raises:
+        SourceError: There is none.
+    """
+    if container is None and place != PIPE and ":" not in place and not Path(place).exists():
+        raise SourceError(f"{named(place)} cannot be opened", why="there is no such file", fix=_FIX)
+
+
 def _is_file(place: str) -> bool:
     return place != PIPE and "://" not in place and Path(place).is_file()
 

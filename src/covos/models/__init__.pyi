@@ -1,5 +1,5 @@
 from .averaging import average as average
-from .checkpoints import Card as Card
+from .cards import Card as Card
 from .cosnet.convert import ConversionReport as ConversionReport
 from .cosnet.convert import convert as convert
 from .cosnet.network import Cosnet as Cosnet

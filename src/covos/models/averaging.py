@@ -19,7 +19,8 @@ from torch import Tensor
 
 import covos
 from covos.core.errors import CheckpointError, UsageError
-from covos.models.checkpoints import Card, save_weights, stored_shapes
+from covos.models.cards import Card, stored_shapes
+from covos.models.checkpoints import save_weights
 from covos.models.registry import ModelEntry, empty_network, find_model, verify
 
 TRAINING_ONLY = frozenset({

@@ -24,19 +24,11 @@ K key channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-Fusion = Literal["summary", "prediction", "group"]
-"""Fusion of several references that a query is compared with.
-
-- ``summary``: the mean of the attention summaries, then the head once (COSNet, section 3.3).
-- ``prediction``: the head for each reference, then the mean of the probabilities (COSNet's released code).
-- ``group``: one attention over the positions of all references (the journal version, Lu et al., PAMI 2020).
-"""
 
 BLOCK = 2**20
 """Cells of the affinity matrix that `_attend_in_blocks` has in memory: 4 MiB, about what a cache holds."""

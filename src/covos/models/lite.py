@@ -20,7 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from covos.models.coattention import CosineCoAttention, Fusion, Memory, join_memories
+from covos.models.choices import Fusion
+from covos.models.coattention import CosineCoAttention, Memory, join_memories
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import SeparableASPP, conv, pointwise_conv, separable_conv, upsample_to
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.core.extensions import Extensions
 from covos.core.records import faults
-from covos.models.checkpoints import Card, load_weights, read_card, sha256_of, stored_network, stored_shapes
+from covos.models.cards import Card, read_card, sha256_of, stored_network, stored_shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -276,6 +276,8 @@ def empty_network(entry: ModelEntry) -> nn.Module:
 
 
 def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
+    from covos.models.checkpoints import load_weights  # brings torch, which finding a model does not need
+
     load_weights(entry.path, network)
     return network.eval()
 

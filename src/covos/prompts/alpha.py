@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
-from covos.engines.encoding import to_size
+from covos.masks.scaling import to_size
 from covos.media.range import place_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
 from covos.core.types import MaskArray, Point, SourceInfo
-from covos.engines.memory import MAX_GIVEN
+from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
 from covos.prompts.seed_mask import MAX_ID, Key, Pointed, SeedMask, corrected_between

@@ -15,11 +15,12 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, MaskArray, Point, SourceInfo
 from covos.engines.candidates import share_inside, split
-from covos.engines.encoding import FrameEncoder, to_size
+from covos.engines.encoding import FrameEncoder
 from covos.engines.follow_result import Given
 from covos.engines.prompt import Prompter, RelayPrompter
 from covos.engines.steer import WHOLE, SteeringRule, in_boxes
 from covos.masks.distance import distance_to
+from covos.masks.scaling import to_size
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import ChosenPrompter, observed_at, unreadable

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from covos.core.types import LabelArray, ObjectStatus, Presence
+from covos.engines.choices import Direction
 from covos.engines.corrections import Answer, Answers, Spread, spread
-from covos.engines.passes import Direction
 from covos.evaluation.measures import jaccard
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of

@@ -17,8 +17,6 @@ from covos.core.device import Precision
 from covos.core.errors import EnvironmentProblem
 from covos.core.labelling import NO_LABELS, Label, Labelling, as_labelling
 from covos.core.types import ImageArray, SourceInfo
-from covos.engines.ladder import Ladder
-from covos.engines.matting import load_matte_engine, matted
 from covos.formats.coco import coco_content
 from covos.formats.composition import PLAIN, Composition
 from covos.masks import decode, draw_overlay, letterbox
@@ -266,8 +264,11 @@ class Segmentation:
             SourceError: The source is gone or has changed.
             EnvironmentProblem: The weights, the device or the runtime are not there.
         """
-        computing = choose_computing(device=device, precision=precision, runtime=runtime)
         entry = find_matter(os.fspath(network))
+        from covos.engines.ladder import Ladder
+        from covos.engines.matting import load_matte_engine, matted
+
+        computing = choose_computing(device=device, precision=precision, runtime=runtime)
         ladder = Ladder(device=computing.device, precision=computing.precision)
         load = partial(load_matte_engine, entry.path, ladder=ladder, runtime=computing.runtime)
         replay = self._replay

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from covos._version import __version__
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult, LabelArray, SourceInfo
-from covos.engines.ladder import LadderStep
+from covos.engines.steps import LadderStep
 from covos.formats.compose import ComposedResult
 from covos.masks import present_ids
 from covos.media.source import Health, MissingFrame
@@ -54,7 +54,7 @@ class Origin:
         sha256: Hash of its weights.
         device: Device that computed, in words.
         settings: Everything that the user chose; anything that JSON can express.
-        card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
+        card: Card of the model (see `covos.models.cards.Card`), for the page.
         steps_down: Steps that were taken because the memory ran out (see `covos.engines.ladder`).
         cuts: Frames with which shots begin, but for the first (see `covos.engines.shots`).
     """

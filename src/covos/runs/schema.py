@@ -18,7 +18,7 @@ from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind, Tags, Times
-from covos.engines.ladder import LadderStep
+from covos.engines.steps import LadderStep
 from covos.media.source import Health, MissingFrame
 from covos.media.tags import TIMECODE
 

@@ -19,7 +19,7 @@ from covos._version import __version__
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record, read_record, write_record
-from covos.engines.ladder import LadderStep
+from covos.engines.steps import LadderStep
 from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries

@@ -19,8 +19,8 @@ from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
-from covos.engines.ladder import LadderStep
 from covos.engines.steady import Retoucher
+from covos.engines.steps import LadderStep
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from covos.models.coattention import Fusion, Memory, flatten_positions
+from covos.models.choices import Fusion
+from covos.models.coattention import Memory, flatten_positions
 from covos.models.cosnet.network import Cosnet, CosnetFeatures, fused_logit
 from covos.runtimes.stages import Port, Programs, Stage, share
 

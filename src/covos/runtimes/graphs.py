@@ -18,7 +18,7 @@ from covos._version import __version__
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.core.files import atomic_path
 from covos.core.records import Finite, Record, read_record, write_record
-from covos.models.checkpoints import sha256_of
+from covos.models.cards import sha256_of
 from covos.models.layers import fold_batch_norms
 from covos.runtimes.cosnet import CosnetProgram, cosnet_stages
 from covos.runtimes.follow import FollowProgram, follow_stages

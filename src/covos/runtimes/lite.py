@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from covos.models.coattention import Fusion, Memory, join_memories
+from covos.models.choices import Fusion
+from covos.models.coattention import Memory, join_memories
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.lite import MOTION_CHANNELS, MOTION_STRIDE, CovosLite, Features, LiteConfig
 from covos.runtimes.stages import Port, Programs, Stage, share, unit

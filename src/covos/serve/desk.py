@@ -26,10 +26,11 @@ from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
 from covos.serve.index import Index
 from covos.serve.networks import Find, Look, Warm
-from covos.serve.opened import check_fits, is_run, load_run, version_of
+from covos.serve.opened import check_fits, load_run
 from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
 from covos.serve.places import file_below, link
 from covos.serve.queue import Work, WorkQueue
+from covos.serve.run_source import is_run, version_of
 from covos.serve.schema import JobView, Shown
 from covos.serve.uploads import Upload, Uploads, suffix_of
 from covos.serve.views import view_of_unread

@@ -13,7 +13,7 @@ import torch
 from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.data import Dataset
-from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.choices import DEFAULT_REFERENCES
 from covos.training.distributed import SINGLE_PROCESS
 from covos.training.loop import Objective, take_step
 from covos.training.measuring import VALIDATION_STRIDE, validation_losses

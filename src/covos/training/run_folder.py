@@ -17,7 +17,8 @@ from covos.core.progress import counted
 from covos.core.records import write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
-from covos.models.checkpoints import Card, save_weights
+from covos.models.cards import Card
+from covos.models.checkpoints import save_weights
 from covos.training.data_record import DataRecord
 from covos.training.events import Finished, Measured, Saved, Scored, StepDone, TrainingEvent
 from covos.training.measuring import measure_all, named, worst_pictures

@@ -18,7 +18,8 @@ from torch import nn
 from covos.core.errors import CheckpointError, UsageError
 from covos.core.files import atomic_path
 from covos.core.guarded import open_guarded, parse_json
-from covos.models.checkpoints import load_weights, read_card, settings_of, sha256_of, stored_network
+from covos.models.cards import read_card, sha256_of, stored_network
+from covos.models.checkpoints import load_weights, settings_of
 from covos.models.registry import settings_of_file
 from covos.training.recipe import Recipe
 from covos.training.skipping import SkipCount

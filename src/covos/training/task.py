@@ -63,7 +63,7 @@ class Task(ABC, Generic[RecipeT]):
         """Make a network with random weights.
 
         Args:
-            settings: Those of the weights that will be loaded into it (see `covos.models.checkpoints.StoredNetwork`).
+            settings: Those of the weights that will be loaded into it (see `covos.models.cards.StoredNetwork`).
         """
         return self.network_type()
 

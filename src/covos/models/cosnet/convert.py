@@ -29,7 +29,8 @@ from torch import Tensor
 
 from covos._version import __version__
 from covos.core.errors import CheckpointError, UsageError, one_of
-from covos.models.checkpoints import Card, card_path, read_tensors, save_weights, sha256_of
+from covos.models.cards import Card, card_path, sha256_of
+from covos.models.checkpoints import read_tensors, save_weights
 from covos.models.cosnet.network import (
     COSNET_RESNET50,
     COSNET_RESNET101,

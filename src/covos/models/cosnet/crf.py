@@ -18,33 +18,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from covos.core.errors import UsageError, one_of
 from covos.masks.matte import check_pair
 
 if TYPE_CHECKING:
     from covos.core.types import ImageArray, ProbabilityArray
-
-
-Refinement = Literal["none", "crf"]
-"""Refinement of a probability by its picture: not at all, or by the dense CRF with published parameters of COSNet."""
-
-
-def check_refinement(name: str) -> Refinement:
-    """Return the refinement of this name."""
-    if name in get_args(Refinement):
-        return cast("Refinement", name)
-    raise UsageError(
-        f"unknown refinement {name!r}",
-        why="masks can be fitted to the picture in a few ways only",
-        fix=one_of(name, get_args(Refinement)),
-    )
 
 
 MAX_PIXELS: Final = 480 * 854

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from pydantic import ConfigDict, TypeAdapter
 from torch import Tensor, nn
 
-from covos.models.coattention import BilinearCoAttention, Fusion, Memory, flatten_positions, join_memories
+from covos.models.choices import Fusion
+from covos.models.coattention import BilinearCoAttention, Memory, flatten_positions, join_memories
 
 
 class DenseASPP(nn.Module):

@@ -1,0 +1,79 @@
+"""Commands that compute nothing do not load torch, which takes seconds: they answer at once, and so does a refusal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from clips import write_clip
+from covos.masks import write_label_map
+
+_RUN = """
+import contextlib, io, json, sys
+from covos.cli import main
+for line in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = main(line)
+    print(json.dumps([code, "torch" in sys.modules]), flush=True)
+"""
+
+COMMANDS: dict[str, int] = {
+    "--version": 0,
+    "models list": 0,
+    "convert masks/a -f npz -o converted": 0,
+    "evaluate masks masks --protocol davis2017-semi -q": 0,
+    "data inspect set -q": 0,
+    "segment missing.mp4 -o out": 3,
+    "segment clip.mp4 -o out --model missing": 2,
+    "segment clip.mp4 -o out --device tpu": 2,
+    "segment clip.mp4 -o out --mask missing.png": 3,
+    "segment clip.mp4 -o out --references 1000": 2,
+    "segment clip.mp4 -o taken.mp4": 2,
+    "correct missing -o out --point 1,1@0:1": 3,
+    "correct masks -o out": 2,
+    "convert missing -o out -f palette": 3,
+    "convert masks/a -o out -f no-format": 2,
+    "evaluate masks missing --protocol davis2017-semi": 3,
+    "batch missing.csv -o out": 3,
+    "stream missing.mp4 out.mkv": 3,
+    "stream clip.mp4 taken.mp4 --container matroska": 2,
+    "predict missing -o out": 3,
+    "reproduce davis2016 --data missing -o out": 3,
+    "train lite --data missing -o out": 3,
+    "export missing -o out": 2,
+    "open missing.mp4": 3,
+    "serve --model missing": 2,
+    "bench --model missing": 2,
+}
+"""Command lines, with the exit code of each; the tree that they find is made by `answered`."""
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, bool]]:
+    """The exit code of each command, and if torch is loaded by then: in one process for all."""
+    folder = tmp_path_factory.mktemp("commands")
+    write_clip(folder / "clip.mp4", [np.full((48, 64, 3), 40 * index, np.uint8) for index in range(3)])
+    (folder / "set" / "images").mkdir(parents=True)
+    (folder / "taken.mp4").write_bytes(b"of the user")
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:20, 10:20] = 1
+    for index in range(3):
+        for place in (folder / "masks" / "a", folder / "set" / "masks"):
+            place.mkdir(parents=True, exist_ok=True)
+            write_label_map(place / f"{index:05d}.png", mask)
+        cv2.imwrite(str(folder / "set" / "images" / f"{index:05d}.jpg"), np.zeros((48, 64, 3), np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, json.dumps([line.split() for line in COMMANDS])],
+        cwd=folder, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    return dict(zip(COMMANDS, map(json.loads, done.stdout.splitlines()), strict=True))
+
+
+@pytest.mark.parametrize(("command", "code"), COMMANDS.items())
+def test_torch_is_not_loaded(command: str, code: int, answered: dict[str, tuple[int, bool]]) -> None:
+    assert [*answered[command]] == [code, False]
