@@ -15,7 +15,7 @@ import covos
 from checked_output import check_output
 from covos.cli import main
 from covos.cli.batch import _Display
-from covos.core.errors import UsageError
+from covos.core.errors import InputError, UsageError
 from covos.fleet.clips import Clip
 from covos.fleet.summary import EVERY, Summary
 from covos.fleet.work import Row
@@ -98,6 +98,39 @@ def test_settings_that_are_wrong_are_refused_before_anything_begins(clip: Path, 
     with pytest.raises(UsageError):
         covos.Batch(clip, tmp_path / "out", overwrite=True, skip_existing=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_every_row_of_a_manifest_is_checked_before_the_first_clip_is_begun(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "prompts.json").write_text("{", encoding="utf-8")
+    (tmp_path / "mask.png").write_bytes(b"no picture")
+    (tmp_path / "m.csv").write_text(
+        "input,name,prompts,mask,label,every\n"
+        f"{clip.name},good,,,,\n"
+        "gone.mp4,,,,,\n"
+        f"{clip.name},unread,prompts.json,,,\n"
+        f"{clip.name},unseen,,mask.png,,\n"
+        f"{clip.name},misnamed,,,9=car,\n"
+        f"{clip.name},often,,,,often\n",
+        encoding="utf-8",
+    )
+    assert main(["batch", str(tmp_path / "m.csv"), "-o", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr().err
+    assert f"5 rows of {tmp_path / 'm.csv'} cannot be used" in said
+    assert all(f"row {number}: " in said for number in (2, 3, 4, 5, 6))
+    assert "row 1: " not in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_clip_of_a_manifest_may_be_gone_where_it_is_skipped(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(f"input\n{clip.name}\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["segment", str(clip), "-o", str(out / clip.stem), "-f", "palette"]) == 0
+    clip.unlink()
+    assert [each.name for each in covos.Batch(tmp_path / "m.csv", out, skip_existing=True).clips] == [clip.stem]
+    with pytest.raises(InputError, match=r"row 1: .*no such file"):
+        covos.Batch(tmp_path / "m.csv", out)
 
 
 def test_the_summary_is_kept_up_to_date_while_a_batch_runs(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Batch:
 
     Raises:
         SourceError: An input stands for nothing.
-        InputError: A manifest cannot be read.
+        InputError: A manifest cannot be read, or names files that are not there or cannot be read.
         UsageError: A setting is wrong, or two clips would share a folder.
     """
 
@@ -94,8 +94,11 @@ class Batch:
             plan=plan, task=task or {}, overwrite=overwrite, skip=skip_existing, trust_prompts=trust_prompts
         )
         self._settings.planned(_NO_CLIP, source="-")  # a setting that is wrong is refused before anything begins
-        self.clips = read_clips([inputs] if isinstance(inputs, str | os.PathLike) else inputs)
         place = os.fspath(output)
+        self.clips = read_clips(
+            [inputs] if isinstance(inputs, str | os.PathLike) else inputs,
+            check=lambda clip: self._settings.check(clip, folder=joined(place, clip.name)),
+        )
         self._errands = errands(self.clips, output=place, settings=self._settings)
         target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
         self._summary = Summary(target, [each.row for each in self._errands])

@@ -11,14 +11,14 @@ import csv
 import glob
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from covos.core.errors import InputError, SourceError, UsageError, listed
+from covos.core.errors import CovosError, InputError, SourceError, UsageError, listed
 from covos.core.guarded import SafeFraction, read_guarded
 from covos.core.records import Record, faults
 from covos.core.remote import is_remote
@@ -56,6 +56,8 @@ SHARD: Final = ".tar"
 TABLES: Final = (".csv", ".parquet", ".txt")
 _SHOWN = ("point", "points", "box", "boxes", "within", "exclude", "region", "regions")
 _ASIDE = "if it is only for the summary, give it a name that no setting resembles"
+_ROWS_SHOWN: Final = 50
+"""Wrong rows of a manifest that one message names."""
 _FIX = "a manifest has a column input; docs/batch.md lists the others"
 
 
@@ -88,6 +90,7 @@ class Clip(Record):
         frame_rate: Frames a second of a folder of frames.
         carried: Further columns of its row.
         manifest: The manifest that lists it; None where it was named otherwise.
+        row: The number of its row there, from 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,12 +107,15 @@ class Clip(Record):
     frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
     carried: dict[str, str] = Field(default_factory=dict)
     manifest: str | None = None
+    row: int | None = None
 
 
-SETTINGS: Final = tuple(name for name in Clip.model_fields if name not in ("input", "carried", "manifest"))
+SETTINGS: Final = tuple(name for name in Clip.model_fields if name not in ("input", "carried", "manifest", "row"))
 
 
-def read_clips(inputs: Iterable[str | os.PathLike[str]]) -> tuple[Clip, ...]:
+def read_clips(
+    inputs: Iterable[str | os.PathLike[str]], *, check: Callable[[Clip], None] = lambda _: None
+) -> tuple[Clip, ...]:
     """List the clips that inputs stand for.
 
     Args:
@@ -117,23 +123,24 @@ def read_clips(inputs: Iterable[str | os.PathLike[str]]) -> tuple[Clip, ...]:
             below, too; a pattern, likewise (one of pictures alone is one clip); a tar file, of which every video is; a
             URL of one of these, with wildcards or without; or a manifest. Hidden files, and folders that hold a result
             of covos, are left out.
+        check: Called with the clip of each row of a manifest; a CovosError refuses the row.
 
     Returns:
         In order: of the inputs, and of names within one.
 
     Raises:
         SourceError: An input stands for nothing.
-        InputError: A manifest cannot be read.
+        InputError: A manifest cannot be read, or rows of it are wrong: it names all of them.
         UsageError: Two clips would share a folder, or a manifest sets something that does not exist.
     """
-    clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each)))
+    clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each), check))
     _refuse_shared(clips)
     return clips
 
 
-def _clips(given: str) -> Iterator[Clip]:
+def _clips(given: str, check: Callable[[Clip], None]) -> Iterator[Clip]:
     if Path(given).suffix.lower() in TABLES and not glob.has_magic(given):
-        yield from _manifest(given)
+        yield from _manifest(Path(given), check)
     elif is_remote(given):
         for url in matches(given) if glob.has_magic(given) else [given]:
             place = PurePosixPath(url.partition("://")[2].partition("::")[0])
@@ -225,32 +232,63 @@ def _pattern(pattern: str) -> Iterator[Clip]:
             yield from _shard(str(each)) if _is_shard(each.name) else [Clip(input=str(each), name=each.stem)]
 
 
-def _manifest(given: str) -> Iterator[Clip]:
-    file = Path(given)
-    rows = {".csv": _csv_rows, ".parquet": _parquet_rows, ".txt": _lines}[file.suffix.lower()](file)
-    seen = False
-    for number, row in enumerate(rows, 1):
-        seen = True
-        yield _clip(row, file=file, number=number)
-    if not seen:
+def _manifest(file: Path, check: Callable[[Clip], None]) -> list[Clip]:
+    """Return the clips of a manifest; all its wrong rows are told at once."""
+    clips: list[Clip] = []
+    wrong: dict[int, CovosError] = {}
+    for number, row in enumerate(_ROWS[file.suffix.lower()](file), 1):
+        if number == 1:
+            _check_columns(row, file)
+        try:
+            clip = _clip(row, file=file, number=number)
+            check(clip)
+        except CovosError as error:
+            wrong[number] = error
+        else:
+            clips.append(clip)
+    if not (clips or wrong):
         raise InputError(f"{file} lists no clip", why="it has no rows", fix=_FIX)
+    if wrong:
+        raise _wrong_rows(file, wrong)
+    return clips
+
+
+def _wrong_rows(file: Path, wrong: Mapping[int, CovosError]) -> CovosError:
+    """Return the error that names every wrong row; wrong settings alone are a wrong call."""
+    (number, first), *others = wrong.items()
+    for error in wrong.values():
+        # The paths of a manifest start from its own folder.
+        error.fix = error.fix.replace("from the current folder", f"from the folder of {file}")
+    kind = UsageError if all(isinstance(each, UsageError) for each in wrong.values()) else InputError
+    if not others:
+        return kind(f"{file}, row {number}: {first.what}", why=first.why, fix=first.fix)
+    told = listed((f"row {row}: {each.what} ({each.why})" for row, each in wrong.items()), shown=_ROWS_SHOWN)
+    return kind(
+        f"{len(wrong)} rows of {file} cannot be used",
+        why=told,
+        fix="correct these rows, or remove them; nothing was begun",
+    )
+
+
+def _check_columns(row: Mapping[str, Any], file: Path) -> None:
+    if "input" in row:
+        _refuse_near(row, file)
+        return
+    if len(row) == 1 and ";" in (only := next(iter(row))):
+        raise InputError(
+            f"{file} has no column input", why=f"its cells are divided by semicolons: {only}", fix="save it with commas"
+        )
+    near = get_close_matches("input", list(row), n=1)
+    raise InputError(
+        f"{file} has no column input",
+        why=f"its columns are {listed(row, shown=8)}",
+        fix=f"call the column input, not {near[0]}" if near else _FIX,
+    )
 
 
 def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
-    where = f"{file}, row {number}"
-    if _as_text(row.get("input")) is None:
-        if "input" in row:
-            raise InputError(f"{where} has no input", why="its cell is empty", fix="fill it in, or remove the row")
-        near = get_close_matches("input", list(row), n=1)
-        if len(row) == 1 and ";" in (only := next(iter(row))):
-            raise InputError(
-                f"{where} has no input", why=f"its cells are divided by semicolons: {only}", fix="save it with commas"
-            )
-        raise InputError(
-            f"{where} has no input",
-            why=f"its columns are {listed(row, shown=8)}",
-            fix=f"call the column input, not {near[0]}" if near else _FIX,
-        )
+    if _as_text(row["input"]) is None:
+        raise InputError("it has no input", why="its cell is empty", fix="fill it in, or remove the row")
     given = _beside(str(row["input"]), file)
     known = {name: row[name] for name in SETTINGS if name in row}
     known["name"] = (
@@ -259,18 +297,15 @@ def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
     for name in ("prompts", "mask"):
         if (text := _as_text(known.get(name))) is not None:
             known[name] = _beside(str(text), file)
-    _refuse_near(row, file)
     others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
     try:
-        clip = Clip(input=given, carried=others, manifest=str(file), **known)
+        clip = Clip(input=given, carried=others, manifest=str(file), row=number, **known)
     except ValidationError as error:
-        raise UsageError(f"{where} cannot be used", why=faults(error), fix=_FIX) from None
+        raise UsageError("a cell cannot be used", why=faults(error), fix=_FIX) from None
     place = PurePosixPath(clip.name)
     if place.is_absolute() or ".." in place.parts or not place.parts:
         raise UsageError(
-            f"{where}: the name {clip.name!r} cannot be used",
-            why="it is a folder below the output",
-            fix="give a plain name",
+            f"the name {clip.name!r} cannot be used", why="it is a folder below the output", fix="give a plain name"
         )
     return clip
 
@@ -348,6 +383,13 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
     for line in _text(file).splitlines():
         if (given := line.strip()) and not given.startswith("#"):
             yield {"input": given}
+
+
+_ROWS: Final[dict[str, Callable[[Path], Iterator[dict[str, Any]]]]] = {
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+    ".txt": _lines,
+}
 
 
 def _refuse_shared(clips: Sequence[Clip]) -> None:

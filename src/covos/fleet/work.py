@@ -17,6 +17,7 @@ from covos.fleet.clips import Clip
 from covos.fleet.places import at_hand, is_there, joined, made_here
 from covos.job import Job
 from covos.jobs import ModelCache
+from covos.media.opening import check_place
 from covos.media.range import EndBeyondError, Range
 from covos.plan import Plan, choose_task, read_objects, read_prompts
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
@@ -121,6 +122,20 @@ class Settings:
                 task.pop("objects", None)
             task = {**task, "refine": "none"} if _follows(shown) else task
         return Plan(source=source, task=choose_task(**task), **fields)
+
+    def check(self, clip: Clip, *, folder: str) -> None:
+        """Refuse a clip that cannot be worked on: its values, its prompts and masks, and if its source is there.
+
+        A URL is not asked for, and a clip that is left out, as its result is there, may be gone.
+
+        Raises:
+            CovosError: Something is wrong.
+        """
+        if self.skip and not is_remote(folder) and is_finished(Path(folder)):
+            return
+        if not is_remote(clip.input):
+            check_place(clip.input)
+        self.planned(clip, source=clip.input).check_masks()
 
 
 def _follows(shown: tuple[Prompt | RegionPrompt, ...]) -> bool:

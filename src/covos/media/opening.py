@@ -106,6 +106,21 @@ def _pictures(listing: Listing, *, name: str, frame_rate: Fraction | None) -> Fr
     return FramesSource(listing.files, name=name, frame_rate=frame_rate or DEFAULT_FRAME_RATE, notes=listing.notes)
 
 
+def check_place(name: str) -> None:
+    """Refuse a path that leads to no file or folder, and a pattern that matches no picture; nothing is opened.
+
+    Raises:
+        SourceError: It cannot be a source.
+    """
+    target = Path(name)
+    if is_there(target) and target.is_dir():
+        return
+    if not is_there(target) and glob.has_magic(name):
+        _pattern_images(name)
+    else:
+        _check_file(target, name)
+
+
 def _check_file(target: Path, name: str) -> None:
     if not is_there(target):
         if "://" in name:
