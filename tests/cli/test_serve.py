@@ -10,6 +10,8 @@ import pytest
 import covos
 from covos.cli import main
 from covos.cli.serve import EXAMPLES
+from covos.core.files import exclusive
+from covos.runs.folder import LOCK
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,3 +30,10 @@ def test_label_studio_needs_a_folder(capsys: pytest.CaptureFixture[str], tmp_pat
     assert main(["serve", "--label-studio"]) == 2
     assert "--media-root" in capsys.readouterr().err
     assert main(["serve", "--label-studio", "--media-root", str(tmp_path / "none")]) == 2
+
+
+def test_a_second_server_on_the_same_clips_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    with exclusive(tmp_path / LOCK):
+        assert main(["serve", "--root", str(tmp_path), "--port", "0"]) == 5
+    assert f"the clips in {tmp_path} are open in another covos" in capsys.readouterr().err

@@ -133,6 +133,20 @@ def test_a_finished_clip_of_a_manifest_may_be_gone_where_it_is_skipped(clip: Pat
         covos.Batch(tmp_path / "m.csv", out)
 
 
+def test_two_batches_never_write_the_same_table(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "out"
+    with Summary(str(out / "batch.csv"), [Row(name="a", input="a.mp4", folder="a")]) as first:
+        first.write()
+        before = (out / "batch.csv").read_bytes()
+        assert main(["batch", str(clip), "-o", str(out)]) == 5
+        assert "another batch writes" in (said := capsys.readouterr().err)
+        assert f"process {os.getpid()} on " in said
+        assert (out / "batch.csv").read_bytes() == before
+        with Summary(str(tmp_path / "other.csv"), []):
+            pass
+    assert [each.name for each in out.iterdir()] == ["batch.csv"]
+
+
 def test_the_summary_is_kept_up_to_date_while_a_batch_runs(tmp_path: Path) -> None:
     rows = [Row(name=name, input=f"{name}.mp4", folder=name) for name in ("a", "b")]
     now = 0.0

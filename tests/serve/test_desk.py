@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve.clip import Clip
@@ -115,6 +115,17 @@ def test_a_file_that_is_opened_again_goes_on_with_the_work_of_before(tmp_path: P
             desk.open(file)
     finally:
         desk.close()
+
+
+def test_two_servers_never_have_the_same_clips(tmp_path: Path) -> None:
+    one, other = (Desk(Rules(root=tmp_path / "clips"), plan=PLAN) for _ in range(2))
+    with one.alone():
+        with pytest.raises(EnvironmentProblem, match="are open in another covos") as refused, other.alone():
+            pass
+        assert f"process {os.getpid()} on " in refused.value.why
+        assert "--root" in refused.value.fix
+    with other.alone():
+        pass
 
 
 def test_the_time_of_the_last_edit_is_known(tmp_path: Path) -> None:

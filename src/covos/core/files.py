@@ -160,11 +160,18 @@ def open_own(path: Path, mode: str, *, encoding: str | None = None, buffering: i
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(
+    path: Path, *, what: str | None = None, fix: str = "wait until it is done, or choose another folder"
+) -> Iterator[None]:
     """Hold a lock file, in an existing folder, for the time of a block.
 
     The system holds the lock, on the open file: a killed holder leaves the file, but not the lock, so nothing is ever
     stale. The file names its holder, for the error, and is removed with the lock.
+
+    Args:
+        path: The lock file.
+        what: The failure, for the error of one that is held; None says that its folder is in use.
+        fix: The remedy, likewise.
 
     Raises:
         EnvironmentProblem: Another process, or another holder in this one, has the lock; or the file cannot be made.
@@ -182,9 +189,9 @@ def exclusive(path: Path) -> Iterator[None]:
         with suppress(OSError, UsageError), open_own(path, "rb") as file:
             holder = file.read(_LONGEST_HOLDER).decode("utf-8", "replace").strip()
         raise EnvironmentProblem(
-            f"{path.parent} is in use",
+            what or f"{path.parent} is in use",
             why=f"another covos works in it: {holder or 'see its lock file'}",
-            fix="wait until it is done, or choose another folder",
+            fix=fix,
         ) from None
     except OSError as error:
         raise EnvironmentProblem(

@@ -7,19 +7,20 @@ import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Final, Self
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.core.files import atomic_path, refuse_link
+from covos.core.files import atomic_path, exclusive, refuse_link
 from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
 from covos.fleet.clips import parquet
 from covos.fleet.places import write_bytes
 from covos.fleet.work import Row
+from covos.runs.folder import explained
 
 SUMMARY: Final = "batch.csv"
 """Its name in the folder of the output, unless another file is asked for."""
@@ -59,15 +60,31 @@ class Summary:
             refuse_link(Path(place))
         self.rows = {row.name: row for row in rows}
         self._clock, self._written = clock, clock()
+        self._held = ExitStack()
 
     def __enter__(self) -> Self:
+        """Keep other batches from the table: each would write its own state over that of the other.
+
+        Raises:
+            EnvironmentProblem: A batch that runs writes it.
+        """
+        if not is_remote(self.place):
+            table = Path(self.place)
+            with explained(table):
+                table.parent.mkdir(parents=True, exist_ok=True)
+            lock = exclusive(
+                table.with_name(f".{table.name}.lock"),
+                what=f"another batch writes {table}",
+                fix="wait until it is done, or give this one another output, or another table with --summary",
+            )
+            self._held.enter_context(lock)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # On a full disk the table cannot be written either: the error that ended the batch says more.
-        with suppress(EnvironmentProblem) if error is not None else nullcontext():
+        with self._held, suppress(EnvironmentProblem) if error is not None else nullcontext():
             self.write()
 
     def add(self, row: Row) -> None:

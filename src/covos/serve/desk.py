@@ -14,9 +14,11 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from covos.core.errors import CovosError, explained
+from covos.core.files import exclusive
 from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
 from covos.plan import Plan
+from covos.runs.folder import LOCK
 from covos.runs.writing import is_finished
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import RECORD, Clip, check_frame
@@ -103,6 +105,20 @@ class Desk:
         self._room = threading.Lock()
         self.opening: Opening | None = None
         self._announced: dict[Path, int] = {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other servers from the clips for the time of a block: each would write over the edits of the other.
+
+        Raises:
+            EnvironmentProblem: Another server has them, or the folder has no locks.
+        """
+        with exclusive(
+            self.rules.root / LOCK,
+            what=f"the clips in {self.rules.root} are open in another covos",
+            fix="use its page, or end it; or give this one another folder with --root",
+        ):
+            yield
 
     def start(self) -> None:
         """Find the clips of before, go on with what was stopped, and begin to work."""

@@ -96,7 +96,7 @@ def run_server(
         resumed: Called with the time of the last edit, if ``opening`` was opened before and goes on.
 
     Raises:
-        EnvironmentProblem: The address is taken, or cannot be used.
+        EnvironmentProblem: The address is taken, or cannot be used; or another server has the same clips.
         CovosError: The clip to begin with cannot be opened.
     """
     token, metrics = address.word(), Metrics()
@@ -119,7 +119,8 @@ def run_server(
             if clip.id in before:
                 resumed(clip.edited)
 
-    _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
+    with desk.alone():
+        _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
 
 
 def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[str], None] = lambda _url: None) -> None:
