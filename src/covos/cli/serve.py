@@ -45,6 +45,13 @@ def serve(
     label_studio: Annotated[
         bool, typer.Option("--label-studio", help="Be a backend of Label Studio instead, for files in --media-root.")
     ] = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|-",
+            help="Add a line for each request and job to this file, or to standard output, and errors with tracebacks.",
+        ),
+    ] = None,
     model: options.Model = "covos-lite",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -55,12 +62,12 @@ def serve(
     settings = {"model": model, "device": device, "precision": precision, "runtime": runtime}
     if label_studio:
         _back(media_root, host=host, port=9090 if port is None else port, token=token, names=tuple(name or ()),
-              settings=settings, quiet=quiet)  # fmt: skip
+              settings=settings, log=log, quiet=quiet)  # fmt: skip
         return
     _run(
         root=root, host=host, port=8080 if port is None else port, token=token, names=tuple(name or ()),
         media=media_root, upload=max_upload, quota=quota, waiting=waiting, expire=expire, settings=settings,
-        opening=None, browser=False, quiet=quiet,
+        opening=None, browser=False, log=log, quiet=quiet,
     )  # fmt: skip
 
 
@@ -96,6 +103,7 @@ def _back(
     token: str,
     names: tuple[str, ...],
     settings: dict[str, str],
+    log: str | None,
     quiet: bool,
 ) -> None:
     from covos.core.errors import UsageError
@@ -115,6 +123,7 @@ def _back(
         address=Address(host=host, port=port, token=token, names=names),
         plan=Plan.model_validate({"source": "clip", **settings}),
         ready=lambda url: None if quiet else say(f"Label Studio may ask {url}  (Ctrl-C ends it)"),
+        log=log,
     )
 
 
@@ -146,6 +155,7 @@ def _run(
     opening: Path | None,
     browser: bool,
     quiet: bool,
+    log: str | None = None,
     fresh: bool = False,
 ) -> None:
     if opening is not None and not quiet:  # before anything heavy is loaded
@@ -191,6 +201,7 @@ def _run(
         fresh=fresh,
         ready=ready,
         resumed=resumed,
+        log=log,
     )
 
 

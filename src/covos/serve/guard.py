@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, InputError, UsageError
 from covos.serve.errors import BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
+from covos.serve.log import Answered
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -141,7 +142,7 @@ class Guard:
         largest: Bytes of a body, at most; of an upload, ``largest_upload``.
         largest_upload: Bytes of a body that is a file.
         patience: Seconds to wait for a body, and for each `SLOWEST` bytes that came of it as many as a second more.
-        done: Called with method, route, status and seconds of each request.
+        done: Called with each request that was answered.
 
     Attributes:
         closing: True once the server ends: whoever still sends gets this answer.
@@ -157,7 +158,7 @@ class Guard:
         largest: int = 16 << 20,
         largest_upload: int,
         patience: float = 30.0,
-        done: Callable[[str, str, int, float], None] = lambda *_: None,
+        done: Callable[[Answered], None] = lambda _: None,
     ) -> None:
         self._app, self._hosts, self._token = app, frozenset(hosts), token
         self._largest, self._largest_upload, self._done = largest, largest_upload, done
@@ -190,7 +191,9 @@ class Guard:
                 raise
         finally:
             route = getattr(scope.get("route"), "path", "") or "other"
-            self._done(scope["method"], route, status, time.monotonic() - began)
+            client = ":".join(map(str, scope.get("client") or ("unknown",)))
+            seconds = time.monotonic() - began
+            self._done(Answered(scope["method"], route, scope["path"], client, status, seconds))
 
     def _most(self, headers: dict[str, str]) -> int:
         is_file = headers.get("content-type", "").startswith(FILES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from covos._version import __version__
+from covos.serve.log import Answered
 from covos.serve.schema import State
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class Metrics:
         self._restarts = Gauge("covos_worker_restarts", "Processes that died.", registry=self.registry)
         Counter("covos_build_info", "Version.", ["version"], registry=self.registry).labels(__version__)
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+    def request(self, answered: Answered) -> None:
         """Count a request."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        self._requests.labels(answered.method, answered.route, str(answered.status)).observe(answered.seconds)
 
     def look(self, desk: Desk) -> None:
         """Bring what is not counted up to date."""

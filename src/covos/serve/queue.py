@@ -15,6 +15,7 @@ from covos.core.errors import CancelledError, CovosError, explained
 from covos.masks.frame_mask import FrameMask
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
+from covos.serve.log import log_work
 from covos.serve.schema import JobView, Problem, Stage, State, Wanted
 from covos.serve.views import view_of
 from covos.serve.workers import Cuts, Matted, Note, Progress, Task, TaskWorker
@@ -205,13 +206,18 @@ class WorkQueue:
             clip = work.clip
             clip.stage, clip.done, clip.total = work.stage, 0, 0
             self.changed(clip)
+            began = time.monotonic()
+            failed: CovosError | None = None
             try:
                 work.run()
             except Exception as error:  # the thread lives on, whatever one clip meets; most often, that it was deleted
+                failed = explained(error)
                 if not clip.gone:
-                    found = in_public(explained(error), clip.places, name=clip.kept.name)
-                    self._fail(work, found)
+                    self._fail(work, in_public(failed, clip.places, name=clip.kept.name))
             finally:
+                stopped = self.over or clip.gone or isinstance(failed, CancelledError)
+                status = "done" if failed is None else "cancelled" if stopped else "failed"
+                log_work(job=clip.id, stage=work.stage, status=status, seconds=time.monotonic() - began, error=failed)
                 with self._lock:
                     self._now = clip.stage = None
                 self.changed(clip)

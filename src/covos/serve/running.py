@@ -20,6 +20,7 @@ from covos.serve.app import make_app
 from covos.serve.desk import Desk, Rules
 from covos.serve.guard import LOCAL, Guard
 from covos.serve.label_studio import make_annotator, make_backend
+from covos.serve.log import LOG, Answered, log_library, log_request, logging_to
 from covos.serve.metrics import Metrics
 from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
@@ -82,6 +83,7 @@ def run_server(
     fresh: bool = False,
     ready: Callable[[str], None] = lambda _url: None,
     resumed: Callable[[datetime], None] = lambda _when: None,
+    log: str | None = None,
 ) -> None:
     """Serve the page and the API until a signal comes.
 
@@ -94,6 +96,7 @@ def run_server(
         fresh: Begin anew, also if ``opening`` was opened before.
         ready: Called with the address for a browser, once the server answers.
         resumed: Called with the time of the last edit, if ``opening`` was opened before and goes on.
+        log: See `covos.serve.log.logging_to`.
 
     Raises:
         EnvironmentProblem: The address is taken, or cannot be used; or another server has the same clips.
@@ -102,7 +105,12 @@ def run_server(
     token, metrics = address.word(), Metrics()
     desk = Desk(rules, plan=plan)
     app = make_app(desk, token=token, example=example, metrics=metrics)
-    guard = Guard(app, hosts=address.hosts, token=token, largest_upload=rules.upload + (1 << 20), done=metrics.request)
+
+    def done(answered: Answered) -> None:
+        metrics.request(answered)
+        log_request(answered)
+
+    guard = Guard(app, hosts=address.hosts, token=token, largest_upload=rules.upload + (1 << 20), done=done)
 
     def end() -> None:
         app.state.closing = guard.closing = True
@@ -119,11 +127,18 @@ def run_server(
             if clip.id in before:
                 resumed(clip.edited)
 
-    with desk.alone():
+    with desk.alone(), logging_to(log):
         _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
 
 
-def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[str], None] = lambda _url: None) -> None:
+def run_backend(
+    media: Path,
+    *,
+    address: Address,
+    plan: Plan,
+    ready: Callable[[str], None] = lambda _url: None,
+    log: str | None = None,
+) -> None:
     """Serve Label Studio's interface of machine learning backends until a signal comes.
 
     Args:
@@ -131,6 +146,7 @@ def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[s
         address: Where it listens.
         plan: Model, device and precision; its source does not matter.
         ready: Called with the address, and with the token if there is one, once the server answers.
+        log: See `covos.serve.log.logging_to`.
 
     Raises:
         EnvironmentProblem: The address is taken, or cannot be used.
@@ -138,7 +154,7 @@ def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[s
     token = address.word()
     annotator, worker = make_annotator(media, plan=plan)
     app = make_backend(annotator, media=media)
-    guard = Guard(app, hosts=address.hosts, token=token, guarded="/", largest_upload=0)
+    guard = Guard(app, hosts=address.hosts, token=token, guarded="/", largest_upload=0, done=log_request)
 
     def begin(url: str) -> None:
         ready(url + (f"  (password {token})" if token else ""))
@@ -149,7 +165,8 @@ def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[s
         threading.Thread(target=worker.close, daemon=True, name="covos ends").start()
 
     try:
-        _listen(guard, address=address, end=end, begin=begin, look=lambda: None)
+        with logging_to(log):
+            _listen(guard, address=address, end=end, begin=begin, look=lambda: None)
     finally:
         worker.close()
 
@@ -173,6 +190,7 @@ def _listen(
         http=PatientProtocol,
         ws="none",
     )
+    log_library()
     server = _Server(config, end=end)
     failed: list[BaseException] = []
 
@@ -183,6 +201,7 @@ def _listen(
             return
         port = server.servers[0].sockets[0].getsockname()[1]
         host = "127.0.0.1" if address.is_local else address.host
+        LOG.info("begins at http://%s:%s/", host, port)
         try:
             begin(f"http://{host}:{port}/")
         except BaseException as error:

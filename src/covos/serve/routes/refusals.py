@@ -13,7 +13,16 @@ from starlette.routing import Match
 
 from covos.core.errors import CovosError, EnvironmentProblem, explained
 from covos.serve.desk import Desk
-from covos.serve.guard import BodyTooLargeError, BodyTooSlowError, ServerEndsError, misspelt, problem, problem_of
+from covos.serve.guard import (
+    BodyTooLargeError,
+    BodyTooSlowError,
+    ServerEndsError,
+    misspelt,
+    problem,
+    problem_of,
+    status_of,
+)
+from covos.serve.log import log_error
 
 REFUSALS = {
     400: "It makes no sense here.",
@@ -38,6 +47,8 @@ def add_refusals(app: FastAPI, desk: Desk) -> None:
 
     @app.exception_handler(CovosError)
     def _refused(_: Request, error: CovosError) -> Response:
+        if status_of(error) >= 500:
+            log_error(error)
         return problem_of(desk.in_public(error))
 
     @app.exception_handler(BodyTooLargeError)
