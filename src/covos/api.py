@@ -55,6 +55,10 @@ def _names_arguments(function: Callable[P, T]) -> Callable[P, T]:
 _EXAMPLES = {
     "point": "use points, which takes several: points=[(320, 200)]",
     "box": "use boxes, which takes several: boxes=[(10, 20, 300, 400)]",
+    "start": "use range: range=covos.Range(start=12.5)",
+    "end": 'use range: range=covos.Range(end="00:01:02.5")',
+    "every": "use range: range=covos.Range(every=2)",
+    "output": 'save the result: covos.segment(source).save("out")',
     "mask": "use masks, which takes several: masks={0: 'mask.png'}",
 }
 

@@ -1,5 +1,6 @@
 """What does not fit is refused with its name, before or while scoring, and never scored in silence."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from covos.core.errors import AnnotationError, UsageError
-from covos.evaluation import evaluate
+from covos.evaluation import evaluate, jaccard
 
 
 @pytest.fixture
@@ -201,3 +202,33 @@ def test_refusals_come_out_of_workers(predictions: Path, truth: Path, workers: i
     (predictions / "b" / "00002.png").write_bytes(b"no picture")
     with pytest.raises(AnnotationError, match=r"b/00002\.png"):
         evaluate(predictions, truth, protocol="davis2016", workers=workers)
+
+
+def test_an_archive_is_no_folder_of_masks(predictions: Path, truth: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "submission.zip", "w") as archive:
+        for file in predictions.rglob("*.png"):
+            archive.write(file, file.relative_to(predictions))
+    message = refused(tmp_path / "submission.zip", truth)
+    assert "is an archive" in message
+    assert "unzip submission.zip" in message
+
+
+def test_a_data_set_and_predictions_in_each_others_place_are_told(predictions: Path, tmp_path: Path, masks) -> None:
+    home = tmp_path / "DAVIS"
+    for name in ("a", "b"):
+        masks.write(home / "Annotations" / "480p" / name, masks.moving())
+        pictures = home / "JPEGImages" / "480p" / name
+        pictures.mkdir(parents=True)
+        for mask in (home / "Annotations" / "480p" / name).iterdir():
+            Image.new("RGB", (64, 48)).save(pictures / f"{mask.stem}.jpg")
+    assert evaluate(predictions, home, protocol="davis2017-semi").scores.jf == 1
+    (predictions / "predict.json").write_text("{}", encoding="utf-8")
+    assert evaluate(predictions, home, protocol="davis2017-semi").scores.jf == 1
+    with pytest.raises(UsageError, match="is no ground truth") as caught:
+        evaluate(home, predictions, protocol="davis2017-semi")
+    assert "the predictions first" in caught.value.fix
+
+
+def test_lists_are_no_masks() -> None:
+    with pytest.raises(UsageError, match="a list cannot be scored"):
+        jaccard([[True]], np.ones((1, 1), np.bool_))  # type: ignore[arg-type]

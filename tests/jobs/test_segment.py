@@ -123,6 +123,13 @@ def test_bad_calls_are_refused_before_the_first_frame(model: Model, tmp_path: Pa
         covos.load_model(device="abacus")
 
 
+@pytest.mark.parametrize("name", ["start", "end", "every"])
+def test_a_part_is_asked_for_by_its_range(name: str) -> None:
+    with pytest.raises(UsageError, match=f"has no argument '{name}'") as refused:
+        covos.segment("clip.mp4", **{name: 2})
+    assert f"range=covos.Range({name}=" in refused.value.fix
+
+
 def test_save_writes_what_the_command_writes(result: covos.Segmentation, frames: Path, tmp_path: Path) -> None:
     saved = result.save(tmp_path / "out")
     assert saved.frames == 12

@@ -240,8 +240,8 @@ def test_a_file_of_before_is_read_by_its_card(tmp_path: Path, monkeypatch: pytes
     ("text", "reason"),
     [
         (StoredNetwork(architecture="lite").text, "the file is for lite, its card says cosnet_resnet50"),
-        ("{}", "architecture: field required"),
-        ('{"architecture": "cosnet_resnet50", "new": 1}', "new: extra inputs"),
+        ("{}", "architecture: it is missing"),
+        ('{"architecture": "cosnet_resnet50", "new": 1}', "new: there is no such field"),
         ('{"architecture": "cosnet_resnet50", "settings": {"outputs": 1}}', "blocks: "),
         (
             StoredNetwork(architecture="cosnet_resnet50", settings={**narrow_cosnet().settings, "new": 1}).text,

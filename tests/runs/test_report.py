@@ -146,9 +146,9 @@ def test_exact_times_can_be_rebuilt(tmp_path: Path, info, result) -> None:
     [
         ("", "Expecting value"),
         ("{", "Expecting"),
-        ("[]", "it: input should be"),
-        ('{"schema": "x"}', "schema: input should be a valid integer"),
-        ('{"schema": 1}', "tool: field required; settings: field required; source: field required; and 8 more"),
+        ("[]", "all of it: it should be a table"),
+        ('{"schema": "x"}', "schema: it should be a whole number"),
+        ('{"schema": 1}', "tool: it is missing; settings: it is missing; source: it is missing; and 8 more"),
         ('{"schema": 1, "frames": 1}', "and 8 more"),
         (b"\xff\xfe", "decode"),
     ],
@@ -171,7 +171,7 @@ def test_missing_fields_are_named(tmp_path: Path, report: Report, path: tuple) -
         del content[section][key]
     file.write_text(json.dumps(content))
     place = r"frames\.0\.stem" if section == "frames" else rf"{section}\.{key}"
-    with pytest.raises(InputError, match=f"{place}: field required"):
+    with pytest.raises(InputError, match=f"{place}: it is missing"):
         load_report(file)
 
 
@@ -181,7 +181,7 @@ def test_a_damaged_source_is_named(tmp_path: Path, report: Report, field: str, v
     content = json.loads(file.read_text())
     content["source"][field] = value
     file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=rf"source\.{field}: (input|should be a fraction)"):
+    with pytest.raises(InputError, match=rf"source\.{field}: (it should be|should be a fraction)"):
         load_report(file)
 
 

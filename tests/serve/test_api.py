@@ -388,7 +388,8 @@ def test_what_is_refused(client: httpx.Client, started: tuple[str, Path], job: s
     problem_of(client.post(f"{base}/prompts", content=b"{", headers={"content-type": "application/json"}), 422)
     problem_of(client.post(f"{base}/prompts", json={"frame": 99, "points": [[1, 1]]}), 400)
     problem_of(client.post(f"{base}/prompts", json={"frame": 0, "points": [[640, 1]]}), 400)
-    problem_of(client.post(f"{base}/prompts", json={"frame": 0, "points": [["x", 1]]}), 422)
+    told = problem_of(client.post(f"{base}/prompts", json={"frame": 0, "points": [["x", 1]]}), 422)
+    assert "it should be a number" in told["detail"]
     problem_of(client.post(f"{base}/prompts", json={"frame": 0}), 400)
     wrong = {"frame": 0, "mask": {"size": [2, 2], "counts": "04"}}
     problem_of(client.post(f"{base}/prompts", json=wrong), 400)

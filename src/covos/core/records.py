@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from covos.core.errors import CovosError, InputError, one_of
+from covos.core.fault_words import fault_words
 from covos.core.files import atomic_path
 from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded
 
@@ -107,7 +108,7 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> tuple[str, str, st
     """Say what, why and fix of a value that a record of this kind does not take, in the words of a call."""
     first = error.errors(include_url=False)[0]
     name = ".".join(map(str, first["loc"])) or kind.__name__
-    given, why = reprlib.repr(first["input"]), first["msg"][:1].lower() + first["msg"][1:]
+    given, why = reprlib.repr(first["input"]), fault_words(first)
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name!r}", f"{kind.__name__} has none of this name", one_of(name, kind.model_fields)
     if first["type"] == "missing":
@@ -120,9 +121,6 @@ def refused(error: ValidationError, kind: type[BaseModel]) -> tuple[str, str, st
 
 def faults(error: ValidationError) -> str:
     """Say in one line where a record is wrong: the first faults, each with its place in the file."""
-    every = error.errors(include_url=False, include_context=False, include_input=False)
-    said = []
-    for each in every[:_LISTED]:
-        place, fault = ".".join(map(str, each["loc"])) or "it", each["msg"]
-        said.append(f"{place}: {fault[:1].lower()}{fault[1:]}")
+    every = error.errors(include_url=False, include_input=False)
+    said = [f"{'.'.join(map(str, each['loc'])) or 'all of it'}: {fault_words(each)}" for each in every[:_LISTED]]
     return "; ".join(said) + (f"; and {len(every) - _LISTED} more" if len(every) > _LISTED else "")

@@ -25,7 +25,7 @@ from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProt
 from covos.evaluation.results import Evaluation
 from covos.evaluation.scores import SequenceScores
 from covos.evaluation.scoring import score_sequence
-from covos.evaluation.truth import find_truth, truth_of
+from covos.evaluation.truth import find_truth, refuse_swapped, truth_of
 
 _THREADS = 4
 _FRAMES_A_PROCESS = 1000
@@ -91,6 +91,7 @@ def evaluate(
         root, annotated = truth.root, truth_of(truth, protocol=rules)
     else:
         root = place_of(truth)
+        refuse_swapped(Path(predictions), root)
         annotated = find_truth(root, protocol=rules, subset=subset, ratio=ratio, seed=seed)
     pairs, notes = pair_up(Path(predictions), annotated, root=root, protocol=rules)
     report = progress or (lambda done, total: None)

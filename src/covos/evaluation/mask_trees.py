@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,6 +162,12 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
     each a folder of files, a folder with one numbered folder an object, or a video. `covos.formats.mask_tree` says
     what counts as a mask.
     """
+    if root.is_file() and zipfile.is_zipfile(root):
+        raise AnnotationError(
+            f"{root} is an archive",
+            why="masks are read from folders and videos",
+            fix=f"unpack it: unzip {root.name} -d masks; or give the folder that covos predict packed it of",
+        )
     if root.is_file():
         return {root.stem: MaskVideo.open(root, name=root.stem)}
     if not root.is_dir():

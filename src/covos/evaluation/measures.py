@@ -28,6 +28,12 @@ BinaryArray: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
 
 def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
     """Return the mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied."""
+    if not isinstance(mask, np.ndarray):
+        raise UsageError(
+            f"a {type(mask).__name__} cannot be scored as a mask",
+            why="measures take NumPy arrays, H x W",
+            fix="make an array of it first: numpy.asarray(mask, bool)",
+        )
     if mask.ndim != 2:
         raise UsageError(
             f"a mask of shape {mask.shape} cannot be scored",

@@ -13,6 +13,8 @@ from covos.data import Dataset, Video
 from covos.data.opening import detect, open_dataset
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
 from covos.evaluation.protocols import ScoringProtocol
+from covos.formats.mask_tree import is_run
+from covos.runs.predict_terms import MANIFEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,27 @@ def subsets_of(root: Place) -> Mapping[str, tuple[str, ...]]:
     """Return the subsets that the data set at a path, or around a folder of its annotations, lists."""
     home = _home(root)
     return {} if home is None else open_dataset(home, encoding="ids").splits
+
+
+def refuse_swapped(predictions: Path, truth: Place) -> None:
+    """Refuse a data set in the place of predictions where masks that covos wrote are in that of the ground truth.
+
+    Raises:
+        UsageError: It is so.
+    """
+    if _home(predictions) is None or not isinstance(truth, Path) or _home(truth) is not None:
+        return
+    above = truth.parent if truth.name.startswith("Annotations") else truth
+    if is_run(truth) or (above / MANIFEST).is_file() or any(is_run(each) for each in _folders(truth)):
+        raise UsageError(
+            f"{truth} is no ground truth",
+            why=f"covos wrote the masks in it, and {predictions} is a data set",
+            fix="give the predictions first, the ground truth last (or with --gt)",
+        )
+
+
+def _folders(path: Path) -> list[Path]:
+    return [each for each in path.iterdir() if each.is_dir()] if path.is_dir() else []
 
 
 def _home(root: Place) -> Place | None:

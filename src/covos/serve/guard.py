@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, InputError, UsageError
+from covos.core.fault_words import fault_words
 from covos.serve.errors import BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
 from covos.serve.log import Answered
 
@@ -104,7 +105,7 @@ def problem_of(error: CovosError) -> Response:
 
 def misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:
     """Return the answer to a request that is not as the API's description says."""
-    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    found = [f"{'.'.join(map(str, each['loc']))}: {fault_words(each)}" for each in error.errors()]
     return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
 
 
