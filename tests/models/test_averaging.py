@@ -58,6 +58,7 @@ def test_the_mean_of_three(tmp_path: Path) -> None:
         torch.testing.assert_close(tensor.double(), expected, rtol=1e-6, atol=1e-7, msg=name)
     assert read_card(tmp_path / "mean.safetensors") == card
     assert card.scores == {}
+    assert card.name == "mean"
     assert [parent["sha256"] for parent in card.recipe["averaged"]] == [sha256_of(file) for file in files]
     assert [parent["file"] for parent in card.recipe["averaged"]] == ["0.safetensors", "1.safetensors", "2.safetensors"]
     (score,) = card.recipe["averaged"][2]["scores"].values()

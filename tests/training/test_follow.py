@@ -164,13 +164,13 @@ def test_there_is_no_twin_of_nothing() -> None:
 def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
     tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., Seen]
 ) -> None:
-    seen = run("follow", tmp_path / "run", *SMALL, "ratio=0.5", data=(tianchi, stills))
+    seen = run("follow", tmp_path / "run", *SMALL, "ratio=0.5", 'name="bikes"', data=(tianchi, stills))
     assert [each.step for each in seen] == [1, 2]
     (measured,) = seen.measured[-1].measurement.scored.values()
     assert 0 <= measured.j <= 1
     card = read_card(tmp_path / "run" / "last.safetensors")
     assert card is not None
-    assert (card.name, card.architecture) == ("covos-follow", "follow")
+    assert (card.name, card.architecture) == ("bikes", "follow")
     eyes = find_model("covos-lite")
     assert card.recipe["encoder_sha256"] == eyes.card.sha256
     build_follower(find_model(tmp_path / "run" / "last.safetensors"), encoder=eyes)

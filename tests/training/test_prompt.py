@@ -332,7 +332,7 @@ def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
     assert {name.partition(", ")[2] for name in measured.sequences} == {"1 click", "3 clicks"}
     card = read_card(tmp_path / "run" / "last.safetensors")
     assert card is not None
-    assert (card.name, card.architecture) == ("covos-prompt", "prompt")
+    assert (card.name, card.architecture) == ("run", "prompt")
     eyes = find_model("covos-lite")
     assert card.recipe["encoder_sha256"] == eyes.card.sha256
     build_prompter(find_model(tmp_path / "run" / "last.safetensors"), encoder=eyes)

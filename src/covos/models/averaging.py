@@ -24,7 +24,7 @@ from covos.models.checkpoints import save_weights
 from covos.models.registry import ModelEntry, empty_network, find_model, verify
 
 TRAINING_ONLY = frozenset({
-    "steps", "epochs", "step", "learning_rate", "encoder_learning_rate", "weight_decay", "warmup", "power",
+    "name", "steps", "epochs", "step", "learning_rate", "encoder_learning_rate", "weight_decay", "warmup", "power",
     "gradient_norm", "accumulate", "ema", "validate_every", "checkpoint_every", "ratio", "videos", "overfit", "seed",
     "split_seed", "start",
 })  # fmt: skip
@@ -59,7 +59,9 @@ def average(
     network = empty_network(entries[0])
     network.load_state_dict(mean, strict=False)
     halved = any(tensor.dtype == torch.float16 for tensor in load_file(entries[0].path).values())
-    return save_weights(output, network, card=_card(entries), precision=torch.float16 if halved else torch.float32)
+    return save_weights(
+        output, network, card=_card(entries, name=output.stem), precision=torch.float16 if halved else torch.float32
+    )
 
 
 def _check(entries: Sequence[ModelEntry]) -> None:
@@ -125,7 +127,7 @@ def _mean(paths: Sequence[Path]) -> dict[str, Tensor]:
     return {name: (tensor / len(paths)).float() for name, tensor in total.items()}
 
 
-def _card(entries: Sequence[ModelEntry]) -> Card:
+def _card(entries: Sequence[ModelEntry], *, name: str) -> Card:
     cards = [entry.card for entry in entries]
     first = cards[0]
     shared = {
@@ -146,7 +148,7 @@ def _card(entries: Sequence[ModelEntry]) -> Card:
     for card in cards:
         data += [each for each in card.data if each not in data]
     return Card(
-        name=first.name,
+        name=name,
         architecture=first.architecture,
         version=covos.__version__,
         commit="",

@@ -65,6 +65,7 @@ class Recipe(Record, extra="forbid", strict=True):
         start: Model that a run goes on from unless it is given other weights: a name or a ``.safetensors`` file; empty
             for a fresh start.
         seed: Seed of the initial weights and of everything drawn while it trains.
+        name: Name of the weights in their card, in reports and in messages; empty for that of the run's folder.
     """
 
     divided: ClassVar[tuple[str, str]]
@@ -87,6 +88,7 @@ class Recipe(Record, extra="forbid", strict=True):
     split_seed: int = 0
     start: str = ""
     seed: int
+    name: Annotated[str, Field(max_length=100, pattern=r"^[^/\\\x00-\x1f]*$")] = ""
 
     @field_validator("*", mode="before")
     @classmethod

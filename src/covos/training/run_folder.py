@@ -13,6 +13,7 @@ from torch import Tensor
 
 import covos
 from covos.core.errors import CovosError
+from covos.core.places import name_of
 from covos.core.progress import counted
 from covos.core.records import write_record
 from covos.core.signals import DeferredSignals
@@ -51,7 +52,7 @@ def current_commit() -> str:
 
 
 def make_card(
-    task: Task[Any], datasets: Sequence[Dataset], *, measured: Measurement | None, state: TrainingState
+    task: Task[Any], datasets: Sequence[Dataset], *, folder: Path, measured: Measurement | None, state: TrainingState
 ) -> Card:
     """Make the card of a run's weights as they are: the settings, data and code that made them, and their scores."""
     recipe: dict[str, Any] = {**task.recipe.model_dump(mode="json"), "step": state.step}
@@ -62,7 +63,7 @@ def make_card(
     if state.skips.files:
         recipe["files_skipped"] = len(state.skips.files)
     return Card(
-        name=task.name,
+        name=task.recipe.name or name_of(folder),
         architecture=task.architecture,
         version=covos.__version__,
         commit=current_commit(),
@@ -168,7 +169,7 @@ class RunFolder:
         self.tell = tell
         # Whole steps, not this process's share: pictures are drawn of one.
         self.batches = task.batches()
-        self.card = make_card(task, datasets, measured=None, state=state)
+        self.card = make_card(task, datasets, folder=folder, measured=None, state=state)
         write_record(task.recipe, folder / "recipe.json")
         DataRecord.of(datasets, validation).write(folder)
 
@@ -228,7 +229,7 @@ class RunFolder:
         measured = self._scores_of(state)
         j, f = measured.j, measured.f
         best = j is not None and f is not None and j > state.best_j
-        self.card = make_card(self.task, self.datasets, measured=measured, state=state)
+        self.card = make_card(self.task, self.datasets, folder=self.folder, measured=measured, state=state)
         pictures |= worst_pictures(measured)
         self.tell(Measured(step=state.step, measurement=measured, pictures=pictures, best=best))
         if j is not None and f is not None and best:

@@ -31,7 +31,7 @@ class Task(ABC, Generic[RecipeT]):
     """A kind of training. Unless a kind says otherwise, its recipe counts steps and its optimiser is AdamW.
 
     Attributes:
-        name: Name of the model that is made.
+        name: Name of the kind of model that is made, for messages.
         architecture: Architecture of its network, in the registry of models.
         fresh_start: The start of a network that is given no weights, in words.
         recipe_type: The recipe with its settings.
