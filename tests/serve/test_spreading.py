@@ -221,3 +221,49 @@ def test_a_finished_run_that_was_opened_is_the_answer_that_a_correction_spreads_
     page.track(ANEW, start=4, direction="both")
     page.check(FIRST, *[RIGHT] * (COUNT - 1))
     np.testing.assert_array_equal(page.shown(Clip.load(page.clip.folder)), page.shown())
+
+
+BIG: Places = {1: [(row, column) for row in range(2) for column in range(4)], 2: [ELSEWHERE]}
+AGAIN: Places = {**BIG, 3: [(3, 0)]}
+
+
+def test_a_correction_makes_no_frame_doubtful_before_it_is_tracked(page: Page) -> None:
+    before = page.clip.timeline()
+    assert before.flags == tuple(range(COUNT)), "all have a confidence of 0.8, below what is sure"
+    page.click(4, 1, BIG)  # eight times as large as around it
+    page.click(4, 3, AGAIN)  # on no other frame
+    told = page.clip.timeline()
+    assert told.reasons == before.reasons
+    assert told.corrected == (4,)
+    assert told.confidence[4] == pytest.approx(0.8), "that of object 2, which is as it was"
+
+
+def test_a_frame_whose_objects_were_all_corrected_is_no_longer_doubtful(page: Page) -> None:
+    page.click(4, 1, BIG)
+    page.click(4, 2, BIG)
+    told = page.clip.timeline()
+    assert told.flags == (0, 1, 2, 3, 5, 6, 7, 8)
+    assert told.confidence[4] is None
+    page.track(BIG, start=4, direction="forward")
+    told = page.clip.timeline()
+    assert told.corrected == ()
+    assert 4 in told.flags, "there is an answer again, as sure as the one before"
+    page.editing.go(page.clip, back=True)
+    assert 4 not in page.clip.timeline().flags
+
+
+def test_an_object_that_was_tracked_to_a_mark_is_not_lost_behind_it(page: Page) -> None:
+    page.click(0, 3, AGAIN)
+    page.track(AGAIN, start=0, stop=3, direction="forward")
+    told = page.clip.timeline()
+    assert [span[:2] for span in told.objects[3] if span[2] == "present"] == [(0, 4)]
+    assert not [text for found in told.reasons.values() for text in found if "object 3 is gone" in text]
+
+
+def test_a_frame_is_judged_once_those_that_it_is_compared_with_are_there(tmp_path: Path) -> None:
+    clip = begun(tmp_path / "clips" / "one")
+    clip.change(state="running", task="finding")
+    clip.found(frame(index, FIRST) for index in range(6))
+    assert clip.timeline().flags == (0, 1)
+    clip.change(state="cancelled")
+    assert clip.timeline().flags == (0, 1, 2, 3, 4, 5)

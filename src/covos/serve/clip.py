@@ -114,7 +114,7 @@ class Clip:
         self.version = 0
         self._glance = Glance(kept.info)
         self._steered: dict[int, tuple[FrameMask, tuple[RegionPrompt, ...], FrameMask]] = {}
-        self._timeline: tuple[int, Timeline] | None = None
+        self._timeline: tuple[tuple[int, bool], Timeline] | None = None
 
     @classmethod
     def begin(
@@ -381,14 +381,18 @@ class Clip:
     def timeline(self) -> Timeline:
         """Return all frames at a glance."""
         with self.lock:
-            version, kept = self.version, self._timeline
+            more = self.kept.state in {"queued", "running"} and self.kept.task == "finding"
+            version, kept = (self.version, more), self._timeline
             if kept is not None and kept[0] == version:
                 return kept[1]
             known, seeds = self.frames, self.history.seeds
             names, cuts = tuple(thing.id for thing in self.history.things), self.kept.cuts
             live = sorted(self.live.keys() - self.touched)
+            corrected, found = self.history.corrected(), self.history.objects_found
         shown = {mask.index: mask for mask in self.shown(known.values())}
-        fresh = self._glance.timeline(shown, seeds=seeds, names=names, live=live, cuts=cuts)
+        fresh = self._glance.timeline(
+            shown, seeds=seeds, names=names, live=live, cuts=cuts, corrected=corrected, found=found, more=more
+        )
         with self.lock:
             self._timeline = version, fresh
         return fresh

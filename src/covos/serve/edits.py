@@ -96,6 +96,23 @@ class History:
             return self._done[revision - 1].seeds
         return self._before[0][0].seeds if self._before else self.seeds
 
+    def corrected(self) -> dict[int, set[int]]:
+        """Return, by frame, the objects that prompts have shown there since a track last went through the frame."""
+        fresh: dict[int, set[int]] = {}
+        for edit in self._done:
+            for index in edit.frames:
+                if edit.kind == "track":
+                    fresh.pop(index, None)
+                elif edit.object is not None:
+                    fresh.setdefault(index, set()).add(edit.object)
+        return fresh
+
+    @property
+    def objects_found(self) -> frozenset[int]:
+        """Numbers of the objects that were there before all edits."""
+        things = self._before[0][0].things if self._before else self.things
+        return frozenset(thing.id for thing in things)
+
     def followed_at(self) -> dict[int, int]:
         """Return for each frame the revision whose seeds the last track of it has followed; 0 if there was none."""
         revisions = dict.fromkeys(self.frames, 0)

@@ -212,7 +212,8 @@ class Timeline(Record):
 
     ``objects`` has the stretches [from, to, state] of each object; ``to`` is the first frame after it. ``live`` has the
     stretches [from, to] of a track that goes on: they are an edit when it ends. ``cuts`` are the frames with which
-    shots begin, but for the first.
+    shots begin, but for the first. ``corrected`` has the frames that prompts have changed since a track last went
+    through them; their ``confidence`` is that of the other objects, null if there are none.
     """
 
     times: tuple[Finite, ...]
@@ -225,6 +226,7 @@ class Timeline(Record):
     objects: dict[int, tuple[Stretch, ...]]
     live: tuple[tuple[Count, Count], ...]
     cuts: tuple[Count, ...]
+    corrected: tuple[Count, ...]
 
 
 class Prompted(Record):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from covos.serve.schema import Timeline
 class Glance:
     """Makes timelines of one clip, and remembers what it has found of each frame.
 
+    A frame is doubtful by its answer alone. An object that the user has shown there since is as the user wants it, and
+    one that nothing has followed there yet has no answer: neither makes the frame, or a frame around it, doubtful.
+
     Args:
         info: Description of the clip.
     """
@@ -26,7 +31,7 @@ class Glance:
     def __init__(self, info: SourceInfo) -> None:
         self._info = info
         self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
-        self._flags: dict[int, tuple[tuple[FrameRow, ...], tuple[Flag, ...]]] = {}
+        self._flags: dict[int, tuple[tuple[_Judged, ...], tuple[Flag, ...]]] = {}
         self._cuts: tuple[int, ...] = ()
 
     def timeline(
@@ -37,6 +42,9 @@ class Glance:
         names: tuple[int, ...],
         live: list[int],
         cuts: tuple[int, ...],
+        corrected: Mapping[int, Set[int]] = MappingProxyType({}),
+        found: frozenset[int] = frozenset(),
+        more: bool = False,
     ) -> Timeline:
         """Return all frames at a glance.
 
@@ -46,27 +54,33 @@ class Glance:
             names: Numbers of the objects.
             live: Frames of a track that goes on.
             cuts: Frames with which shots begin, ascending: a frame is compared with those of its shot.
+            corrected: Objects that the user has shown since a track last went through a frame, by its index.
+            found: Numbers of the objects that masks without states tell of.
+            more: Further frames are on their way: one is judged once those that it is compared with are there.
         """
         if cuts != self._cuts:
             self._cuts = cuts
             self._flags.clear()
         count, rate = self._info.frame_count, float(self._info.frame_rate or 25)
-        rows = [self._row(known[index]) for index in sorted(known)]
+        judged = [self._judged(known[index], corrected.get(index, ()), found=found) for index in sorted(known)]
         flags: dict[int, tuple[Flag, ...]] = {}
-        for at, row in enumerate(rows):
-            found = self._flags_of(rows, at)
-            if serious := tuple(flag for flag in found if flag.suspicion > 0):
-                flags[row.index] = serious
+        tracked = frozenset(live)
+        for at, each in enumerate(judged):
+            if more and not all(near in known for near in range(each.index + 1, min(count, each.index + 1 + SPAN))):
+                continue
+            answers = self._flags_of(judged, at, tracked=tracked)
+            if serious := tuple(flag for flag in answers if flag.suspicion > 0):
+                flags[each.index] = serious
         confirmed = confirmed_frames(seeds)
-        times, confidence, status = [], [], []
+        sure = {each.index: each.confidence for each in judged}
+        times, status = [], []
         for index in range(count):
             mask = known.get(index)
             times.append(index / rate if mask is None else mask.time)
-            confidence.append(None if mask is None or not math.isfinite(mask.confidence) else float(mask.confidence))
             status.append("unknown" if mask is None else mask.status)
         return Timeline(
             times=tuple(times),
-            confidence=tuple(confidence),
+            confidence=tuple(sure.get(index) for index in range(count)),
             status=tuple(status),
             flags=tuple(sorted(index for index in flags if index not in confirmed)),
             reasons={index: tuple(flag.text for flag in found) for index, found in flags.items()},
@@ -78,22 +92,84 @@ class Glance:
             objects={number: _stretches(known, number, count=count) for number in names},
             live=_runs(live),
             cuts=cuts,
+            corrected=tuple(sorted(corrected.keys() & known.keys() - confirmed)),
         )
 
-    def _row(self, mask: FrameMask) -> FrameRow:
+    def _judged(self, mask: FrameMask, corrected: Iterable[int], *, found: frozenset[int]) -> _Judged:
         kept = self._rows.get(mask.index)
         if kept is None or kept[0] is not mask:
             kept = self._rows[mask.index] = mask, row_of(mask)
+        shown = frozenset(corrected)
+        states = {each.id for each in mask.states} or found
+        return _Judged(
+            row=kept[1], shown=shown, told=(states | mask.objects.keys()) - shown, confidence=_sure(mask, shown)
+        )
+
+    def _flags_of(self, judged: list[_Judged], at: int, *, tracked: frozenset[int]) -> tuple[Flag, ...]:
+        """Return the flags of a frame; they are found again where its row, or one near it, is another."""
+        here = judged[at]
+        # Around a track that goes on, the frames behind it have another answer than those before it.
+        same = here.index in tracked
+        near = tuple(each for each in judged[max(0, at - SPAN) : at + 1 + SPAN] if (each.index in tracked) == same)
+        kept = self._flags.get(here.index)
+        if kept is None or not _are_same(kept[0], near):
+            rows = [each.of(here.told) for each in near]
+            place = next(place for place, each in enumerate(near) if each is here)
+            size = self._info.height, self._info.width
+            flags = find_flags(rows, place, size=size, cuts=self._cuts)
+            if here.row.objects:  # those that are left out are there
+                flags = tuple(flag for flag in flags if flag.kind != "empty")
+            kept = self._flags[here.index] = near, flags
         return kept[1]
 
-    def _flags_of(self, rows: list[FrameRow], at: int) -> tuple[Flag, ...]:
-        """Return the flags of a frame; they are found again where its row, or one near it, is another."""
-        near = tuple(rows[max(0, at - SPAN) : at + 1 + SPAN])
-        kept = self._flags.get(rows[at].index)
-        if kept is None or len(kept[0]) != len(near) or any(a is not b for a, b in zip(kept[0], near, strict=True)):
-            flags = find_flags(rows, at, size=(self._info.height, self._info.width), cuts=self._cuts)
-            kept = self._flags[rows[at].index] = near, flags
-        return kept[1]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A frame, with what its answer tells of.
+
+    Attributes:
+        row: Its row.
+        shown: Objects that the user has shown there since.
+        told: Objects that its answer tells of, present or not.
+        confidence: Of the answer for these; None where it is not known.
+    """
+
+    row: FrameRow
+    shown: frozenset[int]
+    told: Set[int]
+    confidence: float | None
+
+    @property
+    def index(self) -> int:
+        return self.row.index
+
+    def of(self, objects: Set[int]) -> FrameRow:
+        """Return the row with those of some objects that the answer tells of.
+
+        What the user shows is sure, and so are masks from elsewhere, which nothing rates.
+        """
+        kept = [identity for identity in self.row.objects if identity in objects and identity in self.told]
+        sure = 1.0 if self.confidence is None and (self.shown or self.row.status == "ok") else self.confidence
+        if len(kept) == len(self.row.objects) and sure == self.row.confidence:
+            return self.row
+        area = {identity: self.row.area[identity] for identity in kept}
+        return self.row.model_copy(update={"objects": kept, "area": area, "confidence": sure})
+
+
+def _are_same(one: tuple[_Judged, ...], two: tuple[_Judged, ...]) -> bool:
+    return len(one) == len(two) and all(
+        a.row is b.row and (a.shown, a.told) == (b.shown, b.told) for a, b in zip(one, two, strict=True)
+    )
+
+
+def _sure(mask: FrameMask, shown: frozenset[int]) -> float | None:
+    """Return the confidence of the objects that the user has not shown since; None where it is not known."""
+    rest = [each.confidence for each in mask.states if each.id not in shown]
+    if not shown or (not rest and mask.objects.keys() - shown):
+        sure = mask.confidence
+    else:
+        sure = sum(rest) / len(rest) if rest else math.nan
+    return min(1.0, max(0.0, float(sure))) if math.isfinite(sure) else None
 
 
 def row_of(mask: FrameMask) -> FrameRow:

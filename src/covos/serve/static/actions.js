@@ -4,7 +4,7 @@ import { Problem, ask, listen } from "./api.js";
 import { bytes, sentence } from "./dom.js";
 import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
-import { busy, lastFrame, phase, store } from "./state.js";
+import { busy, lastFrame, numberOf, phase, store } from "./state.js";
 import { hush, say, warn } from "./status.js";
 import { drop, unfinished, upload } from "./upload.js";
 
@@ -50,13 +50,18 @@ function offline(wait = 1000) {
   }, wait);
 }
 
+/** Words of the server about a part of a video, with the one number of a frame that the page shows. @param {string} words */
+function byNumber(words) {
+  return words.replace(/\bframe \d+ \(f(\d+) of the video\)/g, "frame $1");
+}
+
 /** @param {unknown} error Show an error; what was stopped on purpose is none. */
 export function fail(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   if (!(error instanceof Problem)) throw error;
   if (error.status === 0) return store.state.offline ? undefined : offline();
   if ((error.status === 404 || error.status === 410) && !store.state.job) return store.set({ expired: true });
-  warn([error.fault.what, error.fault.why, error.fault.fix].map(sentence).join(" "));
+  warn([error.fault.what, error.fault.why, error.fault.fix].map((each) => sentence(byNumber(each))).join(" "));
 }
 
 /* Jobs */
@@ -179,22 +184,29 @@ async function askJob(method, path, body) {
   return answer;
 }
 
-let timelineDue = 0;
+/** The next reading of the timeline, and when it is due. */
+const reading = { timer: 0, due: Infinity, asked: 0, taken: 0 };
 
 /** Read the timeline soon; of many wishes one request, rarer for long clips. */
 function readTimeline() {
-  timelineDue ||= setTimeout(async () => {
+  const due = performance.now() + (busy(store.state) ? 400 + lastFrame(store.state) / 4 : 50);
+  if (reading.due <= due) return;
+  clearTimeout(reading.timer);
+  reading.due = due;
+  reading.timer = setTimeout(async () => {
+    reading.due = Infinity; // a wish from now on is for another request: this one may know nothing of it
     const { id } = store.state;
+    const mine = ++reading.asked;
     try {
-      if (id) {
-        const timeline = await /** @type {Promise<import("./types.js").Timeline>} */ (ask("GET", `jobs/${id}/timeline`));
-        if (store.state.id === id) store.set({ timeline });
-      }
+      if (!id) return;
+      const timeline = await /** @type {Promise<import("./types.js").Timeline>} */ (ask("GET", `jobs/${id}/timeline`));
+      if (store.state.id !== id || mine < reading.taken) return;
+      reading.taken = mine;
+      store.set({ timeline });
     } catch (error) {
       if (!(error instanceof Problem && [404, 409].includes(error.status))) fail(error); // 404, 409: not there yet
     }
-    timelineDue = 0;
-  }, busy(store.state) ? 400 + lastFrame(store.state) / 4 : 50);
+  }, due - performance.now());
 }
 
 /** @param {unknown} error A clip that was not taken. */
@@ -365,8 +377,9 @@ export function searchOn() {
 /** Confirm this frame; take that back if it is confirmed. */
 export function confirmFrame() {
   const { frame, timeline } = store.state;
-  if (timeline?.confirmed.includes(frame)) void change("DELETE", `confirm?frame=${frame}`, undefined, `Frame ${frame} is no longer confirmed`);
-  else void change("POST", "confirm", { frame }, `Frame ${frame} confirmed`);
+  const name = `Frame ${numberOf(store.state, frame)}`;
+  if (timeline?.confirmed.includes(frame)) void change("DELETE", `confirm?frame=${frame}`, undefined, `${name} is open again. A track may change it.`);
+  else void change("POST", "confirm", { frame }, `${name} is confirmed. No track changes it.`);
 }
 
 export const undo = () => change("POST", "undo", undefined, "Undone");

@@ -4,7 +4,7 @@ import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make, setText } from "./dom.js";
 import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
-import { busy, lastFrame, making, marked, store } from "./state.js";
+import { busy, lastFrame, making, marked, numberOf, store } from "./state.js";
 
 /** @typedef {import("./types.js").Format} Format */
 /** @typedef {import("./types.js").State} State */
@@ -100,7 +100,8 @@ function show(state) {
 function partWords(state) {
   const { marks } = state;
   byId("export-part").hidden = !marked(state);
-  setText(byId("export-marked-words"), `Only from mark to mark: frames ${marks.in ?? 0} to ${marks.out ?? lastFrame(state)}`);
+  const [first, last] = [marks.in ?? 0, marks.out ?? lastFrame(state)].map((each) => numberOf(state, each));
+  setText(byId("export-marked-words"), `Only from mark to mark: frames ${first} to ${last}`);
 }
 
 /** @param {Format} format @param {State} state */

@@ -126,6 +126,28 @@ export function phase(state) {
 }
 
 /**
+ * Number of a frame in the whole video: the page, reports and the command line name frames by it.
+ * @param {State} state
+ * @param {number} frame Index in the job, from 0.
+ * @returns {number}
+ */
+export function numberOf({ job }, frame) {
+  const { start, every } = job?.info ?? { start: 0, every: 1 };
+  return start + frame * every;
+}
+
+/**
+ * Seconds at which a frame stands in the whole video.
+ * @param {State} state
+ * @param {number} frame
+ * @returns {number}
+ */
+export function timeOf(state, frame) {
+  const { timeline, job } = state;
+  return timeline?.times[frame] ?? (job?.info ? numberOf(state, frame) / (job.info.frame_rate * job.info.every) : 0);
+}
+
+/**
  * The part between the marks, with frames as they are numbered in the whole video; null without marks.
  * @param {State} state
  * @returns {import("./types.js").Part | null}
@@ -133,8 +155,7 @@ export function phase(state) {
 export function marked(state) {
   const { marks, job } = state;
   if (!job?.info || (marks.in === null && marks.out === null)) return null;
-  const { start, every } = job.info;
-  const place = (/** @type {number} */ frame) => `f${start + frame * every}`;
+  const place = (/** @type {number} */ frame) => `f${numberOf(state, frame)}`;
   return { start: place(marks.in ?? 0), end: place((marks.out ?? lastFrame(state)) + 1) };
 }
 

@@ -1,7 +1,7 @@
 /** What goes on, in words: the status line, the banner, and what a screen reader says. */
 
 import { byId, clock, counted, sentence, setText } from "./dom.js";
-import { lastFrame, phase, store } from "./state.js";
+import { lastFrame, numberOf, phase, store, timeOf } from "./state.js";
 import { doubtful, words } from "./timeline.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -75,11 +75,13 @@ function frameWords(state) {
   const parts = [];
   if (sure !== null && sure !== undefined) parts.push(`Confidence ${sure.toFixed(2)}`);
   if (timeline?.confirmed.includes(frame)) parts.push("confirmed");
-  else if (timeline?.flags.includes(frame)) parts.push(["doubtful", reasons(state).join("; ")].filter(Boolean).join(": "));
+  else if (timeline?.corrected.includes(frame)) parts.push("corrected, not tracked yet");
+  if (timeline?.flags.includes(frame)) parts.push(["doubtful", reasons(state).join("; ")].filter(Boolean).join(": "));
   const damage = timeline?.status[frame];
   if (damage && damage !== "ok" && damage !== "unknown") parts.push(damage);
   if (timeline?.cuts.includes(frame) && parts.length) parts.push("a shot begins here");
-  return parts.join(", ") || "No mask yet";
+  const text = parts.join(", ");
+  return text ? text[0].toUpperCase() + text.slice(1) : timeline?.status[frame] === "ok" ? "No confidence is known" : "No mask yet";
 }
 
 /** Keep the words of the page in step with the state. */
@@ -97,11 +99,11 @@ export function startStatus() {
     const total = state.progress?.total ?? state.job?.total ?? 0;
     if (running && total) bar.value = Math.min(1, (state.progress?.done ?? state.job?.done ?? 0) / total);
     else bar.removeAttribute("value");
-    setText(byId("frame-title"), `Frame ${state.frame}`);
+    setText(byId("frame-title"), `Frame ${numberOf(state, state.frame)}`);
     setText(byId("frame-words"), frameWords(state));
     setText(byId("clip-name"), state.job?.name ?? "");
-    const time = state.timeline?.times[state.frame] ?? (state.job?.info ? state.frame / state.job.info.frame_rate : 0);
-    setText(byId("clip-where"), state.job?.info ? `${state.frame}/${lastFrame(state)}  ${clock(time)}` : "");
+    const place = `${numberOf(state, state.frame)}/${numberOf(state, lastFrame(state))}`;
+    setText(byId("clip-where"), state.job?.info ? `${place}  ${clock(timeOf(state, state.frame))}` : "");
     setText(byId("place"), state.job?.name ?? "Start");
     document.title = state.job ? `${state.job.name} · covos` : "covos";
     byId("picture").setAttribute("aria-label", pictureWords(state));

@@ -2,7 +2,7 @@
 
 import { frameAt, picture } from "./api.js";
 import { byId, clock, setText } from "./dom.js";
-import { lastFrame, phase, store } from "./state.js";
+import { lastFrame, numberOf, phase, store, timeOf } from "./state.js";
 
 /** @typedef {import("./types.js").State} State */
 
@@ -59,8 +59,9 @@ export class Timeline {
   update(state, before) {
     const last = lastFrame(state);
     this.head.style.left = `${((state.frame + 0.5) / (last + 1)) * 100}%`;
-    this.box.setAttribute("aria-valuemax", String(last));
-    this.box.setAttribute("aria-valuenow", String(state.frame));
+    this.box.setAttribute("aria-valuemin", String(numberOf(state, 0)));
+    this.box.setAttribute("aria-valuemax", String(numberOf(state, last)));
+    this.box.setAttribute("aria-valuenow", String(numberOf(state, state.frame)));
     this.box.setAttribute("aria-valuetext", words(state));
     const same = (/** @type {(keyof State)[]} */ keys) => keys.every((key) => state[key] === before[key]);
     if (!same(["timeline", "marks", "job", "object", "progress"]) || state === before) this.draw();
@@ -276,10 +277,9 @@ function diamond(context, x, y, size) {
 
 /** @param {State} state @returns {string} The frame in words, for a screen reader. */
 export function words(state) {
-  const { frame, timeline, job } = state;
-  const parts = [`Frame ${frame} of ${lastFrame(state)}`]; // from 0, as in reports and on the command line
-  const time = timeline?.times[frame] ?? (job?.info ? frame / job.info.frame_rate : 0);
-  parts.push(clock(time));
+  const { frame, timeline } = state;
+  const parts = [`Frame ${numberOf(state, frame)} of ${numberOf(state, lastFrame(state))}`]; // the first of a video is 0
+  parts.push(clock(timeOf(state, frame)));
   const sure = timeline?.confidence[frame];
   if (sure !== null && sure !== undefined) parts.push(`${sure.toFixed(2)}${timeline?.flags.includes(frame) ? " doubtful" : ""}`);
   if (timeline?.confirmed.includes(frame)) parts.push("confirmed");

@@ -23,7 +23,8 @@
  * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
  * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
  *   confirmed: number[], prompted: Record<string, number[]>, objects: Record<string, Span[]>,
- *   live: [number, number][], cuts: number[]}} Timeline `live`: frames [from, to) of a track that goes on; `cuts`: frames that begin a shot.
+ *   live: [number, number][], cuts: number[], corrected: number[]}} Timeline `live`: frames [from, to) of a track that goes on; `cuts`:
+ *   frames that begin a shot; `corrected`: frames that were corrected and not tracked since.
  * @typedef {{id: number, counts: string, state?: string, confidence?: number | null}} ObjectMask
  * @typedef {{index: number, time: number, confidence: number | null, status: string,
  *   objects: ObjectMask[]}} FrameMasks
