@@ -188,7 +188,7 @@ def test_a_track_follows_what_was_shown_while_it_waited(clip: Clip) -> None:
         editing.track(clip, NewTrack(start=0))
     settle(queue, clip)
     assert sorted(clip.history.frames[8].objects) == [2, 3]
-    assert editing.go(clip, back=True).can_redo
+    assert editing.go(clip, back=True).redo == "track"
 
 
 def test_the_rest_of_a_search_can_be_found_whatever_the_state(clip: Clip, tmp_path: Path) -> None:
@@ -212,9 +212,11 @@ def test_a_download_tells_of_frames_without_masks(
         queue = queue_of(Answers())
         exported(queue, clip, range=Range(**part))
         settle(queue, clip)
-        assert view_of(clip, place=None, making={}).results["webm"].state == "ready"
-        said = [note for note in clip.notes if note.startswith("webm: ")]
-        assert [f"{lacking} of {COUNT}" in note for note in said] == [True] * bool(lacking)
+        view = view_of(clip, place=None, making={})
+        made = view.results["webm"]
+        assert made.state == "ready"
+        assert [f"{lacking} of {COUNT}" in note for note in made.notes] == [True] * bool(lacking)
+        assert view.notes == (), "they go with the download"
     with pytest.raises(CovosError, match="beyond the end"):
         exported(queue, clip, range=Range(start="f5"))
 

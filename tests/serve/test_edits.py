@@ -142,7 +142,8 @@ def test_there_and_back(steps: list[tuple[str, int]]) -> None:
             expected.update(each.frames)
         assert history.frames == expected
         assert history.revision == len(done)
-        assert history.can_redo == bool(undone)
+        assert history.redoes == (undone[-1].kind if undone else None)
+        assert history.undoes == (done[-1].kind if done else None)
 
 
 def test_there_is_nothing_to_undo() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -48,9 +49,10 @@ OPENED = "opened.jsonl"
 
 
 class Ready(Wanted):
-    """A download that is finished, of the masks of now."""
+    """A download that is finished, of the masks of now; its notes say what could not be kept."""
 
     bytes: Count
+    notes: tuple[str, ...] = ()
 
 
 class Kept(Record):
@@ -92,8 +94,10 @@ class Clip:
         touched: Frames that the user has changed while that track goes on: his stay.
         version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
+        step: What comes before the work itself, in words; empty when that runs.
         gone: True once it is deleted.
         mattes: Those that downloads have found.
+        notes: What a user should know of each kind of work, from the last time that it was done.
         broken: Why downloads of the masks of now could not be made, by format.
     """
 
@@ -105,8 +109,9 @@ class Clip:
         self.touched: set[int] = set()
         self._followed: int | None = None
         self.stage: Stage | None = None
+        self.step = ""
         self.done = self.total = 0
-        self.notes: list[str] = []
+        self.notes: dict[Stage | Literal["playing"], tuple[str, ...]] = {}
         self.seen = time.monotonic()
         self.gone = False
         self.broken: dict[str, CovosError] = {}
@@ -231,6 +236,12 @@ class Clip:
 
     def _edit(self, number: int) -> Path:
         return self.folder / "edits" / f"{number:06}.jsonl"
+
+    def note(self, of: Stage | Literal["playing"], text: str) -> None:
+        """Tell the user something about a kind of work; what was told already is not told again."""
+        with self.lock:
+            told = self.notes.get(of, ())
+            self.notes[of] = told if text in told else (*told, text)
 
     def save(self) -> None:
         """Write the record; of a clip that is deleted, nothing."""
@@ -388,7 +399,8 @@ class Clip:
             known, seeds = self.frames, self.history.seeds
             names, cuts = tuple(thing.id for thing in self.history.things), self.kept.cuts
             live = sorted(self.live.keys() - self.touched)
-            corrected, found = self.history.corrected(), self.history.objects_found
+            corrected = {index: shown & {*names} for index, shown in self.history.corrected().items()}
+            found = self.history.objects_found
         shown = {mask.index: mask for mask in self.shown(known.values())}
         fresh = self._glance.timeline(
             shown, seeds=seeds, names=names, live=live, cuts=cuts, corrected=corrected, found=found, more=more

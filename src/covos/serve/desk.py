@@ -470,7 +470,7 @@ class Desk:
                     pass
             except Exception as error:
                 why = explained(error).why
-                clip.notes.append(f"it cannot be played here, only looked at frame by frame: {why}")
+                clip.note("playing", f"it cannot be played here, only looked at frame by frame: {why}")
             self.queue.changed(clip)
 
     def picture(self, clip: Clip, asked: Shown, *, width: int, kind: PictureKind = "jpeg") -> bytes:

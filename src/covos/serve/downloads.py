@@ -54,7 +54,6 @@ class Downloads:
         _refuse_before(clip, range)
         _lacking(clip, range)  # refuses a part that is not there, before it waits
         format, hidden = self._format(clip, name, wanted)
-        about = f"{name}: frames without masks are not in it: "
 
         def run() -> None:
             done = False
@@ -62,26 +61,26 @@ class Downloads:
                 with clip.lock:
                     version = clip.version
                     task = self._task(clip, format, wanted=wanted, hidden=hidden)
-                found: list[Matted] = []
-                self._queue.follow(clip, task, keep=found.append)
+                found, notes = list[Matted](), list[str]()
+                self._queue.follow(clip, task, keep=found.append, note=notes.append)
                 if found:
                     clip.mattes.keep(
                         {each.index: each.matte for each in found},
                         masks={mask.index: mask for mask in task.frames},
                         regions={mask.index: task.regions_of(mask) for mask in task.frames},
                     )
+                if count := _lacking(clip, range):
+                    told = f"frames without masks are not in it: {count} of {clip.info.frame_count}"
+                    notes.append(f"{told}. Search on, or follow objects there, and ask again")
                 size = pack(Path(task.folder), name).stat().st_size
                 with clip.lock:
                     if done := clip.version == version:
-                        ready = Ready(bytes=size, **wanted.model_dump(exclude_unset=True))
+                        said = tuple(dict.fromkeys(notes))
+                        ready = Ready(bytes=size, notes=said, **wanted.model_dump(exclude_unset=True))
                         clip.change(results={**clip.kept.results, name: ready})
-            if count := _lacking(clip, range):
-                told = f"{about}{count} of {clip.info.frame_count}. Search on, or follow objects there, and ask again"
-                clip.notes.append(told)
 
         with clip.lock:
             clip.broken.pop(name, None)
-            clip.notes = [note for note in clip.notes if not note.startswith(about)]
             clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
         self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted))
         return self._queue.changed(clip)

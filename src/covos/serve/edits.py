@@ -82,9 +82,14 @@ class History:
         return len(self._done)
 
     @property
-    def can_redo(self) -> bool:
-        """True if an edit was undone, and none made since."""
-        return bool(self._undone)
+    def undoes(self) -> str | None:
+        """Kind of the edit that would be undone next; None if there is none."""
+        return self._done[-1].kind if self._done else None
+
+    @property
+    def redoes(self) -> str | None:
+        """Kind of the edit that would be done again next; None if none was undone, or one was made since."""
+        return self._undone[-1].kind if self._undone else None
 
     def changed_since(self, revision: int) -> set[int]:
         """Return the frames that edits after a revision have changed."""

@@ -366,5 +366,5 @@ class Export:
         )
         name = self.format.partition("=")[0]
         for warning in saved.warnings:
-            said = without_paths(warning, self.hidden, name="the background").removeprefix(f"{name}: ")
-            here.tell(Note(text=f"{name}: {said}"))
+            said = without_paths(warning, self.hidden, name="the background")
+            here.tell(Note(text=said.removeprefix(f"{name}: ")))

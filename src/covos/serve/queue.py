@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from covos.core.errors import CancelledError, CovosError, explained
@@ -204,7 +205,8 @@ class WorkQueue:
                     return
                 work = self._now = self._queue.popleft()
             clip = work.clip
-            clip.stage, clip.done, clip.total = work.stage, 0, 0
+            clip.stage, clip.step, clip.done, clip.total = work.stage, "", 0, 0
+            clip.notes.pop(work.stage, None)
             self.changed(clip)
             began = time.monotonic()
             failed: CovosError | None = None
@@ -232,10 +234,9 @@ class WorkQueue:
             clip.change(state="cancelled")
         elif clip.stage == "finding":
             clip.change(state="failed", error=Problem.of(error))
-        else:
-            clip.notes.append(f"{error.what}: {error.why}. {error.fix}")
-            if clip.stage == "tracking":
-                clip.change(state=work.after)
+        elif clip.stage == "tracking":
+            clip.note("tracking", f"{error.what}: {error.why}. {error.fix}")
+            clip.change(state=work.after)
 
     def _stop(self, clip: Clip) -> None:
         with self._lock:
@@ -265,6 +266,7 @@ class WorkQueue:
         *,
         take: Callable[[FrameMask], None] = lambda _mask: None,
         keep: Callable[[Matted], None] = lambda _matted: None,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         """Run a task of the networks, and report how far it is, some times a second.
 
@@ -273,13 +275,15 @@ class WorkQueue:
             task: What is to be done.
             take: Gets the masks that it finds.
             keep: Gets the mattes.
+            note: Gets what a user should know; by default, it is a note of the clip about this work.
         """
+        note = note or partial(clip.note, clip.stage or "finding")
         began = told = time.monotonic()
-        step, fresh = "", list[int]()
+        fresh = list[int]()
 
         def tell() -> None:
             rate = clip.done / max(1e-6, time.monotonic() - began)
-            progress = {"stage": clip.stage, "step": step, "done": clip.done, "total": clip.total}
+            progress = {"stage": clip.stage, "step": clip.step, "done": clip.done, "total": clip.total}
             self.tell(clip, "progress", {**progress, "rate": round(rate, 1)})
             if fresh:
                 self.tell(clip, "masks", {"from": min(fresh), "to": max(fresh) + 1})
@@ -295,12 +299,11 @@ class WorkQueue:
                 clip.cut_at(answer.frames)
             elif isinstance(answer, Progress):
                 clip.done, clip.total = answer.done, answer.total
-                if answer.step != step:  # it counts from the first frame again
-                    step, began = answer.step, time.monotonic()
+                if answer.step != clip.step:  # it counts from the first frame again
+                    clip.step, began = answer.step, time.monotonic()
             elif isinstance(answer, Note):
                 text = without_paths(answer.text, clip.places, name=clip.kept.name)
-                if text not in clip.notes:
-                    clip.notes.append(text)
+                note(text)
             if time.monotonic() - told > TOLD_EVERY:
                 told = time.monotonic()
                 tell()

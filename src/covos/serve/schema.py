@@ -101,11 +101,15 @@ class Wanted(Record):
 
 
 class Made(Wanted):
-    """A download: the masks as they are now, or those of a part. One that could not be made has its ``error``."""
+    """A download: the masks as they are now, or those of a part.
+
+    One that could not be made has its ``error``; ``notes`` say what could not be kept in one that is ready.
+    """
 
     state: Literal["making", "ready", "failed"]
     bytes: Count = 0
     error: Problem | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Spot(Record):
@@ -140,22 +144,26 @@ class Region(Body):
 class JobView(Record):
     """A job as clients see it.
 
-    ``done`` and ``total`` count the frames of the stage. ``revision`` counts edits; the masks change with it alone.
-    ``points`` are those that are in force. ``place`` is the place in the queue, from 1. ``proxy`` says if there is a
-    video that a browser plays. ``results`` has the downloads of the masks of now; an edit takes them away.
+    ``done`` and ``total`` count the frames of the stage, or of the ``step`` before its work. ``revision`` counts
+    edits; the masks change with it alone. ``undo`` and ``redo`` have the kind of the edit that each would be about,
+    null if there is none: ``prompt``, ``track``, ``confirm``, ``object``, ``region`` or ``edges``. ``points`` are
+    those that are in force. ``place`` is the place in the queue, from 1. ``proxy`` says if there is a video that a
+    browser plays. ``results`` has the downloads of the masks of now, each with its notes; an edit takes them away.
+    ``notes`` are about the clip.
     """
 
     id: str
     name: str
     state: State
     stage: Stage | None
+    step: str
     done: Count
     total: Count
     info: Info | None
     objects: tuple[Thing, ...]
     revision: Count
-    can_undo: bool
-    can_redo: bool
+    undo: str | None
+    redo: str | None
     error: Problem | None
     notes: tuple[str, ...]
     place: int | None

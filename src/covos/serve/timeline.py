@@ -92,7 +92,7 @@ class Glance:
             objects={number: _stretches(known, number, count=count) for number in names},
             live=_runs(live),
             cuts=cuts,
-            corrected=tuple(sorted(corrected.keys() & known.keys() - confirmed)),
+            corrected=tuple(sorted({each for each in known if corrected.get(each)} - confirmed)),
         )
 
     def _judged(self, mask: FrameMask, corrected: Iterable[int], *, found: frozenset[int]) -> _Judged:

@@ -44,6 +44,7 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             name=kept.name,
             state=kept.state,
             stage=clip.stage,
+            step=clip.step,
             done=clip.done,
             total=clip.total,
             info=Info(
@@ -61,10 +62,10 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
                 thing.model_copy(update={"hidden": thing.id in kept.hidden}) for thing in clip.history.things
             ),
             revision=kept.revision,
-            can_undo=bool(clip.history.revision),
-            can_redo=clip.history.can_redo,
+            undo=clip.history.undoes,
+            redo=clip.history.redoes,
             error=kept.error,
-            notes=tuple(clip.notes),
+            notes=tuple(note for notes in clip.notes.values() for note in notes),
             place=place,
             proxy=clip.proxy.is_file(),
             edges=kept.edges,
@@ -87,7 +88,15 @@ def view_of_unread(clip: Clip, known: JobView) -> JobView:
     """Return a clip whose masks were not read since the server was started, as the index knows it, at rest."""
     kept = clip.kept
     ready = {name: Made(state="ready", **each.model_dump(exclude_unset=True)) for name, each in kept.results.items()}
-    now = {"state": kept.state, "stage": None, "place": None, "notes": (), "error": kept.error, "results": ready}
+    now = {
+        "state": kept.state,
+        "stage": None,
+        "step": "",
+        "place": None,
+        "notes": (),
+        "error": kept.error,
+        "results": ready,
+    }
     return known.model_copy(update={**now, "proxy": clip.proxy.is_file()})
 
 

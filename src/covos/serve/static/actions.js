@@ -5,8 +5,9 @@ import { bytes, sentence } from "./dom.js";
 import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
 import { busy, lastFrame, numberOf, phase, store } from "./state.js";
-import { hush, say, warn } from "./status.js";
+import { hush, tell, warn } from "./status.js";
 import { drop, unfinished, upload } from "./upload.js";
+import { again, answered, byNumber } from "./words.js";
 
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").Click} Click */
@@ -48,11 +49,6 @@ function offline(wait = 1000) {
       else fail(error);
     }
   }, wait);
-}
-
-/** Words of the server about a part of a video, with the one number of a frame that the page shows. @param {string} words */
-function byNumber(words) {
-  return words.replace(/\bframe \d+ \(f(\d+) of the video\)/g, "frame $1");
 }
 
 /** @param {unknown} error Show an error; what was stopped on purpose is none. */
@@ -322,14 +318,17 @@ export function prompt(prompt, clicks = []) {
   line = line.then(async () => {
     const { object } = store.state;
     try {
+      const was = store.state;
       const said = typeof prompt === "function" ? await prompt(object) : prompt;
       const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...said }));
       if (store.state.id !== id) return;
+      const before = masks.at(frame)?.objects.find((each) => each.id === answer.object)?.counts;
+      const words = answered(frame, answer, was, before);
       masks.put(frame, answer.object, answer.mask);
       store.dispatch({ type: "answered", click: clicks, object: answer.object });
       readTimeline();
       hush();
-      say("Mask changed");
+      tell(words, true);
     } catch (error) {
       store.dispatch({ type: "answered", click: clicks, object: null });
       fail(error);
@@ -382,8 +381,8 @@ export function confirmFrame() {
   else void change("POST", "confirm", { frame }, `${name} is confirmed. No track changes it.`);
 }
 
-export const undo = () => change("POST", "undo", undefined, "Undone");
-export const redo = () => change("POST", "redo", undefined, "Done again");
+export const undo = () => change("POST", "undo", undefined, again("Undone", store.state.job?.undo));
+export const redo = () => change("POST", "redo", undefined, again("Done again", store.state.job?.redo));
 
 /**
  * Ask for a change of the job, and read the masks again.
@@ -393,7 +392,7 @@ export const redo = () => change("POST", "redo", undefined, "Done again");
  * @param {string} [words] Said when it is done.
  */
 export async function change(method, path, body, words) {
-  const { id } = store.state;
+  const { id, job } = store.state;
   await line;
   try {
     await askJob(method, `/${path}`, body);
@@ -402,7 +401,7 @@ export async function change(method, path, body, words) {
     changed();
     readTimeline();
     hush();
-    if (words) say(words);
+    if (words) tell(words, path !== "redo" && (store.state.job?.revision ?? 0) > (job?.revision ?? 0));
   } catch (error) {
     fail(error);
   }

@@ -2,9 +2,10 @@
 
 import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
-import { byId, bytes, icon, make, setText } from "./dom.js";
+import { byId, bytes, icon, make, sentence, setText } from "./dom.js";
 import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
 import { busy, lastFrame, making, marked, numberOf, store } from "./state.js";
+import { tell } from "./status.js";
 
 /** @typedef {import("./types.js").Format} Format */
 /** @typedef {import("./types.js").State} State */
@@ -138,6 +139,7 @@ function buttons(format, state) {
     if (button.disabled) parts.push(make("span", { className: "quiet small" }, missing || "The server is at work on this clip. Wait, or stop it."));
   }
   if (ready) parts.push(make("a", { className: same ? "button main" : "button", id: "export-download", href: address(format.name), download: "" }, icon("download"), same ? `Download, ${bytes(result.bytes)}` : "Download the one made before"));
+  if (ready) parts.push(...result.notes.map((each) => make("p", { className: "small note" }, sentence(each))));
   if (result?.state === "failed" && result.error) parts.push(make("p", { className: "small bad" }, `${result.error.what}: ${result.error.why}. ${result.error.fix}`));
   return parts;
 }
@@ -147,7 +149,7 @@ function begin(format) {
   const { range, value, matte, composition } = wanted(format, store.state);
   store.set({ exporting: format.name });
   const body = { ...(range && { range }), ...(value !== null && { value }), ...(matte !== null && { matte }), composition };
-  void change("POST", `results/${format.name}`, body, `${format.title} is made`);
+  void change("POST", `results/${format.name}`, body, `${format.title} is being made.`);
 }
 
 /** @param {HTMLProgressElement} bar @param {State} state */
@@ -167,6 +169,7 @@ export function startExport() {
     if (state.id !== before.id) formats = [];
     if (exporting && job?.results[exporting]?.state === "ready") {
       store.set({ exporting: null });
+      tell(`${formats.find((each) => each.name === exporting)?.title ?? exporting} is ready, and is downloaded.`);
       make("a", { href: address(exporting), download: "" }).click();
     }
     const dialog = /** @type {HTMLDialogElement} */ (byId("export"));

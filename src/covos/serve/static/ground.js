@@ -2,7 +2,8 @@
 
 import { byId, setText } from "./dom.js";
 import { keep, settings } from "./settings.js";
-import { store } from "./state.js";
+import { phase, store } from "./state.js";
+import { toldNow } from "./status.js";
 
 /** @typedef {import("./types.js").State} State */
 
@@ -53,7 +54,11 @@ function words() {
  * @param {State} state
  * @param {{cut: import("./cutouts.js").Cut, why: string}} told
  */
-export function tellCut({ view, playing }, { cut, why }) {
+export function tellCut(state, { cut, why }) {
+  const { view, playing } = state;
+  const rests = view !== "overlay" && phase(state) === "ready" && !toldNow(state);
+  byId("cut-words").hidden = !rests;
+  byId("status").hidden = rests;
   byId("cut").hidden = view === "overlay";
   byId("ground").hidden = view !== "ground";
   byId("main").dataset.cut = view === "overlay" ? "" : cut;

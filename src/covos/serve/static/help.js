@@ -5,6 +5,7 @@ import { byId, make, setText } from "./dom.js";
 import { KEYS } from "./keys.js";
 import { applyTheme, keep, settings } from "./settings.js";
 import { phase, store } from "./state.js";
+import { deletion } from "./words.js";
 
 /** @param {string} id */
 const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
@@ -56,7 +57,7 @@ export function startHelp(redraw) {
   });
   byId("delete-job").addEventListener("click", async () => {
     const { id, job } = store.state;
-    if (!id || !confirm(`Delete ${job?.name ?? "this work"} from the server?`)) return;
+    if (!id || !job || !confirm(deletion(job))) return;
     dialog("settings").close();
     await deleteJob(id);
   });
@@ -82,5 +83,5 @@ function hints() {
   const ready = phase(state) === "ready";
   const clicked = settings.hints.includes("hint-click");
   byId("hint-click").hidden = !ready || clicked || state.tool !== "point";
-  byId("hint-track").hidden = !ready || !clicked || settings.hints.includes("hint-track") || !state.job?.can_undo;
+  byId("hint-track").hidden = !ready || !clicked || settings.hints.includes("hint-track") || !state.job?.undo;
 }

@@ -83,6 +83,7 @@ startHelp(() => {
 /** @param {string} id @param {() => void} does */
 const on = (id, does) => byId(id).addEventListener("click", does);
 on("undo", actions.undo);
+on("told-undo", actions.undo);
 on("redo", actions.redo);
 on("play", () => player.toggle());
 on("to-start", () => goto(0));
@@ -140,8 +141,8 @@ function controls(state) {
   const waiting = byId("waiting");
   waiting.hidden = hasFrames(state);
   setText(waiting, now === "queued" ? "Waiting for its turn" : now === "opening" ? openingWords(state) : "Reading the clip");
-  disable("undo", working || !state.job?.can_undo);
-  disable("redo", working || !state.job?.can_redo);
+  disable("undo", working || !state.job?.undo);
+  disable("redo", working || !state.job?.redo);
   disable("open-export", working || !state.job?.objects.length);
   disable("confirm", !masks.at(state.frame)?.objects.length);
   const right = !!state.timeline?.confirmed.includes(state.frame);
@@ -160,8 +161,7 @@ function controls(state) {
   byId("broken-retry").hidden = now !== "failed";
   byId("stop").hidden = !working || now === "probing";
   byId("track").hidden = !byId("stop").hidden;
-  byId("marks-clear").hidden = !marked(state);
-  byId("part").hidden = !marked(state);
+  for (const id of ["marks-clear", "part"]) disable(id, !marked(state));
   setIcon(byId("play"), state.playing ? "pause" : "play");
   byId("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
   setText(byId("speed"), `${state.speed}x`);

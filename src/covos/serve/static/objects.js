@@ -1,7 +1,7 @@
 /** The objects: a chip for each, with its colour, number and name; choose, hide, rename, merge, delete. */
 
 import { change } from "./actions.js";
-import { byId, icon, make, setText } from "./dom.js";
+import { byId, counted, icon, make, sentence, setText } from "./dom.js";
 import { store } from "./state.js";
 
 /** @typedef {import("./types.js").Thing} Thing */
@@ -16,7 +16,8 @@ function chip(thing, chosen) {
   const pick = make("button", { type: "button", className: "pick", "aria-pressed": chosen }, swatch, make("span", {}, thing.name));
   pick.addEventListener("click", () => store.set({ object: thing.id }));
   const eye = make("button", { type: "button", className: "icon", "aria-pressed": thing.hidden, "aria-label": `Hide ${thing.name}`, title: `${thing.hidden ? "Show" : "Hide"} ${thing.name}` }, icon(thing.hidden ? "hidden" : "eye"));
-  eye.addEventListener("click", () => change("PATCH", `objects/${thing.id}`, { hidden: !thing.hidden }));
+  const shown = thing.hidden ? "is shown again" : "is hidden on this page alone. Downloads have it; delete it to leave it out";
+  eye.addEventListener("click", () => change("PATCH", `objects/${thing.id}`, { hidden: !thing.hidden }, sentence(`${thing.name} ${shown}`)));
   const more = make("button", { type: "button", className: "icon", "aria-label": `More about ${thing.name}`, title: "Name, merge, delete", "aria-haspopup": "dialog" }, icon("more"));
   more.addEventListener("click", () => showObject(thing.id));
   return make("li", { className: chosen ? "chosen" : "" }, pick, eye, more);
@@ -41,7 +42,11 @@ function showObject(id) {
 /** @param {number | null} id */
 export function removeObject(id) {
   const thing = store.state.job?.objects.find((each) => each.id === id);
-  if (thing) void change("DELETE", `objects/${thing.id}`, undefined, `${thing.name} deleted. Undo brings it back.`);
+  if (!thing) return;
+  const spans = store.state.timeline?.objects[thing.id]?.filter(([, , what]) => what === "present");
+  const count = spans?.reduce((sum, [from, to]) => sum + to - from, 0);
+  const where = count === undefined ? "all frames" : counted(count, "frame");
+  void change("DELETE", `objects/${thing.id}`, undefined, sentence(`${thing.name} is deleted, with its masks on ${where} and its corrections`));
 }
 
 export function startObjects() {
@@ -60,7 +65,8 @@ export function startObjects() {
     const into = Number(/** @type {HTMLSelectElement} */ (byId("object-into")).value);
     dialog.close();
     store.set({ object: into });
-    void change("POST", `objects/${open}/merge`, { into }, "Merged");
+    const name = (/** @type {number | null} */ id) => store.state.job?.objects.find((each) => each.id === id)?.name ?? `object ${id}`;
+    void change("POST", `objects/${open}/merge`, { into }, sentence(`${name(open)} is a part of ${name(into)} now, on all frames`));
   });
   byId("object-delete").addEventListener("click", () => {
     dialog.close();

@@ -8,7 +8,7 @@ import { store } from "./state.js";
 
 const APART = 12; // pixels between the lines of the hatching
 
-const TOLD = { exclude: "The subject stays out of this region", within: "The subject stays within this region" };
+const TOLD = { exclude: "The subject stays out of this region.", within: "The subject stays within this region." };
 
 /** @param {import("./types.js").Tool} tool @returns {tool is "exclude" | "within"} The tool draws a region of the subject. */
 export const isRegion = (tool) => tool === "exclude" || tool === "within";
@@ -21,8 +21,9 @@ export function addRegion(role, box) {
 
 /** @param {number} place */
 function remove(place) {
-  const regions = (store.state.job?.regions ?? []).filter((_, index) => index !== place);
-  void change("PUT", "regions", { regions }, "Region removed");
+  const all = store.state.job?.regions ?? [];
+  const words = all[place]?.role === "within" ? "The subject may leave it" : "The subject may lie there again";
+  void change("PUT", "regions", { regions: all.filter((_, index) => index !== place) }, `The region is removed. ${words}.`);
 }
 
 /** @param {Region} region @param {number} place */

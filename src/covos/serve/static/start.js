@@ -5,6 +5,7 @@ import { frameAt } from "./api.js";
 import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
 import { phase, store } from "./state.js";
 import { drop, unfinished } from "./upload.js";
+import { deletion } from "./words.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Job} Job */
@@ -19,7 +20,7 @@ function entry(job) {
   const link = make("a", { href: `#job=${job.id}` }, picture, make("span", {}, make("strong", {}, job.name), make("small", { className: "quiet" }, about.filter(Boolean).join(", "))));
   const remove = make("button", { type: "button", className: "icon", "aria-label": `Delete ${job.name}`, title: `Delete ${job.name}` }, icon("close"));
   remove.addEventListener("click", () => {
-    if (confirm(`Delete ${job.name} from the server?`)) void deleteJob(job.id);
+    if (confirm(deletion(job))) void deleteJob(job.id);
   });
   return make("li", {}, link, remove);
 }

@@ -44,12 +44,13 @@ export const FIRST = Object.freeze({
   cross: null,
   asking: 0,
   clicks: [],
+  told: null,
   exporting: null,
 });
 
 /** What of the state belongs to a job and begins anew with another. */
 const OF_A_JOB = /** @type {const} */ (["job", "upload", "refusal", "opening", "expired", "progress", "timeline", "frame", "live",
-  "playing", "speed", "marks", "object", "bare", "cross", "asking", "clicks", "exporting"]);
+  "playing", "speed", "marks", "object", "bare", "cross", "asking", "clicks", "told", "exporting"]);
 
 /** @param {State} state @returns {State} */
 function cleared(state) {

@@ -20,6 +20,25 @@ export function say(text) {
   }, Math.max(0, spoken + PAUSE - Date.now()));
 }
 
+const SHOWN = 10000;
+let fading = 0;
+
+/**
+ * Say what was done, and show it below the picture for a while.
+ * @param {string} text
+ * @param {boolean} [undoes] It was an edit: Undo, beside it, takes it back.
+ */
+export function tell(text, undoes = false) {
+  clearTimeout(fading);
+  store.set({ told: { text, undoes, revision: store.state.job?.revision ?? 0 } });
+  fading = setTimeout(() => store.set({ told: null }), SHOWN);
+}
+
+/** What was done last, if nothing has happened since. @param {State} state */
+export function toldNow({ told, job }) {
+  return told && job && told.revision === job.revision && (!job.stage || job.stage === "exporting") ? told : null;
+}
+
 let hiding = 0;
 
 /** @param {string} text An error: shown and said at once. */
@@ -46,19 +65,27 @@ function line(state) {
   if (!job) return now === "opening" ? "Opening" : "";
   if (now === "queued") return job.place ? `Waiting: number ${job.place} in line` : "Waiting";
   if (now === "clicking") return "Making the mask";
+  const told = toldNow(state);
+  if (told) return told.text;
   if (job.stage) {
     const done = progress?.done ?? job.done;
     const total = progress?.total ?? job.total;
-    const parts = [(progress?.step && STEPS[progress.step]) || DOING[job.stage]];
+    const parts = [STEPS[progress?.step ?? job.step] ?? DOING[job.stage]];
     if (total) parts.push(`frame ${done} of ${total}`);
     if (progress?.rate) parts.push(`${progress.rate < 10 ? progress.rate.toFixed(1) : Math.round(progress.rate)} a second`);
     if (progress?.rate && total - done > progress.rate * 5) parts.push(`${clock((total - done) / progress.rate).split(".")[0]} to go`);
     return parts.join(", ");
   }
-  if (!job.objects.length) return "Nothing moves apart from the camera. Click what you want.";
   const flags = doubtful(state).length;
   const begin = job.state === "cancelled" ? "The search was stopped; what is done is kept. " : "";
+  if (!job.objects.length) return `${begin}${job.revision ? "No object is left. Click on what you want, or undo." : "Click on what you want."}`;
+  if (!job.revision && isNowhere(state)) return `${begin}Nothing was found that moves apart from the camera. Click on what you want.`;
   return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. ${flags === 1 ? "Go to it" : "Step through them"} below${touched.matches ? "" : ", or with N"}.` : "Ready. Click on what is wrong.");
+}
+
+/** No frame has an object, as far as is known. @param {State} state */
+function isNowhere({ timeline }) {
+  return !!timeline && !Object.values(timeline.objects).flat().some(([, , what]) => what === "present");
 }
 
 /** Why a frame is doubtful, with objects by their names; its confidence is said already. @param {State} state */
@@ -91,6 +118,8 @@ export function startStatus() {
     const now = phase(state);
     const text = line(state);
     setText(byId("status"), text);
+    byId("status").title = text; // a long one is cut off
+    byId("told-undo").hidden = !toldNow(state)?.undoes || !state.job?.undo;
     if (text !== before && state.job) say(text);
     before = text;
     const bar = /** @type {HTMLProgressElement} */ (byId("bar"));
@@ -107,10 +136,9 @@ export function startStatus() {
     setText(byId("place"), state.job?.name ?? "Start");
     document.title = state.job ? `${state.job.name} · covos` : "covos";
     byId("picture").setAttribute("aria-label", pictureWords(state));
-    const notes = byId("notes");
     const all = (state.job?.notes ?? []).map(sentence).join(" ");
-    notes.hidden = !all;
-    setText(notes, all);
+    byId("notes-box").hidden = !all;
+    setText(byId("notes"), all);
     const banner = byId("offline");
     banner.hidden = !state.offline;
     setText(banner, state.offline ? "The server does not answer. Your work is kept; this page tries again by itself." : "");

@@ -297,6 +297,6 @@ export function doubtful(state) {
 export function countDoubtful(state) {
   const flags = doubtful(state);
   const place = flags.indexOf(state.frame);
-  setText(byId("doubtful-count"), !flags.length ? "No doubtful frame" : place < 0 ? `${flags.length} doubtful` : `Doubtful ${place + 1}/${flags.length}`);
+  setText(byId("doubtful-count"), place < 0 ? `${flags.length} doubtful` : `${place + 1}/${flags.length} doubtful`);
   for (const id of ["doubtful-back", "doubtful-on"]) /** @type {HTMLButtonElement} */ (byId(id)).disabled = !flags.length;
 }

@@ -7,7 +7,8 @@
  *   sound: boolean, size_bytes: number, start: number, every: number}} ClipInfo `start`: number of the first frame in the whole video.
  * @typedef {{start: string | null, end: string | null, every?: number, times?: string}} Part A part of a video; places as `f12` is frame 12 of the whole.
  * @typedef {{role: "exclude" | "within", box: number[]}} Region Left, top, right, bottom in pixels of the clip.
- * @typedef {{state: "making" | "ready" | "failed", bytes: number, error: {what: string, why: string, fix: string} | null} & Asked} ResultState
+ * @typedef {{state: "making" | "ready" | "failed", bytes: number, error: {what: string, why: string, fix: string} | null,
+ *   notes: string[]} & Asked} ResultState
  * @typedef {{background: string | null, background_start: number | string, background_end: number | string | null, light_wrap: string,
  *   shadow: boolean, alpha: string, each_object: boolean}} Composition What a download is composed of.
  * @typedef {{range: Part | null, value: string | null, matte: boolean | null, composition: Partial<Composition>}} Asked How a download is made.
@@ -16,7 +17,7 @@
  * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState
  * @typedef {"uploading" | "probing" | "finding" | "tracking" | "exporting"} Stage
  * @typedef {{id: string, name: string, state: JobState, stage: Stage | null, done: number, total: number,
- *   info: ClipInfo | null, objects: Thing[], revision: number, can_undo: boolean, can_redo: boolean,
+ *   info: ClipInfo | null, objects: Thing[], revision: number, undo: string | null, redo: string | null, step: string,
  *   error: {what: string, why: string, fix: string} | null, notes: string[], place: number | null, proxy: boolean,
  *   edges: Partial<EdgeSettings>, regions: Region[], points: Click[], range: Part, results: Record<string, ResultState>, created: string}} Job
  * @typedef {{stage: Stage, step?: string, done: number, total: number, rate: number | null}} Progress `step`: what comes before the work itself.
@@ -40,6 +41,7 @@
  * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1}} Click A point.
  * @typedef {{name: string, sent: number, total: number, rate: number, waiting: boolean, paused: boolean}} Upload
  * @typedef {{in: number | null, out: number | null}} Marks
+ * @typedef {{text: string, undoes: boolean, revision: number}} Told `undoes`: Undo takes it back; `revision`: of the job, after it.
  *
  * @typedef {object} State
  * @property {string | null} id Job that is open; null on the start page.
@@ -68,6 +70,7 @@
  * @property {[number, number] | null} cross Crosshair of pointing by keys, in pixels of the clip.
  * @property {number} asking Clicks that wait for their mask.
  * @property {Click[]} clicks Points that wait for their mask; the job has the others.
+ * @property {Told | null} told What was done last, shown below the picture for a while.
  * @property {string | null} exporting Format that is fetched as soon as it is ready.
  */
 export {};

@@ -1,0 +1,48 @@
+/** Sentences that several parts of the page say: what was done, what would go. */
+
+import { sentence } from "./dom.js";
+import { numberOf } from "./state.js";
+
+/** @typedef {import("./types.js").State} State */
+
+/** Words of the server about a part of a video, with the one number of a frame that the page shows. @param {string} words */
+export function byNumber(words) {
+  return words.replace(/\bframe \d+ \(f(\d+) of the video\)/g, "frame $1");
+}
+
+/** The question before a work is deleted: what goes. @param {import("./types.js").Job} job */
+export function deletion({ name, revision }) {
+  const edits = revision ? ", your corrections" : "";
+  return `Delete the work on ${name} from the server? Its masks${edits} and its downloads go. This cannot be undone.`;
+}
+
+/**
+ * What a prompt has done, in words.
+ * @param {number} frame
+ * @param {import("./types.js").Prompted} answer
+ * @param {State} was The state before.
+ * @param {string | undefined} before The object's mask on the frame, before.
+ */
+export function answered(frame, { object, mask, job }, was, before) {
+  const name = job.objects.find((each) => each.id === object)?.name ?? `object ${object}`;
+  const place = `frame ${numberOf(was, frame)}`;
+  const parts = [];
+  if (!was.job?.objects.some((each) => each.id === object)) parts.push(`${name} is new, on ${place} alone. Track follows it.`);
+  else if (before === mask.counts) parts.push(`The mask of ${name} stays as it was: it agrees with you.`);
+  else parts.push(`${name} is corrected on ${place}.`);
+  if (was.timeline?.confirmed.includes(frame)) parts.push("Confirm this frame again when it is right.");
+  return sentence(parts.join(" "));
+}
+
+/** The kinds of edits, as they are spoken of. @type {Record<string, string>} */
+const EDITS = {
+  prompt: "the correction",
+  track: "the track",
+  confirm: "the change of a confirmation",
+  object: "the change of an object",
+  region: "the change of a region",
+  edges: "the change of the edges",
+};
+
+/** @param {string} word @param {string | null | undefined} kind */
+export const again = (word, kind) => `${word}: ${EDITS[kind ?? ""] ?? "the last edit"}.`;

@@ -1,0 +1,91 @@
+"""The page keeps its places: the picture never moves, and main controls are reached without scrolling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serve.browser.test_story import READY, click, revision
+
+SIZES = [(1366, 768), (800, 500)]
+MAIN = """() => {
+  const names = [".bar button", ".tools label", "#confirm", "#new-object", "#status", "#views label", ".zoom button",
+    ".transport button", "#timeline"];
+  const wanted = [...document.querySelectorAll(names.join())];
+  return wanted.filter((each) => each.checkVisibility()).filter((each) => {
+    const { left, top, right, bottom } = each.getBoundingClientRect();
+    const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+    const within = left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+    return !within || !(hit && (each.contains(hit) || hit.contains(each)));
+  }).map((each) => each.id || each.textContent.trim());
+}"""
+"""Names the controls that are not wholly seen, or lie below something else."""
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def sized(page: Any, request: pytest.FixtureRequest, job: str) -> Any:
+    """The page at a size, without the hints of a first visit."""
+    width, height = request.param
+    page.set_viewport_size({"width": width, "height": height})
+    page.add_init_script("localStorage.covos = JSON.stringify({ hints: ['hint-click', 'hint-track'] })")
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.wait_for_selector("#frame-words:has-text('Confidence')")
+    return page
+
+
+def test_main_controls_are_reached_without_scrolling(sized: Any) -> None:
+    for tool in ("point", "brush", "exclude"):
+        sized.check(f"input[value={tool}]", force=True)
+        assert sized.evaluate(MAIN) == []
+
+
+def place(page: Any) -> dict[str, float]:
+    page.wait_for_timeout(100)
+    found: dict[str, float] = page.locator("#picture").bounding_box()
+    return found
+
+
+def test_the_picture_stays_where_it_is(sized: Any, said: list[str]) -> None:
+    page = sized
+    before = int(page.get_attribute("main", "data-revision"))
+    first = place(page)
+    for key in "iovvvvv":  # marks, and all views
+        page.keyboard.press(key)
+        assert place(page) == first, key
+    click(page, 0.5, 0.45)
+    page.wait_for_selector("main[data-state=clicking]")
+    assert place(page) == first
+    revision(page, before + 1)
+    page.wait_for_selector("#told-undo:visible")
+    assert place(page) == first
+    assert page.evaluate(MAIN) == []
+    page.click("#told-undo")
+    revision(page, before)
+    page.evaluate("localStorage.covos = JSON.stringify({ hints: [] })")
+    page.click("#open-settings")
+    page.click("#hints-again")
+    page.wait_for_selector("#hint-click:visible")
+    assert place(page) == first
+    assert page.evaluate(MAIN) == [], "a hint covers no control"
+    change = """async (job) => {
+      const { store } = await import("/static/state.js");
+      store.set({ job: { ...store.state.job, ...job } });
+    }"""
+    page.evaluate(change, {"notes": ["a note of the clip"]})
+    page.wait_for_selector("#notes-box:visible")
+    assert place(page) == first
+    page.evaluate(change, {"state": "cancelled"})
+    page.wait_for_selector("#search-on:visible")
+    assert place(page) == first
+    page.evaluate(change, {"state": "running", "stage": "finding"})
+    page.wait_for_selector("#bar:visible")
+    assert place(page) == first
+    page.context.set_offline(True)
+    page.keyboard.press("c")
+    page.wait_for_selector("#offline:visible")
+    assert place(page) == first
+    page.context.set_offline(False)
+    page.wait_for_selector("#offline", state="hidden")
+    said.clear()
