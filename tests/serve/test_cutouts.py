@@ -131,7 +131,9 @@ def test_a_matte_that_a_download_found_is_kept_for_what_comes_after_it(
     drawn[4:20, 40:50] = True
     prompt = {"frame": FRAME, "object": 1, "mask": encode(drawn).to_coco()}
     assert client.post(f"/api/jobs/{job}/prompts", json=prompt).status_code == 200
-    assert cutout(client, job)[12, 45, 3] > 100
+    shown = cutout(client, job)
+    assert shown[12, 45, 3] > 100
+    assert np.array_equal(shown, cutout(client, job, matte=True)), "the other frames have one: a download would find it"
     assert client.post(f"/api/jobs/{job}/undo").status_code == 200
     assert np.array_equal(downloaded(client, job), first)
     assert kept.read_bytes() == found, "nothing was looked for again"

@@ -154,3 +154,20 @@ def test_a_part_keeps_the_times_of_the_source_if_asked(client: httpx.Client, job
 
     assert begin("zero") == pytest.approx(0, abs=0.01)
     assert begin("source") == pytest.approx(0.16, abs=0.01)
+
+
+def test_mask_pictures_come_with_a_note_that_explains_them(client: httpx.Client, job: str) -> None:
+    assert client.patch(f"/api/jobs/{job}/objects/1", json={"name": "bright square"}).status_code == 200
+    with zipfile.ZipFile(io.BytesIO(made(client, job, "palette", {}))) as archive:
+        note = archive.read("read-me.txt").decode()
+        assert len(archive.namelist()) == 9
+        picture = archive.read("masks/00000.png")
+    assert "1  dark red, #800000  bright square (object 1)\n" in note
+    shown = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert shown is not None
+    assert shown[24, 16].tolist() == [0, 0, 0x80], "in blue, green and red: as the note says"
+    with zipfile.ZipFile(io.BytesIO(made(client, job, "binary", {}))) as archive:
+        assert "binary/1/  bright square (object 1)\n" in archive.read("read-me.txt").decode()
+        white = cv2.imdecode(np.frombuffer(archive.read("binary/1/00000.png"), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert white is not None
+    assert white[24, 16] == 255

@@ -40,7 +40,8 @@ class Cutouts:
             clip: The clip.
             asked: The frame.
             width: Pixels, at most.
-            matte: True finds the frame's matte if it is not known, false leaves it out.
+            matte: True finds the frame's matte if it is not known, false leaves it out. None finds it if other frames
+                have one, as downloads do.
 
         Raises:
             UsageError: There is no such frame.
@@ -50,7 +51,7 @@ class Cutouts:
         index = check_frame(asked, info=clip.info)
         with clip.lock:
             whole, edges, hidden = clip.frames.get(index), clip.kept.edges, clip.kept.hidden
-            regions = () if index in clip.confirmed else clip.history.regions
+            confirmed, regions = clip.confirmed, clip.history.regions
         if whole is None:
             raise NotYetError(
                 f"{name_of(index, info=clip.info)} has no masks yet",
@@ -58,7 +59,13 @@ class Cutouts:
                 fix="wait until it is there, or follow an object to it",
             )
         mask = clip.shown([whole], soft=True)[0].with_soft_edge()
-        known = mask.kept_matte or clip.mattes.of(whole, regions)
+
+        def found_of(each: FrameMask) -> SoftMask | None:
+            return clip.mattes.of(each, () if each.index in confirmed else regions)
+
+        known = mask.kept_matte or found_of(whole)
+        if known is None and matte is None:
+            matte = any((each.kept_matte or found_of(each)) is not None for each in clip.frames.values())
         if matte and known is None and mask.objects:
             known = self._matte(clip, mask)
         shown = replace(mask, kept_matte=None if matte is False else known)

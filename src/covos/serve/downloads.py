@@ -17,6 +17,7 @@ from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, Ready
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.legends import LEGEND, legend_of
 from covos.serve.networks import Export
 from covos.serve.pictures import CheckFormat
 from covos.serve.queue import Work, WorkQueue
@@ -72,6 +73,8 @@ class Downloads:
                 if count := _lacking(clip, range):
                     told = f"frames without masks are not in it: {count} of {clip.info.frame_count}"
                     notes.append(f"{told}. Search on, or follow objects there, and ask again")
+                if legend := legend_of(name, clip=clip.kept.name, things=clip.history.things):
+                    Path(task.folder, LEGEND).write_text(legend, encoding="utf-8")
                 size = pack(Path(task.folder), name).stat().st_size
                 with clip.lock:
                     if done := clip.version == version:
@@ -190,7 +193,7 @@ def _lacking(clip: Clip, range: Range) -> int:
 
 
 def pack(folder: Path, name: str) -> Path:
-    """Return the file of a format: itself if it is one, else a zip of its files."""
+    """Return the file of a format: itself if it is one, else a zip of its files, with the note that explains them."""
     target = folder.with_name(f"{folder.name}.zip")
     found = [folder / output for output in load_report(folder).outputs]
     if len(found) == 1 and found[0].is_file():
@@ -200,7 +203,7 @@ def pack(folder: Path, name: str) -> Path:
     newest = max(each.stat().st_mtime for each in found)
     if not target.is_file() or target.stat().st_mtime < newest:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-            for each in found:
+            for each in (*found, *folder.glob(LEGEND)):
                 files = [each] if each.is_file() else sorted(file for file in each.rglob("*") if file.is_file())
                 for file in files:
                     archive.write(file, file.relative_to(folder))

@@ -66,12 +66,25 @@ def test_the_frame_at_rest_is_shown_as_it_will_be_exported(page: Any, job: str, 
     page.click("#ground-clear")
     assert page.evaluate(PIXEL, [150, 10]) == pytest.approx(list(behind), abs=3)
 
-    page.check("#closely")
+    page.select_option("#matte", "yes")
     page.wait_for_selector("main[data-cut=coming]")
     page.wait_for_selector(TRUE)
     page.keyboard.press("Control+e")
+    page.wait_for_selector("#formats input:checked")
     assert page.input_value("#export-matte") == "yes", "the export is as the page shows it"
     assert page.input_value("#export-colour") == "#2040c0"
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.select_option("#export-matte", "no")
+    page.check("#formats li[data-format=prores] input")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(TRUE)
+    assert page.input_value("#matte") == "no", "and the page is as the export will be"
+    assert any("matte=false" in each for each in asked)
+    page.reload()
+    page.wait_for_selector(READY)
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#formats li[data-format=prores] input:checked")
     page.keyboard.press("Escape")
     show(page, "matte")
     page.wait_for_selector(TRUE)

@@ -66,7 +66,8 @@ def looking_router(desk: Desk) -> APIRouter:
     ) -> Response:
         """Return a frame's subject as downloads have it, as a PNG with straight alpha, at most so many pixels wide.
 
-        With ``matte``, the opacity of its edges is found if it is not known; if that is false, it is left out.
+        With ``matte``, the opacity of its edges is found if it is not known; if that is false, it is left out. Without
+        it, that is found if other frames have one, as in downloads.
         """
         _refuse_negative(index)
         clip = desk.clip(job)

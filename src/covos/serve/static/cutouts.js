@@ -4,7 +4,6 @@
  */
 
 import { Problem, picture } from "./api.js";
-import { settings } from "./settings.js";
 import { busy } from "./state.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -28,7 +27,9 @@ export class Cutouts {
 
   /** Forget all where masks, objects or edges have changed. @param {State} state */
   renew({ id, job }) {
-    const of = [id, job?.revision, job?.objects.map((each) => Number(each.hidden))].join(" ");
+    // A download may have found mattes, which count here, too.
+    const made = Object.entries(job?.results ?? {}).filter(([, each]) => each.state === "ready").map(([name]) => name);
+    const of = [id, job?.revision, job?.objects.map((each) => Number(each.hidden)), made].join(" ");
     if (of === this.of) return;
     this.of = of;
     this.stop();
@@ -45,7 +46,8 @@ export class Cutouts {
 
   /** @param {State} state @param {number} width */
   name(state, width) {
-    return `jobs/${state.id}/frames/${state.frame}/cutout?w=${width}${settings.closely ? "&matte=true" : ""}`;
+    const matte = { yes: "&matte=true", no: "&matte=false", "": "" }[state.matte];
+    return `jobs/${state.id}/frames/${state.frame}/cutout?w=${width}${matte}`;
   }
 
   /**

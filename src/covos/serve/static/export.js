@@ -4,6 +4,7 @@ import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make, sentence, setText } from "./dom.js";
 import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
+import { keep, settings } from "./settings.js";
 import { busy, lastFrame, making, marked, numberOf, store } from "./state.js";
 import { tell } from "./status.js";
 
@@ -14,13 +15,13 @@ import { tell } from "./status.js";
 const GROUPS = {
   "Video with alpha": { webm: "WebM, for the web and OBS", prores: "ProRes 4444, for editing programs", qtrle: "QuickTime Animation, for older programs", ffv1: "FFV1, for keeping: nothing is lost" },
   "Video without alpha": { background: "Another background", blur: "Background out of focus", green: "Green screen", "matte-video": "Matte, white on black", overlay: "Tinted overlay, for looking at", preview: "Small preview" },
-  Pictures: { rgba: "PNG with alpha, one a frame", cutout: "PNG with alpha, cropped to the subject", matte: "Matte, one a frame", exr: "OpenEXR in linear light, one a frame", palette: "Masks as palette PNG (DAVIS)", binary: "Masks in black and white, one an object", sheet: "Contact sheet" },
+  Pictures: { rgba: "PNG with alpha, one a frame", cutout: "PNG with alpha, cropped to the subject", matte: "Matte, one a frame", exr: "OpenEXR in linear light, one a frame", binary: "Masks in black and white, one an object", palette: "Masks in colours, one a frame (DAVIS)", sheet: "Contact sheet" },
   Annotations: { coco: "COCO", ytvis: "YouTube-VIS", yolo: "YOLO", cvat: "CVAT", labelstudio: "Label Studio", npz: "NumPy arrays" },
 };
 
 /** @type {Format[]} */
 let formats = [];
-let chosen = "";
+let chosen = settings.format;
 
 export async function openExport() {
   const { id } = store.state;
@@ -76,6 +77,7 @@ function row(format) {
   const radio = make("input", { type: "radio", name: "format", value: format.name, checked: format.name === chosen });
   radio.addEventListener("change", () => {
     chosen = format.name;
+    keep({ format: chosen });
     show(store.state);
   });
   const size = format.bytes ? `about ${bytes(format.bytes)}` : "";

@@ -62,18 +62,13 @@ export function tellCut(state, { cut, why }) {
   byId("cut").hidden = view === "overlay";
   byId("ground").hidden = view !== "ground";
   byId("main").dataset.cut = view === "overlay" ? "" : cut;
-  const text = playing ? "Quick look while it plays" : cut === "coming" && settings.closely ? CLOSELY : WORDS[cut];
+  const text = playing ? "Quick look while it plays" : cut === "coming" && state.matte === "yes" ? CLOSELY : WORDS[cut];
   setText(byId("cut-words"), why ? `${text}: ${why}` : text);
 }
 
 /** @param {() => void} changed Called when something else is to be drawn. */
 export function startGround(changed) {
-  input("closely").checked = settings.closely;
   input("ground-colour").value = settings.ground;
-  input("closely").addEventListener("change", () => {
-    keep({ closely: input("closely").checked });
-    changed();
-  });
   input("ground-colour").addEventListener("input", () => {
     keep({ ground: input("ground-colour").value });
     changed();

@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { byId, bytes, setText } from "./dom.js";
-import { settings } from "./settings.js";
+import { keep, settings } from "./settings.js";
 import { marked, store } from "./state.js";
 import { transfer } from "./upload.js";
 
@@ -55,9 +55,8 @@ export function lacking(format) {
   return { file: sent.name ? "The file is on its way." : "Choose a file first.", path: "Write the path first." }[select("export-behind").value] ?? "";
 }
 
-/** Begin with what the page shows: the colour behind the subject, and how closely edges are looked at. @param {State} state */
+/** Begin with what the page shows: the colour behind the subject. @param {State} state */
 export function presetOptions(state) {
-  if (settings.closely && !select("export-matte").value) select("export-matte").value = "yes";
   if (state.view !== "ground" || !["white", "colour"].includes(select("export-behind").value)) return;
   select("export-behind").value = "colour";
   input("export-colour").value = settings.ground;
@@ -85,7 +84,7 @@ export function wanted(format, state) {
   return {
     range: part && { ...part, times },
     value: value === format.choices[0]?.value ? null : value,
-    matte: format.soft ? ({ yes: true, no: false }[select("export-matte").value] ?? null) : null,
+    matte: format.soft && state.matte ? state.matte === "yes" : null,
     composition: Object.fromEntries(known),
   };
 }
@@ -146,6 +145,18 @@ async function send(file, changed) {
 
 /** @param {() => void} changed Called when something else is chosen. */
 export function startOptions(changed) {
+  // One choice, at two places: what the page shows as it will be exported is so.
+  for (const id of ["matte", "export-matte"]) {
+    select(id).addEventListener("change", () => {
+      const matte = /** @type {State["matte"]} */ (select(id).value);
+      keep({ matte });
+      store.set({ matte });
+      changed();
+    });
+    store.watch(({ matte }) => {
+      select(id).value = matte;
+    });
+  }
   byId("export-choice").addEventListener("input", changed);
   byId("export-pick").addEventListener("click", () => byId("export-file").click());
   byId("export-file").addEventListener("change", () => {

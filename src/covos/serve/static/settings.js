@@ -10,7 +10,8 @@ const DEFAULTS = {
   sound: true,
   view: "overlay",
   brush: 24,
-  closely: false,
+  matte: "",
+  format: "webm",
   ground: "#00b140",
   hints: /** @type {string[]} */ ([]),
 };

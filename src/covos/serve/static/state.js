@@ -40,6 +40,7 @@ export const FIRST = Object.freeze({
   brush: settings.brush,
   object: null,
   view: /** @type {State["view"]} */ (settings.view),
+  matte: /** @type {State["matte"]} */ (settings.matte),
   bare: false,
   cross: null,
   asking: 0,
