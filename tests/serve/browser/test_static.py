@@ -52,3 +52,14 @@ def test_every_id_that_scripts_ask_for_is_on_the_page() -> None:
     for path in STATIC.glob("*.js"):
         for name in re.findall(r'\b(?:byId|input|dialog|on|disable)\("([\w-]+)"', path.read_text("utf-8")):
             assert name in there, (path.name, name)
+
+
+def test_every_control_of_the_clip_has_a_tooltip_or_a_label_of_its_own() -> None:
+    html = (STATIC / "index.html").read_text("utf-8")
+    work = html[html.index('<header class="bar">') : html.index('<div class="drop-veil"')]
+    hints = re.sub(
+        r'<div class="hint".*?</div>|<section id="(?:start|sending|broken)".*?</section>', "", work, flags=re.S
+    )
+    assert [each for each in re.findall(r"<button[^>]*>", hints) if " title=" not in each and "-stop" not in each] == []
+    for label in re.findall(r'<label[^>]*><input type="radio"', work):
+        assert "title=" in label, label

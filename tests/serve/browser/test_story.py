@@ -429,6 +429,16 @@ def test_axe_finds_nothing(page: Any, job: str) -> None:
             page.wait_for_selector(f"#{dialog}[open]")
             assert look() == []
             page.keyboard.press("Escape")
+        page.click("[aria-label='More about subject']")
+        page.wait_for_selector("#object[open]")
+        assert look() == []
+        page.keyboard.press("Escape")
+        page.check("input[value=ground]", force=True)
+        page.wait_for_selector("main[data-cut=true]")
+        page.check("input[value=exclude]", force=True)
+        page.wait_for_selector("#regions-none:visible")
+        assert look() == []
+        page.check("input[value=overlay]", force=True)
     page.goto(job.split("#", maxsplit=1)[0])
     page.wait_for_selector("main[data-state=empty]")
     assert look() == []

@@ -19,6 +19,7 @@ import { startStatus } from "./status.js";
 import { Timeline, countDoubtful, doubtful } from "./timeline.js";
 import { Tools, choose } from "./tools.js";
 import { Viewer } from "./viewer.js";
+import { spoken } from "./words.js";
 
 applyTheme();
 
@@ -143,6 +144,8 @@ function controls(state) {
   setText(waiting, now === "queued" ? "Waiting for its turn" : now === "opening" ? openingWords(state) : "Reading the clip");
   disable("undo", working || !state.job?.undo);
   disable("redo", working || !state.job?.redo);
+  byId("undo").title = state.job?.undo ? `Undo ${spoken(state.job.undo)} (Ctrl+Z)` : "Nothing to undo";
+  byId("redo").title = state.job?.redo ? `Do ${spoken(state.job.redo)} again (Ctrl+Shift+Z)` : "Nothing to do again";
   disable("open-export", working || !state.job?.objects.length);
   disable("confirm", !masks.at(state.frame)?.objects.length);
   const right = !!state.timeline?.confirmed.includes(state.frame);

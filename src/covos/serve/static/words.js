@@ -44,5 +44,8 @@ const EDITS = {
   edges: "the change of the edges",
 };
 
+/** An edit, as it is spoken of. @param {string | null | undefined} kind */
+export const spoken = (kind) => EDITS[kind ?? ""] ?? "the last edit";
+
 /** @param {string} word @param {string | null | undefined} kind */
-export const again = (word, kind) => `${word}: ${EDITS[kind ?? ""] ?? "the last edit"}.`;
+export const again = (word, kind) => `${word}: ${spoken(kind)}.`;
