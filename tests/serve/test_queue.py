@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from covos.media.range import Range
@@ -9,7 +11,7 @@ from covos.plan import Plan
 from covos.serve.clip import Clip
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import Wanted
-from covos.serve.workers import TaskWorker
+from covos.serve.workers import Note, Progress, Task, TaskWorker
 from serve.serving import begun
 
 
@@ -26,3 +28,27 @@ def test_a_download_that_is_stopped_while_it_waits_is_not_in_the_making(tmp_path
     assert (stopped.results, stopped.state) == ({}, "cancelled")
     again = queue.view(Clip.load(clip.folder))
     assert (again.results, again.state) == ({}, "cancelled")
+
+
+def test_notes_are_of_the_last_time_and_a_step_before_the_work_is_named(tmp_path: Path) -> None:
+    """Who opens the page meanwhile is not told that frames are found that were only looked at for cuts."""
+    seen, notes = list[str](), [Note(text="the first time"), Note(text="the second time")]
+
+    class Networks:
+        def run(self, task: Task, *, name: str) -> Iterator[Progress | Note]:
+            yield Progress(done=9, total=9, step="looking for cuts")
+            seen.append(queue.view(clip).step)
+            yield Progress(done=1, total=9)
+            seen.append(queue.view(clip).step)
+            yield notes[0]
+            yield notes.pop(0)
+
+    clip = begun(tmp_path / "one")
+    queue = WorkQueue(Networks(), limit=4)  # type: ignore[arg-type]
+    queue.start()
+    for told in (("the first time",), ("the second time",)):
+        queue.put(Work(clip=clip, stage="tracking", run=lambda: queue.follow(clip, None)), state="queued")  # type: ignore[arg-type]
+        while queue.busy(clip):
+            time.sleep(0.01)
+        assert queue.view(clip).notes == told
+    assert seen == ["looking for cuts", ""] * 2

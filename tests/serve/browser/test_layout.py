@@ -41,10 +41,9 @@ def test_main_controls_are_reached_without_scrolling(sized: Any) -> None:
         assert sized.evaluate(MAIN) == []
 
 
-def place(page: Any) -> dict[str, float]:
+def place(page: Any) -> list[dict[str, float]]:
     page.wait_for_timeout(100)
-    found: dict[str, float] = page.locator("#picture").bounding_box()
-    return found
+    return [page.locator(each).bounding_box() for each in ("#picture", "#views", "#timeline")]
 
 
 def test_the_picture_stays_where_it_is(sized: Any, said: list[str]) -> None:
