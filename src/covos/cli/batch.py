@@ -94,6 +94,7 @@ def batch(
     shadow: options.Shadow = False,
     alpha: options.Alpha = "straight",
     each_object: options.EachObject = False,
+    invert: options.Invert = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,

@@ -63,6 +63,7 @@ def convert(
     shadow: options.Shadow = False,
     alpha: options.Alpha = "straight",
     each_object: options.EachObject = False,
+    invert: options.Invert = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     keep: options.Keep = False,

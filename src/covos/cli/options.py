@@ -110,6 +110,14 @@ EachObject: TypeAlias = Annotated[
 ]
 
 
+Invert: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--invert", help="Keep everything but the subject (alpha 1 - a), in formats with alpha or a background."
+    ),
+]
+
+
 def _made(chosen: Mapping[str, Any], kind: type[RecordT]) -> RecordT:
     return kind(**{name: chosen[name] for name in kind.model_fields})
 
@@ -344,7 +352,7 @@ _PANELS: dict[str, tuple[Any, ...]] = {
     ),
     "A part of the source": (Start, End, Every, Times, FrameRate),
     "Edges": (Matte, Grow, Shrink, Feather, FillHoles, MinArea, SmoothTime),
-    "Background and alpha": (Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject),
+    "Background and alpha": (Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject, Invert),
     "Earlier results, damaged inputs": (Overwrite, SkipExisting, Keep, AllowErrors, Damaged, Deinterlace),
     "The machine": (Device, Precision, Runtime),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from covos.core.errors import UsageError
 from covos.core.labelling import NAMELESS
 from covos.core.types import FrameResult, ProbabilityArray
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import split_options
+from covos.formats.composition import refuse_inverted
 from covos.formats.pictures import grey_levels
 from covos.formats.videos import VideoFormat
 from covos.masks.object_ids import present_ids
@@ -24,7 +24,7 @@ _KINDS = ("straight", "premultiplied")
 
 
 class _AlphaFormat(VideoFormat):
-    """The subject with alpha.
+    """The subject with alpha, or all but it with ``invert``.
 
     Colours are straight, or multiplied by the alpha. If an encoder is lossy, the subject's colours are drawn out over
     the transparent part, so that nothing of the old background is mixed into the edges; a lossless one keeps the
@@ -32,10 +32,12 @@ class _AlphaFormat(VideoFormat):
     """
 
     lossless: ClassVar[bool] = False
+    flags: ClassVar[tuple[str, ...]] = ("invert",)
+    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the subject with its alpha: H x W x 4 uint8, or uint16 of full range."""
-        composed = ComposedResult.of(result)
+        composed = self._seen(result)
         return self._with_alpha(composed, composed.opacity)
 
     def _with_alpha(self, composed: ComposedResult, opacity: ProbabilityArray) -> NDArray[Any]:
@@ -74,31 +76,30 @@ class _EditedFormat(_AlphaFormat):
     is in the first of them.
     """
 
-    composes: ClassVar[Mapping[str, str]] = {"alpha": "", "each_object": "each"}
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    composes: ClassVar[Mapping[str, str]] = {"alpha": "", "each_object": "each", "invert": "invert"}
 
     @classmethod
     def check_value(cls, value: str) -> None:
-        """Accept ``straight``, ``premultiplied`` and ``each``, with a comma between."""
-        main, options = cls._parsed(value)
+        """Accept ``straight`` or ``premultiplied``, and ``each`` or ``invert``, with a comma between."""
+        main, options = cls.parsed(value)
         if main not in _KINDS and not (options and not main):
             raise UsageError(
                 f"{cls.name}={value}",
                 why="its alpha is straight or premultiplied, and it has a file, or one for each object",
-                fix=f"write {cls.name}, {cls.name}=premultiplied, {cls.name}=each or {cls.name}=premultiplied,each",
+                fix=f"write {cls.name}, {cls.name}=premultiplied, {cls.name}=each, {cls.name}=invert or "
+                f"{cls.name}=premultiplied,each",
             )
+        refuse_inverted("invert" in options, each="each" in options)
 
     @classmethod
     def suffix_of(cls, value: str | None) -> str:
         """Return the video's; none with a file for each object."""
-        return "" if "each" in cls._parsed(value)[1] else super().suffix_of(value)
-
-    @classmethod
-    def _parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
-        return split_options(value or "", known=(), flags=("each",))
+        return "" if "each" in cls.parsed(value)[1] else super().suffix_of(value)
 
     @property
     def _is_premultiplied(self) -> bool:
-        return self._parsed(self._value)[0] == "premultiplied"
+        return self.parsed(self._value)[0] == "premultiplied"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -113,7 +114,7 @@ class _EditedFormat(_AlphaFormat):
 
     @property
     def _is_each(self) -> bool:
-        return "each" in self._parsed(self._value)[1]
+        return "each" in self.parsed(self._value)[1]
 
     def _add(self, result: FrameResult) -> None:
         if not self._is_each:

@@ -19,7 +19,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record
 from covos.core.types import Frame, ImageArray, SourceInfo
-from covos.formats.composition import Seconds, refuse_reversed, split_options
+from covos.formats.composition import Seconds, refuse_inverted, refuse_reversed, split_options
 from covos.masks.edges import Length, in_pixels
 from covos.media.opening import open_source
 from covos.media.source import Source
@@ -41,6 +41,7 @@ class Backdrop(Record):
         wrap: Length over which its light wraps around the subject.
         shadow: True if the subject's shadow falls on it.
         prores: True if ProRes is written, in place of H.264.
+        invert: True if it takes the place of the subject, and all else stays.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,17 +52,22 @@ class Backdrop(Record):
     wrap: Length = "0"
     shadow: bool = False
     prores: bool = False
+    invert: bool = False
 
     @model_validator(mode="after")
     def _range(self) -> Self:
         refuse_reversed(self.start, self.end)
+        refuse_inverted(self.invert, shadow=self.shadow)
         return self
 
     @classmethod
     def parse(cls, value: str) -> Backdrop:
         """Read ``beach.mp4,start=2,wrap=1%,shadow``."""
         main, options = split_options(
-            value, known=("start", "end", "wrap"), flags=("shadow", PRORES), whole=lambda name: is_there(Path(name))
+            value,
+            known=("start", "end", "wrap"),
+            flags=("shadow", PRORES, "invert"),
+            whole=lambda name: is_there(Path(name)),
         )
         return cls(what=main or WHITE, **options)  # type: ignore[arg-type]
 
@@ -126,16 +132,18 @@ class Blurred(Record):
         radius: Of the disc that a point becomes.
         wrap: Length of light that wraps around the subject.
         prores: True if ProRes is written, in place of H.264.
+        invert: True if it takes the place of the subject, and all else stays.
     """
 
     radius: Length = "5%"
     wrap: Length = "0"
     prores: bool = False
+    invert: bool = False
 
     @classmethod
     def parse(cls, value: str | None) -> Blurred:
         """Read ``2%,wrap=1%``."""
-        main, options = split_options(value or "", known=("wrap",), flags=(PRORES,))
+        main, options = split_options(value or "", known=("wrap",), flags=(PRORES, "invert"))
         found = cls(**({"radius": main} if main else {}), **options)  # type: ignore[arg-type]
         if not in_pixels(found.radius, 1.0):
             raise UsageError(f"blur={value}", why="it has no radius", fix="write blur, or blur=2%")

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import UsageError
 from covos.core.types import FrameResult, ImageArray
 from covos.formats.backdrops import PRORES, WHITE, Backdrop, Blurred, Clip, Plain
 from covos.formats.compose import ComposedResult, lay_over, lay_over_deep
@@ -69,7 +68,7 @@ class _LaidFormat(VideoFormat):
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the subject over what lies behind it: H x W x 3 uint8, or uint16 of full range."""
-        composed = ComposedResult.of(result)
+        composed = self._seen(result)
         background = self.behind(composed)
         radius = in_pixels(self.wrap, composed.frame.size[0])
         if self._is_deep and not radius:
@@ -86,7 +85,7 @@ class BackgroundFormat(_LaidFormat):
     ``#rrggbb`` is a colour, and so is ``white``. A file is scaled to fill the frame and cut where it does not fit; a
     video is shown at its own speed, in a loop. ``blur`` is the source out of focus. After it may stand, with commas
     between, ``start=SECONDS`` and ``end=SECONDS`` of a video, ``wrap=LENGTH`` for light that wraps around the edges,
-    ``shadow``, and ``prores``.
+    ``shadow``, ``invert`` for the background in the subject's place, and ``prores``.
     """
 
     name = "background"
@@ -96,6 +95,7 @@ class BackgroundFormat(_LaidFormat):
         "background_end": "end",
         "light_wrap": "wrap",
         "shadow": "shadow",
+        "invert": "invert",
     }
     _began: Fraction | None = None
 
@@ -121,6 +121,10 @@ class BackgroundFormat(_LaidFormat):
     def wrap(self) -> str:
         """See `Backdrop`."""
         return self._backdrop.wrap
+
+    @property
+    def _is_inverted(self) -> bool:
+        return self._backdrop.invert
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -160,12 +164,13 @@ class BackgroundFormat(_LaidFormat):
 class BlurFormat(_LaidFormat):
     """The background out of focus, as a lens draws it: each point becomes a disc, in linear light.
 
-    The blur takes nothing from the subject: no glow of its colours around it. ``blur=2%`` says the disc's radius.
+    The blur takes nothing from the subject: no glow of its colours around it. ``blur=2%`` says the disc's radius. With
+    ``invert`` the subject is out of focus, and all else stays.
     """
 
     name = "blur"
     choices = ("5%", "2%", "10%")
-    composes: ClassVar[Mapping[str, str]] = {"light_wrap": "wrap"}
+    composes: ClassVar[Mapping[str, str]] = {"light_wrap": "wrap", "invert": "invert"}
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -186,6 +191,10 @@ class BlurFormat(_LaidFormat):
         """See `Backdrop`."""
         return self._blurred.wrap
 
+    @property
+    def _is_inverted(self) -> bool:
+        return self._blurred.invert
+
     def behind(self, result: ComposedResult) -> ImageArray:
         """Return the source out of focus."""
         radius = in_pixels(self._blurred.radius, result.frame.size[0])
@@ -200,18 +209,13 @@ class GreenFormat(_LaidFormat):
 
     name = "green"
 
-    @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept ``prores``."""
-        if not cls.is_prores(value):
-            raise UsageError(
-                f"green={value}", why="a green screen is H.264 or ProRes", fix=f"write green or green={PRORES}"
-            )
+    flags: ClassVar[tuple[str, ...]] = (PRORES, "invert")
+    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     @classmethod
     def is_prores(cls, value: str | None) -> bool:
         """Return True for ``prores``."""
-        return value == PRORES
+        return PRORES in cls.parsed(value)[1]
 
     def behind(self, result: ComposedResult) -> ImageArray:
         """Return plain green."""

@@ -11,7 +11,7 @@ from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import with_options
+from covos.formats.composition import split_options, with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -62,6 +62,8 @@ class Format(ABC):
     bytes_per_pixel: ClassVar[float] = 0.0
     """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
     0 stands for formats that are small beside the source itself."""
+    flags: ClassVar[tuple[str, ...]] = ()
+    """Options of its value that have no value themselves."""
     choices: ClassVar[tuple[str, ...]] = ()
     """Some of its values, for who chooses from a list; the first is what it has without one."""
     composes: ClassVar[Mapping[str, str]] = {}
@@ -94,7 +96,19 @@ class Format(ABC):
             UsageError: It is of the wrong kind, or names a file that is not there.
             SourceError: It names a file that cannot be read.
         """
-        raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
+        if not cls.flags:
+            raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
+        main, options = cls.parsed(value)
+        if main or not options:
+            fix = " or ".join(f"{cls.name}={flag}" for flag in cls.flags)
+            raise UsageError(
+                f"{cls.name}={value}", why="it is no value of this format", fix=f"write {cls.name}, or {fix}"
+            )
+
+    @classmethod
+    def parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
+        """Split a value into what comes first and its options."""
+        return split_options(value or "", known=(), flags=cls.flags)
 
     @classmethod  # noqa: B027 - most formats need nothing more
     def check_installed(cls) -> None:
@@ -163,6 +177,15 @@ class Format(ABC):
         """
         self._add(result if self.own_sizes else ComposedResult.of(result).fitted)
         self._written += 1
+
+    def _seen(self, result: FrameResult) -> ComposedResult:
+        """Return what is seen of a frame: the subject, or all else if the value asks for that."""
+        composed = ComposedResult.of(result)
+        return composed.inverse if self._is_inverted else composed
+
+    @property
+    def _is_inverted(self) -> bool:
+        return "invert" in self.parsed(self._value)[1]
 
     def close(self) -> tuple[Path, ...]:
         """Finish.

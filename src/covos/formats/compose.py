@@ -1,4 +1,4 @@
-"""The subject as an editor wants it: its colours, its alpha, and both laid over something else."""
+"""The subject, or all but it, as an editor wants it: colours, alpha, and both laid over something else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ class ComposedResult(FrameResult):
     """A result with what its formats share, each worked out when a format first asks for it and then kept.
 
     If several formats with alpha are written, the colours of the subject are most of the work of each.
+
+    Attributes:
+        inverted: If true, all but the subject is kept: opacity and colours are those of the rest of the picture.
     """
+
+    inverted: bool = False
 
     @classmethod
     def of(cls, result: FrameResult) -> ComposedResult:
@@ -36,6 +41,11 @@ class ComposedResult(FrameResult):
         if isinstance(result, cls):
             return result
         return cls(**{field.name: getattr(result, field.name) for field in fields(FrameResult)})
+
+    @cached_property
+    def inverse(self) -> ComposedResult:
+        """All but the subject, a holdout: its opacity is 1 - a, its colours are the background's own."""
+        return replace(self, inverted=not self.inverted)
 
     @property
     def fitted(self) -> FrameResult:
@@ -55,6 +65,7 @@ class ComposedResult(FrameResult):
             objects=self.objects,
             matte=None if self.matte is None else letterbox(self.matte, size, smooth=True),
             feather=self.feather,
+            inverted=self.inverted,
         )
 
     @cached_property
@@ -69,10 +80,21 @@ class ComposedResult(FrameResult):
 
     @cached_property
     def _found(self) -> ProbabilityArray:
-        """Opacity of the subject as it was found: its matte, or else that of the probability and its mask."""
+        """Opacity of the subject as it was found: its matte, or else that of the probability and its mask.
+
+        It is 1 - a where all but the subject is kept.
+        """
         if self.matte is not None:
-            return _shared(self.matte.copy())
-        return _shared(opacity_of(self.probability, self.labels, feather=self.feather))
+            found = self.matte.copy()
+        else:
+            found = opacity_of(self.probability, self.labels, feather=self.feather)
+        return _shared(np.subtract(1, found, out=found) if self.inverted else found)
+
+    @cached_property
+    def soft(self) -> ProbabilityArray:
+        """The matte, or else the probability as computed, nothing made sure: H x W float32; inverted likewise."""
+        found = self.probability if self.matte is None else self.matte
+        return _shared(np.asarray(1 - found, np.float32)) if self.inverted else found
 
     @cached_property
     def alpha(self) -> NDArray[np.uint8]:

@@ -47,6 +47,7 @@ class Composition(Record):
             `ffv1`.
         each_object: If true, these write a file for each object.
         shadow: If true, the new background is darkened where the subject darkens the source.
+        invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -58,10 +59,12 @@ class Composition(Record):
     shadow: bool = False
     alpha: AlphaKind = "straight"
     each_object: bool = False
+    invert: bool = False
 
     @model_validator(mode="after")
-    def _range(self) -> Composition:
+    def _sense(self) -> Composition:
         refuse_reversed(self.background_start, self.background_end)
+        refuse_inverted(self.invert, shadow=self.shadow, each=self.each_object)
         return self
 
     @property
@@ -78,6 +81,20 @@ def refuse_reversed(start: float, end: float | None) -> None:
             f"background-start {start:g} and background-end {end:g}",
             why="the end is not after the start",
             fix="give an end above the start",
+        )
+
+
+def refuse_inverted(invert: bool, *, shadow: bool = False, each: bool = False) -> None:
+    """Refuse what concerns the subject where all but the subject is kept."""
+    if invert and shadow:
+        raise UsageError(
+            "shadow and invert together", why="all but the subject is kept, with its shadow", fix="leave shadow out"
+        )
+    if invert and each:
+        raise UsageError(
+            "each object and invert together",
+            why="all but the subject is one picture, and no object's",
+            fix="leave one of them out",
         )
 
 

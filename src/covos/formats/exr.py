@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,15 @@ class ExrFormat(Format):
     ``car1.R`` where the object is called so.
     ``CryptoObject00`` and ``CryptoObject01`` hold the objects of each pixel and their shares, after Friedman and Jones,
     *Fully Automatic ID Mattes with Support for Motion Blur and Transparency*, SIGGRAPH 2015 (Cryptomatte, version 1.2).
+    With ``invert``, all but the subject is one layer, and there are no others.
     """
 
     name = output = "exr"
     has_alpha = True
     shape = "a picture a frame"
     bytes_per_pixel = 0.97
+    flags: ClassVar[tuple[str, ...]] = ("invert",)
+    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     @classmethod
     def check_installed(cls) -> None:
@@ -57,7 +60,10 @@ class ExrFormat(Format):
             _imported(name)
 
     def _add(self, result: FrameResult) -> None:
-        composed = ComposedResult.of(result)
+        composed = self._seen(result)
+        if self._is_inverted:
+            self._save(result, _layer("", self._light(composed), composed.opacity), names=())
+            return
         self._known.update(dict.fromkeys(present_ids(composed.labels)))
         light = self._light(composed)
         shares = {identity: composed.share_of(identity) for identity in sorted(self._known)}
@@ -66,8 +72,11 @@ class ExrFormat(Format):
         for name, share in named.items():
             channels |= _layer(f"{name}.", light, share)
         channels |= _ids(named, size=result.frame.size)
+        self._save(result, channels, names=named)
+
+    def _save(self, result: FrameResult, channels: dict[str, NDArray[Any]], *, names: Collection[str]) -> None:
         openexr, content = _imported("OpenEXR"), BytesIO()
-        openexr.File(self._header(openexr, result, named), channels).write(content)
+        openexr.File(self._header(openexr, result, names), channels).write(content)
         # Not by the library itself, which does not say of a failing disk what is wrong with it.
         with atomic_path(self._folder.file(f"{self.output}/{result.frame.stem}.exr")) as temporary:
             temporary.write_bytes(content.getbuffer())
@@ -86,14 +95,14 @@ class ExrFormat(Format):
         # A point ends the name of a layer, and a blank is not taken by every program.
         return "_".join(self._labels.of(identity).replace(".", " ").split()) + str(identity)
 
-    def _header(self, openexr: Any, result: FrameResult, names: Iterable[str]) -> dict[str, Any]:
+    def _header(self, openexr: Any, result: FrameResult, names: Collection[str]) -> dict[str, Any]:
         info, tags = self._info, self._info.tags
         header: dict[str, Any] = {
             "type": openexr.scanlineimage,
             "compression": openexr.ZIP_COMPRESSION,
             "pixelAspectRatio": float(info.pixel_aspect),
             "chromaticities": _CHROMATICITIES.get(tags.colour.primaries if tags.colour else 1, _CHROMATICITIES[1]),
-            **_manifest(names),
+            **(_manifest(names) if names else {}),
         }
         rate = info.frame_rate
         if rate is not None:
@@ -146,7 +155,7 @@ def _ids(shares: dict[str, NDArray[np.float32]], *, size: tuple[int, int]) -> di
     return planes
 
 
-def _manifest(names: Iterable[str]) -> dict[str, str]:
+def _manifest(names: Collection[str]) -> dict[str, str]:
     key = f"cryptomatte/{_hash(LAYER)[0][:7]}"
     return {
         f"{key}/name": LAYER,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -51,18 +52,23 @@ class _OfBits(Format):
     own_sizes = True
     shape = "a picture a frame"
     choices = ("8", "16")
+    flags: ClassVar[tuple[str, ...]] = ("invert",)
+    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     @classmethod
     def check_value(cls, value: str) -> None:
-        """Accept ``8`` and ``16`` bits."""
-        if value not in {"8", "16"}:
+        """Accept ``8`` and ``16`` bits, and ``invert``."""
+        main, options = cls.parsed(value)
+        if main not in {"8", "16"} and not (options and not main):
             name = cls.name
-            raise UsageError(f"{name}={value}", why=f"{name} has 8 or 16 bits", fix=f"write {name} or {name}=16")
+            raise UsageError(
+                f"{name}={value}", why=f"{name} has 8 or 16 bits", fix=f"write {name}, {name}=16 or {name}=16,invert"
+            )
 
     @classmethod
     def bits_of(cls, value: str | None) -> Bits:
-        """Return the value."""
-        return 16 if value == "16" else 8
+        """Return the value's."""
+        return 16 if cls.parsed(value)[0] == "16" else 8
 
     @property
     def _bits(self) -> Bits:
@@ -80,11 +86,10 @@ class MatteFormat(_OfBits):
     @classmethod
     def size_of(cls, value: str | None) -> float:
         """Return a size for 16 bits; 8 bits are small."""
-        return 0.53 if value == "16" else 0.0
+        return 0.53 if cls.bits_of(value) == 16 else 0.0
 
     def _add(self, result: FrameResult) -> None:
-        found = result.probability if result.matte is None else result.matte
-        grey = grey_levels(found, bits=self._bits)
+        grey = grey_levels(self._seen(result).soft, bits=self._bits)
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
 
 
@@ -101,10 +106,10 @@ class RgbaFormat(_OfBits):
     @classmethod
     def size_of(cls, value: str | None) -> float:
         """Return a size for 16 bits that is four times as large: their low bytes are noise."""
-        return cls.bytes_per_pixel * (4 if value == "16" else 1)
+        return cls.bytes_per_pixel * (4 if cls.bits_of(value) == 16 else 1)
 
     def _add(self, result: FrameResult) -> None:
-        composed = ComposedResult.of(result)
+        composed = self._seen(result)
         pixels: NDArray[Any]
         if self._bits == 16:
             pixels = np.dstack([composed.deep_colours, grey_levels(composed.opacity, bits=16)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, Tags
 from covos.formats.base import Format
-from covos.formats.compose import ComposedResult
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
 from covos.masks.draw import draw_on_planes
@@ -129,10 +129,12 @@ class MatteVideoFormat(VideoFormat):
     """
 
     name = "matte-video"
+    flags: ClassVar[tuple[str, ...]] = ("invert",)
+    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     def picture(self, result: FrameResult) -> NDArray[np.uint8]:
         """Return the alpha in three equal channels."""
-        return np.repeat(ComposedResult.of(result).alpha[..., None], 3, axis=2)
+        return np.repeat(self._seen(result).alpha[..., None], 3, axis=2)
 
 
 class OverlayFormat(VideoFormat):

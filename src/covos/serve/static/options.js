@@ -12,7 +12,7 @@ import { transfer } from "./upload.js";
 /** @typedef {import("./types.js").Asked} Asked */
 
 /** A composition that asks for nothing. @type {Composition} */
-const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false };
+const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false, invert: false };
 
 const VALUES = {
   matte: { name: "Shades of grey", words: { 8: "8 bits: 256", 16: "16 bits: for grading" } },
@@ -68,15 +68,18 @@ export function wanted(format, state) {
   const isFile = ["file", "path"].includes(select("export-behind").value);
   const from = input("export-from").value.trim().replace(",", ".");
   const to = input("export-to").value.trim().replace(",", ".");
+  // What is the subject's alone is not asked for where all else is kept.
+  const inverted = format.options.includes("invert") && input("export-invert").checked;
   /** @type {Composition} */
   const all = {
     background: background(),
     background_start: isFile && from ? from : 0,
     background_end: isFile && to ? to : null,
     light_wrap: Number(input("export-wrap").value) ? `${input("export-wrap").value}%` : "0",
-    shadow: input("export-shadow").checked,
+    shadow: input("export-shadow").checked && !inverted,
     alpha: select("export-alpha").value,
-    each_object: input("export-each").checked,
+    each_object: input("export-each").checked && !inverted,
+    invert: inverted,
   };
   const known = Object.entries(all).filter(([name, value]) => format.options.includes(name) && value !== PLAIN[/** @type {keyof Composition} */ (name)]);
   const times = format.video && part ? select("export-times").value : "zero";
@@ -112,6 +115,7 @@ export function showOptions(format, state) {
   }
   /** @type {HTMLOptionElement} */ (behind.querySelector("[value=path]")).hidden = !state.server?.media;
   if (behind.value === "blur") for (const row of document.querySelectorAll("#export-choice [data-option=shadow]")) /** @type {HTMLElement} */ (row).hidden = true;
+  if (has.has("invert") && input("export-invert").checked) for (const row of document.querySelectorAll("#export-choice [data-option=shadow], #export-choice [data-option=each_object]")) /** @type {HTMLElement} */ (row).hidden = true;
   const wrap = Number(input("export-wrap").value);
   setText(byId("export-wrap-out"), wrap ? `${wrap}% of the height` : "off");
   if (valueOf !== format.name) choices(format);
