@@ -1,4 +1,6 @@
-"""Edges that do not flicker: a frame's probability is brought together with its neighbours', along the motion.
+"""Edges and holes that do not flicker, by the frames around.
+
+A frame's probability is brought together with its neighbours', along the motion; a hole is filled as in most of them.
 
 Shape legend: ``H`` height, ``W`` width of a frame.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +19,9 @@ from numpy.typing import NDArray
 from covos.core.types import FrameResult, ImageArray, ProbabilityArray
 from covos.engines.flow import dis_flow
 from covos.masks.edges import Edges, relabelled
+from covos.masks.holes import REACH, Holes
 
+ItemT = TypeVar("ItemT")
 ProgressT = TypeVar("ProgressT")
 
 FLOW_HEIGHT = 240
@@ -35,40 +39,84 @@ class Retoucher:
 
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
-        self._seen: deque[FrameResult] = deque()
-        self._next = 0
-        """Place in ``_seen`` of the frame that is given out next."""
+        self._steadied = Window[FrameResult](edges.smooth_time)
+        self._watched = Window[tuple[FrameResult, Holes]](REACH)
+        self._size: tuple[int, int] | None = None
 
     def push(self, result: FrameResult) -> Iterator[FrameResult]:
         """Take the next result; give those that have all the neighbours that they need."""
-        reach = self._edges.smooth_time
-        if not reach:
-            yield self._edges.changed(result)
-            return
-        if self._seen and self._seen[-1].frame.size != result.frame.size:
+        if self._size not in (None, result.frame.size):
             yield from self.end()
-        self._seen.append(result)
-        if len(self._seen) > self._next + reach:
-            yield self._steady()
+        self._size = result.frame.size
+        for ready in self._steadied.push(result):
+            yield from self._filled(_steadied(*ready))
 
     def end(self) -> Iterator[FrameResult]:
         """Give the results that still wait."""
-        while self._next < len(self._seen):
-            yield self._steady()
-        self._seen.clear()
+        for ready in self._steadied.end():
+            yield from self._filled(_steadied(*ready))
+        for watched in self._watched.end():
+            yield self._judged(*watched)
+
+    def _filled(self, result: FrameResult) -> Iterator[FrameResult]:
+        if not self._edges.watches_holes:
+            yield self._edges.changed(result)
+            return
+        clean = self._edges.before_holes.changed(result)
+        for ready in self._watched.push((clean, Holes.of(clean.labels))):
+            yield self._judged(*ready)
+
+    def _judged(
+        self, item: tuple[FrameResult, Holes], near: list[tuple[int, tuple[FrameResult, Holes]]]
+    ) -> FrameResult:
+        result, holes = item
+        others = [(away, other) for away, (_, other) in near]
+        hole = self._edges.holes_in(holes, near=others)
+        return self._edges.after_holes.changed(result, hole=hole)
+
+
+class Window(Generic[ItemT]):
+    """Items as they come, each given out with those around it once these have come.
+
+    Args:
+        reach: Items on each side.
+    """
+
+    def __init__(self, reach: int) -> None:
+        self._reach = reach
+        self._held: deque[ItemT] = deque()
+        self._next = 0
+        """Place in ``_held`` of the item that is given out next."""
+
+    def push(self, item: ItemT) -> Iterator[tuple[ItemT, list[tuple[int, ItemT]]]]:
+        """Take the next item; give the one that has all around it, with how far away each of them is."""
+        self._held.append(item)
+        if len(self._held) > self._next + self._reach:
+            yield self._take()
+
+    def end(self) -> Iterator[tuple[ItemT, list[tuple[int, ItemT]]]]:
+        """Give the items that still wait, and begin anew."""
+        while self._next < len(self._held):
+            yield self._take()
+        self._held.clear()
         self._next = 0
 
-    def _steady(self) -> FrameResult:
-        reach, at = self._edges.smooth_time, self._next
-        result = self._seen[at]
-        near = [each for place, each in enumerate(self._seen) if 0 < abs(place - at) <= reach]
-        soft, matte = steady(result, near)
+    def _take(self) -> tuple[ItemT, list[tuple[int, ItemT]]]:
+        at = self._next
+        item = self._held[at]
+        near = [(abs(k - at), each) for k, each in enumerate(self._held) if 0 < abs(k - at) <= self._reach]
         self._next += 1
-        if self._next > reach:
-            self._seen.popleft()
+        if self._next > self._reach:
+            self._held.popleft()
             self._next -= 1
-        labels = relabelled(result.labels, soft > 0.5)
-        return self._edges.changed(replace(result, probability=soft, labels=labels, matte=matte))
+        return item, near
+
+
+def _steadied(result: FrameResult, near: list[tuple[int, FrameResult]]) -> FrameResult:
+    if not near:
+        return result
+    soft, matte = steady(result, [each for _, each in near])
+    return replace(result, probability=soft, labels=relabelled(result.labels, soft > 0.5), matte=matte)
 
 
 def retouched(results: Iterator[FrameResult | ProgressT], edges: Edges) -> Iterator[FrameResult | ProgressT]:

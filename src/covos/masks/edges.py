@@ -1,13 +1,14 @@
 """Edges as an editor asks for them: grown, shrunk, feathered, holes filled, specks removed.
 
 All of it works on masks and probabilities that are there: no network runs for it. `covos.engines.steady` keeps edges
-from flickering, which takes the neighbouring frames.
+and holes from flickering, which takes the neighbouring frames.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeAlias
 
@@ -19,7 +20,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo
 from covos.core.errors import UsageError
 from covos.core.records import PLAIN_NUMBER, Record, spoken
 from covos.core.types import FrameResult, LabelArray, MaskArray, ProbabilityArray
-from covos.masks.distance import distance_to
+from covos.masks.distance import distance_to, nearest_labels
+from covos.masks.holes import Holes as FrameHoles
+from covos.masks.holes import filled
 from covos.masks.object_ids import present_ids
 
 UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
@@ -96,7 +99,8 @@ class Edges(Record):
     Attributes:
         smooth_time: Frames on each side that an edge is brought together with, along the motion of the picture.
         min_area: Parts of an object smaller than this area are removed.
-        fill_holes: Holes up to this area are filled; ``"all"`` fills every hole.
+        fill_holes: Holes up to this area are filled; ``"all"`` fills every hole. The area is the middle one over five
+            frames (see `covos.masks.holes`).
         grow: Objects grow by this length, on all sides, over the background.
         shrink: Objects shrink by this length.
         feather: The edge becomes soft over about this length, half of it on each side, over the
@@ -129,12 +133,34 @@ class Edges(Record):
         changes = {name: value for name, value in self if value not in (0, "0")}
         return {"edges": changes} if changes else {}
 
-    def apply(self, labels: LabelArray, probability: ProbabilityArray) -> tuple[LabelArray, ProbabilityArray]:
+    @property
+    def before_holes(self) -> Edges:
+        """The changes that come before holes are filled, of a frame by itself."""
+        return Edges(min_area=self.min_area)
+
+    @property
+    def after_holes(self) -> Edges:
+        """The changes from the filling of holes on."""
+        return self.model_copy(update={"smooth_time": 0, "min_area": "0"})
+
+    @property
+    def watches_holes(self) -> bool:
+        """True if it takes the frames around to tell which holes are filled."""
+        return 0 < _pixels(self.fill_holes, 1) < math.inf
+
+    def holes_in(self, holes: FrameHoles, *, near: Sequence[tuple[int, FrameHoles]] = ()) -> MaskArray:
+        """Return the holes of a frame that are filled, H x W bool; see `covos.masks.holes.Holes.small`."""
+        return holes.small(_pixels(self.fill_holes, holes.parts.size), near=near)
+
+    def apply(
+        self, labels: LabelArray, probability: ProbabilityArray, *, hole: MaskArray | None = None
+    ) -> tuple[LabelArray, ProbabilityArray]:
         """Return the masks of one frame with other edges.
 
         Args:
             labels: H x W uint8 object ids, 0 = background.
             probability: H x W float32 in [0, 1] of all objects together, or an opacity.
+            hole: H x W bool, the holes to fill; those of the frame by itself if not given.
 
         Returns:
             Both, of the same kind. Feathering leaves the labels as they are.
@@ -143,8 +169,10 @@ class Edges(Record):
         widest = math.hypot(*labels.shape)  # a longer way leads out of the frame from anywhere
         if least := _pixels(self.min_area, labels.size):
             labels, probability = _without_specks(labels, probability, least)
-        if most := _pixels(self.fill_holes, labels.size):
-            labels, probability = _without_holes(labels, probability, most)
+        if _pixels(self.fill_holes, labels.size):
+            labels, probability = filled(
+                labels, probability, self.holes_in(FrameHoles.of(labels)) if hole is None else hole
+            )
         if radius := min(in_pixels(self.grow, height), widest):
             labels, probability = _grown(labels, radius), _moved(probability, radius)
         if radius := min(in_pixels(self.shrink, height), widest):
@@ -158,12 +186,12 @@ class Edges(Record):
         """Return the pixels over which edges become soft in a frame of this height."""
         return min(in_pixels(self.feather, height), height)
 
-    def changed(self, result: FrameResult) -> FrameResult:
+    def changed(self, result: FrameResult, *, hole: MaskArray | None = None) -> FrameResult:
         """Return a frame's result with other edges: those of its masks, of its probability, and of its matte."""
         if not self.changes_frames:
             return result
-        labels, probability = self.apply(result.labels, result.probability)
-        matte = None if result.matte is None else self.apply(result.labels, result.matte)[1]
+        labels, probability = self.apply(result.labels, result.probability, hole=hole)
+        matte = None if result.matte is None else self.apply(result.labels, result.matte, hole=hole)[1]
         feather = result.feather + self.feather_at(labels.shape[0])
         return replace(result, labels=labels, probability=probability, matte=matte, feather=feather)
 
@@ -199,47 +227,19 @@ def _without_specks(
     return kept, np.where(backed[parts], probability, np.float32(0))
 
 
-def _without_holes(
-    labels: LabelArray, probability: ProbabilityArray, most: float
-) -> tuple[LabelArray, ProbabilityArray]:
-    height, width = labels.shape
-    parts, facts = _parts(labels == 0, corners=False)
-    left, top, wide, high, area = facts.T[:5]
-    inside = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height) & (area <= most)
-    inside[0] = False
-    hole = inside[parts]
-    if not hole.any():
-        return labels, probability
-    filled = _nearest(labels, hole)
-    # The rim of the hole was soft: up to where the outer edge is nearer.
-    outside = (labels == 0) & ~hole
-    to_hole = distance_to(hole, exact=True)
-    rim = (to_hole <= 0.02 * height + 2) & (to_hole < distance_to(outside, exact=True))
-    return filled, np.where(hole | (rim & (labels > 0)), np.float32(1), probability)
-
-
-def _nearest(labels: LabelArray, where: MaskArray) -> LabelArray:
-    """Give some background pixels the label of the nearest object."""
-    background = (labels == 0).view(np.uint8)
-    _, places = cv2.distanceTransformWithLabels(
-        background, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    by_place = np.zeros(int(places.max()) + 1, np.uint8)
-    by_place[places[labels > 0]] = labels[labels > 0]
-    return np.where(where, by_place[places], labels)
-
-
 def relabelled(labels: LabelArray, subject: MaskArray) -> LabelArray:
     """Return labels that cover another mask: what is new takes the label of the nearest object, 1 if there is none."""
     kept = np.where(subject, labels, 0).astype(np.uint8)
     new = subject & (labels == 0)
     if not new.any():
         return kept
-    return np.where(new, _nearest(labels, new) if labels.any() else np.uint8(1), kept).astype(np.uint8)
+    return np.where(new, nearest_labels(labels) if labels.any() else np.uint8(1), kept).astype(np.uint8)
 
 
 def _grown(labels: LabelArray, radius: float) -> LabelArray:
-    return _nearest(labels, (labels == 0) & (distance_to(labels > 0, exact=True) <= radius)) if labels.any() else labels
+    if not labels.any():
+        return labels
+    return np.where(distance_to(labels > 0, exact=True) <= radius, nearest_labels(labels), labels)
 
 
 def _shrunk(labels: LabelArray, radius: float) -> LabelArray:

@@ -1,0 +1,90 @@
+"""Holes over time: those that pop up for a frame or two are filled, those that stay are as large as around them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from covos.core.types import FrameResult, LabelArray
+from covos.engines.steady import retouched
+from covos.masks.edges import Edges
+from covos.masks.holes import Holes
+
+AREA = 120
+
+
+def disc(index: int, *, step: int = 4, holes: dict[tuple[int, int], int] | None = None) -> LabelArray:
+    """A disc that moves by some pixels a frame, with holes at places of it: their radius by (x, y) from its centre."""
+    labels = np.zeros((96, 200), np.uint8)
+    x = 45 + step * index
+    cv2.circle(labels, (x, 48), 34, 1, -1)
+    for (right, down), radius in (holes or {}).items():
+        if radius:
+            cv2.circle(labels, (x + right, 48 + down), radius, 0, -1)
+    return labels
+
+
+def filled(result: Any, radii: list[int], *, edges: Edges | None = None, **more: Any) -> list[bool]:
+    """Tell of each frame if the hole, of a radius that changes, is filled."""
+    masks = [disc(index, holes={(10, 0): radius}, **more) for index, radius in enumerate(radii)]
+    made = [made_of(result, index, labels) for index, labels in enumerate(masks)]
+    out = list(retouched(iter(made), edges or Edges(fill_holes=AREA)))
+    assert [each.frame.index for each in out] == list(range(len(radii)))
+    return [not np.isfinite(Holes.of(each.labels).areas[1:]).any() for each in out]
+
+
+def made_of(result: Any, index: int, labels: LabelArray) -> FrameResult:
+    made = result(index, size=labels.shape)
+    return replace(made, labels=labels, probability=labels.astype(np.float32))
+
+
+@pytest.mark.parametrize("radii", [[0, 0, 0, 9, 0, 0, 0], [0, 0, 9, 9, 0, 0, 0], [9, 0, 0, 0, 0]])
+def test_a_large_hole_that_pops_up_is_filled(result: Any, radii: list[int]) -> None:
+    assert all(filled(result, radii))
+
+
+@pytest.mark.parametrize("step", [0, 4, 12])
+def test_a_large_hole_that_stays_is_open_in_all_frames(result: Any, step: int) -> None:
+    assert not any(filled(result, [9] * 7, step=step))
+
+
+def test_a_hole_about_as_large_as_the_area_does_not_flicker(result: Any) -> None:
+    """Its areas are 113 and 149, of at most 120 to fill."""
+    assert filled(result, [7, 7, 6, 7, 7, 6, 7, 7]) == [False] * 8
+    assert filled(result, [6, 6, 7, 6, 6, 7, 6, 6]) == [True] * 8
+
+
+def test_a_frame_by_itself_goes_by_its_own_area(result: Any) -> None:
+    assert filled(result, [6]) == [True]
+    assert filled(result, [9]) == [False]
+
+
+def test_a_bay_that_closes_for_a_frame_is_no_hole_that_pops_up(result: Any) -> None:
+    made = []
+    for index in range(7):
+        labels = disc(index, step=0, holes={(10, 0): 9})
+        if index != 3:
+            labels[44:52, 55:] = 0  # it is open to the right
+        made.append(made_of(result, index, labels))
+    out = list(retouched(iter(made), Edges(fill_holes=AREA)))
+    assert all(each.labels[48, 55] == 0 for each in out)
+
+
+def test_every_hole_needs_no_other_frame(result: Any) -> None:
+    assert not Edges(fill_holes="all").watches_holes
+    assert all(filled(result, [9] * 3, edges=Edges(fill_holes="all")))
+
+
+def test_other_changes_come_in_their_order(result: Any) -> None:
+    """Specks go before holes are looked for, and the edge grows after."""
+    speck = disc(0, step=0, holes={(10, 0): 9})
+    speck[48, 55] = 1
+    edges = Edges(min_area=30, fill_holes=AREA, grow=2)
+    (out,) = retouched(iter([made_of(result, 0, speck)]), edges)
+    (by_frame,) = [edges.apply(speck, speck.astype(np.float32))[0]]
+    np.testing.assert_array_equal(out.labels, by_frame)
+    assert out.labels[48, 55] == 0
