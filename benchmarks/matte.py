@@ -12,6 +12,8 @@ Tables, each if its data are given, and the times always:
   spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
 - the same clips as `--matte` sees them: nobody says where the unknown pixels are, and the alpha of the frame counts,
   with the band that covos-matte chooses and all that it takes for sure.
+- clips of one kind each: rendered hair, fur and plumes; spokes and mesh; solid things that are soft by their motion
+  alone, cut out of PICTURES. ``--only kinds`` prints this table alone.
 - colours of the subject where it is mixed, on sprites over pictures, so that they are known: as formats with alpha
   write them, and of pymatting's multi-level estimate, both of the true alpha; and with the alpha found. Sprite and
   background move; dt is how much the error changes from frame to frame (root of the mean square). ``--only colours``
@@ -56,6 +58,13 @@ FRAMES = 5
 CLIP_SIDE = 352
 COMPOSED = {"drawn_share": 0.25, "hard_share": 0.0, "alike_share": 0.0, "trimap_share": 0.0, "smaller_share": 0.0}
 SEED = 2024
+_STILL = COMPOSED | {"drawn_share": 0.0, "motion_blur_share": 0.0, "defocus_share": 0.0}
+KINDS: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {
+    "hair, fur": (("hair", "fur", "plumes"), _STILL),
+    "spokes, mesh": (("wheel", "mesh"), _STILL),
+    "motion blur": ((), _STILL | {"hard_share": 1.0, "motion_blur_share": 1.0}),
+}
+"""Words in the names of the sprites, and settings of the clips, by the kind of soft edge."""
 
 Method = Callable[[ImageArray, ProbabilityArray, MaskArray, int], ProbabilityArray]
 """Takes a picture, a probability, the unknown pixels (none of them: they are not told) and the number of the frame."""
@@ -70,7 +79,7 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path)
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--quick", action="store_true", help="covos-matte and the probability alone")
-    parser.add_argument("--only", choices=("colours",), help="this table alone")
+    parser.add_argument("--only", choices=("colours", "kinds"), help="this table alone")
     parser.add_argument("--sheet", type=Path, help="a picture to write")
     parser.add_argument("--fringe", type=Path, help="a picture to write of strands cut out of red, much enlarged")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
@@ -81,12 +90,15 @@ def main() -> None:
         if options.sprites is None:
             parser.error("--fringe shows --sprites")
         _draw_fringe(options.sprites, options.fringe)
+    if options.only is not None and (options.sprites is None or options.backgrounds is None):
+        parser.error(f"{options.only} are scored on --sprites over --backgrounds")
     if options.only == "colours":
-        if options.sprites is None or options.backgrounds is None:
-            parser.error("colours are scored on --sprites over --backgrounds")
         _print_colours(options)
         return
     methods = _methods(options.weights, quick=options.quick)
+    if options.only == "kinds":
+        _print_kinds(options, methods)
+        return
     if options.alphamatting is not None:
         rows = _pictures(options.alphamatting, methods)
         _print_table("pictures with measured alpha", rows, table="alphamatting", file=options.json)
@@ -97,11 +109,22 @@ def main() -> None:
         ends = {name: methods[name] for name in ("stretched probability", "covos-matte")}
         whole = _moving(clips, ends, whole=True)
         _print_table("the same, the alpha of whole frames", whole, table="whole", file=options.json)
+        _print_kinds(options, methods)
         _print_colours(options)
     if options.sheet is not None:
         _draw_sheet(options.sprites, options.weights, options.sheet)
     if not options.quick:
         _print_times(options.weights, options.json)
+
+
+def _print_kinds(options: argparse.Namespace, methods: dict[str, Method]) -> None:
+    rows: Rows = {name: {} for name in methods}
+    for kind, (words, settings) in KINDS.items():
+        clips = _clips(options.sprites, options.backgrounds, count=options.clips, words=words, settings=settings)
+        for name, row in _moving(clips, methods).items():
+            rows[name] |= {f"SAD, {kind}": row["SAD"], f"dtSSD, {kind}": row["dtSSD"]}
+    title = f"by kind, {options.clips} clips of {FRAMES} frames each"
+    _print_table(title, rows, table="kinds", file=options.json)
 
 
 def _print_colours(options: argparse.Namespace) -> None:
@@ -200,9 +223,19 @@ def _pictures(folder: Path, methods: dict[str, Method]) -> Rows:
     return {name: _mean(rows) for name, rows in scores.items()}
 
 
-def _clips(sprites: Path, backgrounds: Path, *, count: int) -> list[list[MatteFrame]]:
-    recipe = load_recipe("matte", settings=COMPOSED)
-    pools = MattePools.of([open_dataset(sprites), open_dataset(backgrounds)])
+def _clips(
+    sprites: Path,
+    backgrounds: Path,
+    *,
+    count: int,
+    words: tuple[str, ...] = (),
+    settings: dict[str, float] = COMPOSED,
+) -> list[list[MatteFrame]]:
+    """Draw clips of the sprites whose names have one of some words, or of all."""
+    recipe = load_recipe("matte", settings=settings)
+    every = open_dataset(sprites)
+    chosen = every.subset([v.name for v in every if not words or any(word in v.name for word in words)])
+    pools = MattePools.of([chosen, open_dataset(backgrounds)])
     return [
         draw_clip(pools, frames=FRAMES, side=CLIP_SIDE, recipe=recipe, rng=np.random.default_rng((SEED, number)))  # type: ignore[arg-type]
         for number in range(count)

@@ -91,7 +91,7 @@ def test_the_content_tells_a_picture_without_its_suffix(folder: Callable[..., Pa
 
 def test_pictures_that_are_no_frames_are_told(folder: Callable[..., Path]) -> None:
     path = folder()
-    for name in ("00006.jp2", "00007.exr", "00008.xyz", "cover.psd"):
+    for name in ("00006.jp2", "00007.dpx", "00008.xyz", "cover.psd"):
         (path / name).write_bytes(b"x")
     found, warnings, _ = statuses(path)
     assert len(found) == 6

@@ -17,13 +17,12 @@ from pathlib import Path
 from covos.core.errors import AnnotationError
 from covos.core.types import MaskArray
 from covos.masks import read_binary_mask
-from covos.media.images import IMAGE_SUFFIXES, LOSSY_SUFFIXES, natural_key
+from covos.media.images import LOSSY_SUFFIXES, MASK_SUFFIXES, natural_key
 
 MASKS = "masks"
 """Folder of the masks that a run writes."""
 
 _REPORT = "report.json"  # covos.runs.schema.REPORT: the room of runs lies above this one
-_LOSSLESS_SUFFIXES = IMAGE_SUFFIXES - LOSSY_SUFFIXES
 _WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolution")
 
 
@@ -31,7 +30,7 @@ def mask_files(folder: Path) -> dict[str, Path]:
     """Return the mask files right in a folder, by frame name, in order; refuse two of one frame."""
     # One that is no file has its name, too, and is refused with its reason when it is read.
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and not entry.is_dir()]
-    masks = [entry for entry in entries if entry.suffix.lower() in _LOSSLESS_SUFFIXES]
+    masks = [entry for entry in entries if entry.suffix.lower() in MASK_SUFFIXES]
     masks = masks or [entry for entry in entries if entry.suffix.lower() in LOSSY_SUFFIXES]
     files: dict[str, Path] = {}
     for path in sorted(masks, key=lambda path: (natural_key(path.stem), path.name)):

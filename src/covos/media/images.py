@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from covos.core.errors import EnvironmentProblem, SourceError
-from covos.core.guarded import open_guarded
+from covos.core.guarded import open_guarded, read_guarded
 from covos.core.pillow import without_own_limit
 from covos.core.signatures import PNG
 from covos.media import source
 from covos.media.apng import is_damaged_png, is_torn_apng
 from covos.media.depth import Deep, deep_pixels
 from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
+from covos.media.openexr import BITS, is_openexr, openexr_pixels, openexr_sizes
 from covos.media.picture import Picture, as_picture, is_alpha_used
 from covos.media.profiles import in_srgb
 from covos.media.tones import Transfer, tone, transfer_of
@@ -36,7 +37,11 @@ if TYPE_CHECKING:
 
 LOSSY_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
 """Suffixes of formats that change values: no masks."""
-IMAGE_SUFFIXES = LOSSY_SUFFIXES | {".bmp", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+LIGHT_SUFFIXES = frozenset({".exr"})
+"""Suffixes of formats that hold light: no masks either."""
+MASK_SUFFIXES = frozenset({".bmp", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"})
+"""Suffixes of formats that keep values as they are."""
+IMAGE_SUFFIXES = LOSSY_SUFFIXES | LIGHT_SUFFIXES | MASK_SUFFIXES
 ImageKind: TypeAlias = Literal["still", "animated", "video"]
 
 _FORMATS = ("AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
@@ -69,6 +74,8 @@ def kind_of(path: Path) -> ImageKind:
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
+    if is_openexr(head):
+        return "still"
     brands = _brands(head)
     if _is_heic(head) or _AVIF in brands:
         return "still" if _AVIF_SEQUENCE not in brands else "animated" if _has_alpha(path) else "video"
@@ -100,6 +107,9 @@ def _has_alpha(path: Path) -> bool:
 
 def image_header(path: Place) -> tuple[int, int, str]:
     """Return (height, width, format) as displayed, without decoding the pixels."""
+    if (content := _openexr(path)) is not None:
+        height, width = openexr_sizes(content, name=str(path))[0]
+        return height, width, "exr"
     with opened_image(path) as image:
         width, height = image.size
         kind = (image.format or "").lower()
@@ -135,8 +145,10 @@ def read_picture(path: Place, *, bits: int | None = None, uses_alpha: bool | Non
     Raises:
         UnreadableImageError: It is damaged, or may not be read.
         SourceError: It is too large, or of a kind that has no agreed range.
-        EnvironmentProblem: It is a HEIC picture, and the package that reads these is not installed.
+        EnvironmentProblem: It is a HEIC or OpenEXR picture, and the package that reads these is not installed.
     """
+    if (light := _light(path)) is not None:
+        return _as_used(_deep_pixels(light, bits=BITS, tones=None), uses_alpha)
     with opened_image(path) as opened:
         tones = _tones(path) if opened.format in _STATING_TONES else None
         deep = deep_pixels(path, opened)
@@ -158,7 +170,9 @@ def read_picture(path: Place, *, bits: int | None = None, uses_alpha: bool | Non
 
 
 def deep_image(path: Place) -> Deep | None:
-    """Return the samples of an image that has 16 bits a sample; None if it has fewer."""
+    """Return the samples of an image that has 16 bits a sample, or real numbers of light; None if it has fewer."""
+    if (light := _light(path)) is not None:
+        return light
     with opened_image(path) as image:
         return deep_pixels(path, image)
 
@@ -172,12 +186,37 @@ def deep_colours(path: Place, *, bits: int, image: ImageArray) -> NDArray[np.uin
         image: The same at 8 bits, H x W x 3: all there is of an image with 8 bits, or of HDR, which is tone-mapped.
     """
     deep: Deep | None = None
-    with suppress(SourceError, OSError), opened_image(path) as opened:  # what is gone now was there at 8 bits
-        if opened.format not in _STATING_TONES or _tones(path) is None:
-            deep = deep_pixels(path, opened)
+    with suppress(SourceError, OSError):  # what is gone now was there at 8 bits
+        deep = _light(path)
+        if deep is None:
+            with opened_image(path) as opened:
+                if opened.format not in _STATING_TONES or _tones(path) is None:
+                    deep = deep_pixels(path, opened)
     if deep is not None and deep.samples.shape[:2] != image.shape[:2]:
         deep = None
     return np.asarray(image.astype(np.uint16) * 257, np.uint16) if deep is None else deep.at_16_bits(bits)
+
+
+def _light(path: Place) -> Deep | None:
+    """Read an OpenEXR picture; None if it is of another format."""
+    content = _openexr(path)
+    if content is None:
+        return None
+    with _explained(path):
+        return openexr_pixels(content, name=str(path))
+
+
+def _openexr(path: Place) -> bytes | None:
+    """Return the bytes of an OpenEXR picture of a size that can be read; None if a file is of another format."""
+    what, fix = _cannot_be_read(path)
+    with open_guarded(path, what=what, fix=fix, error=UnreadableImageError) as file:
+        if not is_openexr(file.peek(_HEAD)):
+            return None
+    content = read_guarded(path, what=what, fix=fix, error=UnreadableImageError)
+    with _explained(path):
+        for height, width in openexr_sizes(content, name=str(path)):
+            _check_size(path, height=height, width=width)
+    return content
 
 
 def _as_used(pixels: NDArray[np.uint8], uses_alpha: bool | None) -> Picture:
@@ -203,19 +242,36 @@ def opened_image(path: Place, *, content: bytes | None = None) -> Iterator[Image
 
     ``content`` is what is read in place of the file's own bytes.
     """
-    what, fix = f"{path}: the image cannot be read", "open it in a viewer; write it again, or remove it"
+    what, fix = _cannot_be_read(path)
+    with (
+        _explained(path),
+        open_guarded(path, what=what, fix=fix, error=UnreadableImageError) as file,
+        _opened(file if content is None else BufferedReader(BytesIO(content)), path) as image,
+    ):
+        _check_size(path, height=image.height, width=image.width)
+        yield image
+
+
+def _cannot_be_read(path: Place) -> tuple[str, str]:
+    """Return what is wrong with an image that cannot be read, and the remedy."""
+    return f"{path}: the image cannot be read", "open it in a viewer; write it again, or remove it"
+
+
+@contextmanager
+def _explained(path: Place) -> Iterator[None]:
+    """Say of which image an error of a library is."""
     try:
-        with (
-            open_guarded(path, what=what, fix=fix, error=UnreadableImageError) as file,
-            _opened(file if content is None else BufferedReader(BytesIO(content)), path) as image,
-        ):
-            try:
-                source.check_pixels(str(path), height=image.height, width=image.width)
-            except SourceError as error:
-                raise UnreadableImageError(error.what, why=error.why, fix=error.fix) from None
-            yield image
+        yield
     except _DAMAGE as error:
+        what, fix = _cannot_be_read(path)
         raise UnreadableImageError(what, why=_why(error), fix=fix) from error
+
+
+def _check_size(path: Place, *, height: int, width: int) -> None:
+    try:
+        source.check_pixels(str(path), height=height, width=width)
+    except SourceError as error:
+        raise UnreadableImageError(error.what, why=error.why, fix=error.fix) from None
 
 
 def _why(error: Exception) -> str:

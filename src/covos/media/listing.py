@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import listed
 from covos.core.progress import counted
-from covos.core.signatures import PNG
+from covos.core.signatures import OPENEXR, PNG
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NOT_READ = frozenset(
     {
-        *(".arw", ".bpg", ".cin", ".cr2", ".cr3", ".dds", ".dng", ".dpx", ".exr", ".gif", ".hdr", ".ico", ".j2k"),
+        *(".arw", ".bpg", ".cin", ".cr2", ".cr3", ".dds", ".dng", ".dpx", ".gif", ".hdr", ".ico", ".j2k"),
         *(".jp2", ".jpf", ".jpx", ".jxl", ".jxr", ".mng", ".nef", ".orf", ".pam", ".pcx", ".pfm", ".psb", ".psd"),
         *(".qoi", ".raf", ".ras", ".rw2", ".sgi", ".svg", ".tga", ".wbmp", ".xbm", ".xcf", ".xpm"),
     }
@@ -29,6 +29,8 @@ _HEAD = 32
 _PICTURE = re.compile(
     rb"\xff\xd8\xff|"
     + re.escape(PNG)
+    + rb"|"
+    + re.escape(OPENEXR)
     + rb"|BM.{4}\0{4}|P[1-6]\s|II\*\0|MM\0\*|RIFF.{4}WEBP|.{4}ftyp(avif|heic|heix|heim|heis|mif1)",
     re.DOTALL,
 )
@@ -82,7 +84,7 @@ def _passed_over(files: Sequence[Path], others: Sequence[Path]) -> list[str]:
     ]
     if not files or not left:
         return []
-    kinds = "frames are JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or PNM pictures"
+    kinds = "frames are JPEG, PNG, WebP, AVIF, HEIC, TIFF, OpenEXR, BMP or PNM pictures"
     return [f"{counted(len(left), 'file')} passed over: {listed(left, shown=_MOST_NAMED)}; {kinds}"]
 
 

@@ -155,7 +155,7 @@ def _folder_images(folder: Path) -> Listing:
     if listing.files:
         return listing
     within = sorted(e.name for e in entries if e.is_dir() and _has_pictures(e))
-    fix = "give a folder with jpg, png, webp, avif, heic, tif, bmp or pgm files, or a video"
+    fix = "give a folder with jpg, png, webp, avif, heic, tif, exr, bmp or pgm files, or a video"
     if within:
         fix = f"give one of its folders that have images, such as {folder / within[0]}"
     raise SourceError(f"{folder}: the folder has no images", why=f"it holds {_contents(entries)}", fix=fix)
@@ -175,7 +175,7 @@ def _pattern_images(pattern: str) -> Listing:
         raise SourceError(
             f"{pattern}: the pattern matches no images",
             why=f"it matches {_contents(matches)}",
-            fix="match jpg, png, webp, avif, heic, tif, bmp or pgm files; give videos one at a time",
+            fix="match jpg, png, webp, avif, heic, tif, exr, bmp or pgm files; give videos one at a time",
         )
     return listing
 

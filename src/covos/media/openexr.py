@@ -1,0 +1,153 @@
+"""OpenEXR pictures: linear light, half or float, brought to the values that a screen shows.
+
+The curve is that of sRGB (IEC 61966-2-1). Light above 1 and below 0 is cut. Premultiplied colours become straight.
+Primaries that the file states become those of BT.709, adapted to its white by Bradford's matrix (Lindbloom).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from covos.core.errors import EnvironmentProblem
+from covos.core.signatures import OPENEXR
+from covos.media.depth import Deep
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BITS = 16
+"""Depth of the samples that are made of light."""
+_BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+"""x and y of red, green, blue and white; OpenEXR takes them for granted where none are stated."""
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_ALIKE = 2e-3
+
+
+def is_openexr(head: bytes) -> bool:
+    """Tell by the first bytes of a file if it is an OpenEXR picture."""
+    return head.startswith(OPENEXR)
+
+
+def openexr_sizes(content: bytes, *, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (height, width) of the picture that is displayed, and of the data, which may be more or less of it.
+
+    Raises:
+        EnvironmentProblem: The package that reads it is not installed.
+        ValueError: It is damaged.
+    """
+    header = _file(content, name, header_only=True).parts[0].header
+    return _size(header["displayWindow"]), _size(header["dataWindow"])
+
+
+def openexr_pixels(content: bytes, *, name: str) -> Deep:
+    """Read the picture of the first part that has red, green and blue, or a brightness, with its alpha.
+
+    Args:
+        content: Bytes of the file.
+        name: Of the file, for messages.
+
+    Returns:
+        H x W x 3 or 4 uint16 of full range: as displayed, straight alpha. What lies outside of the data is black, and
+        transparent if there is alpha.
+
+    Raises:
+        EnvironmentProblem: The package that reads it is not installed.
+        ValueError: It is damaged, or has no such channels.
+    """
+    file = _file(content, name)
+    for part in file.parts:
+        planes = _planes(part)
+        if planes is not None:
+            break
+    else:
+        raise ValueError(
+            f"it has no channels R, G and B, and no Y of full size; it has {', '.join(sorted(file.parts[0].channels))}"
+        )
+    light = np.stack(planes[:3], -1)
+    alpha = planes[3].clip(0, 1)[..., None] if len(planes) == 4 else None
+    if alpha is not None:
+        # Where nothing is opaque, light is seen all the same: a glow.
+        light = np.divide(light, alpha, out=light.copy(), where=alpha > 0)
+    shown = _shown(light @ _to_bt709(part.header.get("chromaticities", _BT709)).T)
+    if alpha is not None:
+        shown = np.concatenate([shown, alpha], -1)
+    samples = np.rint(shown * 65535).astype(np.uint16)
+    return Deep(samples=_placed(samples, part.header), stated=BITS)
+
+
+def _file(content: bytes, name: str, *, header_only: bool = False) -> Any:
+    try:
+        library = import_module("OpenEXR")
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"{name}: OpenEXR pictures cannot be read",
+            why="the package OpenEXR is not installed",
+            fix="pip install 'covos[exr]', or convert them to PNG or TIFF with 16 bits",
+        ) from error
+    try:
+        return library.File(BytesIO(content), separate_channels=True, header_only=header_only)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise ValueError("the OpenEXR library cannot read it: it is damaged, or has deep samples") from error
+
+
+def _planes(part: Any) -> list[NDArray[np.float32]] | None:
+    """Return the planes of red, green and blue, and alpha if there is one; those without a layer's name come first."""
+    channels = {name: channel.pixels for name, channel in part.channels.items()}
+    layers = sorted({name.rpartition(".")[0] for name in channels})
+    for layer in layers:
+        before = f"{layer}." if layer else ""
+        for names in ("RGB", "rgb", "YYY"):
+            found = [channels.get(f"{before}{each}") for each in names]
+            found.append(channels.get(f"{before}{'a' if names == 'rgb' else 'A'}"))
+            colours = [each for each in found[:3] if each is not None]
+            if len(colours) < 3 or len({each.shape for each in colours}) > 1 or (f"{before}RY" in channels):
+                continue
+            kept = [each for each in found if each is not None and each.shape == colours[0].shape]
+            return [np.nan_to_num(each.astype(np.float32), nan=0, posinf=1, neginf=0) for each in kept]
+    return None
+
+
+def _shown(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    cut = np.clip(light, 0, 1)
+    return np.asarray(np.where(cut <= 0.0031308, 12.92 * cut, 1.055 * cut ** (1 / 2.4) - 0.055), np.float32)
+
+
+def _placed(samples: NDArray[np.uint16], header: dict[str, Any]) -> NDArray[np.uint16]:
+    """Put the data where they lie in the picture that is displayed."""
+    (left, top), _ = header["displayWindow"]
+    (x, y), _ = header["dataWindow"]
+    height, width = _size(header["displayWindow"])
+    down, across = int(y - top), int(x - left)
+    if (down, across) == (0, 0) and samples.shape[:2] == (height, width):
+        return np.ascontiguousarray(samples)
+    placed = np.zeros((height, width, samples.shape[2]), np.uint16)
+    part = samples[max(0, -down) : max(0, height - down), max(0, -across) : max(0, width - across)]
+    rows, columns = max(0, down), max(0, across)
+    placed[rows : rows + part.shape[0], columns : columns + part.shape[1]] = part
+    return placed
+
+
+def _size(window: Any) -> tuple[int, int]:
+    (left, top), (right, bottom) = window
+    return int(bottom - top) + 1, int(right - left) + 1
+
+
+def _to_bt709(chromaticities: Any) -> NDArray[np.float32]:
+    """Return the matrix from light of some primaries to that of BT.709, 3 x 3."""
+    stated = np.asarray(chromaticities, np.float64).reshape(-1)
+    if stated.shape != (8,) or np.abs(stated - _BT709).max() < _ALIKE or (stated[1::2] == 0).any():
+        return np.eye(3, dtype=np.float32)
+    (own, white), (wanted, shown) = _to_xyz(stated), _to_xyz(np.array(_BT709))
+    adapted = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ shown) / (_BRADFORD @ white)) @ _BRADFORD
+    return np.asarray(np.linalg.inv(wanted) @ adapted @ own, np.float32)
+
+
+def _to_xyz(chromaticities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrix from light of primaries to XYZ, and the XYZ of white."""
+    x, y = chromaticities[0::2], chromaticities[1::2]
+    columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])
+    return columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3]), columns[:, 3]
