@@ -1,4 +1,4 @@
-"""Write a video of pictures, by PyAV directly, so that no code under test is used."""
+"""Videos of pictures, written by PyAV directly, so that no code under test is used."""
 
 from __future__ import annotations
 
@@ -22,3 +22,16 @@ def write_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], *, rate: int =
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def bright_clip(path: Path, *, frames: int = 8, height: int = 48, width: int = 64, rate: int = 25) -> Path:
+    """Write a clip of a bright square that moves over dark noise."""
+    noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), dtype=np.uint8)
+
+    def picture(index: int) -> np.ndarray:
+        image = noise.copy()
+        left = (2 * index) % max(1, width - 16)
+        image[height // 4 : height // 4 + 16, left : left + 16] = (230, 200, 40)
+        return image
+
+    return write_clip(path, map(picture, range(frames)), rate=rate, crf="12")

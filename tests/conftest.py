@@ -26,11 +26,12 @@ import pytest
 import torch
 from hypothesis import settings
 
-from clips import write_clip
+from clips import bright_clip
 from covos.core import process
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 from covos.models.lite import CovosLite
+from kept_models import USERS, load_model
 from loaded import load_module
 
 # A machine that tests may be busy: what takes long is no failure. Every run draws other examples.
@@ -53,6 +54,15 @@ MakeClip = Callable[..., Path]
 def _seeds() -> None:
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _kept_models() -> Iterator[None]:
+    """A model is loaded once, not for each of the many runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for user in USERS:
+            patch.setattr(f"{user}.load_model", load_model)
+        yield
 
 
 @pytest.fixture
@@ -106,17 +116,8 @@ def _scheduling() -> Iterator[None]:
 def make_clip(tmp_path: Path) -> MakeClip:
     """Write a clip of a bright square that moves over dark noise."""
 
-    def make(name: str = "clip.mp4", *, frames: int = 8, height: int = 48, width: int = 64, rate: int = 25) -> Path:
-        path = tmp_path / name
-        noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), dtype=np.uint8)
-
-        def picture(index: int) -> np.ndarray:
-            image = noise.copy()
-            left = (2 * index) % max(1, width - 16)
-            image[height // 4 : height // 4 + 16, left : left + 16] = (230, 200, 40)
-            return image
-
-        return write_clip(path, map(picture, range(frames)), rate=rate, crf="12")
+    def make(name: str = "clip.mp4", **how: int) -> Path:
+        return bright_clip(tmp_path / name, **how)
 
     return make
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import covos
+from clips import bright_clip
 from covos.cli import main
 from covos.cli.progress import JobDisplay
 from covos.masks import write_label_map
@@ -30,13 +31,19 @@ def picture(path: Path, **boxes: tuple[int, int, int, int]) -> Path:
     return path
 
 
-@pytest.fixture
-def followed(clip: Path, random_follower: Path, tmp_path: Path) -> Path:
-    """A run of two objects that were shown by a mask, in one of two formats that can be read again."""
-    shown = picture(tmp_path / "shown.png", of_1=(12, 0, 16, 16), of_2=(36, 40, 8, 12))
-    options = ["--mask", str(shown), "--follower", str(random_follower), "--label", "2=dog", "-f", "npz"]
-    assert main(["segment", str(clip), "-o", str(tmp_path / "run"), *options, *SETTINGS]) == 0
-    return tmp_path / "run"
+def follow(clip: Path, folder: Path, follower: Path) -> Path:
+    """Make a run of two objects that are shown by a mask, in one of two formats that can be read again."""
+    shown = picture(folder / "shown.png", of_1=(12, 0, 16, 16), of_2=(36, 40, 8, 12))
+    options = ["--mask", str(shown), "--follower", str(follower), "--label", "2=dog", "-f", "npz"]
+    assert main(["segment", str(clip), "-o", str(folder / "run"), *options, *SETTINGS]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def followed(random_follower: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a run beside its clip: once for all tests, for a correction changes nothing in it."""
+    folder = tmp_path_factory.mktemp("followed")
+    return follow(bright_clip(folder / "clip.mp4"), folder, random_follower)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -120,7 +127,8 @@ def test_masks_of_another_tool_are_corrected_beside_their_video(
     assert before[4].objects[3] == after[4].objects[3]
 
 
-def test_the_source_may_have_moved(followed: Path, clip: Path, random_follower: Path, tmp_path: Path) -> None:
+def test_the_source_may_have_moved(clip: Path, random_follower: Path, tmp_path: Path) -> None:
+    followed = follow(clip, tmp_path, random_follower)
     moved = tmp_path / "elsewhere" / "moved.mp4"
     moved.parent.mkdir()
     shutil.move(clip, moved)
@@ -162,8 +170,9 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
 
 
 def test_the_output_never_takes_the_place_of_what_is_read(
-    followed: Path, clip: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+    followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture
 ) -> None:
+    clip = followed.with_name("clip.mp4")
     fix = picture(tmp_path / "fix.png", of_2=(30, 36, 14, 20))
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps({"points": [{"frame": 4, "object": 2, "positive": [[40, 40]]}]}))
