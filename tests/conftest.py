@@ -61,7 +61,7 @@ def _kept_models() -> Iterator[None]:
     """A model is loaded once, not for each of the many runs."""
     with pytest.MonkeyPatch.context() as patch:
         for user in USERS:
-            patch.setattr(f"{user}.load_model", load_model)
+            patch.setattr(user, "load_model", load_model)
         yield
 
 

@@ -42,7 +42,9 @@ def clip(tmp_path: Path) -> Path:
     return tmp_path / "clip.mp4"
 
 
-def test_the_example_needs_no_torch(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_needs_no_torch(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("onnxruntime")
     graphs, masks = str(tmp_path / "graphs"), tmp_path / "masks"
     assert cli.main(["export", "covos-lite", "-o", graphs]) == 0
@@ -56,7 +58,7 @@ def test_the_example_needs_no_torch(clip: Path, tmp_path: Path, capsys: pytest.C
     subprocess.run([sys.executable, "-c", PROGRAM, example, graphs, str(clip), str(masks)], check=True)
     found = [np.asarray(Image.open(path)) > 0 for path in sorted(masks.glob("*.png"))]
     model = covos.load_model(device="cpu", precision="fp32")
-    model.network.uses_motion = False  # type: ignore[misc]
+    monkeypatch.setattr(model.network, "uses_motion", False)
     wanted = [each.labels > 0 for each in covos.segment(clip, model=model)]
     assert len(found) == len(wanted) == 6
     for a, b in zip(found, wanted, strict=True):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import islice
@@ -23,6 +20,7 @@ from checked_output import check_output
 from covos.cli import main
 from covos.formats.table import FORMATS
 from covos.runs.schema import load_report
+from forked import forked
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 Capture = pytest.CaptureFixture[str]
@@ -377,20 +375,13 @@ def test_an_interrupted_run_leaves_whole_files_and_says_so(tmp_path: Path, numbe
             for again in range(index, 120, 20):
                 frame.to_image(width=256, height=144).save(frames / f"{again:05}.jpg")
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "covos", "segment", str(frames), "-o", str(out), "--device", "cpu"],
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    for _ in range(3000):
-        if len(list(out.glob("masks/*.png"))) >= 5:
-            break
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == code, err.decode()
-    assert b"Traceback" not in err
-    *_, safe, end = err.decode().splitlines()
+    with forked("segment", frames, "-o", out, "--device", "cpu") as fork:
+        fork.wait_for(lambda: len(list(out.glob("masks/*.png"))) >= 5)
+        fork.send(number)
+        ended, said = fork.end()
+    assert ended == code, said
+    assert "Traceback" not in said
+    *_, safe, end = said.splitlines()
     assert safe.endswith(f"frames are safe in {out}, the same command goes on from there")
     assert end == {130: "interrupted", 143: "terminated"}[code]
     assert int(safe.split()[0]) == len((out / "journal.jsonl").read_bytes().splitlines()) >= 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
+from covos.core.types import FrameResult
 from covos.formats.mask_pictures import PaletteFormat
 from covos.results.loading import convert
 
@@ -144,26 +144,27 @@ def test_a_conversion_that_fails_leaves_what_was(
     )
 
 
-_KILLED = """
-import os, signal, sys
-from covos.formats.mask_pictures import PaletteFormat
-from covos.results.loading import convert
-write = PaletteFormat._add
-def killed(self, result):
-    if result.frame.index == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(self, result)
-PaletteFormat._add = killed
-convert(sys.argv[1], formats=("palette",), output=sys.argv[2])
-"""
+def convert_until_killed(masks: Path, output: Path) -> None:
+    """Convert, and be killed at the fourth frame."""
+    write = PaletteFormat._add
+
+    def killed(self: PaletteFormat, result: FrameResult) -> None:
+        if result.frame.index == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, result)
+
+    PaletteFormat._add = killed  # type: ignore[method-assign]
+    convert(masks, formats=("palette",), output=output)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_conversion_that_is_killed(masks: Path, tmp_path: Path) -> None:
+    from children import in_child  # it needs POSIX, too
+
     place = tmp_path / "place"
     place.mkdir()
-    done = subprocess.run([sys.executable, "-c", _KILLED, str(masks), str(place / "out")], check=False)
-    assert done.returncode == -signal.SIGKILL
+    child = in_child(lambda: convert_until_killed(masks, place / "out"))
+    assert (child.end, child.answer) == ("died", "SIGKILL")
     assert not (place / "out").exists(), "nothing half made bears the name"
     convert(masks, formats=("palette",), output=place / "out")
     assert os.listdir(place) == ["out"], "the next one clears away what the killed one left"  # noqa: PTH208

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -82,30 +81,25 @@ def test_only_label_maps_are_written(tmp_path: Path, wrong) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-_LIMITED = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from covos.core.errors import EnvironmentProblem
-from covos.masks import write_label_map
-labels = np.random.default_rng(0).integers(0, 255, (100, 100), dtype=np.uint8)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    write_label_map(Path(sys.argv[1]), labels)
-except EnvironmentProblem as error:
-    print(error)
-    sys.exit(error.exit_code)
-"""
+def write_under(limit: int, target: Path) -> str:
+    """Write where no file may be longer, and return the text of the error."""
+    import resource
+
+    labels = np.random.default_rng(0).integers(0, 255, (100, 100), dtype=np.uint8)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    with pytest.raises(EnvironmentProblem) as caught:
+        write_label_map(target, labels)
+    return str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
 @pytest.mark.parametrize("limit", [0, 1000, 9000])
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, limit: int) -> None:
-    target = tmp_path / "00000.png"
-    command = [sys.executable, "-c", _LIMITED, str(target), str(limit)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == EnvironmentProblem.exit_code, done.stderr
-    assert "00000.png" in done.stdout
+    from children import in_child  # it needs POSIX, too
+
+    child = in_child(lambda: write_under(limit, tmp_path / "00000.png"))
+    assert child.end == "answered", child.answer
+    assert "00000.png" in child.answer
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,8 +3,8 @@
 import json
 import math
 import os
-import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 
 from covos.core.errors import EnvironmentProblem, InputError, SourceError
 from covos.core.types import Frame, FrameResult
-from covos.masks.soft import SURE, Depth
+from covos.masks.soft import SURE, Depth, SoftMask
 from covos.runs.journal import Journal, JournalEntry
 
 COUNT = 7
@@ -155,39 +155,34 @@ def test_frames_come_in_order(tmp_path: Path, result) -> None:
         journal.append(record(result, 1))
 
 
-_LIMITED = """
-import resource, sys
-from fractions import Fraction
-from pathlib import Path
-import numpy as np
-from covos.core.errors import EnvironmentProblem
-from covos.masks.soft import SoftMask
-from covos.runs.journal import JournalEntry, Journal
-journal = Journal(Path(sys.argv[1]), batch=1)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-labels = np.zeros((48, 64), np.uint8)
-soft = SoftMask.of(labels.astype(np.float32), labels > 0)
-try:
-    for index in range(20):
-        journal.append(JournalEntry(index=index, stem=f"{index:05d}", pts=index, status="ok", confidence=1.0,
-                                   seconds=0.0, labels=labels, soft=soft))
-except EnvironmentProblem as error:
-    print(journal.count, error)
-    sys.exit(error.exit_code)
-"""
+def append_under(limit: int, path: Path) -> tuple[int, str]:
+    """Append where no file may be longer; return how many records there are by then, and the text of the error."""
+    import resource
+
+    journal = Journal(path, batch=1)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    labels = np.zeros((48, 64), np.uint8)
+    soft = SoftMask.of(labels.astype(np.float32), labels > 0)
+    frame = {"status": "ok", "confidence": 1.0, "seconds": 0.0, "labels": labels, "soft": soft}
+    entries = [JournalEntry(index=index, stem=f"{index:05d}", pts=index, **frame) for index in range(20)]
+    with pytest.raises(EnvironmentProblem) as caught:
+        deque(map(journal.append, entries))
+    return journal.count, str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
 @pytest.mark.parametrize("limit", [0, 100, 1000, 2000])
 def test_a_full_disk_leaves_whole_records_only(tmp_path: Path, limit: int) -> None:
+    from children import in_child  # it needs POSIX, too
+
     path = tmp_path / "j"
-    command = [sys.executable, "-c", _LIMITED, str(path), str(limit)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == EnvironmentProblem.exit_code, done.stderr
-    assert "could not be written" in done.stdout
+    child = in_child(lambda: append_under(limit, path))
+    assert child.end == "answered", child.answer
+    count, said = child.answer
+    assert "could not be written" in said
     content = path.read_bytes()
     assert content.endswith(b"\n") or not content
     assert len(content) <= limit
     with Journal(path, batch=1) as journal:
-        assert journal.count == content.count(b"\n") == int(done.stdout.split()[0])
+        assert journal.count == content.count(b"\n") == count
     assert path.read_bytes() == content
