@@ -11,7 +11,6 @@ import pytest
 
 from checked_output import check_output
 from covos.cli import main
-from forked import forked
 
 
 def run(*arguments: object) -> int:
@@ -22,13 +21,14 @@ def run(*arguments: object) -> int:
 def test_a_killed_run_goes_on_with_the_same_command(
     make_clip: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip, out, journal = make_clip(frames=40), tmp_path / "out", tmp_path / "out" / "journal.jsonl"
-    with forked("segment", clip, "-o", out, "--device", "cpu", "--precision", "fp32") as fork:
-        fork.wait_for(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 10)
-        fork.send(signal.SIGKILL)
-        assert fork.end()[0] == -signal.SIGKILL
+    from stopped import stopped  # it needs POSIX, too
+
+    clip, out = make_clip(frames=20), tmp_path / "out"
+    options = ("--device", "cpu", "--precision", "fp32")
+    killed = stopped("segment", clip, "-o", out, *options, record=12, number=signal.SIGKILL)
+    assert (killed.end, killed.answer) == ("died", "SIGKILL")
     assert run(clip, "-o", out) == 0
-    (last,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("40 frames, ")]
+    (last,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("20 frames, ")]
     assert int(last.split()[2]) >= 8
     assert check_output(out) == []
     assert run(clip, "-o", tmp_path / "whole", "-q") == 0

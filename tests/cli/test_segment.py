@@ -20,7 +20,6 @@ from checked_output import check_output
 from covos.cli import main
 from covos.formats.table import FORMATS
 from covos.runs.schema import load_report
-from forked import forked
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 Capture = pytest.CaptureFixture[str]
@@ -368,17 +367,17 @@ def test_a_device_that_is_not_there(clip: Path, tmp_path: Path, capsys: Capture)
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_whole_files_and_says_so(tmp_path: Path, number: int, code: int) -> None:
+    from stopped import stopped  # it needs POSIX, too
+
     frames = tmp_path / "frames"
     frames.mkdir()
     with av.open(str(EXAMPLE)) as opened:
-        for index, frame in enumerate(islice(opened.decode(video=0), 20)):
-            for again in range(index, 120, 20):
-                frame.to_image(width=256, height=144).save(frames / f"{again:05}.jpg")
+        for index, frame in enumerate(islice(opened.decode(video=0), 24)):
+            frame.to_image(width=256, height=144).save(frames / f"{index:05}.jpg")
     out = tmp_path / "out"
-    with forked("segment", frames, "-o", out, "--device", "cpu") as fork:
-        fork.wait_for(lambda: len(list(out.glob("masks/*.png"))) >= 5)
-        fork.send(number)
-        ended, said = fork.end()
+    child = stopped("segment", frames, "-o", out, "--device", "cpu", record=7, number=number)
+    assert child.end == "answered", child.answer
+    ended, said = child.answer
     assert ended == code, said
     assert "Traceback" not in said
     *_, safe, end = said.splitlines()
