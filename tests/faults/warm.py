@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 
+import filelock  # noqa: F401
+import numpy.ma  # noqa: F401 - medians load it
+from PIL import Image
+
 from covos import cli
 from covos.cli import prompting  # noqa: F401 - the verb loads it, and with it all that is large; here it is once for all
 from covos.core import pages
@@ -15,9 +19,10 @@ from covos.results import loading  # noqa: F401
 
 
 def warm() -> None:
-    """Load the formats, the page of a report and the command line. Nothing is run: a fork leaves threads behind."""
+    """Load the formats, those of pictures, the page of a report and the command line. Nothing is run: a fork leaves threads behind."""
     for name in FORMATS:
         load_format(name)
     pages._environment().get_template("report.html")
+    Image.init()
     with contextlib.redirect_stdout(io.StringIO()):
         assert cli.main(["segment", "--help"]) == 0
