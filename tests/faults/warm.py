@@ -19,7 +19,10 @@ from covos.results import loading  # noqa: F401
 
 
 def warm() -> None:
-    """Load the formats, those of pictures, the page of a report and the command line. Nothing is run: a fork leaves threads behind."""
+    """Load the formats, those of pictures, the page of a report and the command line.
+
+    Nothing is run: a fork leaves threads behind.
+    """
     for name in FORMATS:
         load_format(name)
     pages._environment().get_template("report.html")
