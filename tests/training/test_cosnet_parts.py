@@ -185,6 +185,7 @@ def test_the_released_entropy_is_divided_by_the_foregrounds_share_of_the_batch()
     torch.testing.assert_close(empty, -(1 - y).log().mean() / 0.01)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_the_loss_of_the_released_trainer(dataset: Dataset, stills: Path) -> None:
     """Cross-entropy over the share, plus 0.8 of the absolute error, of both branches; a tenth of it on pictures."""
     made = load_recipe("cosnet-resnet101", overrides=("size=[48, 80]", "batch=2"))
