@@ -40,6 +40,9 @@ ROOMS ?=
 MUTATED ?= coattention resize masks formats journal
 TORCH_INDEX ?=
 
+# Some images for containers set it: the tests, and each process that they start, would then compile all files again.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 INSTALLED := .venv/installed
 READY := .venv/ready

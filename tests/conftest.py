@@ -93,8 +93,11 @@ def small_networks() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def graphs_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of caches in which the graphs of the runtimes are kept for all tests."""
-    return tmp_path_factory.mktemp("caches")
+    """A folder of caches in which the graphs of the runtimes are kept for all tests, of all processes that test."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "caches"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture

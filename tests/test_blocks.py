@@ -137,6 +137,7 @@ class TestRun:
         trimap[:, :20], trimap[:, 40:] = 0, 1
         exec(one, {**names, "image": self.picture, "trimap": trimap})
 
+    @pytest.mark.usefixtures("kept_graphs")
     def test_of_runtimes(self) -> None:
         pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install '.[openvino]'")
         (block,) = page("runtimes")

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import covos
+from clips import write_clip
 from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
 from covos.events import FrameDone
@@ -163,14 +164,29 @@ print(most - start)
 """
 
 
+@pytest.fixture(scope="module")
+def large_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    picture = np.random.default_rng(0).integers(0, 60, (480, 720, 3), dtype=np.uint8)
+    picture[120:136, :16] = (230, 200, 40)
+    pictures = (np.roll(picture, 2 * index, axis=1) for index in range(260))
+    return write_clip(tmp_path_factory.mktemp("large") / "clip.mp4", pictures, preset="ultrafast", crf="30")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell it in this way")
 @pytest.mark.parametrize("way", ["stream", "written"])
-def test_the_process(way: str, make_clip: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_process(way: str, large_clip: Path, tmp_path: Path) -> None:
     """Each frame has 0.5 MB of samples: 200 of them would be 100 MB.
 
     In a large program the collector of cycles comes by once in a thousand frames. Here it does not come at all.
     """
-    clip = make_clip(frames=260, height=480, width=720)
-    command = [sys.executable, "-c", PROCESS, way, str(clip), str(tmp_path / "out"), str(Path(__file__).parents[1])]
+    command = [
+        sys.executable,
+        "-c",
+        PROCESS,
+        way,
+        str(large_clip),
+        str(tmp_path / "out"),
+        str(Path(__file__).parents[1]),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 50

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -130,24 +132,28 @@ def test_a_step_in_words() -> None:
 @pytest.mark.parametrize("left", [120, 400])
 def test_a_limit_on_the_address_space(clip: Path, tmp_path: Path, left: int) -> None:
     """Left after the libraries are loaded: libraries end the process there, so it is refused before."""
-    program = f"""
-import resource, sys
-import covos.job
-from covos.cli import main
-taken = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize")) * 1024
-limit = taken + {left} * 1_000_000
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.exit(main(["segment", sys.argv[1], "-o", sys.argv[2]]))
-"""
-    out = tmp_path / "out"
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(clip), str(out)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 5, done.stderr
-    assert "error: out of memory" in done.stderr
-    assert "frames of 64 x 48 take about" in done.stderr
-    assert "fix: raise the limit" in done.stderr
-    assert not out.exists()
+    from children import in_child  # it needs POSIX, too
+
+    child = in_child(lambda: segment_within(left * 1_000_000, clip, tmp_path / "out"), seconds=60)
+    assert child.end == "answered", child.answer
+    code, said = child.answer
+    assert code == 5, said
+    assert "error: out of memory" in said
+    assert "frames of 64 x 48 take about" in said
+    assert "fix: raise the limit" in said
+    assert not (tmp_path / "out").exists()
+
+
+def segment_within(left: int, clip: Path, out: Path) -> tuple[int, str]:
+    """Segment where so many bytes of address space are left; return the exit code and what is said."""
+    import resource
+
+    rows = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    taken = next(int(row.split()[1]) for row in rows if row.startswith("VmSize")) * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (taken + left, taken + left))
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = main(["segment", str(clip), "-o", str(out)])
+    return code, said.getvalue()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is that of Linux")

@@ -1,4 +1,4 @@
-"""A server as users start it, once for all tests of the API and of the page."""
+"""A server, once for all tests of the API and of the page; `test_stopped.py` has servers as users start them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.serving import serving
+from serve.serving import QUICK, serving
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
@@ -19,5 +19,5 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     media = root / "media"
     media.mkdir()
     rules = ("--media-root", str(media), "--max-upload", "0.002", "--waiting", "3")
-    with serving("--root", str(root / "clips"), *rules) as address:
+    with serving("--root", str(root / "clips"), *rules, program=QUICK) as address:
         yield address, root

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,11 +23,16 @@ COUNT = 9
 """(height, width) and frames of `begun`."""
 
 
+AS_USERS_DO = (sys.executable, "-m", "covos")
+QUICK = (sys.executable, str(Path(__file__).with_name("quick.py")))
+"""The same program, whose processes begin sooner."""
+
+
 @contextmanager
-def serving(*options: str, end_by: int = signal.SIGTERM) -> Iterator[str]:
+def serving(*options: str, program: Sequence[str] = AS_USERS_DO, end_by: int = signal.SIGTERM) -> Iterator[str]:
     """Run ``covos serve`` on a free port, for a ``with`` block, until this signal; gives its address."""
     with subprocess.Popen(
-        [sys.executable, "-m", "covos", "serve", "--port", "0", *options],
+        [*program, "serve", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

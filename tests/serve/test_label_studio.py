@@ -18,7 +18,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from covos.core.errors import CovosError
 from covos.serve.guard import Guard
 from covos.serve.label_studio import file_of
-from serve.serving import serving
+from serve.serving import QUICK, serving
 
 CONFIG = """<View>
   <Image name="image" value="$picture" zoom="true"/>
@@ -36,7 +36,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(media: Path) -> Iterator[httpx.Client]:
     with (
-        serving("--label-studio", "--media-root", str(media)) as address,
+        serving("--label-studio", "--media-root", str(media), program=QUICK) as address,
         httpx.Client(base_url=address, timeout=100) as client,
     ):
         yield client

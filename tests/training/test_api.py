@@ -20,7 +20,6 @@ from covos.core.errors import CheckpointError, EnvironmentProblem, InputError, U
 from covos.training import LiteTask, StepDone, registry
 from covos.training.registry import load_recipe
 
-pytestmark = pytest.mark.usefixtures("small_networks")  # for the validation
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL: dict[str, Any] = {
     "steps": 4, "frames_per_step": 2, "group_sizes": [2], "crops": [(64, 96)], "crop_chances": [1.0], "warmup": 1,

@@ -12,6 +12,8 @@ import pytest
 import covos
 from covos.models.cosnet.network import COSNET_RESNET50, COSNETS
 
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
 HEIGHT, WIDTH, FRAMES = 96, 144, 8
 
 
