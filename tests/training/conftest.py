@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +22,14 @@ TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 Run = Callable[..., Seen]
 
 
-@pytest.fixture(autouse=True)
-def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _small(request: pytest.FixtureRequest) -> Iterator[None]:
     """Validations see small frames; a module whose tests ask how good weights are says ``AT_FULL_SIZE = True``."""
-    if not getattr(request.module, "AT_FULL_SIZE", False):
-        for module in ("model", "training.follow", "training.prompt", "training.validate"):
-            monkeypatch.setattr(f"covos.{module}.DEFAULT_AREA", 96 * 128)
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "AT_FULL_SIZE", False):
+            for module in ("model", "training.follow", "training.prompt", "training.validate"):
+                patch.setattr(f"covos.{module}.DEFAULT_AREA", 96 * 128)
+        yield
 
 
 @pytest.fixture

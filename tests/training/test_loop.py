@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -30,10 +32,12 @@ SMALL = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _no_download() -> Iterator[None]:
     """ImageNet weights are an optional package; random ones do for these tests."""
-    monkeypatch.setattr("covos.training.lite.load_imagenet_weights", lambda encoder: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("covos.training.lite.load_imagenet_weights", lambda encoder: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +93,19 @@ def run(root: Path, folder: Path, *more: str) -> Seen:
     return seen
 
 
+@pytest.fixture(scope="module")
+def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Seen]:
+    """The folder of a run that is done, and what it said. A test that changes it copies it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, run(root, folder)
+
+
+@pytest.fixture
+def finished(whole: tuple[Path, Seen], tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(whole[0], tmp_path / "run")
+
+
 def test_data_are_divided_by_their_lists(root: Path) -> None:
     data = gather([root], seed=0)
     assert {dataset.name: [video.name for video in dataset] for dataset in data.train} == {
@@ -121,15 +138,15 @@ def test_batches_depend_on_seed_and_step_alone(root: Path) -> None:
         assert 0 <= batches[step].target.min() <= batches[step].target.max() <= 1
 
 
-def test_a_training_leaves_all_it_promises(root: Path, tmp_path: Path) -> None:
-    seen = run(root, tmp_path / "run")
+def test_a_training_leaves_all_it_promises(whole: tuple[Path, Seen]) -> None:
+    folder, seen = whole
     assert [progress.step for progress in seen] == [1, 2, 3, 4]
     assert [event.step for event in seen.measured] == [2, 4]
-    names = {path.name for path in (tmp_path / "run").iterdir()}
+    names = {path.name for path in folder.iterdir()}
     assert {"best.safetensors", "best.json", "last.safetensors", "last.json", "checkpoint.pt"} <= names
-    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["steps"] == 4
-    assert any((tmp_path / "run" / "tensorboard").iterdir())
-    entry = find_model(tmp_path / "run" / "last.safetensors")
+    assert json.loads((folder / "recipe.json").read_text())["steps"] == 4
+    assert any((folder / "tensorboard").iterdir())
+    entry = find_model(folder / "last.safetensors")
     assert [source["name"] for source in entry.card.data] == ["davis", "pictures"]
     assert entry.card.recipe["step"] == 4
     assert set(entry.card.scores) == {"training validation, every fifth frame"}
@@ -141,8 +158,9 @@ def test_training_learns(root: Path, tmp_path: Path) -> None:
     assert seen[-1].loss < 0.8 * seen[3].loss
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(root, tmp_path / "whole")
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    root: Path, whole: tuple[Path, Seen], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = loop.iterate_batches
 
     class KilledError(Exception):
@@ -159,19 +177,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(root: Path, tmp_path: Path, m
         run(root, tmp_path / "parts")
     monkeypatch.setattr(loop, "iterate_batches", original)
     assert [progress.step for progress in run(root, tmp_path / "parts")] == [3, 4]
-    whole, parts = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
-    assert whole.keys() == parts.keys()
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, parts[name]), name
+    one, other = (load_file(folder / "last.safetensors") for folder in (whole[0], tmp_path / "parts"))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
 
 
-def test_a_run_is_not_mixed_with_another(root: Path, tmp_path: Path) -> None:
-    run(root, tmp_path)
+def test_a_run_is_not_mixed_with_another(root: Path, finished: Path) -> None:
     with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
-        run(root, tmp_path, "seed=1")
-    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
+        run(root, finished, "seed=1")
+    (finished / "checkpoint.pt").write_bytes(b"broken")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        run(root, tmp_path)
+        run(root, finished)
 
 
 def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -> None:
@@ -202,26 +219,24 @@ def test_parts_of_a_step_are_whole_groups(root: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def test_a_checkpoint_from_before_a_field_was_there_is_continued(root: Path, tmp_path: Path) -> None:
-    run(root, tmp_path)
-    path = tmp_path / "checkpoint.pt"
+def test_a_checkpoint_from_before_a_field_was_there_is_continued(root: Path, finished: Path) -> None:
+    path = finished / "checkpoint.pt"
     content = torch.load(path, weights_only=True)
     settings = json.loads(content["recipe"])
     del settings["accumulate"], content["due"], content["started_from"]
     torch.save({**content, "recipe": json.dumps(settings), "step": 3}, path)
-    assert [progress.step for progress in run(root, tmp_path)] == [4]
+    assert [progress.step for progress in run(root, finished)] == [4]
     torch.save({**content, "recipe": json.dumps({**settings, "accumulate": 2}), "step": 3}, path)
     with pytest.raises(CheckpointError, match="accumulate: 2 there, 1 here"):
-        run(root, tmp_path)
+        run(root, finished)
 
 
-def test_a_damaged_history_is_said(root: Path, tmp_path: Path) -> None:
-    run(root, tmp_path)
-    (tmp_path / "history.jsonl").write_text('{"step": 1, "losses": {"total": 1.0}}\nbroken\n')
-    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    torch.save({**content, "step": 3}, tmp_path / "checkpoint.pt")
+def test_a_damaged_history_is_said(root: Path, finished: Path) -> None:
+    (finished / "history.jsonl").write_text('{"step": 1, "losses": {"total": 1.0}}\nbroken\n')
+    content = torch.load(finished / "checkpoint.pt", weights_only=True)
+    torch.save({**content, "step": 3}, finished / "checkpoint.pt")
     with pytest.raises(CheckpointError, match="line 2"):
-        run(root, tmp_path)
+        run(root, finished)
 
 
 def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
