@@ -14,6 +14,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+LONG = {"train-on-your-own-folder", "evaluate-and-compare"}
+"""Notebooks that say nothing that tests of training and of scoring do not ask; they take longer than the others."""
 MOST_BYTES = 1_500_000
 
 
@@ -29,10 +31,7 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "notebook",
-    [  # The one that trains takes as long as the others together, and says nothing that tests of training do not ask.
-        pytest.param(path, marks=pytest.mark.thorough if path.stem == "train-on-your-own-folder" else (), id=path.stem)
-        for path in NOTEBOOKS
-    ],
+    [pytest.param(path, marks=pytest.mark.thorough if path.stem in LONG else (), id=path.stem) for path in NOTEBOOKS],
 )
 def test_every_cell_runs(notebook: Path) -> None:
     before = notebook.read_bytes()

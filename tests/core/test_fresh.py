@@ -26,7 +26,7 @@ import torch
 from torch.utils.data import TensorDataset
 from covos.training.loading import iterate_batches
 print("the program runs", flush=True)
-found = [each.batch[0].item() for each in iterate_batches(TensorDataset(torch.arange(4)), start=0, stop=4, workers=2)]
+found = [each.batch[0].item() for each in iterate_batches(TensorDataset(torch.arange(4)), start=0, stop=4, workers=1)]
 print(found)
 """
 

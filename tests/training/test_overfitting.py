@@ -59,7 +59,7 @@ def test_lite_learns_two_videos_by_heart(tianchi: Path, tmp_path: Path) -> None:
     assert result.best.j > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # half a minute; `test_loop` has a smaller one that learns
 def test_lite_unlearns_what_it_knew(videos: Path, tmp_path: Path) -> None:
     result = covos.train(
         "lite-finetune", videos, tmp_path / "run", overfit=2, steps=40, device="cpu", workers=0, warmup=5, ema=0.9,
