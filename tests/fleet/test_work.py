@@ -33,6 +33,7 @@ from covos.media.range import Range
 from covos.plan import Discover, Find, Follow
 from covos.runs.schema import load_report
 
+pytestmark = pytest.mark.usefixtures("small_networks")
 PALETTE = {"formats": ("palette",), "device": "cpu"}
 
 
