@@ -89,3 +89,14 @@ def test_a_signal_reaches_the_workers() -> None:
     with pytest.raises(KeyboardInterrupt):
         running.throw(KeyboardInterrupt)
     assert len(hands.interrupted) == 2
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(1), CheckpointError("no", why="a test", fix="none")])
+def test_rows_that_come_while_a_batch_is_cut_off_are_kept(end: BaseException) -> None:
+    hands = Scripted(deaths={"c": 9}, count=3, retry=0)
+    running = hands.run(made("a", "b", "c", "d"))
+    assert next(running).name == "a"
+    with pytest.raises(type(end)):
+        running.throw(end)
+    assert [(row.name, row.status) for row in hands.late] == [("b", "done")]
+    assert [errand.clip.name for errand in hands.begun] == ["c"]

@@ -136,6 +136,9 @@ class Batch:
                     self._summary.add(row)
                     listen(row)
             except (KeyboardInterrupt, SystemExit, CovosError) as end:
+                for row in hands.late:
+                    self._summary.add(row)
+                    listen(row)
                 for errand in hands.begun:
                     self._summary.add(cut_off(errand))
                 # A model that cannot be loaded ends the batch before there is anything to go on from.

@@ -47,6 +47,8 @@ class Hands(ABC, Generic[HandT]):
         self.count, self._retry, self._listen = count, retry, listen
         self.note = ""
         """What differs from what was asked for, in words; empty if nothing does."""
+        self.late: list[Row] = []
+        """Rows of clips that ended while the run was being cut off; `run` did not yield them."""
         self._busy: dict[HandT, Errand] = {}
         self._waiting: deque[Errand] = deque()
 
@@ -77,9 +79,26 @@ class Hands(ABC, Generic[HandT]):
                             raise error
         except (KeyboardInterrupt, SystemExit) as stop:
             self.interrupt([*self._busy, *idle], stop)
+            self._collect()
+            raise
+        except CovosError:
+            self._collect()
             raise
         finally:
             self.dismiss([*self._busy, *idle])
+
+    def _collect(self) -> None:
+        """Keep the rows that workers have sent, of clips that ended while the batch was being cut off."""
+        asked = list(self._busy)
+        while asked and (answered := self.answered(asked)):
+            for hand in answered:
+                match self.answer(hand):
+                    case Counted():
+                        continue
+                    case Row() as row:
+                        self.late.append(row)
+                        del self._busy[hand]
+                asked.remove(hand)  # it has sent its row, or is dead
 
     @property
     def begun(self) -> tuple[Errand, ...]:
