@@ -1,11 +1,12 @@
 import av
+import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
 from covos.core.types import Planes
 from covos.masks import contact_sheet, davis_palette, draw_overlay
-from covos.masks.draw import draw_on_planes, drawn_window, outline_thickness
+from covos.masks.draw import draw_on_planes, drawn_window, outline_thickness, overlay_palette
 
 
 def two_objects() -> np.ndarray:
@@ -19,7 +20,7 @@ def test_the_tint_is_the_palette_colour(grey: int) -> None:
     image = np.full((90, 120, 3), grey, np.uint8)
     drawn = draw_overlay(image, two_objects(), opacity=0.25)
     for x, identity in ((40, 1), (80, 2)):
-        expected = 0.25 * davis_palette()[identity] + 0.75 * grey
+        expected = 0.25 * overlay_palette()[identity] + 0.75 * grey
         np.testing.assert_allclose(drawn[45, x], expected, atol=1)
     assert (image == grey).all()
 
@@ -38,7 +39,7 @@ def test_an_object_of_its_own_colour_is_told_from_it_and_from_its_surroundings(i
     """A red car under a red tint."""
     labels = np.where(two_objects() == 1, np.uint8(identity), np.uint8(0))
     for brightness in (0.5, 1.0, 2.0):
-        colour = (davis_palette()[identity] * brightness).clip(0, 255).astype(np.uint8)
+        colour = (overlay_palette()[identity] * brightness).clip(0, 255).astype(np.uint8)
         drawn = draw_overlay(np.broadcast_to(colour, (90, 120, 3)).copy(), labels)
         across, subject = drawn[45, :40].astype(int), drawn[45, 40].astype(int)
         assert np.abs(across - subject).max() > 100
@@ -176,3 +177,11 @@ def test_planes_stay_as_they_are_far_from_objects_and_without_any() -> None:
     for plane, other in ((planes.blue, before.blue), (planes.red, before.red)):
         np.testing.assert_array_equal(plane[far[::2, ::2]], other[far[::2, ::2]])
         np.testing.assert_array_equal(plane[18:28, 14:26], other[18:28, 14:26])  # within an object
+
+
+def test_twelve_objects_of_an_overlay_are_told_apart() -> None:
+    assert np.array_equal(overlay_palette()[:8], davis_palette()[:8])
+    levels = overlay_palette()[1:13].astype(np.float32)[None] / 255
+    lab = cv2.cvtColor(levels, cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)[np.triu_indices(12, 1)]
+    assert apart.min() > 25  # of CIE 1976; 2 are just seen

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -286,3 +287,11 @@ def test_frames_are_compared_within_their_shot() -> None:
     assert 6 in flags(())
     assert flags((6,)) == ()
     assert 6 in flags(()), "with other cuts, it is looked at anew"
+
+
+def test_twelve_objects_have_colours_that_are_told_apart() -> None:
+    colours = [thing_of(number).color for number in range(1, 13)]
+    levels = np.array([[int(each[at : at + 2], 16) for at in (1, 3, 5)] for each in colours], np.float32) / 255
+    lab = cv2.cvtColor(levels[None], cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)[np.triu_indices(12, 1)]
+    assert apart.min() > 25  # of CIE 1976; 2 are just seen

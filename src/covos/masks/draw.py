@@ -17,14 +17,28 @@ _OUTLINE_PER_DIAGONAL = 1 / 450
 _DARK, _WHITE, _GREY = 16, 255, 128
 _SHARES = {1: (0.2126, 0.0722), 4: (0.3, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
 _SHARES[9] = (0.2627, 0.0593)
+_FURTHER = ((255, 128, 0), (0, 200, 255), (255, 110, 190), (150, 255, 60), (120, 110, 255))
 _GAP = 6
 _PAPER = 24
 _INK = (235, 235, 235)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
+@cache
+def overlay_palette() -> NDArray[np.uint8]:
+    """Return the colours of objects in overlays, 256 x 3 uint8 RGB, by id: twelve that are told apart.
+
+    They are DAVIS's but for objects 8 to 12, whose official colours look like those of earlier ones under a tint.
+    Palette PNGs have the official ones throughout.
+    """
+    palette = davis_palette().copy()
+    palette[8:13] = _FURTHER
+    palette.flags.writeable = False
+    return palette
+
+
 def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
-    """Tint each object with its palette colour and draw its outline; return a new H x W x 3 uint8 RGB array.
+    """Tint each object with its colour of `overlay_palette` and outline it; return a new H x W x 3 uint8 RGB array.
 
     The outline is a white line on the object's own rim, and a thinner dark line around it: one of the two shows against
     any picture. The image is H x W x 3 uint8 RGB, the opacity of the tint in [0, 1].
@@ -41,7 +55,7 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
         return result
     inside = _inside(ids)
     # A look-up table of OpenCV's, and its copies by a mask, are several times as fast as numpy's indexing.
-    tint = cv2.LUT(cv2.merge([ids, ids, ids]), davis_palette()[None])
+    tint = cv2.LUT(cv2.merge([ids, ids, ids]), overlay_palette()[None])
     cv2.copyTo(cv2.addWeighted(tint, opacity, part, 1 - opacity, 0), inside, part)
     if outline:
         dark, white = _rims(ids, inside, thickness=outline_thickness(labels.shape))
@@ -91,7 +105,7 @@ def _coded_colours(matrix: int) -> tuple[NDArray[np.uint8], int, int]:
     The matrix is that of `covos.core.types.Colour`: its shares of red and blue are those of ITU-T H.273, table 4.
     """
     of_red, of_blue = _SHARES.get(matrix, _SHARES[6])
-    red, green, blue = davis_palette().astype(np.float64).T / 255
+    red, green, blue = overlay_palette().astype(np.float64).T / 255
     luma = of_red * red + (1 - of_red - of_blue) * green + of_blue * blue
     differences = (blue - luma) / (2 - 2 * of_blue), (red - luma) / (2 - 2 * of_red)
     coded = np.stack([16 + 219 * luma, *(_GREY + 224 * each for each in differences)])

@@ -32,8 +32,12 @@ Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 Stretch = TypeAliasType("Stretch", tuple[int, int, str])
 """Frames [from, to) of an object, and what it does there."""
 
-COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00")
-"""Colours of objects on the page, by number: told apart with every kind of colour blindness (Okabe and Ito, 2008)."""
+COLOURS = (
+    "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00",
+    "#0072B2", "#882255", "#B2DF8A", "#6A3D9A", "#8C6D31", "#F5F5F5",
+)  # fmt: skip
+"""Colours of objects on the page, by number. The first six, and the next, are told apart with every kind of colour
+blindness (Okabe and Ito, 2008); the others are as far from all of them as they can be."""
 
 
 class Body(BaseModel):
