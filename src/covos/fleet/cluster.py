@@ -118,7 +118,9 @@ class Cluster(Hands[Any]):
 
     def answered(self, hands: list[Any]) -> list[Any]:
         """Wait for the first."""
-        asked = {self._asked[hand]: hand for hand in hands}
+        # One whose answer was an error has no other to give.
+        if not (asked := {self._asked[hand]: hand for hand in hands if hand in self._asked}):
+            return []
         done, _ = self._ray.wait(list(asked), num_returns=1, timeout=LOOK_EVERY)
         return [asked[each] for each in done]
 
