@@ -94,3 +94,14 @@ def test_before_a_work_is_deleted_the_page_says_what_goes(page: Any, job: str) -
     (question,) = asked
     assert question.startswith("Delete the work on found.mp4 from the server? Its masks")
     assert question.endswith("its downloads go. This cannot be undone.")
+
+
+def test_a_clip_in_which_nothing_was_found_is_told_from_one_whose_objects_were_deleted(page: Any, job: str) -> None:
+    begin(page, job)
+    change = """async () => {
+      const { store } = await import("/static/state.js");
+      const { job, timeline } = store.state;
+      store.set({ job: { ...job, revision: 0 }, timeline: { ...timeline, objects: { 1: [[0, 20, "absent"]] } } });
+    }"""
+    page.evaluate(change)
+    status(page, "Nothing was found that moves apart from the camera. Click on what you want.")
