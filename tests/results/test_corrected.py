@@ -55,6 +55,19 @@ def test_a_frame_that_no_correction_reaches_is_the_old_one() -> None:
     assert made[2] is old[2]
 
 
+def test_an_object_that_was_unsure_is_sure_where_it_was_shown_as_it_is() -> None:
+    """The click agrees with the mask: that stays, and is no longer doubtful there."""
+    old = [frame(index, {1: [BODY], 2: [FAR]}, confidence=0.3) for index in range(2)]
+    new = [frame(index, {1: [BODY], 2: [FAR]}, confidence=1.0) for index in range(2)]
+    made = with_corrections(
+        new, [known(each, {1: 0, 2: 0}) for each in old], births={1: 0, 2: 0}, corrected={0: [1]}, direction="both"
+    )
+    assert [each.confidence for each in made[0].states] == [1.0, 0.3]
+    assert made[0].confidence == 0.65
+    assert made[0].objects == old[0].objects
+    assert made[1] is old[1]
+
+
 def test_objects_that_were_not_followed_again_keep_their_state() -> None:
     old = frame(0, {1: [BODY], 2: [FAR]}, confidence=0.6)
     new = frame(0, {1: [BODY, LIMB]})

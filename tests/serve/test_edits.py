@@ -26,6 +26,7 @@ from covos.serve.editing import track_parts
 from covos.serve.edits import (
     Edit,
     History,
+    as_shown,
     followed,
     in_regions,
     merged,
@@ -63,6 +64,30 @@ def labels(text: str) -> np.ndarray:
 
 
 BOTH = "11100000 11100222 00000222 00000222 00000000 00000000"
+
+
+def test_an_object_that_was_unsure_is_sure_where_it_is_shown() -> None:
+    """The follower had taken object 3 for hidden; the user clicks on it, and then takes it away."""
+    whole = frame(1, labels(BOTH))
+    hidden = ObjectStatus(id=3, state="occluded", confidence=0.2)
+    whole = replace(whole, states=(*whole.states, hidden), confidence=0.4)
+    new = labels("00000000 00000000 00000000 00000000 03300000 03300000") > 0
+    after = as_shown(whole, 3, encode(new))
+    assert {each.id: (each.state, each.confidence) for each in after.states} == {
+        **{1: ("present", 0.5), 2: ("present", 0.5)},
+        3: ("present", 1.0),
+    }
+    assert after.confidence == pytest.approx(2 / 3)
+    gone = as_shown(after, 3, encode(np.zeros(SIZE, np.bool_)))
+    assert gone.states[-1] == ObjectStatus(id=3, state="occluded", confidence=1.0)
+    assert 3 not in gone.objects
+
+
+def test_what_was_not_followed_has_no_state_by_a_click() -> None:
+    whole = frame(1, labels(BOTH))
+    after = as_shown(whole, 3, encode(labels("00000000 00000000 00000000 00000000 03300000 03300000") > 0))
+    assert [each.id for each in after.states] == [1, 2]
+    assert after.confidence == whole.confidence
 
 
 def test_the_new_object_has_the_pixels() -> None:

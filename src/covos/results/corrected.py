@@ -46,7 +46,7 @@ def with_corrections(
         before = believed.get(index)
         believed[index] = encode(pixels if before is None else pixels | decode(before))
     return tuple(
-        _mixed(known, mask, births, believed.get(index))
+        _mixed(known, mask, births, believed.get(index), shown=corrected.get(index, ()))
         for index, (known, mask) in enumerate(zip(old, new, strict=True))
     )
 
@@ -60,7 +60,7 @@ class Correction:
     """
 
     def __init__(self, *, births: Mapping[int, int], corrected: Mapping[int, Collection[int]]) -> None:
-        self._births, self._spread = births, Spread(corrected)
+        self._births, self._corrected, self._spread = births, corrected, Spread(corrected)
 
     def take(self, index: int, new: FrameMask, known: Known | None, *, before: FrameMask | None = None) -> FrameMask:
         """Return the masks of the next frame.
@@ -74,7 +74,8 @@ class Correction:
         """
         then = before if before is not None or known is None else known.mask
         believed = self._spread.take(index, lambda _: _both(then, new))
-        return _mixed(known, new, self._births, None if believed is None else encode(believed))
+        shown = self._corrected.get(index, ())
+        return _mixed(known, new, self._births, None if believed is None else encode(believed), shown=shown)
 
 
 def _both(old: FrameMask | None, new: FrameMask) -> Answers | None:
@@ -85,12 +86,14 @@ def _answer(mask: FrameMask) -> Answer:
     return Answer(mask.labels, {each.id: each for each in mask.states})
 
 
-def _mixed(known: Known | None, new: FrameMask, births: Mapping[int, int], believed: RLE | None) -> FrameMask:
+def _mixed(
+    known: Known | None, new: FrameMask, births: Mapping[int, int], believed: RLE | None, *, shown: Collection[int]
+) -> FrameMask:
     if known is None or known.mask.size != new.size:
         return new
     old, fresh = known.mask, _fresh(known, births)
     if believed is None and not fresh:
-        return old
+        return _as_sure(old, new, shown)
     before, after = old.labels, new.labels
     taken = np.zeros(new.size, np.bool_) if believed is None else decode(believed)
     if fresh:
@@ -107,6 +110,15 @@ def _mixed(known: Known | None, new: FrameMask, births: Mapping[int, int], belie
         states=states,
         soft=SoftMask.of(probability, labels > 0),
     )
+
+
+def _as_sure(old: FrameMask, new: FrameMask, shown: Collection[int]) -> FrameMask:
+    """Return the old masks, which the user has shown again: of these objects they are sure now."""
+    told = {each.id: each for each in new.states if each.id in shown}
+    states = tuple(told.get(each.id, each) for each in old.states)
+    if states == old.states:
+        return old
+    return replace(old, states=states, confidence=sum(each.confidence for each in states) / len(states))
 
 
 def _fresh(known: Known, births: Mapping[int, int]) -> list[int]:

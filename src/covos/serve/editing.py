@@ -17,7 +17,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import MAX_ID, SeedMask, confirmed_frames
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
-from covos.serve.edits import merged, placed, thing_of, with_new_seeds, with_pixels_back, without
+from covos.serve.edits import as_shown, merged, thing_of, with_new_seeds, with_pixels_back, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
 from covos.serve.queue import Work, WorkQueue
@@ -81,7 +81,7 @@ class Editing:
             if number not in {thing.id for thing in things}:
                 things = (*things, thing_of(number))
             after = with_new_seeds(now, before=seeds, after=after)
-            frames = {frame: placed(whole, {number: mask})}
+            frames = {frame: as_shown(whole, number, mask)}
             clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames, shown=number))
         job = self._queue.changed(clip, (frame,))
         code = mask.to_coco()

@@ -321,6 +321,19 @@ def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[Obje
     )
 
 
+def as_shown(mask: FrameMask, number: int, rle: RLE) -> FrameMask:
+    """Put an object into a frame as the user has shown it there.
+
+    If it was followed, its state is as sure as a mask that is given: it is present, or out of sight if nothing of it is
+    left. The confidence of the frame goes by it.
+    """
+    if all(each.id != number for each in mask.states):
+        return placed(mask, {number: rle})
+    state = ObjectStatus(id=number, state="present" if rle.area else "occluded", confidence=1.0)
+    made = placed(mask, {number: rle}, states=(state,))
+    return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states))
+
+
 def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[int]) -> FrameMask:
     """Put what was followed into a frame; objects that were not followed stay as they were, behind it."""
     rest = frozenset() if mask is None else mask.objects.keys() - tracked
