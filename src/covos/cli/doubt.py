@@ -28,7 +28,7 @@ def doubt(saved: Saved, name: str) -> str:
     if quality.flags.get("empty") == saved.frames:
         show = f"covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
         return (
-            f"nothing was found in any of {counted(saved.frames, 'frame')}, so what is written is empty. "
+            f"nothing was found in any of {counted(saved.frames, 'frame')}, so no subject is in what is written. "
             f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
         )
     stands_out = (
