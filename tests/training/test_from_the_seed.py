@@ -13,6 +13,8 @@ import pytest
 import covos
 from covos.cli import main
 
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
 PAGE = Path(__file__).parents[2] / "docs" / "from-the-seed.md"
 
 pytestmark = pytest.mark.usefixtures("narrow")

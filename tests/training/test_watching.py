@@ -31,6 +31,8 @@ from covos.training.task import Task
 from seen import Seen
 
 Run = Callable[..., Seen]
+AT_FULL_SIZE = True
+"""See `conftest.py`."""
 SMALL = ("size=[48, 80]", "steps=4", "epochs=0", "validate_every=2", "checkpoint_every=2", "batch=2")
 LITE = ("steps=2", "frames_per_step=4", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]")
 
