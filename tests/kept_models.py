@@ -6,19 +6,15 @@ import functools
 import os
 from typing import Any
 
-import covos.api
-import covos.correction
-import covos.job
 import covos.model
-import covos.predict
 import covos.training.api
 from covos.core.limits import limits
 from covos.model import DEFAULT_MODEL, Model
 from covos.models.registry import find_model, list_models
 from covos.runtimes.choice import choose_computing
 
-USERS = (covos.api, covos.correction, covos.job, covos.model, covos.predict, covos.training.api)
-"""Modules whose ``load_model`` is this one in tests."""
+USERS = (covos.model, covos.training.api)
+"""Modules whose ``load_model`` is this one in tests. All others ask `covos.model` for it when they need it."""
 
 _load = covos.model.load_model
 _kept: dict[tuple[object, ...], Model] = {}
