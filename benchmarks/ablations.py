@@ -42,6 +42,7 @@ from pathlib import Path
 from typing import Any
 
 from covos.core.errors import CovosError
+from covos.engines.choices import DEFAULT_AREA
 
 COLUMNS = {
     "J": "validation J",
@@ -121,7 +122,7 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.core.device import configure_threads
     from covos.data import Dataset
     from covos.engines.choices import DEFAULT_REFERENCES
-    from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+    from covos.engines.encoding import FrameEncoder
     from covos.engines.find import FindEngine
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model

@@ -31,9 +31,9 @@ from PIL import Image
 from accuracy_plot import Point, draw_plot
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import Dataset, open_dataset, read_labels
-from covos.engines.choices import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import VIEWS, FindEngine
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_QUALITY, DEFAULT_REFERENCES, VIEWS, Quality
+from covos.engines.encoding import FrameEncoder
+from covos.engines.find import FindEngine
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model

@@ -33,8 +33,8 @@ from torch import Tensor
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.core.types import Frame, ImageArray
 from covos.data import Video, open_dataset, read_foreground
-from covos.engines.choices import DEFAULT_REFERENCES
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine, uniform_references
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.coattention import CosineCoAttention, Memory, join_memories

@@ -23,7 +23,8 @@ from PIL import Image
 
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import open_collection
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.choices import DEFAULT_AREA
+from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine, uniform_references
 from covos.evaluation import jaccard
 from covos.masks import contact_sheet, draw_overlay

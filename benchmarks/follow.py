@@ -55,8 +55,8 @@ from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
 from covos.engines import follow_pass, follow_result
 from covos.engines.around import Around, ItemT
-from covos.engines.choices import DEFAULT_MEMORY
-from covos.engines.follow import FOLLOWED_IN, FollowEngine
+from covos.engines.choices import DEFAULT_MEMORY, FOLLOWED_IN
+from covos.engines.follow import FollowEngine
 from covos.evaluation import Evaluation, evaluate
 from covos.masks import VOID, write_label_map
 from covos.media.opening import open_source

@@ -24,8 +24,8 @@ import torch
 
 from covos.bench.spent import Spent, median, timed
 from covos.data import Dataset, open_dataset
-from covos.engines.choices import DEFAULT_REFERENCES
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine
 from covos.engines.passes import find_subject
 from covos.evaluation.measures import jaccard

@@ -18,8 +18,7 @@ from pathlib import Path
 import covos
 from covos.core.device import configure_threads
 from covos.data import Dataset, open_dataset, read_foreground
-from covos.engines.choices import DEFAULT_QUALITY, Quality
-from covos.engines.find import VIEWS
+from covos.engines.choices import DEFAULT_QUALITY, VIEWS, Quality
 from covos.evaluation import Saliency, SaliencyScores
 
 

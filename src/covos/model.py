@@ -13,8 +13,16 @@ import torch
 from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
-from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN, Quality
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
+from covos.engines.choices import (
+    DEFAULT_AREA,
+    DEFAULT_MEMORY,
+    DEFAULT_QUALITY,
+    DEFAULT_REFERENCES,
+    SPAN,
+    Quality,
+    named_views,
+)
+from covos.engines.encoding import FrameEncoder, VideoNetwork
 from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
@@ -127,7 +135,9 @@ class Model:
     def settings_of(self, task: Find) -> dict[str, Any]:
         """Return all settings that a subject depends on that this model finds, as records of a run have them."""
         around = self.engine.around
-        return {**task.settings, "around": around} if around else task.settings
+        if not around:
+            return task.settings
+        return {**task.settings, "around": around, "views": named_views(task.quality, followed=False)}
 
     def follower(self, name: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> FollowEngine:
         """Return the engine that follows with a covos-follow; its network is loaded once.

@@ -44,6 +44,7 @@ from covos.engines.choices import (
     check_memory,
     check_references,
     choose_direction,
+    named_views,
 )
 from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks import read_label_map
@@ -487,9 +488,9 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def described_quality(quality: Quality) -> dict[str, Quality | int]:
+def described_quality(quality: Quality) -> dict[str, str | int]:
     """Return what records of a run have of the quality of following; runs from before there was one had the usual."""
-    described: dict[str, Quality | int] = {"around": AROUND}
+    described: dict[str, str | int] = {"around": AROUND, "views": named_views(quality, followed=True)}
     return described if quality == DEFAULT_QUALITY else {**described, "quality": quality}
 
 

@@ -20,12 +20,13 @@ from covos.engines.choices import (
     DEFAULT_MOST,
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
+    FOLLOWED_APART,
     Direction,
     Quality,
     check_memory,
     choose_direction,
 )
-from covos.engines.follow import FOLLOWED_APART, FollowEngine
+from covos.engines.follow import FollowEngine
 from covos.engines.passes import discover_objects, follow_objects, follow_to, references_of
 from covos.engines.shot_references import ShotReferences
 from covos.engines.shots import Shots, one_shot

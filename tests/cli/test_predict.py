@@ -95,7 +95,7 @@ def test_the_test_videos_of_tianchi(tmp_path: Path, capsys: Capture) -> None:
     assert manifest["dataset"] == {"root": str(TIANCHI), "layout": "tianchi", "subset": "test"}
     assert manifest["settings"] == {
         "precision": "float32", "quality": "balanced", "references": 5, "fusion": "group", "reference_seed": None,
-        "refine": "none", "around": 4,
+        "refine": "none", "around": 4, "views": "256x448, 320x576 in turn",
     }  # fmt: skip
     assert [(video["name"], video["frames"]) for video in manifest["videos"]] == [("600103", 4)]
     report = load_report(out / "reports" / "600103.json")

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from covos.core.types import Frame, FrameResult
+from covos.engines.choices import FOLLOWED_IN
 from covos.engines.encoding import FrameEncoder
-from covos.engines.follow import FOLLOWED_IN, FollowEngine
+from covos.engines.follow import FollowEngine
 from covos.engines.motion import Observed
 from covos.models.lite import CovosLite
 from random_follower import random_engine
@@ -133,7 +134,7 @@ def test_the_views_of_each_quality(engine: FollowEngine) -> None:
     }
     assert sizes == {
         "draft": [((192, 320), False)],
-        "fast": [((192, 320), False)],
-        "balanced": [((256, 448), False)],
-        "best": [((384, 672), False), ((256, 448), False), ((256, 448), True)],
+        "fast": [((256, 448), False)],
+        "balanced": [((320, 576), False)],
+        "best": [((384, 672), False), ((320, 576), True)],
     }

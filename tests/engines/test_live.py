@@ -12,7 +12,8 @@ import covos
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
 from covos.engines.around import Around, ItemT
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.choices import DEFAULT_AREA
+from covos.engines.encoding import FrameEncoder
 from covos.engines.find import References
 from covos.engines.follow import FollowEngine
 from covos.engines.live import RollingReferences

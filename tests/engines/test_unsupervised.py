@@ -11,9 +11,9 @@ import torch
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines import find
-from covos.engines.choices import AROUND, DEFAULT_QUALITY, Quality
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import VIEWS, FindEngine, References, mean_logit
+from covos.engines.choices import AROUND, DEFAULT_AREA, DEFAULT_QUALITY, VIEWS, Quality
+from covos.engines.encoding import FrameEncoder
+from covos.engines.find import FindEngine, References, mean_logit
 from covos.engines.motion import Observed
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
@@ -112,7 +112,9 @@ def test_the_sizes_of_each_quality(network: CovosLite) -> None:
     )
     sizes = {quality: [encoder.size_of(frame) for encoder in whole.at(quality).encoders] for quality in VIEWS}
     usual = (256, 448)
-    assert sizes == {"draft": [(192, 320)], "fast": [usual], "balanced": [usual], "best": [usual, usual, (384, 672)]}
+    assert sizes == {
+        "draft": [(192, 320)], "fast": [usual], "balanced": [usual, (320, 576)], "best": [usual, usual, (384, 672)],
+    }  # fmt: skip
 
 
 def test_the_best_is_the_mean_of_what_each_view_finds_with_its_own_references(network: CovosLite) -> None:
@@ -169,8 +171,26 @@ def test_each_frame_is_encoded_once(network: CovosLite, monkeypatch: pytest.Monk
         return original(self, image, motion)
 
     monkeypatch.setattr(CovosLite, "encode", counting)
+    run(network, 9, (1, 4, 7), quality="best")
+    assert sum(encoded) == 9 * len(VIEWS["best"])
+    encoded.clear()
     run(network, 9, (1, 4, 7))
-    assert sum(encoded) == 9
+    assert sum(encoded) == 9 + 3, "in turn; what is a reference in one view may be looked at in the other"
+
+
+def test_frames_are_looked_at_in_each_view_in_turn(network: CovosLite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FindEngine, "_with_those_around", lambda engine, frames: frames)
+    observed = list(engine(network).encoder.observe(frames(6)))
+    made = engine(network)
+    in_turn = list(made.stream(observed, made.remember([observed[2], observed[3]])))
+    alone = [FindEngine(encoder) for encoder in made.encoders]
+    small, large = ([*each.stream(observed, each.remember([observed[2], observed[3]]))] for each in alone)
+    for index, result in enumerate(in_turn):
+        same, other = (small, large) if index % 2 == 0 else (large, small)
+        apart = [float(np.abs(result.probability - each[index].probability).max()) for each in (same, other)]
+        assert 4 * apart[0] < apart[1]
+    # Nothing would bring the views together where frames stay by themselves.
+    assert len(engine(network, around=0).encoders) == 1
 
 
 def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:

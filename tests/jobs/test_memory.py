@@ -77,7 +77,7 @@ def test_the_end_is_three_lines_and_the_same_command_goes_on(
     expected, _ = run("whole")
     with monkeypatch.context() as short:
         # The references and the first two batches are computed; the frames of the first need those of the second.
-        starve(short, CovosLite, "encode", rule=lambda call, *_: call > 7, kind="processor")
+        starve(short, CovosLite, "encode", rule=lambda call, *_: call > 13, kind="processor")
         with pytest.raises(EnvironmentProblem) as caught:
             run("stopped")
     assert caught.value.exit_code == 5

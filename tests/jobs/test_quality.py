@@ -13,9 +13,8 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.engines.choices import APART, Quality
+from covos.engines.choices import APART, FOLLOWED_IN, VIEWS, Quality
 from covos.engines.encoding import FrameEncoder
-from covos.engines.find import VIEWS
 from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job
@@ -122,6 +121,7 @@ def test_no_picture_is_made_in_full_that_nothing_looks_at(
 def test_what_is_doubted_is_looked_at(apart: int, model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("covos.engines.find.DOUBT", -1.0)
     monkeypatch.setitem(APART, "fast", apart)
+    monkeypatch.setitem(VIEWS, "balanced", VIEWS["fast"])
     usual = list(covos.stream(clip, model=model))
     for one, other in zip(covos.stream(clip, model=model, quality="fast"), usual, strict=True):
         assert not one.between
@@ -192,6 +192,7 @@ def test_a_draft_follows_in_each_second_frame_or_goes_back(
     every = list(covos.stream(clip, model=model, quality="draft", **shown))
     assert not any(result.between for result in every)
     # A pass that goes back looks at all frames, as one that never left one out.
+    monkeypatch.setitem(FOLLOWED_IN, "fast", FOLLOWED_IN["draft"])
     usual = covos.stream(clip, model=model, quality="fast", **shown)
     for one, other in zip(every, usual, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)

@@ -17,8 +17,8 @@ from covos.bench.runs import RunAsked, RunMeasured, Work, measure_run
 from covos.bench.ways import TORCH, Way
 from covos.core.device import usable_cpus
 from covos.core.records import Count, Record
-from covos.engines.choices import DEFAULT_QUALITY, Quality
-from covos.engines.encoding import DEFAULT_AREA, working_size
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_QUALITY, Quality
+from covos.engines.encoding import working_size
 from covos.models.lite import CovosLite
 from covos.models.registry import DEFAULT_MODEL, find_model
 from covos.runtimes.graphs import KINDS

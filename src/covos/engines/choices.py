@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from covos.core.errors import UsageError
 
@@ -16,8 +16,53 @@ Quality = Literal["draft", "fast", "balanced", "best"]
 views. In a draft, and where it is fast, some frames are made of their neighbours (see `covos.engines.between`)."""
 DEFAULT_QUALITY: Final = "balanced"
 
+DEFAULT_AREA = 256 * 448
+"""The pixels of a 448 x 256 frame, which is what 480p is at the encoder's stride of 32."""
+
+
+class View(NamedTuple):
+    """A size that frames are encoded in (its area counts: a frame keeps its shape); and if they are mirror images."""
+
+    height: int
+    width: int
+    mirrored: bool = False
+
+    @property
+    def share(self) -> float:
+        """Its area, as a share of the usual one."""
+        return self.height * self.width / DEFAULT_AREA
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}{' mirrored' if self.mirrored else ''}"
+
+
+VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
+    "draft": (View(192, 320),),
+    "fast": (View(256, 448),),
+    "balanced": (View(256, 448), View(320, 576)),
+    "best": (View(256, 448), View(256, 448, mirrored=True), View(384, 672)),
+}
+"""Views in which the subject is found, for each quality; none is larger than the last."""
+IN_TURN: Final = frozenset[Quality]({"balanced"})
+"""Qualities at which a frame is looked at in one view alone, and the next frame in the next view.
+
+The smaller view is surer of which thing is meant, the larger one of its outline. Each frame is brought together with
+those around it, so it has a mean of both, and the networks look at it once."""
 APART: Final[dict[Quality, int]] = {"draft": 4, "fast": 2}
 """Frames from one that the network looks at to the next, where that is not the next one."""
+
+FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
+    "draft": (View(192, 320),),
+    "fast": (View(256, 448),),
+    "balanced": (View(320, 576),),
+    "best": (View(384, 672), View(320, 576, mirrored=True)),
+}
+"""Views in which objects are followed, for each quality; masks are made at the size of the first.
+
+They are larger than those in which the subject is found: the user has shown which thing is meant, so its outline is
+what is left to find, and that is finer in more cells."""
+FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
+"""Frames from one that the networks look at to the next while they follow, where that is not the next one."""
 
 AROUND: Final = 4
 """Frames on each side that a frame is brought together with."""
@@ -46,6 +91,12 @@ SPAN: Final = 100
 def apart_of(quality: Quality) -> int:
     """Return the frames from one that the network looks at to the next."""
     return APART.get(quality, 1)
+
+
+def named_views(quality: Quality, *, followed: bool) -> str:
+    """Name the views of a quality, as records of a run have them: ``256x448, 320x576 in turn``."""
+    views = FOLLOWED_IN[quality] if followed else VIEWS[quality]
+    return ", ".join(map(str, views)) + (" in turn" if quality in IN_TURN and not followed else "")
 
 
 def check_references(count: int) -> None:

@@ -27,9 +27,6 @@ from covos.media.source import Source
 from covos.models.choices import Fusion
 from covos.models.coattention import Memory
 
-DEFAULT_AREA = 256 * 448
-"""Pixels of the encoded frame: the size that covos-lite's training ends with."""
-
 FeaturesT = TypeVar("FeaturesT", bound=tuple[Tensor, ...])
 """A named tuple of tensors whose first dimension is the batch."""
 

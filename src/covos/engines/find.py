@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby, islice
-from typing import Final, Generic, NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -40,10 +40,12 @@ from covos.engines.choices import (
     APART,
     AROUND,
     DEFAULT_QUALITY,
+    IN_TURN,
+    VIEWS,
     Quality,
     apart_of,
 )
-from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
+from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.flat import NOTHING, is_flat
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
@@ -54,22 +56,6 @@ from covos.models.layers import upsample_to
 
 THRESHOLD = 0.5
 """Probability above which a pixel belongs to the subject."""
-
-
-class View(NamedTuple):
-    """Size of the encoded frame, as a share of the engine's own area; and if it is the frame's mirror image."""
-
-    share: float
-    mirrored: bool = False
-
-
-VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
-    "draft": (View(192 * 320 / DEFAULT_AREA),),
-    "fast": (View(1),),
-    "balanced": (View(1),),
-    "best": (View(1), View(1, mirrored=True), View(384 * 672 / DEFAULT_AREA)),
-}
-"""Views for each quality; none is larger than the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,6 +116,7 @@ class FindEngine(Generic[FeaturesT]):
         apart: Frames from one that the network looks at to the next. Those between are made of their neighbours, which
             takes a network that uses motion; others look at all.
         around: Frames on each side that a frame is brought together with, likewise. With 0, each has its own logits.
+        in_turn: If true, a frame is looked at in one view alone, the next frame in the next view.
     """
 
     def __init__(
@@ -139,11 +126,13 @@ class FindEngine(Generic[FeaturesT]):
         others: Sequence[FrameEncoder[FeaturesT]] = (),
         apart: int = 1,
         around: int = AROUND,
+        in_turn: bool = False,
     ) -> None:
         self.encoder = encoder
         self.encoders = (encoder, *others)
         self.apart = apart if encoder.network.uses_motion else 1
         self.around = around if encoder.network.uses_motion else 0
+        self.in_turn = in_turn
 
     @property
     def ladder(self) -> Ladder:
@@ -157,10 +146,10 @@ class FindEngine(Generic[FeaturesT]):
     def cut_at(self, cuts: Collection[int]) -> FindEngine[FeaturesT]:
         """Return the same engine for a video in which shots begin with these frames."""
         first, *others = (encoder.cut_at(cuts) for encoder in self.encoders)
-        return FindEngine(first, others=others, apart=self.apart, around=self.around)
+        return FindEngine(first, others=others, apart=self.apart, around=self.around, in_turn=self.in_turn)
 
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
-        """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
+        """Return an engine of the same network that finds at this quality.
 
         Raises:
             UsageError: The network takes frames of one size alone, and another is asked for.
@@ -172,8 +161,11 @@ class FindEngine(Generic[FeaturesT]):
                 why=f"{type(self.encoder.network).__name__} takes frames of {fixed[0]} x {fixed[1]} alone",
                 fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
             )
-        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in VIEWS[quality])
-        return FindEngine(encoder, others=others, apart=apart_of(quality), around=self.around)
+        views, in_turn = VIEWS[quality], quality in IN_TURN
+        if in_turn and not self.around:  # masks would flicker from view to view
+            views, in_turn = views[:1], False
+        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in views)
+        return FindEngine(encoder, others=others, apart=apart_of(quality), around=self.around, in_turn=in_turn)
 
     def in_whole_batches(self, frames: int) -> int:
         """Return the least number of frames that is no less than this and fills whole batches."""
@@ -284,8 +276,12 @@ class FindEngine(Generic[FeaturesT]):
 
     def _nothing(self, observed: Observed) -> Tensor:
         """Return the logits of a frame on which nothing can be seen, h x w float32."""
-        height, width = self.encoders[-1].size_of(observed.frame)
-        return torch.full((height // 2, width // 2), NOTHING)
+        return torch.full(self._cells(observed.frame), NOTHING)
+
+    def _cells(self, frame: Frame) -> tuple[int, int]:
+        """Return the size of the logits of a frame in the largest view."""
+        height, width = self.encoders[-1].size_of(frame)
+        return height // 2, width // 2
 
     def _look(self, batch: Sequence[Placed[FeaturesT]], *, fusion: Fusion) -> Iterator[tuple[int, list[Tensor]]]:
         """Segment frames by the network; yield the index of each with its logits in each view."""
@@ -298,8 +294,17 @@ class FindEngine(Generic[FeaturesT]):
     def _in_views(
         self, observed: Sequence[Observed], *, references: Sequence[References[FeaturesT]], fusion: Fusion
     ) -> list[dict[int, Tensor]]:
-        each = zip(self.encoders, references, strict=True)
-        return [self._logits(observed, encoder, known, fusion) for encoder, known in each]
+        each = list(zip(self.encoders, references, strict=True))
+        if not self.in_turn:
+            return [self._logits(observed, encoder, known, fusion) for encoder, known in each]
+        found: dict[int, Tensor] = {}
+        for turn, (encoder, known) in enumerate(each):
+            if own := [one for one in observed if one.frame.index % len(each) == turn]:
+                # All frames that are brought together are of one size.
+                size = self._cells(own[0].frame)
+                logits = self._logits(own, encoder, known, fusion)
+                found |= {index: upsample_to(logit[None, None], size)[0, 0] for index, logit in logits.items()}
+        return [found]
 
     def _with_those_between(
         self, looked: Iterable[Sequence[Placed[FeaturesT]]], look: Look[FeaturesT]

@@ -26,9 +26,9 @@ from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
-from covos.engines.choices import Quality
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows
-from covos.engines.find import FindEngine, References, ReferencesAt, View, references_at
+from covos.engines.choices import FOLLOWED_IN, Quality
+from covos.engines.encoding import FrameEncoder, select_rows
+from covos.engines.find import FindEngine, References, ReferencesAt, references_at
 from covos.engines.flow import FlowArray
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.follow_result import Given, results_around
@@ -40,15 +40,6 @@ from covos.models.lite import Features
 MAX_CHECKPOINTS = 8
 """Copies of a pass at a time."""
 
-FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
-    "draft": (View(192 * 320 / DEFAULT_AREA),),
-    "fast": (View(192 * 320 / DEFAULT_AREA),),
-    "balanced": (View(1),),
-    "best": (View(384 * 672 / DEFAULT_AREA), View(1), View(1, mirrored=True)),
-}
-"""Views of the frames in which objects are followed, for each quality; masks are made at the size of the first."""
-FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
-"""Frames from one that the networks look at to the next, where that is not the next one."""
 AFTER_DOUBT: Final = 12
 """Frames that are all looked at after one that could not be made of its neighbours: to go back costs a step more."""
 

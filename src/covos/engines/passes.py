@@ -252,7 +252,7 @@ def steer_subject(
     encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts))
     finder, own = engine, follower.cut_at(shots.cuts)
     if engine.encoder.area == encoder.area:
-        finder = FindEngine(encoder, others=engine.encoders[1:], around=engine.around)
+        finder = FindEngine(encoder, others=engine.encoders[1:], around=engine.around, in_turn=engine.in_turn)
         own = own.within(lambda index: remembered(index)[:1])
     following = own.beside(encoder)
     with Spool() as spool:

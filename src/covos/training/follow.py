@@ -16,8 +16,8 @@ from torch import Tensor
 
 from covos.core.types import ProbabilityArray
 from covos.data import Dataset, FrameRecord, Video, read_labels
-from covos.engines.choices import DEFAULT_MEMORY
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_MEMORY
+from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.passes import references_of
 from covos.engines.shots import one_shot

@@ -18,7 +18,8 @@ from covos.core.errors import InputError
 from covos.core.progress import counted
 from covos.core.types import MaskArray, Point, ProbabilityArray
 from covos.data import Dataset, Video, read_foreground
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.choices import DEFAULT_AREA
+from covos.engines.encoding import FrameEncoder
 from covos.engines.prompt import NetworkPrompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click

@@ -12,8 +12,8 @@ import torch
 from covos.core.errors import InputError
 from covos.core.types import Frame, FrameResult, ImageArray, MaskArray, SourceInfo
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
-from covos.engines.choices import DEFAULT_REFERENCES
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.encoding import FrameEncoder, VideoNetwork
 from covos.engines.find import FindEngine
 from covos.engines.passes import find_subject
 from covos.evaluation import Saliency, SaliencyScores, boundary_f, jaccard
