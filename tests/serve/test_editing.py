@@ -479,6 +479,14 @@ def test_a_deleted_object_gives_nothing_of_what_a_third_has_taken(horse: Clip) -
     assert columns_of(horse) == {1: {0, 1, 3}, 3: {2}}
 
 
+def test_an_object_that_was_made_a_part_of_a_deleted_one_does_not_come_back(horse: Clip) -> None:
+    editing = editing_of(Painter((1, 2)))
+    editing.prompt(horse, CLICK)
+    editing.merge(horse, SUBJECT, into=2)
+    editing.drop(horse, 2)
+    assert columns_of(horse) == {}
+
+
 def test_a_seed_has_the_pixels_of_a_deleted_object_again(horse: Clip) -> None:
     editing = editing_of(Painter((0, 1, 2, 3), (2, 5)))
     editing.prompt(horse, NewPrompt(frame=0, points=((0, 0),), object=SUBJECT))

@@ -114,7 +114,7 @@ def test_what_was_not_followed_stays_behind() -> None:
 
 
 def test_an_object_leaves_or_joins_another() -> None:
-    assert list(without(frame(0, labels(BOTH)), 1).objects) == [2]
+    assert list(without(frame(0, labels(BOTH)), 1, left={2}).objects) == [2]
     together = merged(frame(0, labels(BOTH)), 1, 2)
     assert list(together.objects) == [2]
     assert [each.id for each in together.states] == [2]

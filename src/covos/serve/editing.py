@@ -239,8 +239,10 @@ class Editing:
             self._refuse_unknown(clip, number)
             history = clip.history
             taken = history.taken_by(number)
+            things = tuple(thing for thing in history.things if thing.id != number)
+            left = {thing.id for thing in things}
             frames = {
-                index: without(mask, number, taken=taken.get(index))
+                index: without(mask, number, left=left, taken=taken.get(index))
                 for index, mask in history.frames.items()
                 if number in mask.objects
             }
@@ -249,7 +251,7 @@ class Editing:
                 history.edit(
                     "object",
                     seeds=with_pixels_back(seeds, frames, before=history.frames),
-                    things=tuple(thing for thing in history.things if thing.id != number),
+                    things=things,
                     frames=frames,
                 )
             )

@@ -6,7 +6,7 @@ not as it was asked for: to go back or forth, or to start the server again, comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -343,27 +343,30 @@ def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[in
     return replace(placed(mask, objects, states=result.states), confidence=result.confidence, status=result.status)
 
 
-def without(mask: FrameMask, gone: int, *, taken: tuple[FrameMask, MaskArray] | None = None) -> FrameMask:
+def without(
+    mask: FrameMask, gone: int, *, left: Collection[int], taken: tuple[FrameMask, MaskArray] | None = None
+) -> FrameMask:
     """Take an object out of a frame.
 
-    What it took from the others is theirs again, where nobody else has it now; ``taken`` is as of `History.taken_by`.
+    What it took from the others that are ``left`` is theirs again, where nobody else has it now. One that was made a
+    part of this one is not among them. ``taken`` is as of `History.taken_by`.
     """
-    left = placed(mask, {gone: _nothing(mask.size)})
+    rest = placed(mask, {gone: _nothing(mask.size)})
     if taken is None:
-        return left
+        return rest
     before, had = taken
     free = had.copy()
-    for rle in left.objects.values():
+    for rle in rest.objects.values():
         free &= ~decode(rle)
     back = {}
     for identity, rle in before.objects.items():
         own = decode(rle) & free
-        if own.any():
+        if identity in left and own.any():
             free &= ~own
-            back[identity] = encode(own | decode(left.objects[identity]) if identity in left.objects else own)
+            back[identity] = encode(own | decode(rest.objects[identity]) if identity in rest.objects else own)
     states = {each.id: each for each in before.states if each.id in back}
-    states |= {each.id: each for each in left.states}
-    return placed(left, back, states=[states[identity] for identity in back if identity in states])
+    states |= {each.id: each for each in rest.states}
+    return placed(rest, back, states=[states[identity] for identity in back if identity in states])
 
 
 def with_pixels_back(seeds: tuple[SeedMask, ...], frames: Frames, *, before: Frames) -> tuple[SeedMask, ...]:
