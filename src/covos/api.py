@@ -21,7 +21,7 @@ from covos.media.memory import Input
 from covos.media.range import Range
 from covos.models.choices import Fusion, Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
-from covos.plan import AUTO, Damaged, Objects, Plan, choose_task, read_prompts
+from covos.plan import AUTO, Damaged, Objects, Plan, check_model, choose_task, read_prompts
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
@@ -248,6 +248,7 @@ def live(
         from covos.model import load_model
 
         model = load_model(model, device=device, precision=precision, runtime=runtime)
+    check_model(model)
     return model.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
 
 
@@ -288,6 +289,8 @@ def _job(
         trust_prompts=trust_prompts,
     )
     loaded = None if isinstance(model, (str, os.PathLike)) else model
+    if loaded is not None:
+        check_model(loaded)
     plan = Plan(
         source=source,
         task=choose_task(objects=objects, prompts=shown, **task),

@@ -471,6 +471,20 @@ def read_objects(text: str) -> Objects:
     return int(text) if text.isdecimal() and len(text) < 19 else text  # type: ignore[return-value]
 
 
+def check_model(model: object) -> None:
+    """Refuse a value that is given for a model and is none.
+
+    Raises:
+        UsageError: It has not what `covos.Model` has.
+    """
+    if not hasattr(model, "engine"):
+        raise UsageError(
+            f"model = {model!r}",
+            why="it is neither a name, nor a file, nor a model",
+            fix="give a name, a .safetensors file, or what load_model returns",
+        )
+
+
 def check_objects(objects: int | str) -> int | None:
     """Return how many objects may be found; None where it is one subject.
 

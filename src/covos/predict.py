@@ -31,7 +31,7 @@ from covos.jobs import Outcome, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
-from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
+from covos.plan import FIND, Find, Follow, Plan, check_model, described_quality, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
@@ -116,6 +116,7 @@ def predict(
         from covos.model import load_model
 
         model = load_model(model)
+    check_model(model)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow is None:
         follow = follows(dataset, model=model, follower=follower)

@@ -188,6 +188,7 @@ def test_the_model_and_the_quality_are_those_of_the_runs(
     asked.clear()
     entry = find_model("covos-lite")
     other = replace(entry, card=entry.card.model_copy(update={"architecture": "cosnet_resnet50"}))
+    monkeypatch.setattr("covos.models.registry.find_model", lambda name: other)
     monkeypatch.setattr(report, "find_model", lambda name: other)
     assert cli.main([*line, "--model", "mine.safetensors"]) == 0
     assert [(run.work, run.model) for run in asked] == [

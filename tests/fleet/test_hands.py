@@ -100,3 +100,17 @@ def test_rows_that_come_while_a_batch_is_cut_off_are_kept(end: BaseException) ->
         running.throw(end)
     assert [(row.name, row.status) for row in hands.late] == [("b", "done")]
     assert [errand.clip.name for errand in hands.begun] == ["c"]
+
+
+class Busy(Scripted):
+    """All but the first worker say how far they are, again and again."""
+
+    def answer(self, hand: int) -> Row | Counted | Died | CovosError:
+        return Counted(frames=1) if hand else super().answer(hand)
+
+
+def test_an_error_that_ends_a_batch_does_not_wait_for_the_clips_at_work() -> None:
+    hands = Busy(deaths={}, model=False, count=2, retry=0)
+    with pytest.raises(CheckpointError):
+        list(hands.run(made("a", "b")))
+    assert [errand.clip.name for errand in hands.begun] == ["a", "b"]

@@ -129,7 +129,7 @@ def test_a_step_in_words() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is that of Linux")
-@pytest.mark.parametrize("left", [120, 400])
+@pytest.mark.parametrize("left", [120, 300])
 def test_a_limit_on_the_address_space(clip: Path, tmp_path: Path, left: int) -> None:
     """Left after the libraries are loaded: libraries end the process there, so it is refused before."""
     from children import in_child  # it needs POSIX, too

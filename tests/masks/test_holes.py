@@ -12,7 +12,11 @@ import pytest
 from covos.core.types import FrameResult, LabelArray
 from covos.engines.steady import retouched
 from covos.masks.edges import Edges
+from covos.masks.frame_mask import labels_of, objects_of
 from covos.masks.holes import Holes
+from covos.masks.soft import SoftMask
+from covos.runs.journal import KeptMasks
+from covos.runs.reading import _all_changed
 
 AREA = 120
 
@@ -56,6 +60,36 @@ def test_a_hole_about_as_large_as_the_area_does_not_flicker(result: Any) -> None
     """Its areas are 113 and 149, of at most 120 to fill."""
     assert filled(result, [7, 7, 6, 7, 7, 6, 7, 7]) == [False] * 8
     assert filled(result, [6, 6, 7, 6, 6, 7, 6, 6]) == [True] * 8
+
+
+@pytest.mark.parametrize("edges", [Edges(fill_holes=AREA), Edges(fill_holes=AREA, min_area=9, grow=1)])
+def test_masks_that_a_run_kept_are_changed_as_it_changed_them(result: Any, edges: Edges) -> None:
+    made = [made_of(result, index, disc(index, holes={(10, 0): 9 * (index in (3, 4))})) for index in range(8)]
+    written = {each.frame.stem: objects_of(each.labels) for each in retouched(iter(made), edges)}
+    kept = {
+        each.frame.stem: KeptMasks(
+            index=each.frame.index, stem=each.frame.stem, pts=0, size=each.frame.size,
+            objects=objects_of(each.labels), soft=None, matte=SoftMask.of(each.probability, each.labels > 0),
+        )
+        for each in reversed(made)
+    }  # fmt: skip
+    changed = _all_changed(kept, edges)
+    assert {stem: each.objects for stem, each in changed.items()} == written
+    assert list(changed) == list(kept)
+    for each in changed.values():
+        assert each.matte is not None
+        mask = labels_of(each.objects, size=each.size) > 0
+        assert np.array_equal(each.matte.restore(mask) > 0.5, mask)
+
+
+def test_the_holes_that_other_masks_cover() -> None:
+    holes = Holes.of(disc(0, holes={(10, 0): 9, (-15, 0): 5}))
+    part = disc(0, holes={(10, 0): 9})
+    covered = holes.covered_by(part)
+    assert covered[48, 30]
+    assert not covered[48, 55]
+    part[48, 30] = 0
+    assert not holes.covered_by(part).any(), "one that is covered in part stays"
 
 
 def test_a_frame_by_itself_goes_by_its_own_area(result: Any) -> None:

@@ -11,10 +11,11 @@ import OpenEXR
 import pytest
 from numpy.typing import NDArray
 
-from covos.core.errors import EnvironmentProblem, SourceError
+from covos.core.errors import CovosError, EnvironmentProblem, SourceError
 from covos.formats.compose import ComposedResult
 from covos.formats.table import make_writer
-from covos.media.images import read_picture
+from covos.media.images import image_header, read_picture
+from covos.media.openexr import openexr_pixels, openexr_sizes
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 
@@ -154,3 +155,26 @@ def test_without_the_package_the_remedy_is_told(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(EnvironmentProblem) as caught:
         open_source(tmp_path / "a.exr")
     assert "covos[exr]" in (caught.value.fix or "")
+
+
+def test_each_part_of_a_file_is_held_to_the_limit(tmp_path: Path, limited: Any) -> None:
+    """All parts are read, whichever has the colours."""
+    told = {"type": OpenEXR.scanlineimage, "compression": OpenEXR.ZIP_COMPRESSION}
+    colours = {name: np.zeros((8, 8), np.float16) for name in "RGB"}
+    parts = [
+        OpenEXR.Part({**told, "displayWindow": ((0, 0), (7, 7))}, colours, "colours"),
+        OpenEXR.Part({**told, "displayWindow": ((0, 0), (7, 7))}, {"Z": np.zeros((100, 100), np.float16)}, "depth"),
+    ]
+    OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
+    assert openexr_sizes((tmp_path / "parts.exr").read_bytes(), name="parts.exr") == ((8, 8), (8, 8), (100, 100))
+    limited(pixels=1000)
+    with pytest.raises(CovosError, match="pixels"):
+        image_header(tmp_path / "parts.exr")
+
+
+def test_the_brightest_light_behind_the_least_alpha_is_white(tmp_path: Path) -> None:
+    planes = {name: np.full(SIZE, 3e38, np.float32) for name in "RGB"}
+    file = save(tmp_path / "bright.exr", {**planes, "A": np.full(SIZE, 1e-3, np.float32)})
+    with np.errstate(all="raise"):
+        samples = openexr_pixels(file.read_bytes(), name="bright.exr").samples
+    assert (samples[..., :3] == 65535).all()

@@ -121,5 +121,5 @@ def test_it_is_trained_and_used(tmp_path: Path, clip: Path, monkeypatch: pytest.
         crops=[(64, 96)], crop_chances=[1.0], device="cpu", precision="fp32", check=False,
     )  # fmt: skip
     model = result.load(device="cpu")
-    assert (model.name, type(model.network)) == ("covos-tinted", Tinted)
+    assert (model.name, type(model.network)) == ("run", Tinted)
     assert len(covos.segment(clip, model=model)) == 8

@@ -51,7 +51,7 @@ def test_resnet50_as_its_recipe_says(run: Run, tianchi: Path, tmp_path: Path) ->
 def test_the_file_segments(run: Run, tianchi: Path, tmp_path: Path) -> None:
     run("cosnet-resnet50", tmp_path, *SMALL)
     model = covos.load_model(tmp_path / "last.safetensors", device="cpu", precision="fp32")
-    assert model.name == "cosnet_resnet50"
+    assert model.name == tmp_path.name, "the name of the run's folder"
     result = covos.segment(tianchi / "JPEGImages" / "600103", model=model)
     assert len(result) == 4
     assert result[0].size == (90, 160)

@@ -155,7 +155,7 @@ def test_a_training_makes_weights_that_are_found_and_loaded(datasets: list[Datas
     train(datasets, recipe=recipe(), folder=folder, device=device, precision=torch.float32, workers=0)
     card = read_card(folder / "last.safetensors")
     assert card is not None
-    assert (card.name, card.architecture) == ("covos-matte", "matte")
+    assert (card.name, card.architecture) == ("run", "matte")
     network = build_matter(find_matter(folder / "last.safetensors"))
     assert isinstance(network, CovosMatte)
     assert torch.isfinite(network(torch.rand(1, 16, TILE, TILE))).all()

@@ -82,18 +82,21 @@ class Hands(ABC, Generic[HandT]):
             self._collect()
             raise
         except CovosError:
-            self._collect()
+            self._collect(working=True)
             raise
         finally:
             self.dismiss([*self._busy, *idle])
 
-    def _collect(self) -> None:
-        """Keep the rows that workers have sent, of clips that ended while the batch was being cut off."""
+    def _collect(self, *, working: bool = False) -> None:
+        """Keep the rows that workers have sent, of clips that ended while the batch was being cut off.
+
+        One that is still ``working`` says how far it is, and is not waited for.
+        """
         asked = list(self._busy)
         while asked and (answered := self.answered(asked)):
             for hand in answered:
                 match self.answer(hand):
-                    case Counted():
+                    case Counted() if not working:
                         continue
                     case Row() as row:
                         self.late.append(row)

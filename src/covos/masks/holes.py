@@ -66,6 +66,11 @@ class Holes:
                 fills[number] = seen[len(seen) // 2] <= most
         return np.asarray(fills[self.parts], np.bool_)
 
+    def covered_by(self, labels: LabelArray) -> MaskArray:
+        """Return the holes that other masks of the frame cover whole, H x W bool; labels are H x W uint8."""
+        open_in = np.bincount(self.parts.ravel(), weights=(labels == 0).ravel(), minlength=len(self.areas))
+        return np.asarray(((open_in == 0) & np.isfinite(self.areas) & (self.areas > 0))[self.parts], np.bool_)
+
     def _area_in(self, other: Holes, number: int, away: int) -> float:
         """Return the area that a hole has in another frame: 0 if a mask covers its place.
 

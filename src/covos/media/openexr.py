@@ -25,6 +25,10 @@ _BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """x and y of red, green, blue and white; OpenEXR takes them for granted where none are stated."""
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _ALIKE = 2e-3
+_LEAST_ALPHA = 1e-6
+"""Opacity by which light is divided at the least."""
+_MOST_LIGHT = 65504.0
+"""What a half can hold: more is as white."""
 
 
 def is_openexr(head: bytes) -> bool:
@@ -32,15 +36,15 @@ def is_openexr(head: bytes) -> bool:
     return head.startswith(OPENEXR)
 
 
-def openexr_sizes(content: bytes, *, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (height, width) of the picture that is displayed, and of the data, which may be more or less of it.
+def openexr_sizes(content: bytes, *, name: str) -> tuple[tuple[int, int], ...]:
+    """Return (height, width) of the picture that is displayed, and of the data of each part, all of which is read.
 
     Raises:
         EnvironmentProblem: The package that reads it is not installed.
         ValueError: It is damaged.
     """
-    header = _file(content, name, header_only=True).parts[0].header
-    return _size(header["displayWindow"]), _size(header["dataWindow"])
+    headers = [part.header for part in _file(content, name, header_only=True).parts]
+    return _size(headers[0]["displayWindow"]), *(_size(header["dataWindow"]) for header in headers)
 
 
 def openexr_pixels(content: bytes, *, name: str) -> Deep:
@@ -71,7 +75,7 @@ def openexr_pixels(content: bytes, *, name: str) -> Deep:
     alpha = planes[3].clip(0, 1)[..., None] if len(planes) == 4 else None
     if alpha is not None:
         # Where nothing is opaque, light is seen all the same: a glow.
-        light = np.divide(light, alpha, out=light.copy(), where=alpha > 0)
+        light = np.divide(light, np.maximum(alpha, _LEAST_ALPHA), out=light.copy(), where=alpha > 0)
     shown = _shown(light @ _to_bt709(part.header.get("chromaticities", _BT709)).T)
     if alpha is not None:
         shown = np.concatenate([shown, alpha], -1)
@@ -107,7 +111,8 @@ def _planes(part: Any) -> list[NDArray[np.float32]] | None:
             if len(colours) < 3 or len({each.shape for each in colours}) > 1 or (f"{before}RY" in channels):
                 continue
             kept = [each for each in found if each is not None and each.shape == colours[0].shape]
-            return [np.nan_to_num(each.astype(np.float32), nan=0, posinf=1, neginf=0) for each in kept]
+            finite = (np.nan_to_num(each.astype(np.float32), nan=0, posinf=1, neginf=0) for each in kept)
+            return [each.clip(-_MOST_LIGHT, _MOST_LIGHT) for each in finite]
     return None
 
 

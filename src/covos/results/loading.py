@@ -19,6 +19,7 @@ from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import composed_formats, parse_format
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
+from covos.masks.holes import Holes
 from covos.masks.soft import SoftMask
 from covos.media.memory import open_input
 from covos.media.range import Range, as_range
@@ -330,7 +331,8 @@ def _edged(matted: FrameMask, mask: FrameMask, *, edges: Edges) -> FrameMask:
     """Return the mask of a frame with the matte of the same before its edges were changed, changed in the same way."""
     if matted.matte is None or matted.objects == mask.objects:  # nothing was changed, or by hand
         return replace(mask, kept_matte=matted.kept_matte)
-    return replace(mask, kept_matte=SoftMask.of(edges.apply(matted.labels, matted.matte)[1], mask.mask))
+    hole = Holes.of(matted.labels).covered_by(mask.labels) if edges.watches_holes else None
+    return replace(mask, kept_matte=SoftMask.of(edges.apply(matted.labels, matted.matte, hole=hole)[1], mask.mask))
 
 
 def output_of(

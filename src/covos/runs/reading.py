@@ -11,10 +11,13 @@ from pydantic import ValidationError
 
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
+from covos.core.types import MaskArray
+from covos.engines.steady import Window
 from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.holes import REACH, Holes
 from covos.masks.soft import SoftMask
 from covos.runs.journal import KeptMasks, read_kept
 from covos.runs.schema import REPORT, load_report
@@ -49,7 +52,7 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     if is_there(path / WRITTEN):  # masks as they were written: edges are in them
         journal, edges = path / WRITTEN, NO_EDGES
     found = {each.stem: each for each in read_kept(journal)} if is_there(journal) else {}
-    kept = {stem: _changed(each, edges) for stem, each in found.items()} if edges else found
+    kept = _all_changed(found, edges) if edges else found
     taken = found if before_edges else kept
     for kind in readable_formats():
         if kind.output in outputs:
@@ -94,14 +97,45 @@ def _edges(settings: object) -> Edges:
         return NO_EDGES
 
 
-def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
-    """Change the edges of kept masks as the run did; where that took the neighbouring pictures, masks will differ."""
+def _all_changed(found: Mapping[str, KeptMasks], edges: Edges) -> dict[str, KeptMasks]:
+    """Change the edges of kept masks, by stem, as the run did; where that took the pictures, masks will differ.
+
+    The frames around a frame tell which of its holes are filled.
+    """
+    changed: dict[str, KeptMasks] = {}
+    watched = Window[tuple[str, KeptMasks, Holes]](REACH)
+
+    def judge(item: tuple[str, KeptMasks, Holes], near: list[tuple[int, tuple[str, KeptMasks, Holes]]]) -> None:
+        stem, kept, holes = item
+        hole = edges.holes_in(holes, near=[(away, other) for away, (_, _, other) in near])
+        changed[stem] = _changed(kept, edges, hole=hole)
+
+    size: tuple[int, int] | None = None
+    for stem, kept in sorted(found.items(), key=lambda each: each[1].index):
+        if not edges.watches_holes:
+            changed[stem] = _changed(kept, edges)
+            continue
+        if size not in (None, kept.size):
+            for ready in watched.end():
+                judge(*ready)
+        size = kept.size
+        before = labels_of(kept.objects, size=size)
+        clean, _ = edges.before_holes.apply(before, (before > 0).astype(np.float32))
+        for ready in watched.push((stem, kept, Holes.of(clean))):
+            judge(*ready)
+    for ready in watched.end():
+        judge(*ready)
+    return {stem: changed[stem] for stem in found}
+
+
+def _changed(kept: KeptMasks, edges: Edges, *, hole: MaskArray | None = None) -> KeptMasks:
+    """Change the edges of one frame's masks; ``hole`` is as of `Edges.apply`."""
     before = labels_of(kept.objects, size=kept.size)
     hard = (before > 0).astype(np.float32)
-    labels, soft = edges.apply(before, hard if kept.soft is None else kept.soft.restore(before > 0))
+    labels, soft = edges.apply(before, hard if kept.soft is None else kept.soft.restore(before > 0), hole=hole)
     matte = soft_mask = None
     if kept.matte is not None:
-        matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0))[1], labels > 0)
+        matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0), hole=hole)[1], labels > 0)
     if kept.soft is not None:
         soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
     feather = kept.feather + edges.feather_at(kept.size[0])

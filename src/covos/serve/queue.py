@@ -206,7 +206,8 @@ class WorkQueue:
                 work = self._now = self._queue.popleft()
             clip = work.clip
             clip.stage, clip.step, clip.done, clip.total = work.stage, "", 0, 0
-            clip.notes.pop(work.stage, None)
+            with clip.lock:
+                clip.notes.pop(work.stage, None)
             self.changed(clip)
             began = time.monotonic()
             failed: CovosError | None = None
