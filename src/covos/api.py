@@ -110,8 +110,9 @@ def segment(
         model: A name, a weights file, or a model from `load_model` (``device``, ``precision`` and ``runtime`` are then
             its own).
         quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,
-            where these agree; ``"draft"`` does so in smaller frames. ``"best"`` looks at larger and at mirrored frames,
-            too, and takes the mean. Objects that are shown are followed in smaller frames by both of the first.
+            where these agree; ``"draft"`` does so in smaller frames. ``"balanced"`` looks at frames of two sizes in
+            turn. ``"best"`` looks at larger and at mirrored frames, too, and takes the mean. Objects that
+            are shown are followed in smaller frames by ``"fast"`` and ``"draft"``.
         references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
             `covos.models.choices.Fusion`); None takes what suits the network.

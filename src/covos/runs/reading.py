@@ -102,6 +102,8 @@ def _all_changed(found: Mapping[str, KeptMasks], edges: Edges) -> dict[str, Kept
 
     The frames around a frame tell which of its holes are filled.
     """
+    if not edges.watches_holes:
+        return {stem: _changed(each, edges) for stem, each in found.items()}
     changed: dict[str, KeptMasks] = {}
     watched = Window[tuple[str, KeptMasks, Holes]](REACH)
 
@@ -112,9 +114,6 @@ def _all_changed(found: Mapping[str, KeptMasks], edges: Edges) -> dict[str, Kept
 
     size: tuple[int, int] | None = None
     for stem, kept in sorted(found.items(), key=lambda each: each[1].index):
-        if not edges.watches_holes:
-            changed[stem] = _changed(kept, edges)
-            continue
         if size not in (None, kept.size):
             for ready in watched.end():
                 judge(*ready)
