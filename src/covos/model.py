@@ -226,7 +226,8 @@ class Model:
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
             quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"best"`` follows in larger and in mirrored
-                frames, too, and takes the mean. Objects are discovered in frames of the usual size.
+                frames, too, and takes the mean. Objects are discovered in frames of the
+                size in which they are followed, in a draft in those of the usual size.
             frame_rate: Frames a second of a folder or glob; 25 if not given.
             range: The part that is taken (see `covos.segment`). The session's methods name frames by their number in
                 the whole source, which is ``frame.number`` of its results.

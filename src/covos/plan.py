@@ -266,7 +266,7 @@ class Discover(_Value):
         references: Frames, spread over the video, that every looked-at frame is compared with.
         memory: See `Follow`.
         follower: See `Follow`.
-        quality: See `Follow`; things are told apart in frames of the usual size.
+        quality: See `Follow`; things are discovered in frames of `covos.engines.choices.DISCOVERED_IN`.
     """
 
     kind: Literal["discover"] = "discover"

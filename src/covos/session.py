@@ -316,8 +316,7 @@ class Session:
 
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
-        # In one view of the usual size, whatever the quality: things are told apart there, their masks are made later.
-        engine = self.model.follower(self._follower_name)
+        engine = self.model.follower(self._follower_name).discovering(self._quality)
         apart = self.model.prompter(self._prompter_name).divider(engine.encoder.ladder)
         found = yield from discover_objects(
             self.source, engine, most=most, references=references, memory=self._memory, shots=self._shots, divider=apart

@@ -214,3 +214,16 @@ def test_light_that_changes_by_and_by_is_no_fade() -> None:
     lights = np.linspace(0.4, 1.0, 40)
     images = [(image * light).astype(np.uint8) for image, light in zip(shot(0, 40), lights, strict=True)]
     assert found_cuts(images) == ()
+
+
+def test_a_single_picture_is_seen_in_every_view_of_its_quality() -> None:
+    quality = covos.load_model("covos-lite").engine.at("balanced")
+    assert quality.in_turn
+    picture = [shot(0, 1)[0]]
+    (both,) = find_subject(Pictures(picture), quality)
+    (small,) = find_subject(Pictures(picture), FindEngine(quality.encoders[0]))
+    (large,) = find_subject(Pictures(picture), FindEngine(quality.encoders[1]))
+    assert not np.array_equal(small.probability, large.probability)
+    between = np.clip(both.probability, *np.sort([small.probability, large.probability], axis=0))
+    assert np.abs(between - both.probability).mean() < 0.01
+    assert np.abs(small.probability - both.probability).max() > 0.01

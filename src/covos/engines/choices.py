@@ -61,6 +61,14 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 
 They are larger than those in which the subject is found: the user has shown which thing is meant, so its outline is
 what is left to find, and that is finer in more cells."""
+DISCOVERED_IN: Final[dict[Quality, View]] = {
+    "draft": View(256, 448),
+    "fast": View(256, 448),
+    "balanced": View(320, 576),
+    "best": View(384, 672),
+}
+"""View in which objects are discovered, for each quality: as large as that in which they are followed, and none smaller
+than usual. Things are told apart there, and small ones are lost in small frames."""
 FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
 """Frames from one that the networks look at to the next while they follow, where that is not the next one."""
 

@@ -167,6 +167,10 @@ class FindEngine(Generic[FeaturesT]):
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in views)
         return FindEngine(encoder, others=others, apart=apart_of(quality), around=self.around, in_turn=in_turn)
 
+    def of_picture(self) -> FindEngine[FeaturesT]:
+        """Return the same engine for a single picture: no frames around it have the other views, so it takes all."""
+        return FindEngine(self.encoder, others=self.encoders[1:], apart=self.apart, around=self.around)
+
     def in_whole_batches(self, frames: int) -> int:
         """Return the least number of frames that is no less than this and fills whole batches."""
         return -(-frames // self.encoder.batch) * self.encoder.batch

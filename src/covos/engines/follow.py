@@ -26,7 +26,7 @@ from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
-from covos.engines.choices import FOLLOWED_IN, Quality
+from covos.engines.choices import DISCOVERED_IN, FOLLOWED_IN, Quality
 from covos.engines.encoding import FrameEncoder, select_rows
 from covos.engines.find import FindEngine, References, ReferencesAt, references_at
 from covos.engines.flow import FlowArray
@@ -128,6 +128,10 @@ class FollowEngine:
         """Return an engine that follows at this quality, whose ``"balanced"`` is this one's own size."""
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in FOLLOWED_IN[quality])
         return self._with(encoder, others, references=None)
+
+    def discovering(self, quality: Quality) -> FollowEngine:
+        """Return an engine in whose frames objects are discovered at this quality; it has one view."""
+        return self._with(self.encoder.scaled(DISCOVERED_IN[quality].share), (), references=None)
 
     def looking(self, *, apart: int) -> FollowEngine:
         """Return the same engine, whose networks look at every so manieth frame of a forward pass."""

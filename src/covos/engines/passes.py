@@ -86,7 +86,7 @@ def find_subject(
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
     shots = shots or one_shot(source)
-    own = engine.cut_at(shots.cuts)
+    own = _made_for(source, engine, shots)
 
     def results() -> Iterator[FrameResult]:
         chosen_frames = references_of(source, own, shots, references=references, seed=reference_seed, kept=kept)
@@ -105,6 +105,11 @@ def find_subject(
                     yield result
 
     return results()
+
+
+def _made_for(source: Source, engine: FindEngine[FeaturesT], shots: Shots) -> FindEngine[FeaturesT]:
+    """Return an engine that knows the cuts of a source, or that this is a single picture."""
+    return engine.cut_at(shots.cuts) if source.info.frame_count > 1 else engine.of_picture()
 
 
 def with_those_around(wanted: Collection[int], engine: FindEngine[Any], *, count: int) -> tuple[int, ...]:
@@ -240,7 +245,7 @@ def steer_subject(
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
     shots = shots or one_shot(source)
-    engine = engine.cut_at(shots.cuts)
+    engine = _made_for(source, engine, shots)
     remembered = references_of(source, engine, shots, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
         frames = observed(source, engine.encoder)
