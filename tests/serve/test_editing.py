@@ -439,6 +439,15 @@ def test_what_a_new_object_gives_back_is_the_subjects_again(horse: Clip, given: 
     assert columns_of(horse) == {1: {0}, 2: {2, 3}}
 
 
+def test_a_frame_is_confirmed_once(clip: Clip) -> None:
+    editing = editing_of(Answers())
+    editing.prompt(clip, CLICK)
+    assert editing.confirm(clip, 0).revision == 2
+    assert editing.confirm(clip, 0).revision == 2
+    editing.prompt(clip, CLICK.model_copy(update={"object": 1}))
+    assert editing.confirm(clip, 0).revision == 4, "it was corrected since"
+
+
 def test_a_confirmation_that_is_taken_back_leaves_what_was_shown_before(clip: Clip) -> None:
     editing = editing_of(Answers())
     editing.prompt(clip, CLICK)

@@ -161,9 +161,14 @@ class Editing:
         return Work(clip=clip, stage="tracking", run=run, after=after)
 
     def confirm(self, clip: Clip, asked: Shown) -> JobView:
-        """Take a frame's masks as right: tracks end before it, and never change it."""
+        """Take a frame's masks as right: tracks end before it, and never change it.
+
+        A frame that is confirmed already is left as it is: to say so twice is no edit.
+        """
         frame = check_frame(asked, info=clip.info)
         with clip.lock:
+            if frame in clip.confirmed:
+                return self._queue.view(clip)
             whole, history = clip.frames.get(frame), clip.history
             mask = None if whole is None else clip.shown([whole], soft=True)[0]
             if mask is None or not mask.objects:

@@ -1,12 +1,11 @@
 /** What the person can do, as verbs. Each asks the server and brings the answer into the state. */
 
 import { Problem, ask, listen } from "./api.js";
-import { bytes, sentence } from "./dom.js";
+import { sentence } from "./dom.js";
 import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
 import { busy, lastFrame, numberOf, phase, store } from "./state.js";
 import { hush, tell, warn } from "./status.js";
-import { drop, unfinished, upload } from "./upload.js";
 import { again, answered, byNumber } from "./words.js";
 
 /** @typedef {import("./types.js").Job} Job */
@@ -22,9 +21,6 @@ export function onMasks(draw) {
 }
 
 let stopListening = () => {};
-/** @type {AbortController | null} */
-let sending = null;
-
 let began = 0;
 
 /** @returns {number} Frame where the work began that was watched; the page goes back there. */
@@ -123,12 +119,20 @@ async function refresh() {
   const { id } = store.state;
   if (!id) return;
   try {
-    await askJob("GET", "");
+    await askJob(id, "GET", "");
     readTimeline();
     if (!store.state.server) store.set({ server: await ask("GET", "info") });
   } catch (error) {
-    fail(error);
+    if (store.state.id !== id) return;
+    if (error instanceof Problem && [404, 410].includes(error.status)) ended(); // deleted while nobody listened
+    else fail(error);
   }
+}
+
+/** The job that is open is no more. */
+function ended() {
+  stopListening();
+  store.set({ expired: true });
 }
 
 /** @param {Job} job */
@@ -156,8 +160,7 @@ function hear(kind, data) {
     if (store.state.live && busy(store.state)) store.dispatch({ type: "goto", frame: newest, live: true });
     changed();
   } else {
-    stopListening();
-    store.set({ expired: true });
+    ended();
   }
 }
 
@@ -167,13 +170,13 @@ let heard = 0;
  * Ask for something that answers with the job. Events and answers overtake each other: an answer is old news where an
  * event came meanwhile, and another event follows every change.
  * @template {{state: string} | {job: Job}} T
+ * @param {string | null} id The job: another may be open by the time that this is sent.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
  * @returns {Promise<T>}
  */
-async function askJob(method, path, body) {
-  const { id } = store.state;
+async function askJob(id, method, path, body) {
   const before = heard;
   const answer = await /** @type {Promise<T>} */ (ask(method, `jobs/${id}${path}`, body));
   if (store.state.id === id && heard === before) take(/** @type {Job} */ ("job" in answer ? answer.job : answer));
@@ -205,71 +208,6 @@ function readTimeline() {
   }, due - performance.now());
 }
 
-/** @param {unknown} error A clip that was not taken. */
-function refused(error) {
-  store.set({ upload: null });
-  if (error instanceof Problem && error.status) store.set({ refusal: error.fault });
-  else fail(error);
-}
-
-/** @param {File} file */
-export async function sendFile(file) {
-  await showStart();
-  const most = Number(store.state.server?.limits["upload"] ?? Infinity);
-  if (file.size > most) {
-    const fault = { what: "This file is too large", why: `It has ${bytes(file.size)}; this server takes ${bytes(most)}`, fix: "Cut it, or start covos serve with a larger limit", status: 413 };
-    return store.set({ refusal: fault });
-  }
-  sending = new AbortController();
-  const { signal } = sending;
-  /** @param {Partial<import("./types.js").Upload>} changes */
-  const tell = (changes) => {
-    const { upload } = store.state;
-    if (upload) store.set({ upload: { ...upload, ...changes } });
-  };
-  store.set({ refusal: null, upload: { name: file.name, sent: 0, total: file.size, rate: 0, waiting: false, paused: false } });
-  const paused = async () => {
-    if (!store.state.upload?.paused) return;
-    await new Promise((done) => {
-      goOn = () => done(undefined);
-    });
-  };
-  try {
-    const job = await upload(file, tell, { signal, paused });
-    store.set({ upload: null });
-    location.hash = `job=${job.id}`;
-  } catch (error) {
-    refused(error);
-  }
-}
-
-let goOn = () => {};
-
-/** Pause an upload after the part that is on its way, or go on with it. */
-export function pauseSending() {
-  const { upload } = store.state;
-  if (!upload) return;
-  store.set({ upload: { ...upload, paused: !upload.paused } });
-  if (upload.paused) goOn();
-}
-
-/** Give an upload up; what has come of it is deleted. */
-export function stopSending() {
-  const name = store.state.upload?.name;
-  sending?.abort();
-  goOn();
-  for (const each of unfinished()) if (each.name === name) void drop(each.at);
-}
-
-export async function takeExample() {
-  try {
-    const job = await /** @type {Promise<Job>} */ (ask("POST", "jobs", { example: true }));
-    location.hash = `job=${job.id}`;
-  } catch (error) {
-    refused(error);
-  }
-}
-
 /**
  * Make a job of the part between the marks: it alone is searched. The work on the whole clip stays as it is.
  * @param {import("./types.js").Part} range
@@ -277,7 +215,7 @@ export async function takeExample() {
 export async function takePart(range) {
   const { id } = store.state;
   try {
-    if (busy(store.state)) await askJob("POST", "/cancel"); // it would go first
+    if (busy(store.state)) await askJob(id, "POST", "/cancel"); // it would go first
     const job = await /** @type {Promise<Job>} */ (ask("POST", "jobs", { job: id, range }));
     location.hash = `job=${job.id}`;
   } catch (error) {
@@ -299,9 +237,27 @@ export async function deleteJob(id) {
   }
 }
 
-/* Masks: clicks stand in a line, so that a second one knows the object that the first one made. */
+/* Edits stand in a line: each knows what those before it have done. */
 
 let line = Promise.resolve();
+
+/**
+ * Do something when all edits before it are done. Its errors are shown while its job is open.
+ * @param {string | null} id
+ * @param {() => Promise<void>} does
+ */
+function inLine(id, does) {
+  line = line.then(does).catch((error) => {
+    if (store.state.id === id) fail(error);
+  }).catch(reportError); // an edit that breaks does not hold up those after it
+  return line;
+}
+
+/** The object that clicks make which were given for a new one. */
+let fresh = { number: /** @type {number | null} */ (null) };
+store.watch((state, before) => {
+  if (state.id !== before.id || (state.object === null && before.object !== null)) fresh = { number: null };
+});
 
 /**
  * @typedef {{points?: [number, number][], labels?: number[], box?: number[], mask?: {size: [number, number], counts: string}}} Said
@@ -313,25 +269,27 @@ let line = Promise.resolve();
  * @param {Click[]} [clicks] Points to draw meanwhile.
  */
 export function prompt(prompt, clicks = []) {
-  const { id, frame } = store.state;
+  const { id, frame, object: asked } = store.state;
+  const meant = asked === null ? fresh : { number: asked };
   store.dispatch({ type: "asked", click: clicks });
-  line = line.then(async () => {
-    const { object } = store.state;
+  void inLine(id, async () => {
+    /** @type {number | null} */
+    let made = null;
     try {
+      const object = meant.number;
       const was = store.state;
       const said = typeof prompt === "function" ? await prompt(object) : prompt;
-      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...said }));
+      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob(id, "POST", "/prompts", { frame, object, ...said }));
+      made = meant.number = answer.object;
       if (store.state.id !== id) return;
       const before = masks.at(frame)?.objects.find((each) => each.id === answer.object)?.counts;
       const words = answered(frame, answer, was, before);
       masks.put(frame, answer.object, answer.mask);
-      store.dispatch({ type: "answered", click: clicks, object: answer.object });
       readTimeline();
       hush();
       tell(words, true);
-    } catch (error) {
-      store.dispatch({ type: "answered", click: clicks, object: null });
-      fail(error);
+    } finally {
+      if (store.state.id === id) store.dispatch({ type: "answered", click: clicks, asked, object: made });
     }
   });
 }
@@ -373,36 +331,61 @@ export function searchOn() {
   void change("POST", "retry");
 }
 
-/** Confirm this frame; take that back if it is confirmed. */
-export function confirmFrame() {
-  const { frame, timeline } = store.state;
+/**
+ * Confirm this frame; take that back if it is confirmed. A press does as the button says when it is pressed, so the second
+ * of two quick ones changes nothing.
+ * @param {boolean} [twice] It is the second press of a double click.
+ */
+export function confirmFrame(twice = false) {
+  const { id, frame } = store.state;
   const name = `Frame ${numberOf(store.state, frame)}`;
-  if (timeline?.confirmed.includes(frame)) void change("DELETE", `confirm?frame=${frame}`, undefined, `${name} is open again. A track may change it.`);
-  else void change("POST", "confirm", { frame }, `${name} is confirmed. No track changes it.`);
+  const isConfirmed = () => !!store.state.timeline?.confirmed.includes(frame);
+  const wanted = !isConfirmed();
+  void inLine(id, async () => {
+    if (store.state.id !== id) return;
+    if (twice || isConfirmed() === wanted) return tell(`${name} is ${isConfirmed() ? "confirmed" : "open"} already. The second press changes nothing.`);
+    if (wanted) await edit(id, "POST", "confirm", { frame }, `${name} is confirmed. No track changes it.`);
+    else await edit(id, "DELETE", `confirm?frame=${frame}`, undefined, `${name} is open again. A track may change it.`);
+    const { timeline } = store.state;
+    if (store.state.id !== id || !timeline) return;
+    const others = timeline.confirmed.filter((each) => each !== frame);
+    store.set({ timeline: { ...timeline, confirmed: wanted ? [...others, frame].sort((a, b) => a - b) : others } }); // the next press knows it
+  });
 }
 
-export const undo = () => change("POST", "undo", undefined, again("Undone", store.state.job?.undo));
-export const redo = () => change("POST", "redo", undefined, again("Done again", store.state.job?.redo));
+export const undo = () => change("POST", "undo", undefined, () => again("Undone", store.state.job?.undo));
+export const redo = () => change("POST", "redo", undefined, () => again("Done again", store.state.job?.redo));
 
 /**
  * Ask for a change of the job, and read the masks again.
  * @param {string} method
  * @param {string} path Below the job.
- * @param {unknown} [body]
- * @param {string} [words] Said when it is done.
+ * @param {unknown | (() => unknown)} [body] A function makes it when those before are answered; not if another job is open by then.
+ * @param {string | (() => string)} [words] Said when it is done; a function makes them before.
  */
-export async function change(method, path, body, words) {
-  const { id, job } = store.state;
-  await line;
-  try {
-    await askJob(method, `/${path}`, body);
-    if (store.state.id !== id) return;
-    masks.renew();
-    changed();
-    readTimeline();
-    hush();
-    if (words) tell(words, path !== "redo" && (store.state.job?.revision ?? 0) > (job?.revision ?? 0));
-  } catch (error) {
-    fail(error);
-  }
+export function change(method, path, body, words) {
+  const { id } = store.state;
+  return inLine(id, async () => {
+    if (typeof body !== "function") await edit(id, method, path, body, words);
+    else if (store.state.id === id) await edit(id, method, path, body(), words);
+  });
+}
+
+/**
+ * @param {string | null} id
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} body
+ * @param {string | (() => string)} [words]
+ */
+async function edit(id, method, path, body, words) {
+  const before = store.state.job?.revision ?? 0;
+  const said = typeof words === "function" ? words() : words;
+  await askJob(id, method, `/${path}`, body);
+  if (store.state.id !== id) return;
+  masks.renew();
+  changed();
+  readTimeline();
+  hush();
+  if (said) tell(said, path !== "redo" && (store.state.job?.revision ?? 0) > before);
 }

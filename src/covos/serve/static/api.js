@@ -46,6 +46,8 @@ export function problem(status, text) {
 export async function ask(method, path, body, signal) {
   /** @type {Response} */
   let response;
+  /** @type {string} */
+  let text;
   try {
     response = await fetch(`/api/${path}`, {
       method,
@@ -53,11 +55,11 @@ export async function ask(method, path, body, signal) {
       headers: body === undefined ? {} : { "content-type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
+    text = await response.text(); // the answer may break off, too
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Problem(OFFLINE);
   }
-  const text = await response.text();
   if (!response.ok) throw problem(response.status, text);
   return /** @type {T} */ (text ? JSON.parse(text) : null);
 }

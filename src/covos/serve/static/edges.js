@@ -9,6 +9,18 @@ const REST = 250;
 /** @param {string} id */
 const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
 
+/** What a control says, as the server takes it. */
+const VALUES = {
+  grow: () => {
+    const grow = Number(input("grow").value);
+    return { grow: String(Math.max(0, grow)), shrink: String(Math.max(0, -grow)) };
+  },
+  feather: () => ({ feather: input("feather").value }),
+  specks: () => ({ min_area: Number(input("specks").value) ? `${input("specks").value}%` : "0" }),
+  steady: () => ({ smooth_time: Number(input("steady").value) }),
+  holes: () => ({ fill_holes: input("holes").checked ? "all" : "0" }),
+};
+
 /**
  * Pixels of a length as covos writes it: 3, 0.5% or 5‰ of the height.
  * @param {unknown} given
@@ -32,30 +44,28 @@ function labels() {
 
 export function startEdges() {
   let due = 0;
-  let touched = false;
+  /** @type {Set<keyof typeof VALUES>} Only these are sent: the others may have values that no slider shows. */
+  const touched = new Set();
   const send = () => {
-    touched = false;
-    const grow = Number(input("grow").value);
-    const specks = Number(input("specks").value);
-    void change("PATCH", "edges", {
-      grow: String(Math.max(0, grow)),
-      shrink: String(Math.max(0, -grow)),
-      feather: input("feather").value,
-      min_area: specks ? `${specks}%` : "0",
-      fill_holes: input("holes").checked ? "all" : "0",
-      smooth_time: Number(input("steady").value),
-    });
+    clearTimeout(due);
+    const changes = [...touched].map((id) => VALUES[id]());
+    touched.clear();
+    if (changes.length) void change("PATCH", "edges", Object.assign({}, ...changes));
   };
-  for (const id of ["grow", "feather", "specks", "steady", "holes"]) {
+  for (const id of /** @type {(keyof typeof VALUES)[]} */ (Object.keys(VALUES))) {
     byId(id).addEventListener("input", () => {
-      touched = true;
+      touched.add(id);
       labels();
       clearTimeout(due);
       due = setTimeout(send, REST);
     });
   }
   store.watch((state, before) => {
-    if (touched || !state.job || (state !== before && state.job.edges === before.job?.edges)) return;
+    if (state.id !== before.id) {
+      clearTimeout(due); // it was meant for the job before
+      touched.clear();
+    }
+    if (touched.size || !state.job || (state !== before && state.job.edges === before.job?.edges)) return;
     const { grow, shrink, feather, min_area, fill_holes, smooth_time } = state.job.edges;
     input("grow").value = String(Math.round(pixels(grow) - pixels(shrink)));
     input("feather").value = String(Math.round(pixels(feather)));

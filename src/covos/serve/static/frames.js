@@ -3,6 +3,7 @@
 import { frameAt, picture } from "./api.js";
 
 const KEPT = 24;
+const ROOM = 256 << 20; // bytes of all decoded pictures: one of 4K has 33 MB
 const AHEAD = 12;
 const BEHIND = 4;
 const AT_ONCE = 2; // of the six connections that a browser opens; events, the proxy and a click need theirs
@@ -22,6 +23,7 @@ export class Frames {
     this.broken = new Set();
     this.job = "";
     this.width = 0;
+    this.most = KEPT;
   }
 
   /** Nothing is being fetched. */
@@ -47,13 +49,14 @@ export class Frames {
   /**
    * Say how wide the picture stands on the screen; frames are fetched at the next step above.
    * @param {number} pixels
-   * @param {number} source Width of the clip: more cannot be had.
+   * @param {{width: number, height: number}} clip More cannot be had.
    */
-  fit(pixels, source) {
-    const width = Math.min(source, WIDTHS.find((each) => each >= pixels) ?? source);
+  fit(pixels, clip) {
+    const width = Math.min(clip.width, WIDTHS.find((each) => each >= pixels) ?? clip.width);
     if (width > this.width || width < this.width / 2) {
       this.clear();
       this.width = width;
+      this.most = Math.min(KEPT, Math.max(3, Math.floor(ROOM / ((4 * width * width * clip.height) / clip.width))));
     }
   }
 
@@ -79,7 +82,7 @@ export class Frames {
       this.wanted.push(frame + way * step);
       if (step <= BEHIND) this.wanted.push(frame - way * step);
     }
-    this.wanted = this.wanted.filter((each) => each >= 0 && each <= last && !this.broken.has(each));
+    this.wanted = this.wanted.filter((each) => each >= 0 && each <= last && !this.broken.has(each)).slice(0, this.most);
     const rank = (/** @type {number} */ each) => this.wanted.indexOf(each);
     for (const [each, flight] of this.flights) {
       if (rank(each) < 0) {
@@ -107,7 +110,8 @@ export class Frames {
       this.flights.delete(frame);
       this.kept.set(frame, bitmap);
       for (const [each, old] of this.kept) {
-        if (this.kept.size <= KEPT) break;
+        if (this.kept.size <= this.most) break;
+        if (this.wanted.includes(each)) continue; // it would be fetched again at once
         old.close();
         this.kept.delete(each);
       }

@@ -38,6 +38,7 @@ async function take(file, changed) {
     own.bitmap?.close();
     Object.assign(own, { bitmap, name: file.name });
   } catch {
+    own.bitmap?.close();
     Object.assign(own, { bitmap: null, name: `${file.name} is no picture that this browser shows` });
   }
   words();

@@ -7,7 +7,7 @@ import { removeObject } from "./objects.js";
 import { keep, settings } from "./settings.js";
 import { busy, hasFrames, lastFrame, store } from "./state.js";
 import { doubtful } from "./timeline.js";
-import { clickCross, moveCross, setBrush, toggleCross } from "./tools.js";
+import { cancelStroke, clickCross, moveCross, setBrush, toggleCross } from "./tools.js";
 
 /** @typedef {import("./types.js").View} View */
 /** @typedef {{keys: string[], shows: string, words: string, does: (key: string) => void, start?: boolean}} Key
@@ -77,6 +77,7 @@ function cycleView() {
 }
 
 function escape() {
+  if (cancelStroke()) return;
   if (busy(store.state)) actions.stop();
   else if (store.state.cross) store.set({ cross: null });
   else if (store.state.playing) page.player.pause();
@@ -121,8 +122,8 @@ export const KEYS = {
     { keys: ["f"], shows: "F", words: "Track on", does: () => actions.track("forward") },
     { keys: ["b"], shows: "B", words: "Track back", does: () => actions.track("backward") },
     { keys: ["shift+t"], shows: "Shift T", words: "Track to the mark", does: actions.trackToMark },
-    { keys: ["escape"], shows: "Esc", words: "Stop", does: escape },
-    { keys: ["c"], shows: "C", words: "Confirm this frame, or take that back", does: actions.confirmFrame },
+    { keys: ["escape"], shows: "Esc", words: "Stop; drop a box or a stroke that is begun", does: escape },
+    { keys: ["c"], shows: "C", words: "Confirm this frame, or take that back", does: () => actions.confirmFrame() },
     { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shows: "1 to 9", words: "Choose an object", does: (key) => chooseObject(Number(key)) },
     { keys: ["delete"], shows: "Delete", words: "Delete the chosen object", does: () => removeObject(store.state.object) },
     { keys: ["x"], shows: "X", words: "A click adds, removes", does: () => store.set({ sign: store.state.sign ? 0 : 1 }) },
@@ -159,8 +160,10 @@ function chooseObject(place) {
 
 /** @param {KeyboardEvent} event */
 function pressed(event) {
-  const key = event.key === " " ? "space" : event.key.toLowerCase();
+  const letter = event.altKey && /^Key[A-Z]$/.test(event.code) ? event.code.slice(3) : event.key; // Alt makes ˆ of I on a Mac
+  const key = letter === " " ? "space" : letter.toLowerCase();
   const sign = key.length === 1 && key.toUpperCase() === key.toLowerCase(); // Shift makes ? + and the like
+  if (event.getModifierState("AltGraph")) return key; // it makes [ and ] on many keyboards; Windows tells it as Ctrl and Alt
   return [event.ctrlKey || event.metaKey ? "ctrl+" : "", event.altKey ? "alt+" : "", event.shiftKey && !sign ? "shift+" : "", key].join("");
 }
 

@@ -54,7 +54,7 @@ function fetch() {
   const state = store.state;
   if (!hasFrames(state) || !state.job?.info) return;
   const way = state.speed < 0 && state.playing ? -1 : 1;
-  frames.fit(viewer.wide, state.job.info.width);
+  frames.fit(viewer.wide, state.job.info);
   const running = busy(state);
   // While masks are made, the machine has other work than frames that nobody looks at.
   if (!(state.playing && player.presented !== null)) frames.want(state.frame, lastFrame(state), { way, neighbours: !running });
@@ -107,7 +107,7 @@ on("track-mark", actions.trackToMark);
 on("stop", actions.stop);
 on("search-on", actions.searchOn);
 on("broken-retry", actions.searchOn);
-on("confirm", actions.confirmFrame);
+byId("confirm").addEventListener("click", (event) => actions.confirmFrame(event.detail > 1));
 on("doubtful-on", () => jump(doubtful(store.state), 1));
 on("doubtful-back", () => jump(doubtful(store.state), -1));
 on("zoom-in", () => viewer.zoomBy(1.4));
@@ -188,6 +188,7 @@ store.watch((state, before) => {
   controls(state);
   if (state.id !== before.id) {
     held = null;
+    for (const dialog of document.querySelectorAll("dialog")) dialog.close(); // what it shows is of the job before
     frames.open(state.id ?? "");
     viewer.fit();
   }

@@ -37,6 +37,11 @@ export class Player {
     this.video.load();
   }
 
+  /** A run is the latest, and its job is still open: another one begins at rest. @param {number} run */
+  goesOn(run) {
+    return run === this.run && store.state.playing;
+  }
+
   /** Seconds of the proxy for each frame; it begins at 0. */
   times() {
     const { timeline, job } = store.state;
@@ -72,7 +77,7 @@ export class Player {
     video.playbackRate = speed;
     video.muted = !sound;
     const present = (/** @type {number} */ _now, /** @type {VideoFrameCallbackMetadata} */ data) => {
-      if (run !== this.run) return;
+      if (!this.goesOn(run)) return;
       this.presented = nearest(times, data.mediaTime);
       this.moved(this.presented);
       video.requestVideoFrameCallback(present);
@@ -81,7 +86,7 @@ export class Player {
     try {
       await video.play();
     } catch {
-      if (run === this.run) this.playFrames(run, begin, times, speed);
+      if (this.goesOn(run)) this.playFrames(run, begin, times, speed);
     }
   }
 
@@ -96,7 +101,7 @@ export class Player {
     const start = performance.now();
     let shown = -1;
     const step = () => {
-      if (run !== this.run) return;
+      if (!this.goesOn(run)) return;
       const time = times[begin] + ((performance.now() - start) / 1000) * speed;
       const frame = before(times, time);
       if (frame !== shown) this.moved((shown = frame));

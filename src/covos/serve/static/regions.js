@@ -15,23 +15,27 @@ export const isRegion = (tool) => tool === "exclude" || tool === "within";
 
 /** @param {"exclude" | "within"} role @param {number[]} box Left, top, right, bottom in pixels of the clip. */
 export function addRegion(role, box) {
-  const regions = store.state.job?.regions ?? [];
-  void change("PUT", "regions", { regions: [...regions, { role, box }] }, TOLD[role]);
+  void change("PUT", "regions", () => ({ regions: [...now(), { role, box }] }), TOLD[role]);
 }
 
-/** @param {number} place */
-function remove(place) {
-  const all = store.state.job?.regions ?? [];
-  const words = all[place]?.role === "within" ? "The subject may leave it" : "The subject may lie there again";
-  void change("PUT", "regions", { regions: all.filter((_, index) => index !== place) }, `The region is removed. ${words}.`);
+/** @returns {Region[]} Those of the latest answer. */
+const now = () => store.state.job?.regions ?? [];
+
+/** @param {Region} region */
+function remove(region) {
+  const words = region.role === "within" ? "The subject may leave it" : "The subject may lie there again";
+  const same = (/** @type {Region} */ each) => JSON.stringify(each) === JSON.stringify(region);
+  const rest = () => now().filter((_, index) => index !== now().findIndex(same));
+  void change("PUT", "regions", () => ({ regions: rest() }), `The region is removed. ${words}.`);
 }
 
 /** @param {Region} region @param {number} place */
-function row({ role, box }, place) {
+function row(region, place) {
+  const { role, box } = region;
   const [left, top, right, bottom] = box.map(Math.round);
   const words = `${role === "exclude" ? "Not in" : "Only in"} ${right - left} × ${bottom - top} at ${left}, ${top}`;
   const button = make("button", { type: "button", className: "icon", "aria-label": `Remove region ${place + 1}`, title: "Remove" }, icon("close"));
-  button.addEventListener("click", () => remove(place));
+  button.addEventListener("click", () => remove(region));
   return make("li", {}, make("span", {}, words), button);
 }
 

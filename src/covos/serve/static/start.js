@@ -1,8 +1,9 @@
 /** The start page: drop a clip, take the example, go on with earlier work; and what is shown before there are frames. */
 
-import { deleteJob, pauseSending, sendFile, showStart, stopSending, takeExample } from "./actions.js";
+import { deleteJob, showStart } from "./actions.js";
 import { frameAt } from "./api.js";
 import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
+import { pauseSending, sendFile, stopSending, takeExample } from "./sending.js";
 import { phase, store } from "./state.js";
 import { drop, unfinished } from "./upload.js";
 import { deletion } from "./words.js";
@@ -98,7 +99,10 @@ export function startStart() {
   });
   store.watch((state, before) => {
     if (state.jobs !== before.jobs || state === before) {
-      byId("jobs").replaceChildren(...state.jobs.map(entry));
+      const list = byId("jobs");
+      const had = list.contains(document.activeElement);
+      list.replaceChildren(...state.jobs.map(entry));
+      if (had) (list.querySelector("button") ?? byId("example")).focus();
       byId("earlier").hidden = !state.jobs.length;
     }
     if (!state.upload && (state === before || state.jobs !== before.jobs || before.upload)) listRests();

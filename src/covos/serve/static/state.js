@@ -13,7 +13,7 @@ import { settings } from "./settings.js";
  * @typedef {{type: "start"} | {type: "open", id: string, memory: Partial<State>}
  *   | {type: "job", job: import("./types.js").Job} | {type: "set", changes: Partial<State>}
  *   | {type: "goto", frame: number, live?: boolean} | {type: "asked", click: import("./types.js").Click[]}
- *   | {type: "answered", click: import("./types.js").Click[], object: number | null}} Action
+ *   | {type: "answered", click: import("./types.js").Click[], asked: number | null, object: number | null}} Action
  */
 
 /** @type {State} */
@@ -80,12 +80,13 @@ export function reduce(state, action) {
       const frame = Math.min(Math.max(0, Math.round(action.frame)), lastFrame(state));
       return { ...state, frame, live: action.live ?? false };
     }
-    case "asked":
-      return { ...state, asking: state.asking + 1, clicks: [...state.clicks, ...action.click] };
+    case "asked": // who corrects a frame stays on it, whatever is found meanwhile
+      return { ...state, asking: state.asking + 1, clicks: [...state.clicks, ...action.click], live: false };
     case "answered": {
-      const { click, object } = action;
+      const { click, asked, object } = action;
       const clicks = state.clicks.filter((each) => !click.includes(each)); // the job has it now, or it was refused
-      return { ...state, asking: state.asking - 1, clicks, object: object ?? state.object };
+      const chosen = state.object === asked ? (object ?? asked) : state.object; // another may have been chosen meanwhile
+      return { ...state, asking: Math.max(0, state.asking - 1), clicks, object: chosen };
     }
     case "set":
       return { ...state, ...action.changes };

@@ -289,6 +289,13 @@ export function moveCross(x, y) {
 /** @type {Tools | null} */
 let at = null;
 
+/** Drop a box or a stroke that is begun. @returns {boolean} There was one. */
+export function cancelStroke() {
+  if (!at?.stroke && !at?.corner) return false;
+  at.clear();
+  return true;
+}
+
 /** @param {boolean} remove */
 export function clickCross(remove) {
   const { cross, sign, tool } = store.state;

@@ -1,0 +1,237 @@
+"""Answers that come late, in another order or not at all, and presses that come quickly."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from serve.browser.conftest import ask
+from serve.browser.test_story import READY, at, click, drag, revision
+
+STATE = "async () => (await import('/static/state.js')).store.state"
+LATE = """(part) => {
+  const real = window.fetch;
+  window.asked = [];
+  window.fetch = async (address, options = {}) => {
+    if (!String(address).includes(part) || options.method === "GET") return real(address, options);
+    window.asked.push(String(address));
+    await new Promise((done) => setTimeout(done, 400));
+    return real(address, options);
+  };
+}"""
+"""Lets requests wait whose address has this part, and notes them."""
+
+
+def copied(job: str) -> str:
+    """Address of the page on every second frame of the same clip: another job."""
+    url, identity = job.split("#job=")
+    made = ask(f"{url}api/jobs", {"job": identity, "range": {"start": None, "end": None, "every": 4}})["id"]
+    return f"{url}#job={made}"
+
+
+def opened(page: Any, address: str) -> int:
+    """Open a job that is ready; return its revision."""
+    page.goto(address)
+    page.wait_for_selector(READY)
+    page.wait_for_selector("#frame-words:has-text('Confidence')")
+    return int(page.get_attribute("main", "data-revision"))
+
+
+def undone(page: Any, before: int) -> None:
+    while (now := int(page.get_attribute("main", "data-revision"))) > before:
+        page.keyboard.press("Control+z")
+        revision(page, now - 1)
+
+
+def test_clicks_in_line_go_to_the_object_and_the_job_that_they_were_made_on(page: Any, job: str) -> None:
+    other = copied(job)
+    before = opened(page, job)
+    page.evaluate(LATE, "/prompts")
+    page.click("#new-object")
+    click(page, 0.8, 0.6)
+    click(page, 0.82, 0.62)
+    page.keyboard.press("1")  # chosen while the clicks wait: they still show the new object, and 1 stays chosen
+    page.wait_for_selector(f"{READY}[data-revision='{before + 2}']")
+    state = page.evaluate(STATE)
+    assert state["object"] == state["job"]["objects"][0]["id"]
+    assert [point["object"] for point in state["job"]["points"]][-2:] == [2, 2]
+    undone(page, before)
+    click(page, 0.9, 0.2)
+    click(page, 0.92, 0.22)
+    page.evaluate("(address) => { location.hash = address.split('#')[1]; }", other)
+    page.wait_for_function("() => window.asked.length === 4")
+    identity = job.split("#job=")[1]
+    assert all(identity in each for each in page.evaluate("window.asked"))
+    page.wait_for_selector(READY)
+    assert page.get_attribute("main", "data-revision") == "0"
+    page.evaluate("(address) => { location.hash = address.split('#')[1]; }", job)
+    revision(page, before + 2)
+    undone(page, before)
+
+
+def test_regions_that_are_drawn_quickly_are_all_kept(page: Any, job: str) -> None:
+    before = opened(page, job)
+    page.evaluate(LATE, "/regions")
+    page.check("input[value=exclude]", force=True)
+    drag(page, (0.2, 0.2), (0.3, 0.4))
+    drag(page, (0.5, 0.2), (0.6, 0.4))
+    revision(page, before + 2)
+    assert page.locator("#regions li").count() == 2
+    undone(page, before)
+
+
+def test_a_slider_changes_its_own_value_alone(page: Any, job: str) -> None:
+    before = opened(page, job)
+    url, identity = job.split("#job=")
+    request = Request(
+        f"{url}api/jobs/{identity}/edges", b'{"fill_holes": "40"}', {"content-type": "application/json"}, method="PATCH"
+    )
+    urlopen(request).close()
+    revision(page, before + 1)
+    page.evaluate("document.getElementById('edges').open = true")
+    page.focus("#feather")
+    page.keyboard.press("ArrowRight")
+    revision(page, before + 2)
+    edges = ask(f"{url}api/jobs/{identity}")["edges"]
+    assert (edges["feather"], edges["fill_holes"]) == ("1", "40")
+    page.focus("#picture")
+    undone(page, before)
+
+
+def test_undo_says_what_it_undoes_after_a_click_that_waited(page: Any, job: str) -> None:
+    before = opened(page, job)
+    page.keyboard.press("c")
+    revision(page, before + 1)
+    page.evaluate(LATE, "/prompts")
+    click(page, 0.9, 0.2)
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("#status:has-text('Undone: the correction.')")
+    revision(page, before + 1)
+    undone(page, before)
+
+
+def test_an_answer_that_breaks_off_stops_no_later_edit(page: Any, said: list[str], job: str) -> None:
+    before = opened(page, job)
+    page.evaluate(
+        """() => {
+          const real = window.fetch;
+          window.fetch = async (address, options) => {
+            if (!String(address).endsWith("/prompts")) return real(address, options);
+            window.fetch = real;
+            return { ok: true, text: () => Promise.reject(new TypeError("network error")) };
+          };
+        }"""
+    )
+    click(page, 0.9, 0.2)
+    page.wait_for_selector("main[data-state=ready]")
+    page.wait_for_selector("#offline", state="hidden")
+    page.keyboard.press("c")
+    revision(page, before + 1)
+    undone(page, before)
+    said.clear()
+
+
+def test_a_work_that_was_deleted_while_nobody_listened_is_told(page: Any, said: list[str], job: str) -> None:
+    other = copied(job)
+    page.goto(other)
+    page.wait_for_selector(READY)
+    page.context.set_offline(True)
+    page.keyboard.press("c")
+    page.wait_for_selector("#offline:visible")
+    url, identity = other.split("#job=")
+    urlopen(Request(f"{url}api/jobs/{identity}", method="DELETE")).close()
+    page.context.set_offline(False)
+    page.wait_for_selector("main[data-state=expired]")
+    page.wait_for_selector("#offline", state="hidden")
+    page.wait_for_timeout(1500)
+    assert not page.is_visible("#offline")
+    said.clear()
+
+
+def test_a_clip_that_played_does_not_run_on_in_another(page: Any, job: str) -> None:
+    opened(page, job)
+    page.keyboard.press("End")
+    page.keyboard.press("j")
+    page.wait_for_selector("main:not([data-frame='19'])")
+    page.click("#open-export")
+    page.click("#home", force=True)
+    page.evaluate("location.hash = ''")
+    page.wait_for_selector("main[data-state=empty]")
+    assert page.locator("dialog[open]").count() == 0
+    page.evaluate("(address) => { location.hash = address.split('#')[1]; }", job)
+    page.wait_for_selector(READY)
+    shown = page.get_attribute("main", "data-frame")
+    page.wait_for_timeout(400)
+    assert page.get_attribute("main", "data-frame") == shown
+
+
+def test_who_corrects_a_frame_stays_on_it_while_masks_are_found(page: Any, job: str) -> None:
+    page.goto(job.split("#", maxsplit=1)[0])
+    live = """async () => {
+      const { FIRST, reduce } = await import("/static/state.js");
+      return reduce({ ...FIRST, live: true }, { type: "asked", click: [] }).live;
+    }"""
+    assert page.evaluate(live) is False
+
+
+@pytest.mark.parametrize("times", ["double click", "quick keys"])
+def test_a_frame_is_confirmed_once_however_often_it_is_pressed(page: Any, job: str, times: str) -> None:
+    before = opened(page, job)
+    page.keyboard.press("Home")
+    page.wait_for_selector(at(0))
+    page.wait_for_selector("#confirm:not([disabled])")
+    if times == "double click":
+        page.dblclick("#confirm")
+    else:
+        page.evaluate(LATE, "/confirm")
+        page.keyboard.press("c")
+        page.keyboard.press("c")
+    page.wait_for_selector("#status:has-text('Frame 0 is confirmed already. The second press changes nothing.')")
+    revision(page, before + 1)
+    assert page.text_content("#confirmed") == "1 of 20 confirmed"
+    page.keyboard.press("c")
+    page.wait_for_selector("#status:has-text('Frame 0 is open again')")
+    revision(page, before + 2)
+    undone(page, before)
+
+
+def test_keys_that_other_keyboards_make_with_alt(page: Any, job: str) -> None:
+    opened(page, job)
+    page.check("input[value=brush]", force=True)
+    page.focus("#picture")
+    press = "(options) => window.dispatchEvent(new KeyboardEvent('keydown', options))"
+    size = int(page.input_value("#brush"))
+    page.evaluate(press, {"key": "]", "ctrlKey": True, "altKey": True, "modifierAltGraph": True})  # German, on Windows
+    assert int(page.input_value("#brush")) > size
+    page.keyboard.press("i")
+    assert page.evaluate(STATE)["marks"]["in"] is not None
+    page.evaluate(press, {"key": "ˆ", "code": "KeyI", "altKey": True})  # on a Mac
+    assert page.evaluate(STATE)["marks"]["in"] is None
+
+
+def test_escape_drops_a_box_that_is_begun(page: Any, job: str) -> None:
+    before = opened(page, job)
+    page.check("input[value=box]", force=True)
+    click(page, 0.3, 0.3)
+    page.keyboard.press("Escape")
+    click(page, 0.6, 0.6)  # a first corner again
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(200)
+    assert int(page.get_attribute("main", "data-revision")) == before
+
+
+def test_pictures_in_memory_are_fewer_where_they_are_larger(page: Any, job: str) -> None:
+    page.goto(job.split("#", maxsplit=1)[0])
+    most = """async () => {
+      const { Frames } = await import("/static/frames.js");
+      const frames = new Frames(() => undefined);
+      return [[640, 640, 360], [3840, 3840, 2160]].map(([pixels, width, height]) => {
+        frames.fit(pixels, { width, height });
+        frames.fill = () => undefined;
+        frames.want(50, 100);
+        return [frames.most, frames.wanted.length];
+      });
+    }"""
+    assert page.evaluate(most) == [[24, 17], [8, 8]]
