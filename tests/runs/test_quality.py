@@ -78,6 +78,14 @@ def test_each_kind(result) -> None:
     assert set(KINDS) == {"uncertain", "area jump", "position jump", "lost", "empty", "border"}
 
 
+def test_a_street_without_a_subject_is_not_suspicious(result) -> None:
+    watch, _ = watched(result, [({}, 0.95)] * 20)
+    assert watch.kinds == {"empty": 20}
+    assert watch.suspicious == 0
+    gone, _ = watched(result, [*steady(6), *[({}, 0.95)] * 14])
+    assert list(gone.marks) == [6, 7, 8, 9], "an object has gone away there"
+
+
 def test_a_lost_object_is_flagged_until_it_is_forgotten(result) -> None:
     two = [({1: (20, 20, 20, 20), 2: (60, 20, 20, 20)}, 0.95)] * 3
     kinds = flagged(result, [*two, *[({1: (20, 20, 20, 20)}, 0.95)] * 9])

@@ -20,17 +20,19 @@ def doubt(saved: Saved, name: str) -> str:
         name: What was read, as the user gave it.
     """
     quality = saved.quality
-    if quality is None or not quality.suspicious:
+    if quality is None:
         return ""
-    first = quality.look_at_first[0]
-    number = first.index if first.source_index is None else first.source_index
-    many = quality.suspicious > 1
-    if quality.flags.get("empty") == saved.frames:
+    if saved.frames and quality.flags.get("empty") == saved.frames:
         show = f"covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
         return (
             f"nothing was found in any of {counted(saved.frames, 'frame')}, so no subject is in what is written. "
             f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
         )
+    if not quality.suspicious:
+        return ""
+    first = quality.look_at_first[0]
+    number = first.index if first.source_index is None else first.source_index
+    many = quality.suspicious > 1
     stands_out = (
         f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful; "
         f"look at frame {number} ({first.time:.2f} s) first: {first.reasons[0]}. "

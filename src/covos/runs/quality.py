@@ -29,7 +29,7 @@ KINDS: Final[dict[Kind, str]] = {
     "area jump": "an object is more than 1.5 times as large, or as small, as around this frame",
     "position jump": "an object is more than half its size away from where it is around this frame",
     "lost": "an object of the last four frames is gone",
-    "empty": "no object is in the frame",
+    "empty": "no object is in the frame: not counted as suspicious",
     "border": "an object touches the edge of the picture: not counted as suspicious",
 }
 """The meaning of each flag."""
@@ -74,7 +74,8 @@ def find_flags(
         text = "no confidence" if confidence is None else f"confidence {confidence:.2f}"
         flags.append(_flag("uncertain", text, 1 - (confidence or 0.0) / _CONFIDENCE))
     if not row.objects:
-        flags.append(_flag("empty", "no object", 0.0))
+        # A street without a car is no fault; where an object goes away, "lost" asks for a look.
+        flags.append(Flag(kind="empty", text="no object", suspicion=0.0))
     for identity in row.objects:
         flags += _of_object(identity, row, near, size=size)
     before = {identity for other in earlier for identity in other.objects}

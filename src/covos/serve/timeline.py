@@ -116,10 +116,7 @@ class Glance:
             rows = [each.of(here.told) for each in near]
             place = next(place for place, each in enumerate(near) if each is here)
             size = self._info.height, self._info.width
-            flags = find_flags(rows, place, size=size, cuts=self._cuts)
-            if here.row.objects:  # those that are left out are there
-                flags = tuple(flag for flag in flags if flag.kind != "empty")
-            kept = self._flags[here.index] = near, flags
+            kept = self._flags[here.index] = near, find_flags(rows, place, size=size, cuts=self._cuts)
         return kept[1]
 
 

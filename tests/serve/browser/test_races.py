@@ -137,12 +137,14 @@ def test_a_work_that_was_deleted_while_nobody_listened_is_told(page: Any, said: 
     other = copied(job)
     page.goto(other)
     page.wait_for_selector(READY)
-    page.context.set_offline(True)
-    page.keyboard.press("c")
-    page.wait_for_selector("#offline:visible")
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
     url, identity = other.split("#job=")
     urlopen(Request(f"{url}api/jobs/{identity}", method="DELETE")).close()
-    page.context.set_offline(False)
+    page.evaluate(hide, False)
     page.wait_for_selector("main[data-state=expired]")
     page.wait_for_selector("#offline", state="hidden")
     page.wait_for_timeout(1500)
@@ -217,8 +219,8 @@ def test_escape_drops_a_box_that_is_begun(page: Any, job: str) -> None:
     click(page, 0.3, 0.3)
     page.keyboard.press("Escape")
     click(page, 0.6, 0.6)  # a first corner again
+    assert page.evaluate(STATE)["asking"] == 0
     page.keyboard.press("Escape")
-    page.wait_for_timeout(200)
     assert int(page.get_attribute("main", "data-revision")) == before
 
 
