@@ -90,7 +90,7 @@ class Following:
     ) -> Iterator[Iterator[FrameResult]]:
         """Give the passes of a part, each with the seeds of now; refuse one way alone that cannot be gone."""
         count, given = self._source.info.frame_count, self._seeds.given()
-        first, last, numbers = min(given), max(given), self._source.info.numbers
+        first, last, numbers = min(self._seeds.places), max(self._seeds.places), self._source.info.numbers
         start = None if start is None else place_of(start, self._source.info)
         onward = first if start is None else start
         if direction == "forward" and first > onward:

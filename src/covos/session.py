@@ -162,6 +162,18 @@ class Session:
         """
         return self.seeds.add_mask(frame, mask, identity=object_id, resize=resize)
 
+    def add_absent(self, frame: int, object_id: int) -> None:
+        """Say that an object is not to be seen on a frame: it is followed past it, and the frame shows nothing of it.
+
+        Args:
+            frame: Its number in the whole source, from 0.
+            object_id: Id of an object that is shown, or was followed.
+
+        Raises:
+            UsageError: The frame does not exist, or no mask of the object is known.
+        """
+        self.seeds.add_absent(frame, object_id)
+
     def add_labels(self, frame: int, *, labels: Any, resize: bool = False) -> tuple[int, ...]:
         """Show the objects of a label map on a frame.
 
@@ -466,7 +478,8 @@ class Session:
 
     def show(self, prompt: PointPrompt) -> PromptedMask:
         """Show or correct an object by points and a box together; see `add_points` and `add_box`."""
-        followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
+        new = prompt.object is None or self.seeds.is_absent(prompt.frame, prompt.object)
+        followed = None if new or prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self.source.info):
             return self._mask(identity, prompt, followed=followed)

@@ -462,7 +462,9 @@ class FollowPass:
         if given:
             agreed = agreement(both, features, owner)
             noted = {each: Agreement(agreed[row], agreed[row, 0]) for row, each in enumerate(self.ids) if each in given}
-            self._agreements |= noted
+            # With nothing to be seen, nothing agrees: what was noted before stays.
+            unseen = {each.id for each in statuses if each.state != "present" and each.id in self._agreements}
+            self._agreements |= {each: agreed for each, agreed in noted.items() if each not in unseen}
         gram, cross = target_moments(features, self._mask_P1HW, owner, certainty_P1HW=sure)
         for row, identity in enumerate(self.ids):
             if not trusted[row]:

@@ -192,7 +192,7 @@ def _before(
     seed: SeedMask | None, prompt: PointPrompt, followed: MaskArray | None
 ) -> tuple[PointPrompt, MaskArray | None, str]:
     """Return all points of the object there, the mask that was there, and its origin."""
-    if seed is None:
+    if seed is None or seed.is_absent:
         return prompt, followed, "followed" if followed is not None else ""
     if seed.pointed is None:
         return prompt, decode(seed.mask), seed.sha256

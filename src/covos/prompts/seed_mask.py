@@ -15,6 +15,9 @@ from covos.prompts.values import PointPrompt
 MAX_ID = 254
 """The highest id of an object: 0 is the background, 255 void."""
 
+ABSENT = "absent"
+"""Origin of a seed that says that the object is not to be seen."""
+
 Key = tuple[int, int]
 """Number of the frame and object id."""
 
@@ -41,9 +44,9 @@ class SeedMask:
     Attributes:
         frame: Its number in the whole source.
         object: Id.
-        mask: At the frame's size.
-        given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, or the name of
-            a file.
+        mask: At the frame's size; empty says that the object is not to be seen there.
+        given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, ``"absent"``,
+            or the name of a file.
         pointed: The points and box that it came of; None of a mask that was given.
     """
 
@@ -52,6 +55,11 @@ class SeedMask:
     mask: RLE
     given_as: str
     pointed: Pointed | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        """It says that the object is not to be seen."""
+        return not self.mask.area
 
     @property
     def sha256(self) -> str:
@@ -80,6 +88,13 @@ class SeedMask:
                 fix="give the mask of the one in front last, without the other's pixels",
             )
         return replace(self, mask=encode(rest))
+
+
+def to_follow(seeds: Iterable[SeedMask]) -> tuple[SeedMask, ...]:
+    """Return the seeds of the objects that one of them shows: by where an object is not, nothing can be followed."""
+    seeds = tuple(seeds)
+    shown = {seed.object for seed in seeds if not seed.is_absent}
+    return tuple(seed for seed in seeds if seed.object in shown)
 
 
 def confirmed_frames(seeds: Iterable[SeedMask]) -> frozenset[int]:

@@ -20,7 +20,7 @@ from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
-from covos.prompts.seed_mask import MAX_ID, Key, Pointed, SeedMask, corrected_between
+from covos.prompts.seed_mask import ABSENT, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
 from covos.prompts.values import PointPrompt, check_labels, check_points, point_name, refuse_many_points
 
 
@@ -78,8 +78,9 @@ class Seeds:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Numbers of the seed frames, ascending."""
-        return tuple(sorted({frame for frame, _ in self._keys}))
+        """Numbers of the frames that objects are shown on, or will be, ascending."""
+        shown = {seed.frame for seed in self.current if not seed.is_absent}
+        return tuple(sorted(shown | {frame for frame, _ in self._waiting}))
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -99,6 +100,11 @@ class Seeds:
         """Return the seed of an object on a frame, if there is one."""
         return self._states[-1].get((frame, identity))
 
+    def is_absent(self, frame: int, identity: int) -> bool:
+        """Tell if the user has said that an object is not to be seen on a frame."""
+        seed = self.get(frame, identity)
+        return seed is not None and seed.is_absent
+
     def check_frame(self, frame: int) -> None:
         """Refuse a frame that does not exist or is not taken, with a UsageError."""
         place_of(frame, self.info)
@@ -117,7 +123,8 @@ class Seeds:
                 why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",
                 fix=f"give it a free one of these; what is more than {MAX_ID} objects takes another run",
             )
-        if frame not in self.frames and len(self.frames) >= MAX_GIVEN:
+        given = {frame for frame, _ in self._keys}
+        if frame not in given and len(given) >= MAX_GIVEN:
             raise UsageError(
                 f"frame {frame} would be the {MAX_GIVEN + 1}th with a prompt",
                 why=f"each stays in the memory; {MAX_GIVEN} is the bound",
@@ -157,7 +164,8 @@ class Seeds:
                         why=f"it was given for object {other} before, and the mask was made with it",
                         fix="point at another place where the mask is wrong",
                     )
-        if prompt.negative_only and not followed and self.get(frame, identity) is None:
+        has_mask = followed or self.get(frame, identity) is not None
+        if prompt.negative_only and (not has_mask or self.is_absent(frame, identity)):
             raise UsageError(
                 f"object {identity} has negative points only on frame {frame}",
                 why="they take away from a mask, and there is none of it on this frame or an earlier one",
@@ -219,13 +227,13 @@ class Seeds:
             pointed: The points and box that the mask came of.
 
         Raises:
-            UsageError: A mask is empty or of another size, an id is refused, an object would be covered wholly, or is
-                there already and ``replacing`` is off.
+            UsageError: A mask is empty, and was not given as absent, or of another size; an id is refused; an object
+                would be covered wholly, or is there already and ``replacing`` is off.
         """
         after = dict(self._states[-1])
         for identity, mask in masks.items():
             self.check_place(frame, identity)
-            self._check_mask(frame, identity, mask)
+            self._check_mask(frame, identity, mask, absent=given_as == ABSENT)
             if not replacing and (frame, identity) in after:
                 raise UsageError(
                     f"object {identity} is given twice on frame {frame}",
@@ -270,6 +278,17 @@ class Seeds:
         fitted = self._fitted(solid.view(np.uint8), frame, what=what, resize=resize).astype(np.bool_)
         self.add(frame, {identity: fitted}, given_as="mask")
         return identity
+
+    def add_absent(self, frame: int, identity: int) -> None:
+        """Say that an object is not to be seen on a frame; see `covos.session.Session.add_absent`."""
+        self.check_place(frame, identity)
+        if identity not in {*self.objects, *self.births}:
+            raise UsageError(
+                f"object {identity} cannot be absent on frame {frame}",
+                why="no mask of it is known on any frame",
+                fix="show it first where it is to be seen",
+            )
+        self.add(frame, {identity: np.zeros(self._size, np.bool_)}, given_as=ABSENT)
 
     def add_alpha(self, frame: int, *, identity: int | None, alpha_of: Callable[[int], MaskArray]) -> int:
         """Show what is opaque in a frame, as ``alpha_of`` gives it; see `covos.session.Session.add_alpha`."""
@@ -322,12 +341,12 @@ class Seeds:
         """Take seeds of the same video that were kept, in place of those that are there: one step.
 
         Raises:
-            UsageError: A frame or an id cannot be, or a mask is empty or of another size.
+            UsageError: A frame or an id cannot be, or a mask is of another size.
         """
         kept = {(seed.frame, seed.object): seed for seed in seeds}
         for seed in kept.values():
             self.check_place(seed.frame, seed.object)
-            self._check_mask(seed.frame, seed.object, decode(seed.mask))
+            self._check_mask(seed.frame, seed.object, decode(seed.mask), absent=True)
         self._step(kept)
 
     def begin(self, seeds: Iterable[SeedMask]) -> None:
@@ -351,14 +370,14 @@ class Seeds:
     def given(self) -> dict[int, Mapping[int, MaskArray]]:
         """Return the seeds for an engine: frame position to object id to mask, decoded when it is asked for."""
         by_frame: dict[int, dict[int, RLE]] = {}
-        for seed in self.current:
+        for seed in to_follow(self.current):
             by_frame.setdefault(place_of(seed.frame, self.info), {})[seed.object] = seed.mask
         return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
 
     def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
         """Return for each seed frame its objects and the hashes of their masks, in the order of the memory."""
         found: dict[int, tuple[tuple[int, str], ...]] = {}
-        for seed in self.current:
+        for seed in to_follow(self.current):
             place = place_of(seed.frame, self.info)
             found[place] = (*found.get(place, ()), (seed.object, seed.sha256))
         return found
@@ -382,14 +401,14 @@ class Seeds:
             return cv2.resize(array, self._size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
         raise _other_size(what, array, self._size)
 
-    def _check_mask(self, frame: int, identity: int, mask: MaskArray) -> None:
+    def _check_mask(self, frame: int, identity: int, mask: MaskArray, *, absent: bool) -> None:
         if mask.shape != self._size:
             raise _other_size(f"the mask of object {identity} on frame {frame}", mask, self._size)
-        if not mask.any():
+        if not absent and not mask.any():
             raise UsageError(
                 f"the mask of object {identity} on frame {frame} is empty",
                 why="there is nothing in it to follow",
-                fix="show the object on a frame where it is to be seen",
+                fix="show the object on a frame where it is to be seen; where it is not, Session.add_absent says so",
             )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from covos.core.types import Box, Point
+from covos.masks import encode
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import Pointed, SeedMask
+from covos.prompts.seed_mask import ABSENT, Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.results.segmentation import Segmentation
 
@@ -31,7 +34,9 @@ def _seed(said: Mapping[str, Any], known: Mapping[int, FrameMask], name: Callabl
     try:
         mask, identity = known[said["frame"]], said["object"]
         frame = name(mask)
-        seed = SeedMask(frame=frame, object=identity, mask=mask.objects[identity], given_as=str(said["given_as"]))
+        absent = said["given_as"] == ABSENT
+        shown = encode(np.zeros(mask.size, np.bool_)) if absent else mask.objects[identity]
+        seed = SeedMask(frame=frame, object=identity, mask=shown, given_as=str(said["given_as"]))
         if "points" not in said:
             return seed
         points = tuple(Point(x=x, y=y, positive=bool(on)) for x, y, on in said["points"])

@@ -8,20 +8,23 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from covos.core.errors import AnnotationError, CovosError, UsageError
 from covos.core.labelling import check_label
 from covos.core.types import Point, SourceInfo
-from covos.masks import RLE
+from covos.masks import RLE, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import MAX_ID, SeedMask, confirmed_frames
+from covos.prompts.seed_mask import MAX_ID, SeedMask, confirmed_frames, to_follow
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
-from covos.serve.edits import as_shown, merged, thing_of, with_new_seeds, with_pixels_back, without
+from covos.serve.edits import as_shown, back_to, merged, placed, thing_of, with_new_seeds, with_pixels_back, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
+from covos.serve.prompt_steps import Said, is_in_force, told_of
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import Direction, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
+from covos.serve.schema import Direction, GivenKind, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
 from covos.serve.spreading import Parts, Spreading, Way
 from covos.serve.workers import Clicked, TaskWorker
 
@@ -64,17 +67,12 @@ class Editing:
         labels = asked.labels or (1,) * len(asked.points)
         if asked.object is not None and labels and not any(labels) and asked.box is None:
             self._refuse_unknown(clip, number)  # points beside an object take away from it
-        task = Click(
-            video=clip.video,
-            seeds=seeds,
-            known=clip.shown([known])[0],
-            frame=frame,
-            object=number,
-            points=tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True)),
-            box=asked.box,
-            mask=None if asked.mask is None else _drawn(asked.mask, info=clip.info),
-        )
-        mask, after = self._clicked(clip, task)
+        drawn = None if asked.mask is None else _drawn(asked.mask, info=clip.info)
+        if drawn is not None and not drawn.area:
+            self._refuse_unseen(clip, asked.object)
+        points = tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True))
+        said = Said(points=points, box=asked.box, mask=drawn)
+        mask, after = self._made(clip, known, said=(said,), seeds=seeds, number=number)
         with clip.lock:  # other edits may have come while the mask was made: they stay
             things = clip.history.things
             whole, now = self._start(clip, clip.frames.get(frame, whole), number=number)
@@ -88,6 +86,70 @@ class Editing:
         return Prompted(
             object=number, frame=frame, mask=MaskCode(size=tuple(code["size"]), counts=code["counts"]), job=job
         )
+
+    def take_back(
+        self, clip: Clip, asked: Shown, *, number: int, kind: GivenKind, at: tuple[int, int] | None
+    ) -> JobView:
+        """Take one prompt of an object on a frame back; the mask there is made anew of those that are left.
+
+        Without any, the frame has the mask of before them. If that is not known, as of a run that was opened, the mask
+        stays as one that was found.
+
+        Args:
+            clip: The clip.
+            asked: The frame.
+            number: The object.
+            kind: The kind of prompt.
+            at: Column and row of a point's pixel.
+
+        Raises:
+            CovosError: It was not given, or what is left makes no mask.
+        """
+        frame = check_frame(asked, info=clip.info)
+        with self._prompting:
+            with clip.lock:
+                self._refuse_unknown(clip, number)
+                whole, seeds = self._start(clip, clip.frames[frame], number=number)
+                seed = next((each for each in seeds if (each.frame, each.object) == (frame, number)), None)
+                if seed is None or not is_in_force(seed, kind, at=at):
+                    raise NotThereError(
+                        f"there is no such prompt of object {number} on {name_of(frame, info=clip.info)}",
+                        why="it was taken back, or never given, or the frame was confirmed since",
+                        fix="name one of the job's prompts",
+                    )
+                told = told_of(clip.history, frame, number)
+            left = told.without(kind, at=at)
+            others = tuple(each for each in seeds if each is not seed)
+            made: RLE | None = None
+            after = others
+            if left:
+                own = None if told.before is None else told.before.objects.get(number)
+                known = placed(whole, {number: own or encode(np.zeros(whole.size, np.bool_))})
+                made, after = self._made(clip, known, said=left, seeds=others, number=number)
+            with clip.lock:
+                whole, now = self._start(clip, clip.frames.get(frame, whole), number=number)
+                if made is not None:
+                    mask = as_shown(whole, number, made)
+                else:
+                    mask = whole if told.before is None else back_to(whole, told.before, number)
+                    now = tuple(each for each in now if (each.frame, each.object) != (frame, number))
+                after = with_new_seeds(now, before=seeds, after=after)
+                history = clip.history
+                masks = {**history.frames, frame: mask}.values()
+                left_over = number in history.objects_found or number in {each.object for each in after}
+                stays = left_over or any(number in each.objects for each in masks)
+                things = tuple(each for each in history.things if stays or each.id != number)
+                clip.add(history.edit("removal", seeds=after, things=things, frames={frame: mask}, shown=number))
+                self._show_gone(clip)
+        return self._queue.changed(clip, (frame,))
+
+    def _made(
+        self, clip: Clip, known: FrameMask, *, said: tuple[Said, ...], seeds: tuple[SeedMask, ...], number: int
+    ) -> tuple[RLE, tuple[SeedMask, ...]]:
+        """Make the mask of prompts on a frame, of which the masks are known; return it, and the seeds with it."""
+        shown = clip.shown([known])[0]
+        task = Click(video=clip.video, seeds=seeds, known=shown, frame=known.index, object=number, said=said)
+        return self._clicked(clip, task)
 
     @staticmethod
     def _start(clip: Clip, whole: FrameMask, *, number: int) -> tuple[FrameMask, tuple[SeedMask, ...]]:
@@ -144,7 +206,7 @@ class Editing:
                 seeds = clip.history.seeds
                 spreading = Spreading(clip.history, parts(seeds=seeds))
             self._queue.changed(clip)
-            task = Track(video=clip.video, seeds=seeds, parts=spreading.parts, cuts=clip.kept.cuts)
+            task = Track(video=clip.video, seeds=to_follow(seeds), parts=spreading.parts, cuts=clip.kept.cuts)
 
             def take(mask: FrameMask) -> None:
                 if (made := spreading.take(mask)) is not None:
@@ -171,16 +233,18 @@ class Editing:
                 return self._queue.view(clip)
             whole, history = clip.frames.get(frame), clip.history
             mask = None if whole is None else clip.shown([whole], soft=True)[0]
-            if mask is None or not mask.objects:
+            absent = tuple(seed for seed in history.seeds if seed.frame == frame and seed.is_absent)
+            if mask is None or not (mask.objects or absent):
                 raise NotYetError(
                     f"{name_of(frame, info=clip.info)} cannot be confirmed",
                     why="it shows no object",
                     fix="show one first",
                 )
             rest = tuple(seed for seed in history.seeds if seed.frame != frame)
+            right = {**{seed.object: seed.mask for seed in absent}, **mask.objects}
             seeds = tuple(
                 SeedMask(frame=frame, object=identity, mask=rle, given_as="confirmed")
-                for identity, rle in mask.objects.items()
+                for identity, rle in right.items()
             )
             after = tuple(sorted((*rest, *seeds), key=lambda seed: seed.frame))
             clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))
@@ -290,6 +354,16 @@ class Editing:
         if number not in {thing.id for thing in clip.history.things}:
             raise NotThereError(f"there is no object {number}", why="it was deleted, or never was", fix="name another")
 
+    def _refuse_unseen(self, clip: Clip, number: int | None) -> None:
+        """Refuse to say that an object is not in a frame if it is on none."""
+        if number is None:
+            raise UsageError(
+                "the mask of a new object is empty",
+                why="there is nothing in it to follow",
+                fix="show the object on a frame where it is to be seen",
+            )
+        self._refuse_unknown(clip, number)
+
     def set_edges(self, clip: Clip, changes: Mapping[str, Any]) -> JobView:
         """Choose how the edges are changed, in what is shown and in downloads: an edit of all frames.
 
@@ -346,11 +420,11 @@ def track_parts(
     Raises:
         NotYetError: No object is shown, or none on that side of the frame.
     """
-    if not seeds:
+    shown = {seed.frame for seed in seeds if not seed.is_absent}
+    if not shown:
         raise NotYetError(
             "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
         )
-    shown = {seed.frame for seed in seeds}
     barriers = confirmed_frames(seeds)
     last = min((frame - 1 for frame in barriers if frame > start), default=count - 1)
     first = max((frame + 1 for frame in barriers if frame < start), default=0)

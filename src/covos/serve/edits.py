@@ -6,7 +6,7 @@ not as it was asked for: to go back or forth, or to start the server again, comp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,8 +32,8 @@ class Edit:
     """State that an edit left: the seeds, the objects, the regions, the edges, and the frames that it changed.
 
     Attributes:
-        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``,
-            ``"edges"``; or ``"opened"``, the state that a finished run left.
+        kind: In a word, for the page: ``"prompt"``, ``"removal"`` of one, ``"track"``, ``"confirm"``, ``"object"``,
+            ``"region"``, ``"edges"``; or ``"opened"``, the state that a finished run left.
         seeds: All seeds after it.
         things: All objects after it.
         regions: All regions that the subject may not lie in, or has to, after it.
@@ -41,7 +41,7 @@ class Edit:
         frames: Masks of the frames that it changed, by index.
         followed: The revision whose seeds a track has followed; None of any other edit, and of tracks from before that
             was kept, which followed those of the edit before.
-        object: Number of the object that a prompt showed; None of any other edit.
+        object: Number of the object that a prompt showed, or one that was removed; None of any other edit.
     """
 
     kind: str
@@ -101,13 +101,30 @@ class History:
             return self._done[revision - 1].seeds
         return self._before[0][0].seeds if self._before else self.seeds
 
+    def story(self, frame: int) -> Iterator[tuple[Edit, Edit, FrameMask | None]]:
+        """Give the edits, the latest first, each with the state before it and the masks that a frame had then.
+
+        The masks are None if the edit has not changed the frame, or there were none.
+        """
+        for edit, (before, masks) in zip(reversed(self._done), reversed(self._before), strict=True):
+            had = masks.get(frame) or self._found.get(frame)
+            yield edit, before, had if frame in edit.frames else None
+
     def corrected(self) -> dict[int, set[int]]:
-        """Return, by frame, the objects that prompts have shown there since a track last went through the frame."""
+        """Return, by frame, the objects that prompts have shown there since a track last went through the frame.
+
+        An object whose prompts were all removed again is not among them.
+        """
         fresh: dict[int, set[int]] = {}
         for edit in self._done:
             for index in edit.frames:
+                shown = fresh.get(index, set())
                 if edit.kind == "track":
                     fresh.pop(index, None)
+                elif edit.object in shown and (index, edit.object) not in {
+                    (one.frame, one.object) for one in edit.seeds
+                }:
+                    shown.discard(edit.object)
                 elif edit.object is not None:
                     fresh.setdefault(index, set()).add(edit.object)
         return fresh
@@ -332,6 +349,21 @@ def as_shown(mask: FrameMask, number: int, rle: RLE) -> FrameMask:
     state = ObjectStatus(id=number, state="present" if rle.area else "occluded", confidence=1.0)
     made = placed(mask, {number: rle}, states=(state,))
     return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states))
+
+
+def back_to(mask: FrameMask, before: FrameMask, number: int) -> FrameMask:
+    """Give an object the mask and the state that it had before; what others have got since stays theirs."""
+    if {**mask.objects, number: None}.keys() - {number} == before.objects.keys() - {number} and all(
+        mask.objects[each] == rle for each, rle in before.objects.items() if each != number
+    ):
+        return before
+    own = decode(before.objects[number]) if number in before.objects else np.zeros(mask.size, np.bool_)
+    for identity, rle in mask.objects.items():
+        if identity != number:
+            own &= ~decode(rle)
+    states = [each for each in before.states if each.id == number]
+    made = placed(mask, {number: encode(own)}, states=states)
+    return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states)) if states else made
 
 
 def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[int]) -> FrameMask:

@@ -34,6 +34,7 @@ from covos.serve.guard import misspelt, problem_of
 from covos.serve.networks import Click, Track
 from covos.serve.pictures import Probe
 from covos.serve.places import file_below
+from covos.serve.prompt_steps import Said
 from covos.serve.workers import Clicked, TaskWorker, Video
 
 MODEL = "Covos"
@@ -175,16 +176,11 @@ class Annotator:
             elif each.type == "rectanglelabels":
                 box = _in_pixels(value, info=info)
                 label = (value.rectanglelabels or [label])[0]
-        if box is not None and points:  # the box says which thing, the points what of it
-            _, seeds = self._click(address, Click(video=video, seeds=(), known=None, frame=0, object=1, box=box))
-        elif box is not None or points:
-            seeds = ()
-        else:
+        # The box says which thing, the points what of it.
+        said = (*([] if box is None else [Said(box=box)]), *([Said(points=tuple(points))] if points else []))
+        if not said:
             raise UsageError("nothing was pointed at", why="there is no point and no box", fix="use a smart tool")
-        click = Click(
-            video=video, seeds=seeds, known=None, frame=0, object=1, points=tuple(points), box=None if points else box
-        )
-        mask, _ = self._click(address, click)
+        mask, _ = self._click(address, Click(video=video, seeds=(), known=None, frame=0, object=1, said=said))
         name = label if label in brush.labels else next(iter(brush.labels), label)
         return [
             {
@@ -215,7 +211,8 @@ class Annotator:
             if key is not None:
                 start = _Frames(value, info).index(key.frame)
                 box = _in_pixels(key, info=info)
-                click = Click(video=video, seeds=seeds, known=None, frame=start, object=number, box=box)
+                said = (Said(box=box),)
+                click = Click(video=video, seeds=seeds, known=None, frame=start, object=number, said=said)
                 _, seeds = self._click(address, click)
                 first[number] = key.frame
         if not seeds:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from covos.core.errors import CancelledError, CovosError
-from covos.core.types import Point, SourceInfo
+from covos.core.types import SourceInfo
 from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.engines.shots import Shots, one_shot
@@ -20,7 +20,7 @@ from covos.events import Advanced, Finished, FrameDone, Started, Warned
 from covos.formats.table import parse_format
 from covos.job import Job
 from covos.jobs import ModelCache
-from covos.masks import RLE, decode
+from covos.masks import decode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.matte import opacity_of
@@ -39,6 +39,7 @@ from covos.runtimes.choice import choose_computing
 from covos.serve.edits import in_regions
 from covos.serve.errors import in_public, without_paths
 from covos.serve.pictures import frame_of
+from covos.serve.prompt_steps import Said
 from covos.serve.workers import Clicked, Cuts, Here, Matted, Note, Progress, Video, kept_open
 from covos.session import Session
 
@@ -161,17 +162,15 @@ class Find:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """Make a mask of a prompt.
+    """Make a mask of prompts.
 
     Attributes:
         video: The clip.
         seeds: All seeds so far.
-        known: The masks of the frame, of which the prompt corrects one; None if there are none yet.
+        known: The masks of the frame, of which the prompts correct one; None if there are none yet.
         frame: Its index.
-        object: Number of the object; None is a new one.
-        points: Places (x, y) in pixels, and if each is on the object.
-        box: Left, top, right, bottom.
-        mask: The whole mask, drawn by hand.
+        object: Number of the object.
+        said: The prompts, one after another.
     """
 
     video: Video
@@ -179,9 +178,7 @@ class Click:
     known: FrameMask | None
     frame: int
     object: int
-    points: tuple[Point, ...] = ()
-    box: tuple[float, float, float, float] | None = None
-    mask: RLE | None = None
+    said: tuple[Said, ...]
 
     def run(self, here: Here) -> None:
         """Tell the mask."""
@@ -189,20 +186,27 @@ class Click:
         frame = session.source.info.numbers[self.frame]
         if self.known is not None:
             session.take(self.known)
-        if self.mask is not None:
-            session.add_mask(frame, self.object, mask=decode(self.mask))
-        elif self.box is not None:
-            session.add_box(frame, self.object, box=self.box)
+        for each in self.said:
+            self._say(session, frame, each)
+        seed = session.seeds.get(frame, self.object)
+        assert seed is not None, "the prompts have made it"
+        here.tell(Clicked(object=self.object, mask=seed.mask, seeds=_placed(session.shown, session.source.info)))
+
+    def _say(self, session: Session, frame: int, said: Said) -> None:
+        if said.mask is not None and said.mask.area:
+            session.add_mask(frame, self.object, mask=decode(said.mask))
+        elif said.mask is not None:
+            session.seeds.know([self.object])  # the server has refused an object that it does not know
+            session.add_absent(frame, self.object)
+        elif said.box is not None:
+            session.add_box(frame, self.object, box=said.box)
         else:
             session.add_points(
                 frame,
                 self.object,
-                points=[(point.x, point.y) for point in self.points],
-                labels=[int(point.positive) for point in self.points],
+                points=[(point.x, point.y) for point in said.points],
+                labels=[int(point.positive) for point in said.points],
             )
-        seed = session.seeds.get(frame, self.object)
-        assert seed is not None, "the prompt has made it"
-        here.tell(Clicked(object=self.object, mask=seed.mask, seeds=_placed(session.shown, session.source.info)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

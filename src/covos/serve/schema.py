@@ -17,6 +17,7 @@ from covos.prompts.values import RegionPrompt
 
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 Stage: TypeAlias = Literal["probing", "finding", "tracking", "exporting"]
+GivenKind: TypeAlias = Literal["point", "box", "mask", "absent"]
 Direction: TypeAlias = Literal["forward", "backward", "both"]
 
 Place: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1 << 20, allow_inf_nan=False)]
@@ -116,14 +117,20 @@ class Made(Wanted):
     notes: tuple[str, ...] = ()
 
 
-class Spot(Record):
-    """A point that was given: ``label`` is 1 on the object, else 0."""
+class Given(Record):
+    """A prompt that is in force on a frame.
+
+    A ``point`` has a place, and a ``label``: 1 on the object, else 0. A ``box`` has its left, top, right and bottom. A
+    ``mask`` was drawn. ``absent`` says that the object is not in the frame.
+    """
 
     frame: Count
     object: int
-    x: Finite
-    y: Finite
-    label: Literal[0, 1]
+    kind: GivenKind
+    x: Finite | None = None
+    y: Finite | None = None
+    label: Literal[0, 1] | None = None
+    box: tuple[Finite, Finite, Finite, Finite] | None = None
 
 
 class Region(Body):
@@ -150,10 +157,10 @@ class JobView(Record):
 
     ``done`` and ``total`` count the frames of the stage, or of the ``step`` before its work. ``revision`` counts
     edits; the masks change with it alone. ``undo`` and ``redo`` have the kind of the edit that each would be about,
-    null if there is none: ``prompt``, ``track``, ``confirm``, ``object``, ``region`` or ``edges``. ``points`` are
-    those that are in force. ``place`` is the place in the queue, from 1. ``proxy`` says if there is a video that a
-    browser plays. ``results`` has the downloads of the masks of now, each with its notes; an edit takes them away.
-    ``notes`` are about the clip.
+    null if there is none: ``prompt``, ``removal``, ``track``, ``confirm``, ``object``, ``region`` or ``edges``.
+    ``prompts`` are those that are in force, but for confirmations. ``place`` is the place in the queue, from 1.
+    ``proxy`` says if there is a video that a browser plays. ``results`` has the downloads of the masks of now, each
+    with its notes; an edit takes them away. ``notes`` are about the clip.
     """
 
     id: str
@@ -174,7 +181,7 @@ class JobView(Record):
     proxy: bool
     edges: Edges
     regions: tuple[Region, ...]
-    points: tuple[Spot, ...]
+    prompts: tuple[Given, ...]
     range: Range
     results: dict[str, Made]
     created: str
@@ -319,7 +326,8 @@ class NewRegions(Body):
 class NewPrompt(Body):
     """Points, a box or a whole mask of one object on one frame; without a number, of a new object.
 
-    Places are columns and rows of pixels of the source. ``labels`` has 1 for a point on the object, else 0.
+    Places are columns and rows of pixels of the source. ``labels`` has 1 for a point on the object, else 0. A mask
+    without a pixel says that the object is not in this frame.
     """
 
     frame: Shown

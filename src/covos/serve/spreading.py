@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import SeedMask, confirmed_frames, corrected_between
+from covos.prompts.seed_mask import SeedMask, confirmed_frames, corrected_between, to_follow
 from covos.results.corrected import Correction
 from covos.results.followed import Known
 from covos.serve.edits import History, followed
@@ -31,17 +31,18 @@ class Spreading:
     """
 
     def __init__(self, history: History, asked: Parts) -> None:
-        self._asked, self._seeds = asked, history.seeds
+        self._asked, self._seeds = asked, to_follow(history.seeds)
         self._frames, self._followed_at = dict(history.frames), history.followed_at()
         self._told: dict[int, FrameMask] = {}
         self._births = _births(self._seeds)
-        self._births_at = {each: _births(history.seeds_at(each)) for each in {*self._followed_at.values()}}
+        self._births_at = {each: _births(to_follow(history.seeds_at(each))) for each in {*self._followed_at.values()}}
         wanted = {index for part in asked for index in _frames(part)}
         known = [revision for index, revision in self._followed_at.items() if index in wanted]
         since = min((revision for revision in known if self._births_at[revision]), default=None)
         self._then = self._frames if since is None else history.answered_at(since)
-        then = self._seeds if since is None else history.seeds_at(since)
+        then = self._seeds if since is None else to_follow(history.seeds_at(since))
         self._corrected = corrected_between(then, self._seeds)
+        self._confirmed = confirmed_frames(history.seeds)
         self._fresh = {seed.frame for seed in self._seeds if seed not in then}
         self.parts = tuple(self._from_correction(part) for part in asked)
         self._part, self._latest, self._taken = 0, -1, 0
@@ -79,7 +80,7 @@ class Spreading:
     def _from_correction(self, part: tuple[Way, int, int]) -> tuple[Way, int, int]:
         """Let a stretch begin with the first correction before it, but for one beyond a frame that was confirmed."""
         way, start, count = part
-        confirmed = confirmed_frames(self._seeds)
+        confirmed = self._confirmed
         if way == "forward":
             barrier = max((frame for frame in confirmed if frame < start), default=-1)
             begin = min((frame for frame in self._fresh if barrier <= frame < start), default=start)

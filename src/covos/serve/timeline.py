@@ -21,8 +21,9 @@ from covos.serve.schema import Timeline
 class Glance:
     """Makes timelines of one clip, and remembers what it has found of each frame.
 
-    A frame is doubtful by its answer alone. An object that the user has shown there since is as the user wants it, and
-    one that nothing has followed there yet has no answer: neither makes the frame, or a frame around it, doubtful.
+    A frame is doubtful by its answer alone. An object that the user has shown there since, or said to be absent, is as
+    the user wants it, and one that nothing has followed there yet has no answer: neither makes the frame, or a frame
+    around it, doubtful.
 
     Args:
         info: Description of the clip.
@@ -62,7 +63,12 @@ class Glance:
             self._cuts = cuts
             self._flags.clear()
         count, rate = self._info.frame_count, float(self._info.frame_rate or 25)
-        judged = [self._judged(known[index], corrected.get(index, ()), found=found) for index in sorted(known)]
+        absent: dict[int, set[int]] = {}
+        for seed in seeds:
+            if seed.is_absent:
+                absent.setdefault(seed.frame, set()).add(seed.object)
+        settled = {index: {*corrected.get(index, ()), *absent.get(index, ())} for index in known}
+        judged = [self._judged(known[index], settled[index], found=found) for index in sorted(known)]
         flags: dict[int, tuple[Flag, ...]] = {}
         tracked = frozenset(live)
         for at, each in enumerate(judged):

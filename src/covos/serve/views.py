@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
@@ -12,6 +13,7 @@ from covos.prompts.seed_mask import SeedMask
 from covos.serve.clip import Clip
 from covos.serve.schema import (
     FrameMasks,
+    Given,
     Info,
     JobView,
     Made,
@@ -19,7 +21,6 @@ from covos.serve.schema import (
     ObjectMask,
     Problem,
     Region,
-    Spot,
     Wanted,
 )
 
@@ -70,7 +71,7 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             proxy=clip.proxy.is_file(),
             edges=kept.edges,
             regions=tuple(Region.of(each) for each in clip.history.regions),
-            points=tuple(_spots(clip.history.seeds)),
+            prompts=tuple(each for seed in clip.history.seeds for each in _given(seed)),
             range=kept.range,
             results={
                 **{name: Made(state="failed", error=Problem.of(error)) for name, error in clip.broken.items()},
@@ -121,11 +122,20 @@ def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:
     return objects_of(labels)
 
 
-def _spots(seeds: Iterable[SeedMask]) -> Iterator[Spot]:
-    """Give the points that masks came of."""
-    for seed in seeds:
-        for point in () if seed.pointed is None else seed.pointed.at.points:
-            yield Spot(frame=seed.frame, object=seed.object, x=point.x, y=point.y, label=1 if point.positive else 0)
+def _given(seed: SeedMask) -> Iterator[Given]:
+    """Give the prompts that a mask came of; a confirmation is none."""
+    if seed.given_as == "confirmed":
+        return
+    if seed.pointed is None:
+        yield Given(frame=seed.frame, object=seed.object, kind="absent" if seed.is_absent else "mask")
+        return
+    at = seed.pointed.at
+    if at.box is not None:
+        corners = at.box.x0, at.box.y0, at.box.x1, at.box.y1
+        yield Given(frame=seed.frame, object=seed.object, kind="box", box=corners)
+    for point in at.points:
+        label: Literal[0, 1] = 1 if point.positive else 0
+        yield Given(frame=seed.frame, object=seed.object, kind="point", x=point.x, y=point.y, label=label)
 
 
 def _frame_view(mask: FrameMask, *, objects: Mapping[int, RLE]) -> FrameMasks:

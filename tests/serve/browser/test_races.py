@@ -56,7 +56,7 @@ def test_clicks_in_line_go_to_the_object_and_the_job_that_they_were_made_on(page
     page.wait_for_selector(f"{READY}[data-revision='{before + 2}']")
     state = page.evaluate(STATE)
     assert state["object"] == state["job"]["objects"][0]["id"]
-    assert [point["object"] for point in state["job"]["points"]][-2:] == [2, 2]
+    assert [point["object"] for point in state["job"]["prompts"]][-2:] == [2, 2]
     undone(page, before)
     click(page, 0.9, 0.2)
     click(page, 0.92, 0.22)

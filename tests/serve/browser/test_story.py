@@ -294,7 +294,7 @@ def test_the_mark_of_a_click_goes_when_it_is_undone(page: Any, job: str) -> None
     page.goto(job)
     page.wait_for_selector(READY)
     before = int(page.get_attribute("main", "data-revision"))
-    marks = "async () => (await import('/static/state.js')).store.state.job.points.length"
+    marks = "async () => (await import('/static/state.js')).store.state.job.prompts.length"
     assert page.evaluate(marks) == 0
     click(page, 0.5, 0.45)
     revision(page, before + 1)

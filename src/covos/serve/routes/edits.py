@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from covos.core.errors import UsageError
 from covos.masks.edges import Edges
@@ -12,7 +12,7 @@ from covos.serve.desk import Desk
 from covos.serve.metrics import Metrics
 from covos.serve.routes.description import json_body
 from covos.serve.routes.looking import Bound
-from covos.serve.schema import JobView, Merge, NewName, NewPrompt, NewRegions, NewTrack, OneFrame, Prompted
+from covos.serve.schema import GivenKind, JobView, Merge, NewName, NewPrompt, NewRegions, NewTrack, OneFrame, Prompted
 
 
 def edits_router(desk: Desk, *, metrics: Metrics) -> APIRouter:
@@ -24,6 +24,26 @@ def edits_router(desk: Desk, *, metrics: Metrics) -> APIRouter:
         """Show an object on a frame, or correct it there; the mask comes at once."""
         with metrics.clicks.time():
             return desk.editing.prompt(desk.clip(job), asked)
+
+    @router.delete("/jobs/{job}/prompts")
+    def take_back(
+        *,
+        job: str,
+        frame: Bound,
+        number: Annotated[int, Query(alias="object", ge=1, le=254)],
+        kind: GivenKind,
+        x: Annotated[float, Query(ge=0, le=1 << 20)] | None = None,
+        y: Annotated[float, Query(ge=0, le=1 << 20)] | None = None,
+    ) -> JobView:
+        """Take one prompt of an object on a frame back, as the job's list has it; a point has a place."""
+        if (kind == "point") != (x is not None and y is not None):
+            raise UsageError(
+                f"a {kind} is taken back {'without its place' if kind == 'point' else 'with a place'}",
+                why="points have places, and nothing else has",
+                fix="give x and y with a point alone",
+            )
+        at = None if x is None or y is None else (int(x), int(y))
+        return desk.editing.take_back(desk.clip(job), frame, number=number, kind=kind, at=at)
 
     @router.post("/jobs/{job}/look", status_code=204)
     def look(job: str, asked: OneFrame) -> Response:

@@ -17,7 +17,7 @@ function fillKeys() {
     const rows = keys.map(({ shows, words }) => make("div", {}, make("dt", {}, make("kbd", {}, shows)), make("dd", {}, words)));
     return make("section", {}, make("h3", {}, title), make("dl", {}, ...rows));
   });
-  const mouse = ["Left click adds, right or Alt click removes", "Wheel zooms, middle drag moves the picture", "Two fingers zoom and move"];
+  const mouse = ["Left click adds, right or Alt click removes", "A click on a point, with its own sign, takes it back", "Wheel zooms, middle drag moves the picture", "Two fingers zoom and move"];
   blocks.push(make("section", {}, make("h3", {}, "Mouse and touch"), make("ul", {}, ...mouse.map((each) => make("li", {}, each)))));
   byId("help-keys").replaceChildren(...blocks);
 }

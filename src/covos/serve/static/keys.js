@@ -4,6 +4,7 @@ import * as actions from "./actions.js";
 import { byId } from "./dom.js";
 import { openExport } from "./export.js";
 import { removeObject } from "./objects.js";
+import { removeLast, toggleAbsent } from "./prompts.js";
 import { keep, settings } from "./settings.js";
 import { busy, hasFrames, lastFrame, store } from "./state.js";
 import { doubtful } from "./timeline.js";
@@ -126,6 +127,8 @@ export const KEYS = {
     { keys: ["c"], shows: "C", words: "Confirm this frame, or take that back", does: () => actions.confirmFrame() },
     { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shows: "1 to 9", words: "Choose an object", does: (key) => chooseObject(Number(key)) },
     { keys: ["delete"], shows: "Delete", words: "Delete the chosen object", does: () => removeObject(store.state.object) },
+    { keys: ["backspace"], shows: "Backspace", words: "Remove the last prompt of the object on this frame", does: removeLast },
+    { keys: ["a"], shows: "A", words: "The object is not in this frame, or take that back", does: toggleAbsent },
     { keys: ["x"], shows: "X", words: "A click adds, removes", does: () => store.set({ sign: store.state.sign ? 0 : 1 }) },
     { keys: ["["], shows: "[", words: "Smaller brush", does: () => setBrush(store.state.brush / 1.25) },
     { keys: ["]"], shows: "]", words: "Larger brush", does: () => setBrush(store.state.brush * 1.25 + 0.5) },

@@ -11,6 +11,7 @@ import { startHelp } from "./help.js";
 import { goto, jump, mark, setView, speedUp, startKeys, step } from "./keys.js";
 import { startObjects } from "./objects.js";
 import { Player } from "./player.js";
+import { absentControl, startPrompts } from "./prompts.js";
 import { startRegions } from "./regions.js";
 import { applyTheme, keep, remember, settings } from "./settings.js";
 import { startStart } from "./start.js";
@@ -71,6 +72,7 @@ actions.onMasks(() => {
 startStart();
 startStatus();
 startObjects();
+startPrompts();
 startRegions();
 startEdges();
 startGround(fetch);
@@ -147,7 +149,9 @@ function controls(state) {
   byId("undo").title = state.job?.undo ? `Undo ${spoken(state.job.undo)} (Ctrl+Z)` : "Nothing to undo";
   byId("redo").title = state.job?.redo ? `Do ${spoken(state.job.redo)} again (Ctrl+Shift+Z)` : "Nothing to do again";
   disable("open-export", working || !state.job?.objects.length);
-  disable("confirm", !masks.at(state.frame)?.objects.length);
+  const said = state.job?.prompts.some((each) => each.frame === state.frame && each.kind === "absent");
+  disable("confirm", !(masks.at(state.frame)?.objects.length || (said && masks.at(state.frame))));
+  absentControl(state);
   const right = !!state.timeline?.confirmed.includes(state.frame);
   setText(byId("confirm-words"), right ? "Confirmed" : "Confirm");
   byId("confirm").setAttribute("aria-pressed", String(right));

@@ -1,6 +1,7 @@
 /** Masks around the frame that is shown: fetched in pages, thrown away where the server has new ones. */
 
 import { ask } from "./api.js";
+import { isEmpty } from "./rle.js";
 
 /** @typedef {import("./types.js").FrameMasks} FrameMasks */
 
@@ -78,7 +79,8 @@ export class Masks {
     this.answered.add(frame);
     this.stale.add(frame); // the other objects of the frame may have lost pixels to it
     const base = there ?? { index: frame, time: 0, confidence: null, status: "ok", objects: [] };
-    this.frames.set(frame, { ...base, objects: [...others, { ...old, id: object, counts: mask.counts }].sort((a, b) => a.id - b.id) });
+    const now = isEmpty(mask.counts) ? [] : [{ ...old, id: object, counts: mask.counts }];
+    this.frames.set(frame, { ...base, objects: [...others, ...now].sort((a, b) => a.id - b.id) });
     this.changed();
   }
 

@@ -24,6 +24,11 @@ export function decompress(text) {
   return counts.subarray(0, found);
 }
 
+/** @param {string} text Compressed string. @returns {boolean} The mask has no pixel. */
+export function isEmpty(text) {
+  return !decompress(text).some((count, run) => run % 2 && count > 0);
+}
+
 /**
  * Write run lengths as a compressed string.
  * @param {ArrayLike<number>} counts

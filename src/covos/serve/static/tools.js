@@ -1,8 +1,9 @@
 /** The pointer on the picture: points, boxes, brush and eraser, zoom and pan; and pointing by keys. */
 
-import { click, masks, prompt } from "./actions.js";
+import { masks, prompt } from "./actions.js";
 import { ask } from "./api.js";
 import { byId } from "./dom.js";
+import { markerAt, point } from "./prompts.js";
 import { addRegion, isRegion } from "./regions.js";
 import { encode, raster } from "./rle.js";
 import { keep } from "./settings.js";
@@ -94,6 +95,14 @@ export class Tools {
     else if (place && this.corner) this.box(this.corner, place);
     else if (place && ["brush", "eraser"].includes(store.state.tool) && event.pointerType !== "touch") this.ring(place);
     if (stroke) this.sketch();
+    this.hover(store.state.tool === "point" && place && !stroke ? markerAt(place[0], place[1], this.viewer.scale) : undefined);
+  }
+
+  /** Show that a click removes a point. @param {import("./types.js").Given | undefined} marker */
+  hover(marker) {
+    const { canvas } = this.viewer;
+    canvas.toggleAttribute("data-marker", !!marker);
+    canvas.title = marker ? `Click with ${marker.label ? "Add" : "Remove"} to take this point back` : "";
   }
 
   /** @param {PointerEvent} last @param {PointerEvent} event */
@@ -130,7 +139,7 @@ export class Tools {
   /** @param {Place} place @param {boolean} other The other button: removes where the first adds. */
   point([x, y], other) {
     const { sign } = store.state;
-    click(Math.floor(x), Math.floor(y), other ? (sign ? 0 : 1) : sign);
+    point(x, y, other ? (sign ? 0 : 1) : sign, this.viewer.scale);
   }
 
   /** A box by dragging, or by two clicks. @param {Place} start @param {Place} end @param {boolean} still */
@@ -298,8 +307,8 @@ export function cancelStroke() {
 
 /** @param {boolean} remove */
 export function clickCross(remove) {
-  const { cross, sign, tool } = store.state;
+  const { cross, tool } = store.state;
   if (!cross || !ready()) return;
   if (tool === "box" || isRegion(tool)) at?.boxed(cross, cross, true); // a corner, then the other
-  else click(cross[0], cross[1], remove ? (sign ? 0 : 1) : sign);
+  else at?.point([cross[0] + 0.5, cross[1] + 0.5], remove);
 }

@@ -19,7 +19,7 @@
  * @typedef {{id: string, name: string, state: JobState, stage: Stage | null, done: number, total: number,
  *   info: ClipInfo | null, objects: Thing[], revision: number, undo: string | null, redo: string | null, step: string,
  *   error: {what: string, why: string, fix: string} | null, notes: string[], place: number | null, proxy: boolean,
- *   edges: Partial<EdgeSettings>, regions: Region[], points: Click[], range: Part, results: Record<string, ResultState>, created: string}} Job
+ *   edges: Partial<EdgeSettings>, regions: Region[], prompts: Given[], range: Part, results: Record<string, ResultState>, created: string}} Job
  * @typedef {{stage: Stage, step?: string, done: number, total: number, rate: number | null}} Progress `step`: what comes before the work itself.
  * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
  * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
@@ -38,7 +38,9 @@
  * @typedef {"forward" | "backward" | "both"} Direction
  * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "ground" | "side"} View
- * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1}} Click A point.
+ * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1}} Click A point that waits for its mask.
+ * @typedef {{frame: number, object: number, kind: "point" | "box" | "mask" | "absent", x: number | null, y: number | null,
+ *   label: 0 | 1 | null, box: number[] | null}} Given A prompt that is in force.
  * @typedef {{name: string, sent: number, total: number, rate: number, waiting: boolean, paused: boolean}} Upload
  * @typedef {{in: number | null, out: number | null}} Marks
  * @typedef {{text: string, undoes: boolean, revision: number}} Told `undoes`: Undo takes it back; `revision`: of the job, after it.

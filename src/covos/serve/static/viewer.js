@@ -78,6 +78,11 @@ export class Viewer {
     };
   }
 
+  /** Pixels of the window for one of the clip. */
+  get scale() {
+    return this.place(this.panes()[0]).scale / (devicePixelRatio || 1);
+  }
+
   /** Width in screen pixels at which the picture stands. */
   get wide() {
     return this.place(this.panes()[0]).width;
@@ -252,7 +257,8 @@ export class Viewer {
     const context = this.context;
     const ratio = devicePixelRatio || 1;
     const at = (/** @type {number} */ x, /** @type {number} */ y) => /** @type {const} */ ([place.left + (x + 0.5) * place.scale, place.top + (y + 0.5) * place.scale]);
-    for (const click of state.playing || state.bare ? [] : [...(state.job?.points ?? []), ...state.clicks]) {
+    for (const click of state.playing || state.bare ? [] : [...(state.job?.prompts ?? []), ...state.clicks]) {
+      if (click.x === null || click.y === null) continue; // no point
       if (click.frame !== shown.frame || (click.object !== null && click.object !== state.object)) continue;
       const [x, y] = at(click.x, click.y);
       context.beginPath();

@@ -1,6 +1,7 @@
 /** Sentences that several parts of the page say: what was done, what would go. */
 
 import { sentence } from "./dom.js";
+import { isEmpty } from "./rle.js";
 import { numberOf } from "./state.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -28,6 +29,7 @@ export function answered(frame, { object, mask, job }, was, before) {
   const place = `frame ${numberOf(was, frame)}`;
   const parts = [];
   if (!was.job?.objects.some((each) => each.id === object)) parts.push(`${name} is new, on ${place} alone. Track follows it.`);
+  else if (isEmpty(mask.counts)) parts.push(`${name} is not in ${place}. Track goes by that.`);
   else if (before === mask.counts) parts.push(`The mask of ${name} stays as it was: it agrees with you.`);
   else parts.push(`${name} is corrected on ${place}.`);
   if (was.timeline?.confirmed.includes(frame)) parts.push("Confirm this frame again when it is right.");
@@ -37,6 +39,7 @@ export function answered(frame, { object, mask, job }, was, before) {
 /** The kinds of edits, as they are spoken of. @type {Record<string, string>} */
 const EDITS = {
   prompt: "the correction",
+  removal: "the removal of a prompt",
   track: "the track",
   confirm: "the change of a confirmation",
   object: "the change of an object",

@@ -1,0 +1,112 @@
+"""Single prompts on the page: each can be removed, and an object can be said not to be in a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serve.browser.conftest import ask
+from serve.browser.test_races import undone
+from serve.browser.test_story import READY, at, click, drag, revision
+from serve.browser.test_words import begin, status
+
+
+def prompts(page: Any) -> list[str]:
+    return [each.strip() for each in page.locator("#prompts li").all_inner_texts()]
+
+
+def wait_for(page: Any, count: int) -> None:
+    page.wait_for_function("(count) => document.querySelectorAll('#prompts li').length === count", arg=count)
+
+
+def test_a_point_is_removed_by_a_click_on_it_by_the_list_and_by_a_key(page: Any, job: str) -> None:
+    before = begin(page, job)
+    for index, across in enumerate((0.4, 0.5, 0.6), 1):
+        click(page, across, 0.8)
+        revision(page, before + index)
+    assert len(prompts(page)) == 3
+    assert all(each.startswith("Point on it at") for each in prompts(page))
+    first, second, third = prompts(page)
+    page.wait_for_timeout(600)  # a second press right after the first says nothing new
+    click(page, 0.5, 0.8)
+    status(page, "The point is removed. The mask of subject is made of what else you have shown.")
+    revision(page, before + 4)
+    assert prompts(page) == [first, third]
+    page.click("#told-undo")
+    status(page, "Undone: the removal of a prompt.")
+    revision(page, before + 3)
+    wait_for(page, 3)
+    page.focus("#prompts li:nth-child(1) button")
+    page.keyboard.press("Enter")
+    wait_for(page, 2)
+    assert prompts(page) == [second, third]
+    assert page.evaluate("document.activeElement.closest('#prompts') !== null"), "the focus outlives its button"
+    page.keyboard.press("Backspace")
+    wait_for(page, 1)
+    page.keyboard.press("Backspace")
+    status(page, "The mask of subject here is as it was before.")
+    wait_for(page, 0)
+    undone(page, before)
+
+
+def test_the_second_press_of_a_double_click_gives_and_removes_nothing(page: Any, job: str) -> None:
+    before = begin(page, job)
+    box = page.locator("#picture").bounding_box()
+    page.mouse.dblclick(box["x"] + 0.5 * box["width"], box["y"] + 0.8 * box["height"])
+    revision(page, before + 1)
+    wait_for(page, 1)
+    page.wait_for_timeout(300)
+    revision(page, before + 1)
+    undone(page, before)
+
+
+def test_a_painted_mask_is_removed(page: Any, job: str) -> None:
+    before = begin(page, job)
+    page.check("input[value=brush]", force=True)
+    drag(page, (0.4, 0.3), (0.5, 0.3))
+    revision(page, before + 1)
+    drag(page, (0.4, 0.6), (0.5, 0.6))
+    revision(page, before + 2)
+    assert prompts(page) == ["Painted mask"]
+    page.click("#prompts button")
+    status(page, "The painted mask is removed. The mask of subject here is as it was before.")
+    revision(page, before + 3)
+    undone(page, before)
+
+
+def test_an_object_is_said_not_to_be_in_a_frame(page: Any, job: str) -> None:
+    url, identity = job.split("#job=")
+    before = begin(page, job)
+    page.wait_for_selector("#absent:enabled")
+    page.click("#absent")
+    status(page, "Subject is not in frame 0. Track goes by that.")
+    page.wait_for_selector("#absent[aria-pressed=true]")
+    assert prompts(page) == ["Not in this frame"]
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(at(1))
+    page.wait_for_selector("#absent[aria-pressed=false]")
+    click(page, 0.35, 0.4)
+    revision(page, before + 2)
+    page.keyboard.press("t")
+    revision(page, before + 3)
+    masks = ask(f"{url}api/jobs/{identity}/masks?start=0&stop=3")["frames"]
+    assert [len(each["objects"]) for each in masks][:2] == [0, 1], "a track keeps to it"
+    page.keyboard.press("Home")
+    page.wait_for_selector("#absent[aria-pressed=true]")
+    page.keyboard.press("a")
+    status(page, "Subject may be in frame 0 again.")
+    page.wait_for_selector("#absent[aria-pressed=false]")
+    undone(page, before)
+
+
+def test_to_erase_all_of_an_object_says_that_it_is_not_there(page: Any, job: str) -> None:
+    before = begin(page, job)
+    page.check("input[value=eraser]", force=True)
+    widest = "(size) => { size.value = 200; size.dispatchEvent(new Event('input')); }"
+    page.locator("#brush").evaluate(widest)
+    drag(page, (0.1, 0.5), (0.9, 0.5))
+    status(page, "Subject is not in frame 0. Track goes by that.")
+    assert prompts(page) == ["Not in this frame"]
+    page.wait_for_selector(f"{READY} #confirm:enabled")
+    page.keyboard.press("c")
+    status(page, "Frame 0 is confirmed. No track changes it.")
+    undone(page, before)

@@ -1,0 +1,214 @@
+"""One prompt of several is taken back: the mask is made of the others, or is that of before. No network runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covos.core.errors import UsageError
+from covos.core.types import Box, Point
+from covos.masks import decode, encode
+from covos.prompts.seed_mask import ABSENT, Pointed, SeedMask
+from covos.prompts.values import PointPrompt
+from covos.serve.clip import Clip
+from covos.serve.editing import Editing
+from covos.serve.edits import SUBJECT
+from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.networks import Click
+from covos.serve.schema import MaskCode, NewPrompt, NewTrack
+from covos.serve.views import view_of
+from covos.serve.workers import Answer, Clicked, Task
+from serve.serving import SIZE, begun
+from serve.test_editing import Answers, editing_of, mask_of
+
+
+class Painter(Answers):
+    """Each point adds its column to a mask, or takes it away; a box is its columns; a mask is as it is given."""
+
+    def last(self, task: Task, *, name: str) -> Answer:
+        assert isinstance(task, Click)
+        own = np.zeros(SIZE, np.bool_)
+        if task.known is not None and task.object in task.known.objects:
+            own = decode(task.known.objects[task.object])
+        key = task.frame, task.object
+        seed = next((each for each in task.seeds if (each.frame, each.object) == key), None)
+        for said in task.said:
+            own = own if seed is None else decode(seed.mask)
+            at = PointPrompt(frame=task.frame, object=task.object, points=(Point(x=0, y=0, positive=True),))
+            before = () if seed is None or seed.pointed is None else seed.pointed.at.points
+            box = None if seed is None or seed.pointed is None else seed.pointed.at.box
+            if said.mask is not None:
+                own, pointed = decode(said.mask), None
+            elif said.box is not None:
+                own = np.zeros(SIZE, np.bool_)
+                own[:, int(said.box[0]) : int(said.box[2])] = True
+                corners = Box(**dict(zip(("x0", "y0", "x1", "y1"), said.box, strict=True)))
+                pointed = Pointed(at=at.model_copy(update={"points": (), "box": corners}), prompter="painter")
+            else:
+                for point in said.points:
+                    own[:, int(point.x)] = point.positive
+                places = at.model_copy(update={"points": (*before, *said.points), "box": box})
+                pointed = Pointed(at=places, prompter="painter")
+            given_as = "points" if pointed is not None else "mask" if own.any() else ABSENT
+            seed = SeedMask(frame=task.frame, object=task.object, mask=encode(own), given_as=given_as, pointed=pointed)
+        assert seed is not None
+        rest = [each for each in task.seeds if (each.frame, each.object) != key]
+        return Clicked(object=task.object, mask=seed.mask, seeds=(*rest, seed))
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Clip:
+    """A clip of nine frames with the subject in the first column."""
+    clip = begun(tmp_path / "clips" / "one")
+    clip.found(mask_of(index, SUBJECT) for index in range(9))
+    clip.change(state="done")
+    return clip
+
+
+@pytest.fixture
+def editing() -> Editing:
+    return editing_of(Painter())
+
+
+def point(x: int, *, on: int = 1, number: int | None = SUBJECT) -> NewPrompt:
+    return NewPrompt(frame=4, object=number, points=((x, 1),), labels=(on,))  # type: ignore[arg-type]
+
+
+def drawn(*columns: int, number: int | None = SUBJECT) -> NewPrompt:
+    mask = np.zeros(SIZE, np.bool_)
+    mask[:, list(columns)] = True
+    code = encode(mask).to_coco()
+    return NewPrompt(frame=4, object=number, mask=MaskCode(size=code["size"], counts=code["counts"]))
+
+
+def columns(clip: Clip, number: int = SUBJECT) -> list[int]:
+    rle = clip.history.frames[4].objects.get(number)
+    return [] if rle is None else np.flatnonzero(decode(rle)[0]).tolist()
+
+
+def kinds(clip: Clip) -> list[str]:
+    return [each.kind for each in view_of(clip, place=None, making={}).prompts]
+
+
+def test_one_point_of_three_is_taken_back(clip: Clip, editing: Editing) -> None:
+    for x in (1, 2, 3):
+        editing.prompt(clip, point(x))
+    view = editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(2, 1))
+    assert columns(clip) == [0, 1, 3]
+    assert [(each.x, each.label) for each in view.prompts] == [(1, 1), (3, 1)]
+    assert view.undo == "removal"
+    editing.go(clip, back=True)
+    assert columns(clip) == [0, 1, 2, 3]
+    assert kinds(clip) == ["point"] * 3
+    editing.go(clip, back=False)
+    assert columns(clip) == [0, 1, 3]
+    again = Clip.load(clip.folder)
+    assert columns(again) == [0, 1, 3]
+    assert kinds(again) == ["point"] * 2
+
+
+def test_the_last_one_leaves_the_mask_of_before(clip: Clip, editing: Editing) -> None:
+    before = clip.history.frames[4]
+    editing.prompt(clip, point(3))
+    assert clip.timeline().corrected == (4,)
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(3, 1))
+    assert clip.history.frames[4] == before
+    assert clip.history.seeds == ()
+    assert clip.timeline().corrected == ()
+
+
+def test_a_new_object_goes_with_its_only_prompt(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, point(0, number=None))
+    assert columns(clip) == []
+    view = editing.take_back(clip, 4, number=2, kind="point", at=(0, 1))
+    assert [thing.id for thing in view.objects] == [SUBJECT]
+    assert columns(clip) == [0], "the subject has its pixels again"
+
+
+def test_strokes_go_together_and_points_before_them_come_back(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, point(1))
+    editing.prompt(clip, drawn(0, 1, 4))
+    editing.prompt(clip, drawn(0, 1, 4, 5))
+    assert kinds(clip) == ["mask"]
+    editing.take_back(clip, 4, number=SUBJECT, kind="mask", at=None)
+    assert columns(clip) == [0, 1]
+    assert kinds(clip) == ["point"]
+
+
+def test_points_go_on_without_the_box_that_they_corrected(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, NewPrompt(frame=4, object=SUBJECT, box=(2, 0, 5, 4)))
+    editing.prompt(clip, point(5))
+    assert (columns(clip), kinds(clip)) == ([2, 3, 4, 5], ["box", "point"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="box", at=None)
+    assert (columns(clip), kinds(clip)) == ([0, 5], ["point"])
+
+
+def test_one_that_is_removed_stays_removed_when_another_is(clip: Clip, editing: Editing) -> None:
+    for x in (1, 2, 3):
+        editing.prompt(clip, point(x))
+    for x in (1, 3):
+        editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(x, 1))
+    assert columns(clip) == [0, 2]
+
+
+def test_what_another_object_has_got_since_stays_its_own(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, point(1))
+    editing.prompt(clip, point(0, number=None))
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    assert (columns(clip), columns(clip, 2)) == ([], [0])
+
+
+def test_a_prompt_that_is_not_there_is_refused(clip: Clip, editing: Editing) -> None:
+    with pytest.raises(NotThereError, match="no such prompt of object 1 on frame 4"):
+        editing.take_back(clip, 4, number=SUBJECT, kind="box", at=None)
+    editing.prompt(clip, point(1))
+    editing.confirm(clip, 4)
+    with pytest.raises(NotThereError, match="confirmed since"):
+        editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    editing.unconfirm(clip, 4)
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    assert columns(clip) == [0]
+
+
+def test_an_object_is_not_in_a_frame(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, drawn())
+    assert (columns(clip), kinds(clip)) == ([], ["absent"])
+    again = Clip.load(clip.folder)
+    assert (columns(again), kinds(again)) == ([], ["absent"]), "it is kept"
+    editing.go(clip, back=True)
+    assert (columns(clip), kinds(clip)) == ([0], [])
+    editing.go(clip, back=False)
+    with pytest.raises(NotYetError, match="nothing to follow"):
+        editing.track(clip, NewTrack(start=4))
+    editing.confirm(clip, 4)
+    assert clip.confirmed == {4}, "the frame is right without it"
+    editing.unconfirm(clip, 4)
+    assert kinds(clip) == ["absent"]
+    editing.take_back(clip, 4, number=SUBJECT, kind="absent", at=None)
+    assert (columns(clip), kinds(clip)) == ([0], [])
+
+
+def test_a_painted_mask_comes_back_when_the_object_is_in_the_frame_again(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, drawn(2, 3))
+    editing.prompt(clip, drawn())
+    editing.take_back(clip, 4, number=SUBJECT, kind="absent", at=None)
+    assert (columns(clip), kinds(clip)) == ([2, 3], ["mask"])
+
+
+def test_a_new_object_is_not_absent(clip: Clip, editing: Editing) -> None:
+    with pytest.raises(UsageError, match="the mask of a new object is empty"):
+        editing.prompt(clip, drawn(number=None))
+    with pytest.raises(NotThereError, match="no object 7"):
+        editing.prompt(clip, drawn(number=7))
+
+
+def test_a_track_leaves_an_object_alone_that_is_only_absent(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, drawn())
+    editing.prompt(clip, NewPrompt(frame=0, points=((3, 1),)))  # object 2
+    editing.track(clip, NewTrack(start=0, direction="forward"))
+    (work,) = editing._queue._queue
+    work.run()
+    shown = [sorted(clip.history.frames[index].objects) for index in range(9)]
+    assert shown == [[1, 2] if index != 4 else [2] for index in range(9)]
