@@ -10,7 +10,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from types import FunctionType, ModuleType
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -34,6 +35,27 @@ def test_all_is_sorted_and_without_repeats() -> None:
 @pytest.mark.parametrize("name", covos.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(covos, name) is not None
+
+
+def _typed(name: str) -> list[FunctionType | type]:
+    """What a public name brings that may have type hints: functions, classes and their methods."""
+    value = getattr(covos, name)
+    if isinstance(value, ModuleType):
+        own = [key for key, each in vars(value).items() if getattr(each, "__module__", "") == value.__name__]
+        values = [getattr(value, each) for each in getattr(value, "__all__", own)]
+    else:
+        values = [value]
+    classes = [each for each in values if inspect.isclass(each)]
+    inside = [each for kind in classes for key, each in vars(kind).items() if key == "__init__" or key[0] != "_"]
+    found = [each.fget if isinstance(each, property) else getattr(each, "__func__", each) for each in values + inside]
+    return [each for each in found if inspect.isclass(each) or inspect.isfunction(each)]
+
+
+@pytest.mark.parametrize("name", covos.__all__)
+def test_the_types_of_every_public_name_are_found(name: str) -> None:
+    """Tools that read signatures as they run (pydantic, typer, notebooks) ask for them so."""
+    for each in _typed(name):
+        get_type_hints(each)
 
 
 def test_a_name_that_is_none() -> None:

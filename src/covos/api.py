@@ -7,8 +7,9 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
+import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.device import Precision
 from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
@@ -25,10 +26,6 @@ from covos.plan import AUTO, Damaged, Objects, Plan, check_model, choose_task, r
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
-
-if TYPE_CHECKING:
-    from covos.engines.live import Live
-    from covos.model import Model
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +64,7 @@ _EXAMPLES = {
 def segment(
     source: Input,
     *,
-    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     quality: Quality = DEFAULT_QUALITY,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
@@ -170,7 +167,7 @@ def segment(
 def stream(
     source: Input,
     *,
-    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     quality: Quality = DEFAULT_QUALITY,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
@@ -214,7 +211,7 @@ def stream(
 
 
 def live(
-    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     *,
     quality: Literal["balanced", "fast"] = DEFAULT_QUALITY,
     references: int = DEFAULT_REFERENCES,
@@ -224,7 +221,7 @@ def live(
     device: str = AUTO,
     precision: Precision = "auto",
     runtime: ChosenRuntime = "auto",
-) -> Live:
+) -> covos.Live:
     """Segment a live video: push a frame, and have its mask before the next one comes.
 
         >>> live = covos.live()
@@ -256,7 +253,7 @@ def live(
 def _job(
     *,
     source: Input,
-    model: str | os.PathLike[str] | Model,
+    model: str | os.PathLike[str] | covos.Model,
     objects: Objects,
     masks: Masks | None,
     points: Rows | None,

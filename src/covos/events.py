@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from covos.core.types import FrameResult, SourceInfo
+from covos.engines.steps import LadderStep
 from covos.masks.frame_mask import FrameMask
-
-if TYPE_CHECKING:
-    from covos.core.types import FrameResult, SourceInfo
-    from covos.engines.steps import LadderStep
-    from covos.results.segmentation import Segmentation
-    from covos.runs.writing import Saved
+from covos.results.segmentation import Segmentation
+from covos.runs.writing import Saved
 
 Stage: TypeAlias = Literal[
     "opening",

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
+import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.memory import give_back
@@ -48,7 +49,6 @@ from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 
 if TYPE_CHECKING:
-    from covos.model import Model
     from covos.work import Work
 
 GIVE_BACK = 64
@@ -86,7 +86,7 @@ class Job:
         folder: str | os.PathLike[str] | OutputFolder | None = None,
         *,
         overwrite: bool = False,
-        load: Callable[[Plan], Model] | None = None,
+        load: Callable[[Plan], covos.Model] | None = None,
     ) -> None:
         self.plan = plan
         self.state: State = "queued"
@@ -220,7 +220,7 @@ class Job:
                 with self._folder.locked():
                     yield from self._write(work, source, self._folder, model)
 
-    def _model(self) -> Model:
+    def _model(self) -> covos.Model:
         try:
             return self._load(self.plan)
         except CovosError:
@@ -253,7 +253,7 @@ class Job:
             yield Warned(text=text)
         yield Finished(result=result)
 
-    def _write(self, work: Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
+    def _write(self, work: Work, source: Source, folder: OutputFolder, model: covos.Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         if self.plan.range:
@@ -412,7 +412,7 @@ _STAGES: dict[str, Stage] = {
 }
 
 
-def load_planned(plan: Plan) -> Model:
+def load_planned(plan: Plan) -> covos.Model:
     """Load the model of a plan."""
     from covos.model import load_model
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
@@ -56,12 +59,6 @@ from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_comp
 from covos.runtimes.graphs import KINDS
 from covos.runtimes.loading import ready
 from covos.session import Session
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from fractions import Fraction
-
-    from torch import nn
 
 BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
+import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import read_guarded
@@ -37,9 +38,6 @@ from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.writing import uncomputed_note
-
-if TYPE_CHECKING:
-    from covos.model import Model
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
@@ -78,7 +76,7 @@ def predict(
     dataset: str | os.PathLike[str] | Dataset,
     *,
     output: str | os.PathLike[str],
-    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     task: Find = FIND,
     follow: bool | None = None,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
@@ -435,7 +433,7 @@ def gives_objects(dataset: Dataset) -> bool:
     return any(video.coverage in first for video in dataset)
 
 
-def follows(dataset: Dataset, *, model: Model, follower: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> bool:
+def follows(dataset: Dataset, *, model: covos.Model, follower: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> bool:
     """Return True if objects are followed where nobody says if they are to be.
 
     The videos have to come with first masks alone (`gives_objects`), and the packaged follower has to belong to the

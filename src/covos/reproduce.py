@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.places import Place
 from covos.core.shards import place_of
 from covos.data import Dataset
@@ -17,9 +18,6 @@ from covos.job import Job
 from covos.media.source import Health
 from covos.plan import FIND, Find
 from covos.predict import open_subset, predict
-
-if TYPE_CHECKING:
-    from covos.model import Model
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
@@ -46,7 +44,7 @@ def reproduce_davis2016(
     root: str | os.PathLike[str],
     *,
     output: Path,
-    model: Model,
+    model: covos.Model,
     task: Find = FIND,
     subset: str | None = None,
     workers: int = 1,

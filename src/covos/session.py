@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from covos.engines.stages import StageProgress
 from covos.engines.steps import LadderStep
 from covos.following import Following
 from covos.masks.frame_mask import FrameMask
+from covos.media.memory import InMemory
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.lite import Features
@@ -48,12 +49,9 @@ from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
 from covos.results.replay import Listener, nothing_heard
 from covos.results.segmentation import Segmentation
+from covos.runs.report import Origin
 from covos.runs.room import explaining_memory
 from covos.session_model import SessionModel
-
-if TYPE_CHECKING:
-    from covos.media.memory import InMemory
-    from covos.runs.report import Origin
 
 
 class Session:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.device import Precision
 from covos.core.errors import EnvironmentProblem
@@ -35,9 +36,6 @@ from covos.runs.onefile import choose_output
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime, choose_computing
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _SHOWN_IDS = 8
 

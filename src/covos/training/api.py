@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -21,15 +21,13 @@ from covos.training.arguments import Listener, folder_of, listeners_of, open_set
 from covos.training.check import DataCheck, check_data
 from covos.training.console import problem_line
 from covos.training.distributed import ProcessGroup, joined, process_group_from_environment
+from covos.training.estimate import TimeEstimate
 from covos.training.events import Finished, Scored, TrainingEvent
 from covos.training.gather import Data, TrainingData, gather
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe, make_task
+from covos.training.run_log import HistoryEntry
 from covos.training.state import origin_of
-
-if TYPE_CHECKING:
-    from covos.training.estimate import TimeEstimate
-    from covos.training.run_log import HistoryEntry
 
 PRECISIONS = ("auto", "fp32", "bf16")
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
-    from covos.training.memory import Memory
-    from covos.training.validate import Measurement
+from covos.training.memory import Memory
+from covos.training.validate import Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

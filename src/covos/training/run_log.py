@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from pydantic import ValidationError
 from torch.utils.tensorboard import SummaryWriter
@@ -13,12 +13,9 @@ from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path, open_own, refuse_links
 from covos.core.guarded import read_guarded
 from covos.core.records import Record, faults
-from covos.training.events import Measured, StepDone
+from covos.training.events import Measured, StepDone, TrainingEvent
 from covos.training.memory import GIGA
-
-if TYPE_CHECKING:
-    from covos.training.events import TrainingEvent
-    from covos.training.validate import SetScores
+from covos.training.validate import SetScores
 
 LOG_EVERY = 20
 """Steps between two entries."""
