@@ -19,6 +19,7 @@ from covos.media.range import place_of
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
 from covos.plan import AUTO, SUBJECT
 from covos.prompts.alpha import alpha_mask
+from covos.prompts.file import read_prompt_file
 from covos.prompts.placing import place_prompts
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt, mask_files, on_frames
 from covos.results.loading import load_result, refuse_output, write_aside
@@ -57,7 +58,8 @@ def correct(
     run: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    prompts: Sequence[Prompt | RegionPrompt],
+    prompts: str | os.PathLike[str] | Sequence[Prompt | RegionPrompt | str | os.PathLike[str]],
+    trust_prompts: bool = False,
     source: str | os.PathLike[str] | None = None,
     formats: Sequence[str] | None = None,
     direction: Direction = AUTO,
@@ -72,7 +74,6 @@ def correct(
     runtime: ChosenRuntime = AUTO,
     overwrite: bool = False,
     keep: bool = False,
-    reads: Sequence[str | os.PathLike[str]] = (),
     listen: Listener | None = None,
     expect: Callable[..., None] | None = None,
 ) -> Corrected:
@@ -85,7 +86,9 @@ def correct(
     Args:
         run: As for `covos.load_result`; it is only read.
         output: Folder, or one file (see `covos.runs.onefile`).
-        prompts: The corrections, each of an object of the result. If that has one object, they need no number.
+        prompts: The corrections, each of an object of the result. If that has one object, they need no number. A
+            path stands for what its prompt file shows.
+        trust_prompts: If true, a prompt file may name masks outside its own folder.
         source: As for `covos.load_result`.
         formats: Names of `covos.formats.table.FORMATS`; None takes those of the run, and for a file that of its name.
         direction: The way in time in which a correction spreads.
@@ -100,7 +103,6 @@ def correct(
         runtime: See ``device``.
         overwrite: True if an earlier result at ``output`` may be replaced.
         keep: If true, the folder of one file stays beside it, with its report: what it holds can be corrected in turn.
-        reads: Further files that are read, such as one of prompts: the output never takes their place.
         listen: Called with the number of frames that are done, and of all: once for each way in time, once for the
             matte, if the run has one, and once for what is written.
         expect: Called with the names of what is counted next: ``"backward"``, ``"forward"``, ``"matte"``,
@@ -109,11 +111,13 @@ def correct(
     Raises:
         UsageError: Nothing is corrected, or no object of the result; a frame or a value cannot be; no source is known;
             the output is not empty, or holds the result itself.
-        AnnotationError: The masks of the result, or of a prompt, cannot be read, or do not fit.
+        AnnotationError: The masks of the result, of a prompt or a prompt file, cannot be read, or do not fit.
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: Weights are missing, or the disk is full or not writable.
     """
-    shown = _only_corrections(prompts)
+    given = [prompts] if isinstance(prompts, (str, os.PathLike)) else [*prompts]
+    files = [Path(each) for each in given if isinstance(each, (str, os.PathLike))]
+    shown = _only_corrections(_read(given, trusted=trust_prompts))
     before = load_result(run, source=source)
     settings = before.origin.settings
     chosen = choose_output(
@@ -124,7 +128,7 @@ def correct(
         overwrite=overwrite,
         keep=keep,
     )
-    inputs = (*mask_files(shown), *reads)
+    inputs = (*mask_files(shown), *files)
     refuse_output(chosen, path=Path(run), result=before, overwrite=overwrite, reads=inputs)
     there = _objects_of(before)
     named = [_named(each, there) for each in on_frames(shown, info=before.info)]
@@ -166,6 +170,16 @@ def correct(
     saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
     frames, changed = _changes(before, after)
     return Corrected(saved=saved, frames=frames, changed=changed, agreed=_agreed(named, before, after))
+
+
+def _read(
+    given: Sequence[Prompt | RegionPrompt | str | os.PathLike[str]], *, trusted: bool
+) -> list[Prompt | RegionPrompt]:
+    """Return the prompts, and in the place of each prompt file those that it has."""
+    shown: list[Prompt | RegionPrompt] = []
+    for each in given:
+        shown += read_prompt_file(Path(each), trusted=trusted) if isinstance(each, (str, os.PathLike)) else [each]
+    return shown
 
 
 def _only_corrections(prompts: Sequence[Prompt | RegionPrompt]) -> list[Prompt]:

@@ -22,6 +22,7 @@ from covos.core.guarded import read_guarded
 from covos.core.places import Packed, Place, absolute
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
+from covos.data.opening import refuse_division
 from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
 from covos.data.trees import pictures
 from covos.engines.choices import DEFAULT_QUALITY, Quality
@@ -76,6 +77,9 @@ def predict(
     dataset: str | os.PathLike[str] | Dataset,
     *,
     output: str | os.PathLike[str],
+    subset: str | None = None,
+    ratio: float | None = None,
+    seed: int = 0,
     model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     task: Find = FIND,
     follow: bool | None = None,
@@ -92,6 +96,10 @@ def predict(
     Args:
         dataset: The videos, of a data set that is open; of a folder, those that `open_subset` takes.
         output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
+        subset: The list of videos to take, of a folder; None takes the test videos, or else all. See `open_subset`,
+            as for ``ratio`` and ``seed``.
+        ratio: With ``subset="train"`` or ``"val"``, the part that a training with this ratio trains or measures on.
+        seed: Seed of that division.
         model: Model to segment with: a name, a weights file, or a model from `covos.load_model`.
         task: The way to find the subject.
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
@@ -102,12 +110,13 @@ def predict(
         listen: Called with each event of each video.
 
     Raises:
-        UsageError: A setting is wrong, a video is a part of one, or ``output`` holds something else.
-        SourceError: The data set has no pictures, or no video could be read.
+        UsageError: A setting is wrong, a video is a part of one, ``output`` holds something else, or a subset or a
+            ratio is given for a data set that is open.
+        SourceError: The data set has no pictures or no such subset, or no video could be read.
         IncompleteError: Some videos could not be read.
         EnvironmentProblem: The disk is full or not writable.
     """
-    dataset, output = _opened(dataset), _folder(output)
+    dataset, output = _opened(dataset, subset=subset, ratio=ratio, seed=seed), _folder(output)
     _refuse_without_pictures(dataset)
     _refuse_parts(dataset)
     if isinstance(model, (str, os.PathLike)):
@@ -203,11 +212,12 @@ def _fault(outcome: Outcome, video: Video) -> CovosError | None:
     return None
 
 
-def _opened(given: object) -> Dataset:
+def _opened(given: object, *, subset: str | None, ratio: float | None, seed: int) -> Dataset:
     if isinstance(given, Dataset):
+        refuse_division(subset=subset, ratio=ratio)
         return given
     if isinstance(given, (str, os.PathLike)):
-        return open_subset(os.fspath(given))
+        return open_subset(os.fspath(given), subset=subset, ratio=ratio, seed=seed)
     raise UsageError(
         f"the videos of {shortened(given)} cannot be predicted",
         why=f"it is a {type(given).__name__}",

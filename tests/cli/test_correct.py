@@ -169,6 +169,27 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     assert files(followed) == was
 
 
+def test_python_takes_prompt_files_and_prompts_together(followed: Path, random_follower: Path, tmp_path: Path) -> None:
+    (far := tmp_path / "far").mkdir()
+    fix = picture(far / "fix.png", of_2=(30, 36, 14, 20))
+    (near := tmp_path / "near").mkdir()
+    prompts = near / "prompts.json"
+    prompts.write_text(json.dumps({"masks": [{"frame": 4, "object": 2, "file": str(fix)}]}))
+    settings: dict[str, Any] = {"follower": random_follower, "device": "cpu", "precision": "fp32"}
+    with pytest.raises(covos.AnnotationError, match="trust"):
+        covos.correct(followed, tmp_path / "new", prompts=prompts, **settings)
+    shown = covos.MaskPrompt(file=picture(far / "first.png", of_1=(2, 0, 20, 20)), frame=6, object=1)
+    mended = covos.MaskPrompt(file=fix, frame=4, object=2)
+    covos.correct(followed, tmp_path / "new", prompts=[shown, prompts], trust_prompts=True, **settings)
+    covos.correct(followed, tmp_path / "same", prompts=[shown, mended], **settings)
+    assert covos.load_result(tmp_path / "new") == covos.load_result(tmp_path / "same")
+    assert covos.load_result(tmp_path / "new") != covos.load_result(followed)
+    with pytest.raises(covos.UsageError, match="written over"):
+        covos.correct(
+            followed, prompts, prompts=prompts, trust_prompts=True, formats=("coco",), overwrite=True, **settings
+        )
+
+
 def test_the_output_never_takes_the_place_of_what_is_read(
     followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture
 ) -> None:

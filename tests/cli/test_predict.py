@@ -16,6 +16,7 @@ from PIL import Image
 
 from covos.cli import main
 from covos.core import files as atomic
+from covos.core.errors import SourceError, UsageError
 from covos.data import FrameRecord, Video, open_dataset, pack
 from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
@@ -383,6 +384,20 @@ def test_the_part_that_a_training_measures_on(tmp_path: Path) -> None:
     assert len(held) == 1
     assert run(TIANCHI, tmp_path, "--subset", "val", "--ratio", "0.5", "--split-seed", "4", "-q") == 0
     assert [folder.name for folder in (tmp_path / "Annotations").iterdir()] == [held[0].name]
+
+
+def test_python_takes_the_same_parts(tmp_path: Path) -> None:
+    held = open_dataset(TIANCHI, subset="val", ratio=0.5, seed=4)
+    part = {"subset": "val", "ratio": 0.5}
+    done = predict(TIANCHI, output=tmp_path, seed=4, **part)
+    assert [each.name for each in done.made] == [held[0].name]
+    with pytest.raises(UsageError, match="a ratio of a data set that is open"):
+        predict(held, output=tmp_path / "not", **part)
+    with pytest.raises(UsageError, match="a subset of a data set that is open"):
+        predict(held, output=tmp_path / "not", subset="val")
+    with pytest.raises(SourceError, match="no list of videos nothing"):
+        predict(TIANCHI, output=tmp_path / "not", subset="nothing")
+    assert not (tmp_path / "not").exists()
 
 
 def test_where_the_follower_does_not_belong_to_the_model_the_subject_is_found(tmp_path: Path, capsys: Capture) -> None:

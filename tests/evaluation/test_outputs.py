@@ -13,8 +13,8 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.pages import kept_points
-from covos.evaluation import evaluate
-from covos.evaluation.comparison import comparison_table, comparison_to_json, result_names
+from covos.evaluation import comparison_table, comparison_to_json, evaluate
+from covos.evaluation.comparison import result_names
 from covos.evaluation.layout import columns
 from covos.evaluation.page import html_page, write_html
 from covos.evaluation.tables import csv_files, csv_names, write_csv

@@ -68,14 +68,13 @@ def correct(
     from covos.correction import correct as mend
 
     configure_threads(pipeline=True)
-    shown = prompting.shown_by(
-        mask or (), point or (), not_point or (), box or (), prompts=prompts, trusted=trust_prompts
-    )
+    shown = prompting.shown_by(mask or (), point or (), not_point or (), box or ())
     with JobDisplay(quiet=quiet) as display:
         made = mend(
             run,
             output,
-            prompts=shown,
+            prompts=shown if prompts is None else [*shown, prompts],
+            trust_prompts=trust_prompts,
             source=source,
             formats=formats,
             direction=direction,
@@ -90,7 +89,6 @@ def correct(
             runtime=runtime,
             overwrite=overwrite,
             keep=keep,
-            reads=() if prompts is None else (prompts,),
             listen=display.frames(run.name),
             expect=display.expect,
         )

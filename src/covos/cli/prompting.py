@@ -58,6 +58,7 @@ def task_of(
         AnnotationError: The prompt file cannot be read.
     """
     from covos.plan import Find, check_objects, choose_task, read_objects
+    from covos.prompts.file import read_prompt_file
     from covos.prompts.values import MaskPrompt
 
     wanted = read_objects(objects)
@@ -80,7 +81,9 @@ def task_of(
             fix="segment the videos one at a time, each with its own",
         )
     shown: list[Prompt | RegionPrompt] = [MaskPrompt(alpha=True)] if alpha_as_mask else []
-    shown += shown_by(masks, points, not_points, boxes, prompts=prompts, trusted=trust_prompts)
+    shown += shown_by(masks, points, not_points, boxes)
+    if prompts is not None:
+        shown += read_prompt_file(prompts, trusted=trust_prompts)
     if check_objects(wanted) is not None:
         beside = (
             "--within or --exclude-box"
@@ -103,17 +106,11 @@ def shown_by(
     points: Sequence[str],
     not_points: Sequence[str],
     boxes: Sequence[str],
-    *,
-    prompts: Path | None,
-    trusted: bool,
 ) -> list[Prompt | RegionPrompt]:
-    """Return what these options and a prompt file show; see `task_of`."""
-    from covos.prompts.file import read_prompt_file
-
+    """Return what these options show; see `task_of`."""
     shown: list[Prompt | RegionPrompt] = [mask_prompt(text) for text in masks]
     shown += [box(text) for text in boxes]
-    shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
-    return shown if prompts is None else [*shown, *read_prompt_file(prompts, trusted=trusted)]
+    return shown + [point(text) for text in points] + [point(text, positive=False) for text in not_points]
 
 
 def mask_prompt(text: str) -> MaskPrompt:

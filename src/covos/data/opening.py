@@ -244,3 +244,17 @@ def _folder(root: Place | str) -> Place:
             fix="check the path",
         )
     return root
+
+
+def refuse_division(*, subset: str | None, ratio: float | None) -> None:
+    """Refuse to take a part of a data set that is open, whose videos are taken as they are.
+
+    Raises:
+        UsageError: A subset or a ratio is given.
+    """
+    if subset is not None or ratio is not None:
+        raise UsageError(
+            f"{'a subset' if ratio is None else 'a ratio'} of a data set that is open",
+            why="its videos are taken as they are",
+            fix="give the root of the data set with it; or open the part: covos.data.open_dataset(root, subset=...)",
+        )

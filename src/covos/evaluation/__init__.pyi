@@ -1,4 +1,6 @@
 from .comparison import Difference as Difference
+from .comparison import comparison_table as comparison_table
+from .comparison import comparison_to_json as comparison_to_json
 from .comparison import difference as difference
 from .evaluator import evaluate as evaluate
 from .intervals import Interval as Interval

@@ -102,6 +102,15 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
     """Return results as text: a line each, what their differences mean, and J&F of each sequence in each.
 
     As Markdown and LaTeX the numbers are percentages, all measures of each result are there, and the best are bold.
+    `covos evaluate` prints this table where it is given several predictions.
+
+    Args:
+        evaluations: One or more, by one protocol on the same sequences; the others are compared with the first.
+        names: A name for each.
+        format: ``"text"``, ``"markdown"`` or ``"latex"``.
+
+    Raises:
+        UsageError: They were not scored by the same protocol on the same sequences, or the format is unknown.
     """
     check_format(format)
     differences = [difference(evaluations[0], other) for other in evaluations[1:]]
@@ -169,7 +178,15 @@ def _best(rows: Sequence[tuple[str, ...]]) -> frozenset[tuple[int, int]]:
 
 
 def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return several evaluations as JSON, with the difference of each from the first."""
+    """Return several evaluations as JSON, with the difference of each from the first.
+
+    Args:
+        evaluations: As for `comparison_table`.
+        names: A name for each.
+
+    Raises:
+        UsageError: They were not scored by the same protocol on the same sequences.
+    """
     changes = []
     for name, each in zip(names[1:], evaluations[1:], strict=True):
         found = difference(evaluations[0], each)

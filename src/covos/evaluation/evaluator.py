@@ -20,6 +20,7 @@ from covos.core.places import Place
 from covos.core.progress import counted
 from covos.core.shards import place_of
 from covos.data import Dataset
+from covos.data.opening import refuse_division
 from covos.evaluation.pairing import Pair, pair_up
 from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
@@ -87,7 +88,8 @@ def evaluate(
     _refuse_other_things(predictions, truth)
     root: Place
     if isinstance(truth, Dataset):
-        _refuse_parts(truth, subset=subset, ratio=ratio)
+        refuse_division(subset=subset, ratio=ratio)
+        _refuse_stills(truth)
         root, annotated = truth.root, truth_of(truth, protocol=rules)
     else:
         root = place_of(truth)
@@ -128,13 +130,7 @@ def _refuse_other_things(predictions: object, truth: object) -> None:
         )
 
 
-def _refuse_parts(dataset: Dataset, *, subset: str | None, ratio: float | None) -> None:
-    if subset is not None or ratio is not None:
-        raise UsageError(
-            f"{'a subset' if ratio is None else 'a ratio'} of a data set that is open",
-            why="its videos are scored as they are",
-            fix="give the root of the data set with it; or open the part: covos.data.open_dataset(root, subset=...)",
-        )
+def _refuse_stills(dataset: Dataset) -> None:
     if not dataset.videos or any(video.kind == "image" for video in dataset):
         raise UsageError(
             f"{dataset.root}: the data set has {'still pictures' if dataset.videos else 'no videos'}",
