@@ -1,4 +1,4 @@
-"""Two processes on the CPU, as ``torchrun`` starts them."""
+"""Two processes on the CPU, as ``torchrun`` starts them; its program itself starts those of the sweep."""
 
 from __future__ import annotations
 
@@ -13,30 +13,58 @@ import torch
 from covos.core.errors import UsageError
 from covos.training.distributed import ProcessGroup, process_group_from_environment
 
+from .worker import forked
+
 WORKER = Path(__file__).with_name("worker.py")
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SETTINGS = (
     "size=[48, 80]", "steps=4", "epochs=0", "batch=4", "frozen_norms=true", "still_every=2", "validate_every=2",
     "checkpoint_every=2", "momentum=0.9", "learning_rate=0.02",
 )  # fmt: skip
 ALIKE = pytest.mark.thorough
 """For the process that leads: one that does not has to be heard by it, which is the harder."""
+Finished = subprocess.CompletedProcess[str]
 
 
-def start(
-    folder: Path, data: tuple[Path, ...], *, processes: int, event: str = "none", restarts: int = 0, **settings: object
-) -> list[str]:
+def words(folder: Path, data: tuple[Path, ...], event: str, settings: dict[str, object]) -> list[str]:
     values = (*SETTINGS, *(f"{name}={value}" for name, value in settings.items()))
-    run = [*TORCHRUN, "--max-restarts", str(restarts), str(WORKER)] if processes > 1 else [sys.executable, str(WORKER)]
     roots = [word for root in data for word in ("--data", str(root))]
     sets = [word for value in values for word in ("--set", value)]
     arguments = ["train", "cosnet-resnet50", *roots, "-o", str(folder / "run"), "--device", "cpu"]
     folder.mkdir(exist_ok=True)
-    return [*run, str(folder), event, *arguments, "--precision", "fp32", "--workers", "0", *sets]
+    return [str(folder), event, *arguments, "--precision", "fp32", "--workers", "0", *sets]
 
 
-def finish(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ}, timeout=300)
+def options(processes: int, restarts: int = 0) -> list[str]:
+    alone = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    return [*alone, "--nproc-per-node", str(processes), "--max-restarts", str(restarts)]
+
+
+def in_forks(
+    folder: Path,
+    data: tuple[Path, ...],
+    *,
+    processes: int = 2,
+    event: str = "none",
+    restarts: int = 0,
+    **settings: object,
+) -> Finished:
+    """Train in forks, which torchrun's agent starts if there are several."""
+    several = options(processes, restarts) if processes > 1 else []
+    return forked(several, words(folder, data, event, settings), folder=folder)
+
+
+def by_torchrun(folder: Path, data: tuple[Path, ...], **settings: object) -> Finished:
+    """Train in two processes of the program torchrun."""
+    command = [sys.executable, "-m", "torch.distributed.run", *options(2), str(WORKER)]
+    paths = os.pathsep.join([str(WORKER.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [*command, *words(folder, data, "none", settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+        timeout=300,
+    )
 
 
 @pytest.mark.slow
@@ -45,8 +73,8 @@ def test_two_processes_are_one_with_twice_the_batch_also_when_one_is_lost(
 ) -> None:
     # A process is lost: torchrun starts all again, and they go on from the checkpoint, to the end of one that was not.
     done = {
-        1: finish(start(tmp_path / "1", (tianchi, stills), processes=1)),
-        2: finish(start(tmp_path / "2", (tianchi, stills), processes=2, event="lost1", restarts=1)),
+        1: in_forks(tmp_path / "1", (tianchi, stills), processes=1),
+        2: in_forks(tmp_path / "2", (tianchi, stills), event="lost1", restarts=1),
     }
     for result in done.values():
         assert result.returncode == 0, result.stderr
@@ -64,7 +92,7 @@ def test_two_processes_are_one_with_twice_the_batch_also_when_one_is_lost(
 @pytest.mark.slow
 @pytest.mark.parametrize("failing", [pytest.param(0, marks=ALIKE), 1])
 def test_an_error_in_one_process_ends_all(tianchi: Path, stills: Path, tmp_path: Path, failing: int) -> None:
-    result = finish(start(tmp_path, (tianchi, stills), processes=2, event=f"error{failing}"))
+    result = in_forks(tmp_path, (tianchi, stills), event=f"error{failing}")
     assert result.returncode != 0
     assert "error: frame 7 cannot be read" in result.stderr
     assert "bug of ours" not in result.stderr
@@ -76,7 +104,7 @@ def test_an_error_in_one_process_ends_all(tianchi: Path, stills: Path, tmp_path:
 def test_a_signal_to_one_process_stops_all_after_the_same_step(
     tianchi: Path, stills: Path, tmp_path: Path, told: int
 ) -> None:
-    result = finish(start(tmp_path, (tianchi, stills), processes=2, event=f"stop{told}", checkpoint_every=4))
+    result = in_forks(tmp_path, (tianchi, stills), event=f"stop{told}", checkpoint_every=4)
     assert result.returncode != 0
     assert "checkpoint.pt is written: the same command goes on from there" in result.stderr
     assert "error:" not in result.stderr
@@ -90,7 +118,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(
 
 @pytest.mark.thorough  # `test_loop` and `test_cosnet_parts` have it in one process
 def test_a_batch_that_does_not_divide_is_refused(tianchi: Path, stills: Path, tmp_path: Path) -> None:
-    result = finish(start(tmp_path, (tianchi, stills), processes=2, batch=3))
+    result = by_torchrun(tmp_path, (tianchi, stills), batch=3)
     assert result.returncode != 0
     assert "error: 3 pairs a step cannot be divided among 2 processes" in result.stderr
     assert not (tmp_path / "run").exists()

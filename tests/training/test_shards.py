@@ -20,7 +20,7 @@ from covos.training.registry import load_recipe, make_task
 from s3_server import s3_server
 from soft_pictures import pictures
 
-from .test_distributed import finish, start
+from .test_distributed import by_torchrun
 
 RECIPES = {
     "cosnet-resnet50": ("size=[48, 80]", "steps=6", "epochs=0", "batch=2"),
@@ -118,7 +118,7 @@ def test_two_processes_of_torchrun_train_alike_on_shards(tianchi: Path, stills: 
     shards = packed(tmp_path / "shards", tianchi, stills)
     ends = {}
     for name, data in (("loose", (tianchi, stills)), ("packed", shards)):
-        done = finish(start(tmp_path / name, data, processes=2))
+        done = by_torchrun(tmp_path / name, data)
         assert done.returncode == 0, done.stderr
         ends[name] = torch.load(tmp_path / name / "rank1.pt", weights_only=True)
     for name, tensor in ends["loose"].items():

@@ -1,6 +1,9 @@
 """``covos train`` with narrow COSNets, as one of several processes; not a test itself.
 
-    torchrun --nproc-per-node 2 tests/training/worker.py FOLDER EVENT ARGUMENTS...
+    PYTHONPATH=tests torchrun --nproc-per-node 2 tests/training/worker.py FOLDER EVENT ARGUMENTS...
+
+Tests fork such processes, too: `forked` is ``torchrun``, with its agent and its restarts, but each of its processes
+begins as a fork of this one, which has loaded torch.
 
 Each process leaves its weights as FOLDER/rank<N>.pt. EVENT is what happens in the second step: ``error0`` or
 ``error1`` raises in the process of that rank, ``stop0`` or ``stop1`` sends it SIGTERM; ``lost0`` or ``lost1`` kills
@@ -11,13 +14,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from children import in_child
 from covos.cli import main
 from covos.core.errors import InputError
 from covos.models.cosnet.network import COSNETS
@@ -25,8 +31,8 @@ from covos.training import run_folder, state
 from covos.training.cosnet import CosnetTask
 
 
-def work() -> int:
-    folder, event, rank = Path(sys.argv[1]), sys.argv[2], int(os.environ.get("RANK", "0"))
+def work(words: Sequence[str]) -> int:
+    folder, event, rank = Path(words[0]), words[1], int(os.environ.get("RANK", "0"))
     torch.set_num_threads(1)
     for name, config in COSNETS.items():
         COSNETS[name] = replace(config, width=8, blocks=(1, 1, 1, 1))
@@ -49,12 +55,55 @@ def work() -> int:
     write = run_folder.save_checkpoint
     if event.startswith("stop"):  # longer than torchrun takes to see that a process has ended
         run_folder.save_checkpoint = lambda *arguments, **named: (time.sleep(2), write(*arguments, **named))
-    code = main(sys.argv[3:])
+    code = main(list(words[2:]))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it as soon as another process has ended
     if networks:  # the last: those before were timed only
         torch.save(networks[-1].state_dict(), folder / f"rank{rank}.pt")
     return code
 
 
+def forked(options: Sequence[str], words: Sequence[str], *, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Do as ``torchrun OPTIONS worker.py WORDS``, or as ``worker.py WORDS`` without options, in forks.
+
+    The folder takes what they print, which the answer has.
+    """
+    out, err = folder / "stdout", folder / "stderr"
+    child = in_child(lambda: _printing(lambda: _launched(options, words), out, err), seconds=300)
+    assert child.end == "answered", child.answer
+    return subprocess.CompletedProcess([*options, *words], child.answer, out.read_text(), err.read_text())
+
+
+def _launched(options: Sequence[str], words: Sequence[str]) -> int:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+    from torch.distributed.run import config_from_args, parse_args
+
+    if not options:
+        return work(words)
+    config = config_from_args(parse_args([*options, __file__]))[0]
+    try:
+        elastic_launch(replace(config, start_method="fork"), _ending)(words)
+    except ChildFailedError:
+        return 1
+    return 0
+
+
+def _ending(words: Sequence[str]) -> None:
+    sys.exit(work(words))
+
+
+def _printing(function: Callable[[], int], out: Path, err: Path) -> int:
+    """Run a function whose processes print into files, as far as they write to the descriptors too."""
+    for number, path in ((1, out), (2, err)):
+        with path.open("w") as file:
+            os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    try:
+        return function()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
 if __name__ == "__main__":
-    sys.exit(work())
+    sys.exit(work(sys.argv[1:]))
