@@ -284,8 +284,8 @@ class Model:
         """Segment a live video: push a frame, and have its mask at once.
 
         Args:
-            quality: ``"fast"`` finds the subject in smaller frames: a live video has no next frame yet, which others
-                could be made of.
+            quality: ``"fast"`` finds and follows in smaller frames. It finds in those of a draft: a live video has no
+                next frame yet, which others could be made of.
             references: Frames of the past that each frame is compared with.
             span: Frames of the past over which they are spread.
             follower: Follows the objects of masks that are pushed; see `follower`.
@@ -304,7 +304,11 @@ class Model:
             )
         find_follower(os.fspath(follower), encoder=self.entry)
         engine = self.fresh().engine.at("draft" if quality == "fast" else quality)
-        return Live(engine, follower=lambda: self.follower(follower), references=references, span=span, memory=memory)
+
+        def follows() -> FollowEngine:
+            return self.follower(follower).at(quality)
+
+        return Live(engine, follower=follows, references=references, span=span, memory=memory)
 
 
 def load_model(

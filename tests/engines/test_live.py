@@ -12,7 +12,6 @@ import covos
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
 from covos.engines.around import Around, ItemT
-from covos.engines.choices import DEFAULT_AREA
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import References
 from covos.engines.follow import FollowEngine
@@ -136,13 +135,15 @@ def test_a_mask_is_followed_until_the_subject_is_wanted_again(model: Model) -> N
 @pytest.mark.usefixtures("by_itself")
 def test_following_without_references_is_the_forward_pass(model: Model) -> None:
     images = pictures(5)
-    engine = model.follower()
+    engine = model.follower().at("balanced")
     frames = [frame_of(index, image) for index, image in enumerate(images)]
     watch = Watch()
     observed = [watch.look(frame, size=engine.encoder.size_of(frame)) for frame in frames]
     given = {0: {1: square(0)}}
     one = FollowEngine(
-        FrameEncoder(engine.encoder.network, device=model.device, precision=torch.float32, area=DEFAULT_AREA, batch=1),
+        FrameEncoder(
+            engine.encoder.network, device=model.device, precision=torch.float32, area=engine.encoder.area, batch=1
+        ),
         engine.network,
         calibration=engine.calibration,
     )

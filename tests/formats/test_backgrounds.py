@@ -175,6 +175,15 @@ def test_the_subject_does_not_bleed_into_what_is_out_of_focus(radius: int) -> No
     assert defocused(image, np.ones((96, 128), np.float32), radius=radius).shape == image.shape
 
 
+@pytest.mark.parametrize("wide", [1, 3, 20])
+def test_a_thin_thing_alone_keeps_its_colour_out_of_focus(wide: int) -> None:
+    colour = (220, 160, 60)
+    image, opacity = np.full((480, 640, 3), 128, np.uint8), np.ones((480, 640), np.float32)
+    image[200:280, 300 : 300 + wide], opacity[200:280, 300 : 300 + wide] = colour, 0
+    blurred = defocused(image, opacity, radius=12)
+    assert np.abs(blurred[240, 300 + wide // 2].astype(int) - colour).max() <= 2
+
+
 def test_light_wraps_around_the_edge_and_no_farther() -> None:
     opacity = np.zeros((64, 64), np.float32)
     opacity[:, 32:] = 1

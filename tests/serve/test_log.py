@@ -38,6 +38,13 @@ def test_each_request_has_a_line(tmp_path: Path) -> None:
     assert "secret" not in file.read_text(encoding="utf-8")
 
 
+def test_a_name_that_is_not_utf_8_costs_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "covos.log"
+    with logging_to(str(file)):
+        log_work(job="a", stage="finding", status="failed", seconds=1.0, error=ValueError("no clip \udce9.mp4"))
+    assert "udce9.mp4" in file.read_text(encoding="utf-8")
+
+
 def test_a_failed_job_has_its_traceback_and_a_stopped_one_has_none(tmp_path: Path) -> None:
     file = tmp_path / "covos.log"
     try:

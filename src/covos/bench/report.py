@@ -71,7 +71,7 @@ class BenchReport(Record):
         threads: Threads of one call of a network.
         libraries: Releases, by name; those that are there.
         size: (height, width) of the clip.
-        encoded: (height, width) of the frames that the networks alone see: those of the balanced quality.
+        encoded: (height, width) of the frames that the networks alone see: some 256 x 448.
         model: The model of the runs.
         quality: Of the runs.
         networks: Networks alone.
@@ -111,7 +111,7 @@ def bench(
         threads: Threads of one call of a network; those of this process are set already.
         model: A name or a ``.safetensors`` file. One of another architecture than covos-lite's only finds, end to end;
             by torch alone if it is not exported.
-        quality: Of the runs; the networks alone are those of the balanced one.
+        quality: Of the runs; the networks alone see frames of some 256 x 448.
         profile: True to report the stages of each run, too.
 
     Raises:

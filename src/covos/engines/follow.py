@@ -125,7 +125,7 @@ class FollowEngine:
         return FollowEngine(encoder, self._network, calibration=self.calibration, references=self.references)
 
     def at(self, quality: Quality) -> FollowEngine:
-        """Return an engine that follows at this quality, whose ``"balanced"`` is this one's own size."""
+        """Return an engine that follows at this quality, in the views of `FOLLOWED_IN`."""
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in FOLLOWED_IN[quality])
         return self._with(encoder, others, references=None)
 

@@ -25,6 +25,7 @@ _DISC = 12
 _MARGIN = 0.008
 """Within this distance of the subject nothing is taken for the background's, in heights of the frame."""
 _EMPTY = 1e-6
+_FAINT = 1e-3
 """Weight of what is not to be seen; it counts only where nothing else is near."""
 
 _WRAP = 0.6
@@ -93,7 +94,8 @@ def defocused(image: ImageArray, opacity: ProbabilityArray, *, radius: float) ->
     # A mixed pixel has some of the subject's colour, and so has one beside it, where a mask is a little too small.
     side = 2 * max(1, round(_MARGIN * height)) + 1
     near = cv2.dilate(opacity, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    weight = np.asarray(np.clip(1 - 4 * near, 0, 1), np.float32)
+    # A thing that is thinner than that, alone in the picture, is drawn out of its own edge.
+    weight = np.asarray(np.maximum(np.clip(1 - 4 * near, 0, 1), _FAINT * (1 - opacity)), np.float32)
     light = np.asarray(to_light(image) * weight[..., None], np.float32)
     small, there = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (light, weight))
     ground = drawn_out(np.asarray(small, np.float32), np.asarray(there, np.float32))

@@ -43,6 +43,13 @@ class Answered(NamedTuple):
     seconds: float
 
 
+class _Lines(logging.Formatter):
+    """Lines that every file takes: a name that is not UTF-8 must not cost the line that tells of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 @contextmanager
 def logging_to(place: str | None) -> Iterator[None]:
     """Write the log to a file, or to standard output (``"-"``), for the time of a block; None writes none.
@@ -61,7 +68,7 @@ def logging_to(place: str | None) -> Iterator[None]:
         raise EnvironmentProblem(
             f"the log {place} cannot be written", why=error.strerror or str(error), fix="give another file with --log"
         ) from error
-    lines = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    lines = _Lines("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     lines.converter = time.gmtime
     handler.setFormatter(lines)
     LOG.addHandler(handler)
