@@ -19,12 +19,13 @@ _INSIDE = Path(__file__).resolve().parents[1]
 EXAMPLES = (_INSIDE / "serve" / "example" / "car.mp4", _INSIDE.parents[1] / "examples" / "car.mp4")
 """The example clip: in an installed package, and in the sources."""
 
+ROOT = Path("covos-clips")
 Root: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all clips and their masks.")]
 Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 
 
 def serve(
-    root: Root = Path("covos-clips"),
+    root: Root = ROOT,
     host: Annotated[str, typer.Option(help="Address to listen on; any other needs a token.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080, or 9090")
@@ -73,7 +74,14 @@ def serve(
 
 def open_clip(
     clip: Annotated[Path, typer.Argument(help="Video to open, or the folder of a run, to correct its masks.")],
-    root: Root = Path("covos-clips"),
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of all clips and their masks.",
+            show_default="covos-clips; covos-clips-2 if another covos has that",
+        ),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, though the clip was opened before.")] = False,
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
@@ -141,7 +149,7 @@ def _explaining_extra() -> Iterator[None]:
 
 def _run(
     *,
-    root: Path,
+    root: Path | None,
     host: str,
     port: int,
     token: str,
@@ -163,6 +171,8 @@ def _run(
     from covos.plan import Plan
 
     opened = _looked_at(opening, settings=settings)
+    if root is None:
+        root = _place_for(opened, fresh=fresh, quiet=quiet)
     if root.exists() and not root.is_dir():
         from covos.core.errors import UsageError
 
@@ -203,6 +213,18 @@ def _run(
         resumed=resumed,
         log=log,
     )
+
+
+def _place_for(opened: Path | None, *, fresh: bool, quiet: bool) -> Path:
+    """Return the folder to work in where none is named; say so if it is not the usual one."""
+    if opened is None:
+        return ROOT
+    with _explaining_extra():
+        from covos.serve.roots import choose_root
+    root = choose_root(ROOT, opened, fresh=fresh)
+    if root != ROOT and not quiet:
+        say(f"this work is kept in {root}: another covos has, or had, {ROOT}", err=True)
+    return root
 
 
 def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:

@@ -159,6 +159,17 @@ def open_own(path: Path, mode: str, *, encoding: str | None = None, buffering: i
     return open(path, mode, encoding=encoding, buffering=buffering, opener=opener)
 
 
+def is_held(path: Path) -> bool:
+    """Tell if somebody holds a lock file at this moment; see `exclusive`."""
+    if not path.exists():
+        return False
+    try:
+        with exclusive(path):
+            return False
+    except EnvironmentProblem:
+        return True
+
+
 @contextmanager
 def exclusive(
     path: Path, *, what: str | None = None, fix: str = "wait until it is done, or choose another folder"

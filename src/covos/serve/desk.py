@@ -32,6 +32,7 @@ from covos.serve.opened import check_fits, load_run
 from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
 from covos.serve.places import file_below, link
 from covos.serve.queue import Work, WorkQueue
+from covos.serve.roots import is_of
 from covos.serve.run_source import is_run, version_of
 from covos.serve.schema import JobView, Shown
 from covos.serve.uploads import Upload, Uploads, suffix_of
@@ -285,18 +286,8 @@ class Desk:
 
     def _before(self, path: Path) -> Clip | None:
         """Return the newest clip that was opened of a run or of a whole file, unless that has changed since."""
-        if is_run(path):
-            run = version_of(path)
-            return next((clip for clip in self.clips() if clip.kept.opened == run), None)
         with suppress(OSError):
-            place, file = path.resolve(), path.stat()
-            for clip in self.clips():
-                kept = clip.kept
-                if kept.opened is not None or kept.range != WHOLE or kept.state == "failed":
-                    continue
-                same = (kept.size_bytes, kept.modified) == (file.st_size, file.st_mtime_ns)
-                if same and Path(kept.source).resolve() == place:
-                    return clip
+            return next((clip for clip in self.clips() if is_of(clip.kept, path)), None)
         return None
 
     def _opened(self, path: Path) -> Clip:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from covos.serve.errors import NotThereError
 
+PAGE = "page.url"
+"""File in a server's folder with the address of its page, while it runs."""
+
 
 def link(source: Path, target: Path) -> None:
     """Give a file a second name; where the disk has no such names, copy it."""

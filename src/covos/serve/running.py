@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from covos.serve.log import LOG, Answered, log_library, log_request, logging_to
 from covos.serve.metrics import Metrics
 from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
+from covos.serve.places import PAGE
 
 GRACE = 3
 """Seconds that open requests have to end."""
@@ -117,6 +119,8 @@ def run_server(
         desk.hang_up()
 
     def begin(url: str) -> None:
+        with suppress(OSError):  # it is for the error of another that is started meanwhile
+            (rules.root / PAGE).write_text(f"{url}\n", "utf-8")
         parts = [f"token={token}"] if token else []
         if opening is not None:
             parts.append("opening")  # the page says that it waits: to read a run takes a while
@@ -128,7 +132,11 @@ def run_server(
                 resumed(clip.edited)
 
     with desk.alone(), logging_to(log):
-        _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
+        try:
+            _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
+        finally:
+            with suppress(OSError):
+                (rules.root / PAGE).unlink(missing_ok=True)
 
 
 def run_backend(

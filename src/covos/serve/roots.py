@@ -1,0 +1,73 @@
+"""The folder that ``covos open`` works in: the one with the work of before, or one that no other covos has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from covos.core.errors import CovosError, EnvironmentProblem
+from covos.core.files import is_held
+from covos.core.records import read_record
+from covos.media.range import WHOLE
+from covos.runs.folder import LOCK
+from covos.serve.clip import RECORD, Kept
+from covos.serve.places import PAGE
+from covos.serve.run_source import is_run, version_of
+
+
+def choose_root(usual: Path, clip: Path, *, fresh: bool) -> Path:
+    """Return the usual folder, or one beside it: the first that has work on a clip, else the first that is free.
+
+    With ``fresh``, work of before does not count.
+
+    Raises:
+        EnvironmentProblem: Another covos has the work on this clip.
+    """
+    worked = None if fresh else next((root for root in _roots(usual) if has_work(root, clip)), None)
+    if worked is None:
+        return next(root for root in _with_next(usual) if not is_held(root / LOCK))
+    if is_held(worked / LOCK):
+        page = ""
+        with suppress(OSError):
+            page = f", {(worked / PAGE).read_text('utf-8').strip()}"
+        raise EnvironmentProblem(
+            f"your work on {clip.name} is open in another covos",
+            why=f"it is kept in {worked}, and two would write over each other's edits",
+            fix=f"use its page{page}; or end it; or begin anew in another folder with --fresh",
+        )
+    return worked
+
+
+def is_of(kept: Kept, path: Path) -> bool:
+    """Tell if a clip was opened of a run or of a whole file, and that has not changed since."""
+    if is_run(path):
+        return kept.opened == version_of(path)
+    if kept.opened is not None or kept.range != WHOLE or kept.state == "failed":
+        return False
+    file = path.stat()
+    same = (kept.size_bytes, kept.modified) == (file.st_size, file.st_mtime_ns)
+    return same and Path(kept.source).resolve() == path.resolve()
+
+
+def has_work(root: Path, clip: Path) -> bool:
+    """Tell if a folder of clips has one of this file or run."""
+    for record in root.glob(f"*/{RECORD}"):
+        with suppress(CovosError, OSError):
+            if is_of(read_record(Kept, record, what="a record", fix="remove its folder"), clip):
+                return True
+    return False
+
+
+def _roots(usual: Path) -> Iterator[Path]:
+    for root in _with_next(usual):
+        if root != usual and not root.exists():
+            return
+        yield root
+
+
+def _with_next(usual: Path) -> Iterator[Path]:
+    yield usual
+    for number in count(2):
+        yield usual.with_name(f"{usual.name}-{number}")
