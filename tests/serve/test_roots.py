@@ -64,7 +64,7 @@ def test_the_same_clip_twice_leads_to_its_page(usual: Path, clip: Path) -> None:
     worked_on(usual, clip)
     (usual / PAGE).write_text("http://127.0.0.1:1234/\n", "utf-8")
     with exclusive(usual / LOCK):
-        with pytest.raises(EnvironmentProblem, match="your work on clip.mp4 is open in another covos") as refused:
+        with pytest.raises(EnvironmentProblem, match=r"your work on clip\.mp4 is open in another covos") as refused:
             choose_root(usual, clip, fresh=False)
         assert "http://127.0.0.1:1234/" in refused.value.fix
         assert "--fresh" in refused.value.fix
