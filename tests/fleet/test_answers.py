@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,10 @@ ERRORS: dict[str, type[RayError]] = {
 ERRORS["ActorDiedError"] = type("ActorDiedError", (ERRORS["RayActorError"],), {})
 
 
+HANGS = ERRORS["GetTimeoutError"]("it does not answer")
+"""The answer to an errand that never ends."""
+
+
 class StandIn:
     """The part of Ray that a batch asks. An answer is a row, or the error that fetching it raises.
 
@@ -42,7 +47,7 @@ class StandIn:
         self.answers = list(answers)
         self.starts = starts
         self.cpus = cpus
-        self.engaged = 0
+        self.engaged = self.killed = 0
 
     def is_initialized(self) -> bool:
         return True
@@ -58,15 +63,18 @@ class StandIn:
         return lambda actor: SimpleNamespace(remote=engage)
 
     def wait(self, asked: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
-        return asked[:num_returns], asked[num_returns:]
+        done = [each for each in asked if each.value is not HANGS][:num_returns]
+        return done, [each for each in asked if each not in done]
 
     def get(self, asked: Any, timeout: float | None = None) -> Any:
+        if asked.value is HANGS:
+            raise ERRORS["ActorDiedError"]("it was killed")
         if isinstance(asked.value, Exception):
             raise asked.value
         return asked.value
 
     def kill(self, actor: Any) -> None:
-        pass
+        self.killed += 1
 
 
 class Asked:
@@ -157,6 +165,17 @@ def test_more_workers_than_the_cluster_has_room_for_are_told(
     assert main([*line, "--workers", "9", "--threads", "2"]) == 0
     told = "note: 2 workers of the 9 that were asked for: the cluster has 4 processors, and each takes 2"
     assert told in capsys.readouterr().err.splitlines()
+
+
+def test_an_actor_that_is_at_a_clip_for_too_long_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = StandIn(None, HANGS, None, HANGS)
+    ticks = count()
+    hands = made(monkeypatch, ray, retry=1, limit=30, clock=lambda: float(next(ticks)))
+    rows = {row.name: row for row in hands.run(clips("a", "b", "c"))}
+    assert [rows[each].status for each in "abc"] == ["done", "failed", "done"]
+    assert rows["b"].error is not None
+    assert "takes longer than 30 s" in rows["b"].error.what
+    assert (ray.engaged, ray.killed) == (2, 2)
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ from covos.cli import main
 from covos.cli.batch import _Display
 from covos.core.errors import InputError, UsageError
 from covos.fleet.clips import Clip
+from covos.fleet.processes import Processes
 from covos.fleet.summary import EVERY, Summary
-from covos.fleet.work import Row
+from covos.fleet.work import Row, Settings, errands
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -92,7 +93,13 @@ def test_a_worker_that_is_killed_costs_one_attempt(make_clip, tmp_path: Path) ->
 
 
 def test_settings_that_are_wrong_are_refused_before_anything_begins(clip: Path, tmp_path: Path) -> None:
-    for wrong in ({"formats": ("nosuch",)}, {"workers": 0}, {"task": {"references": -1}}, {"summary": "table.xls"}):
+    for wrong in (
+        {"formats": ("nosuch",)},
+        {"workers": 0},
+        {"clip_timeout": 0},
+        {"task": {"references": -1}},
+        {"summary": "table.xls"},
+    ):
         with pytest.raises(UsageError):
             covos.Batch(clip, tmp_path / "out", **wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError):
@@ -131,6 +138,72 @@ def test_a_finished_clip_of_a_manifest_may_be_gone_where_it_is_skipped(clip: Pat
     assert [each.name for each in covos.Batch(tmp_path / "m.csv", out, skip_existing=True).clips] == [clip.stem]
     with pytest.raises(InputError, match=r"row 1: .*no such file"):
         covos.Batch(tmp_path / "m.csv", out)
+
+
+def test_machines_share_a_batch_by_the_names_of_its_clips(tmp_path: Path) -> None:
+    names = [f"clip-{number}" for number in range(40)]
+    lines = "\n".join(f"{name}.mp4,left" for name in names)
+    (tmp_path / "m.csv").write_text(f"input,camera\n{lines}\n", encoding="utf-8")
+    for name in names:
+        (tmp_path / f"{name}.mp4").write_bytes(b"no video")
+    parts = [covos.Batch(tmp_path / "m.csv", tmp_path / "out", shard=f"{number}/10") for number in range(1, 11)]
+    taken = [[clip.name for clip in part.clips] for part in parts]
+    assert sorted(name for part in taken for name in part) == sorted(names)
+    assert [Path(part.summary).name for part in parts[::9]] == ["batch-01-of-10.csv", "batch-10-of-10.csv"]
+    # The order of the inputs, and further ones, change nothing.
+    given = [tmp_path / f"{name}.mp4" for name in (*names[::-1], "other")]
+    again = covos.Batch(given, tmp_path / "out", shard="3/10", summary=tmp_path / "t.csv")
+    assert sorted({clip.name for clip in again.clips} - {"other"}) == sorted(taken[2])
+    assert again.summary == str(tmp_path / "t-03-of-10.csv")
+
+
+def test_tables_of_parts_have_the_same_columns_though_one_has_no_clip(
+    make_clip, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    make_clip("a.mp4", frames=2)
+    (tmp_path / "m.csv").write_text("input,camera\na.mp4,left\n", encoding="utf-8")
+    command = ["batch", str(tmp_path / "m.csv"), "-o", str(tmp_path / "out"), "-f", "palette", "--device", "cpu"]
+    for number in (1, 2):
+        assert main([*command, "--workers", "1", "--shard", f"{number}/2"]) == 0
+    assert "0 clips: " in capsys.readouterr().err
+    files = [tmp_path / "out" / f"batch-{number}-of-2.csv" for number in (1, 2)]
+    heads = {file.read_text(encoding="utf-8").splitlines()[0] for file in files}
+    assert len(heads) == 1
+    assert heads.pop().endswith(",camera")
+    (row,) = (row for file in files for row in table(file).values())
+    assert (row["name"], row["status"], row["camera"]) == ("a", "done", "left")
+
+
+def test_a_part_that_is_none_is_refused(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for wrong in ("0/4", "5/4", "3", "a/b", "1/0", "-1/4"):
+        assert main(["batch", str(clip), "-o", str(tmp_path / "out"), f"--shard={wrong}"]) == 2
+        assert f"--shard {wrong}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@posix
+@pytest.mark.slow
+def test_a_clip_that_hangs_fails_and_its_process_is_ended(make_clip, tmp_path: Path) -> None:
+    clips = tuple(Clip(input=str(make_clip(f"{name}.mp4", frames=12)), name=name) for name in "ab")
+    now = 0.0
+
+    def hang(name: str, frames: int) -> None:
+        nonlocal now
+        if name == "a":
+            os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGSTOP)
+            now = 100.0
+
+    settings = Settings(plan={"formats": ("palette",), "device": "cpu"})
+    hands = Processes(device="cpu", count=1, retry=0, limit=60, listen=hang, clock=lambda: now)
+    rows = {row.name: row for row in hands.run(errands(clips, output=str(tmp_path / "out"), settings=settings))}
+    assert (rows["a"].status, rows["b"].status) == ("failed", "done")
+    assert rows["a"].error is not None
+    assert "takes longer than 60 s" in rows["a"].error.what
+    assert multiprocessing.active_children() == []
+    # Its frames are safe: the same batch goes on there.
+    again = covos.Batch([clip.input for clip in clips], tmp_path / "out", workers=1, formats=("palette",), device="cpu")
+    assert [row.status for row in again.run().rows] == ["done", "done before"]
+    assert check_output(tmp_path / "out" / "a") == []
 
 
 def test_two_batches_never_write_the_same_table(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

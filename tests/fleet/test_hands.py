@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ DEATH = EnvironmentProblem("it died", why="a test", fix="none")
 class Scripted(Hands[int]):
     """Workers that are numbers. ``deaths`` says how often a clip kills its worker."""
 
-    def __init__(self, *, deaths: dict[str, int], model: bool = True, **settings: int) -> None:
+    def __init__(self, *, deaths: dict[str, int], model: bool = True, **settings: Any) -> None:
         super().__init__(**settings)
         self.deaths, self.model = deaths, model
         self.engaged: list[int] = []
@@ -45,6 +46,12 @@ class Scripted(Hands[int]):
         if self.deaths.get(errand.clip.name, 0) > errand.attempts:
             return Died(error=DEATH)
         return replace(errand.row, status="done", attempts=errand.attempts + 1)
+
+    def has_begun(self, hand: int) -> bool:
+        return True
+
+    def stop(self, hand: int) -> Row | None:
+        return None
 
     def interrupt(self, hands: list[int], stop: BaseException) -> None:
         self.interrupted = hands
@@ -114,3 +121,54 @@ def test_an_error_that_ends_a_batch_does_not_wait_for_the_clips_at_work() -> Non
     with pytest.raises(CheckpointError):
         list(hands.run(made("a", "b")))
     assert [errand.clip.name for errand in hands.begun] == ["a", "b"]
+
+
+class Slow(Scripted):
+    """Clips that hang at their first attempts, as often as ``hangs`` says, while a clock goes on by a second a look."""
+
+    def __init__(self, *, hangs: dict[str, int], loads: int = 0, late: bool = False, **settings: Any) -> None:
+        self.now = 0.0
+        super().__init__(deaths={}, clock=lambda: self.now, **settings)
+        self.hangs, self.loads, self.late = hangs, loads, late
+        self.stopped: list[tuple[str, float]] = []
+
+    def answered(self, hands: list[int]) -> list[int]:
+        self.now += 1
+        return [each for each in hands if self.hangs.get(self._busy[each].clip.name, 0) <= self._busy[each].attempts]
+
+    def has_begun(self, hand: int) -> bool:
+        return self.now > self.loads
+
+    def stop(self, hand: int) -> Row | None:
+        errand = self._busy[hand]
+        self.stopped.append((errand.clip.name, self.now))
+        return replace(errand.row, status="done") if self.late else None
+
+
+def test_a_clip_that_takes_too_long_fails_and_the_others_go_on() -> None:
+    hands = Slow(hangs={"a": 9}, count=1, retry=1, limit=30)
+    rows = {row.name: row for row in hands.run(made("a", "b", "c"))}
+    assert hands.order == ["a", "b", "c", "a"]
+    assert [name for name, _ in hands.stopped] == ["a", "a"]
+    assert (rows["a"].status, rows["a"].attempts) == ("failed", 2)
+    assert (error := rows["a"].error) is not None
+    assert "takes longer than 30 s" in error.what
+    assert "--clip-timeout" in error.why
+    assert (rows["b"].status, rows["c"].status) == ("done", "done")
+
+
+def test_a_clip_that_took_too_long_once_is_tried_again() -> None:
+    hands = Slow(hangs={"a": 1}, count=1, retry=1, limit=30)
+    assert [(row.status, row.attempts) for row in hands.run(made("a"))] == [("done", 2)]
+
+
+def test_the_time_of_a_clip_begins_when_its_worker_works() -> None:
+    hands = Slow(hangs={"a": 9}, loads=500, count=1, retry=0, limit=30)
+    assert [row.status for row in hands.run(made("a"))] == ["failed"]
+    ((_, now),) = hands.stopped
+    assert now > 500 + 30
+
+
+def test_a_row_that_comes_while_its_worker_is_ended_counts() -> None:
+    hands = Slow(hangs={"a": 9}, late=True, count=1, retry=1, limit=30)
+    assert [row.status for row in hands.run(made("a"))] == ["done"]

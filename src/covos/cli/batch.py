@@ -37,7 +37,19 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that work side by side; by default one for each GPU, or for each processor."),
 ]
-Retry = Annotated[int, typer.Option(min=0, help="Times that a clip is begun again after its process died.")]
+Retry = Annotated[
+    int, typer.Option(min=0, help="Times that a clip is begun again that took too long, or whose process died.")
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N", help="Take the I-th of N parts of the clips, for machines that share a batch; it has a table."
+    ),
+]
+ClipTimeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="End a clip that takes longer; it fails, and --retry begins it again."),
+]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: auto, local, HOST:PORT or ray://HOST:10001."),
@@ -53,7 +65,9 @@ def batch(
     inputs: Clips,
     output: Output,
     workers: Workers = None,
+    shard: Shard = None,
     retry: Retry = 1,
+    clip_timeout: ClipTimeout = None,
     ray: Ray = None,
     threads: Threads = 1,
     summary: SummaryFile = None,
@@ -120,7 +134,9 @@ def batch(
         inputs,
         output,
         workers=workers,
+        shard=shard,
         retry=retry,
+        clip_timeout=clip_timeout,
         ray=ray,
         threads=threads,
         summary=summary,
@@ -204,7 +220,7 @@ def _closing_line(result: BatchResult) -> str:
         for status in dict.fromkeys(row.status for row in result.rows)
     }
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{counted(len(result.rows), 'clip')}: {said}: {result.summary}"
+    return ": ".join(each for each in (counted(len(result.rows), "clip"), said, result.summary) if each)
 
 
 def _doubt(rows: Sequence[Row]) -> str:

@@ -94,12 +94,20 @@ class Worker:
         """True if the process ended by itself before it had come to its work: nothing that it was sent is the cause."""
         if self.was_stopped or self._process.exitcode == -getattr(signal, "SIGKILL", 9):
             return False
+        return not self._heard()
+
+    @property
+    def has_begun(self) -> bool:
+        """True once the process has loaded what it needs and has come to its work."""
+        return self._heard() if self._begun is not None or self._began.poll() else False
+
+    def _heard(self) -> bool:
         if self._begun is None:
             try:
-                self._begun = self._began.recv()
+                self._begun = bool(self._began.recv())
             except (EOFError, OSError):
                 self._begun = False
-        return not self._begun
+        return self._begun
 
     def cause_of_death(self, name: str) -> CovosError:
         """Return the error of the task that the process died of."""
@@ -145,6 +153,11 @@ class Worker:
         """Send the process a signal, and wait until it has finished what must not be cut in two."""
         self.signal(number)
         self.join()
+
+    def end(self, *, patience: float) -> None:
+        """End the process in the midst of its work: it may clear up for so many seconds; then it is killed."""
+        self.signal(signal.SIGTERM)
+        self._end(patience)
 
     def join(self) -> None:
         """Wait until the process ends, for `PATIENCE` at most."""

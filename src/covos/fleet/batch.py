@@ -10,6 +10,7 @@ from typing import Any
 from covos.core.errors import CovosError, UsageError
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.hands import Hands
+from covos.fleet.parts import Part
 from covos.fleet.places import joined
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
@@ -47,7 +48,10 @@ class Batch:
         inputs: See `covos.fleet.clips.read_clips`.
         output: A folder, or a URL that fsspec knows; each clip has a folder below it.
         workers: Processes; None takes what fits the machine or the cluster.
-        retry: How often a clip is begun again whose worker died.
+        shard: ``"I/N"`` takes the I-th of N parts of the clips, for machines that share a batch; see
+            `covos.fleet.parts.Part`. The table has the part in its name. None takes all clips.
+        retry: How often a clip is begun again whose worker died, or that took too long.
+        clip_timeout: Seconds after which a clip that is still at work fails, and its worker is ended; None waits.
         ray: Address of a Ray cluster, as ``ray.init`` takes it; None works on this machine.
         threads: Processors that each worker takes of a cluster.
         summary: A ``.csv`` or ``.parquet`` file for the table; None puts ``batch.csv`` into the output.
@@ -69,7 +73,9 @@ class Batch:
         output: str | os.PathLike[str],
         *,
         workers: int | None = None,
+        shard: str | None = None,
         retry: int = 1,
+        clip_timeout: float | None = None,
         ray: str | None = None,
         threads: int = 1,
         summary: str | os.PathLike[str] | None = None,
@@ -88,6 +94,11 @@ class Batch:
         for name, value, least in (("workers", workers, 1), ("retry", retry, 0), ("threads", threads, 1)):
             if value is not None and value < least:
                 raise UsageError(f"{name} = {value}", why=f"it is at least {least}", fix="give a larger number")
+        if clip_timeout is not None and not clip_timeout > 0:
+            raise UsageError(
+                f"clip_timeout = {clip_timeout}", why="it is a number of seconds above 0", fix="give a larger number"
+            )
+        part = None if shard is None else Part.read(shard)
         if refused := {"source", "task"} & set(plan):
             raise UsageError(f"{', '.join(refused)} for a batch", why="each clip has its own", fix="leave it out")
         self._settings = Settings(
@@ -95,14 +106,21 @@ class Batch:
         )
         self._settings.planned(_NO_CLIP, source="-")  # a setting that is wrong is refused before anything begins
         place = os.fspath(output)
-        self.clips = read_clips(
+        clips = read_clips(
             [inputs] if isinstance(inputs, str | os.PathLike) else inputs,
             check=lambda clip: self._settings.check(clip, folder=joined(place, clip.name)),
         )
+        self.clips = clips if part is None else tuple(clip for clip in clips if part.has(clip.name))
         self._errands = errands(self.clips, output=place, settings=self._settings)
         target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
-        self._summary = Summary(target, [each.row for each in self._errands])
-        self._workers, self._retry, self._ray, self._threads = workers, retry, ray, threads
+        self._summary = Summary(
+            target if part is None else part.table(target),
+            [each.row for each in self._errands],
+            # Of all clips: the tables of parts have the same columns, and can be joined.
+            carried=[name for clip in clips for name in clip.carried],
+        )
+        self._workers, self._ray, self._threads = workers, ray, threads
+        self._patience = {"retry": retry, "limit": clip_timeout}
 
     @property
     def summary(self) -> str:
@@ -155,10 +173,10 @@ class Batch:
             from covos.fleet.cluster import Cluster
 
             return Cluster(
-                address=self._ray, device=device, count=self._workers, threads=self._threads, retry=self._retry
+                address=self._ray, device=device, count=self._workers, threads=self._threads, **self._patience
             )
         most = self._workers or choose_workers(device)
-        return Processes(device=device, count=min(most, len(self.clips)), retry=self._retry, listen=count)
+        return Processes(device=device, count=min(most, len(self.clips)), listen=count, **self._patience)
 
 
 def batch(

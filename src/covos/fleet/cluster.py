@@ -130,18 +130,30 @@ class Cluster(Hands[Any]):
         try:
             told: Row | CovosError = self._ray.get(self._asked.pop(hand))
         except _losses(self._ray) as error:
-            return self._lost_at(name, error, begun=self._has_begun(hand))
+            return self._lost_at(name, error, begun=self.has_begun(hand))
         except self._ray.exceptions.RayError as error:
             return EnvironmentProblem(f"{name}: the cluster cannot run it", why=_last_line(error), fix="see Ray's logs")
         self._unstarted = None
         return told
 
-    def _has_begun(self, hand: Any) -> bool:
+    def has_begun(self, hand: Any) -> bool:
+        """Look at the first answer of an actor."""
         try:
-            self._ray.get(self._begun.pop(hand), timeout=0)
+            self._ray.get(self._begun[hand], timeout=0)
         except self._ray.exceptions.RayError:  # it died before, or has not answered
             return False
         return True
+
+    def stop(self, hand: Any) -> Row | None:
+        """Kill an actor, unless it has answered."""
+        asked = self._asked.pop(hand)
+        done, _ = self._ray.wait([asked], num_returns=1, timeout=0)
+        self._ray.kill(hand)
+        try:
+            told = self._ray.get(asked) if done else None
+        except self._ray.exceptions.RayError:
+            return None
+        return told if isinstance(told, Row) else None
 
     def _lost_at(self, name: str, error: Exception, *, begun: bool) -> Died | CovosError:
         if begun or _is_memory(error):

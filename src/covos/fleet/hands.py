@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from covos.core.errors import CovosError
+from covos.core.errors import CovosError, EnvironmentProblem
 from covos.fleet.work import Errand, Row
 
 HandT = TypeVar("HandT")
@@ -35,21 +36,34 @@ class Hands(ABC, Generic[HandT]):
     """Does errands side by side, one at a time for each worker. Each kind of worker is a subclass.
 
     Only an idle worker gets an errand, so that nothing queues where it cannot be seen, and one that waits costs the
-    same whether ten clips follow or ten thousand. A worker that dies costs one attempt, and another takes its place.
+    same whether ten clips follow or ten thousand. A worker that dies costs one attempt, and another takes its place;
+    one that is at a clip for too long is ended, which costs the same.
 
     Args:
         count: Workers.
-        retry: How often a clip is begun again whose worker died.
+        retry: How often a clip is begun again whose worker died, or that took too long.
+        limit: Seconds in which a clip has to be done, from when its worker has begun to work; None waits.
         listen: Called with a clip's name and the number of its frames that are done.
+        clock: Tells seconds.
     """
 
-    def __init__(self, *, count: int, retry: int, listen: Callable[[str, int], None] = lambda *_: None) -> None:
-        self.count, self._retry, self._listen = count, retry, listen
+    def __init__(
+        self,
+        *,
+        count: int,
+        retry: int,
+        limit: float | None = None,
+        listen: Callable[[str, int], None] = lambda *_: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.count, self._retry, self._limit, self._listen, self._clock = count, retry, limit, listen, clock
         self.note = ""
         """What differs from what was asked for, in words; empty if nothing does."""
         self.late: list[Row] = []
         """Rows of clips that ended while the run was being cut off; `run` did not yield them."""
         self._busy: dict[HandT, Errand] = {}
+        self._since: dict[HandT, float] = {}
+        """When a worker began with its errand; those that still load their libraries are not there."""
         self._waiting: deque[Errand] = deque()
 
     def run(self, errands: Sequence[Errand]) -> Iterator[Row]:
@@ -70,13 +84,17 @@ class Hands(ABC, Generic[HandT]):
                         case Counted(frames=frames):
                             self._listen(self._busy[hand].clip.name, frames)
                         case Died(error=error):
-                            yield from self._lost(self._busy.pop(hand), error, waiting)
+                            yield from self._lost(self._freed(hand), error, waiting)
                         case Row() as row:
-                            del self._busy[hand]
+                            self._freed(hand)
                             idle.append(hand)
                             yield row
                         case CovosError() as error:
                             raise error
+                for hand in self._overdue():
+                    row = self.stop(hand)
+                    errand = self._freed(hand)
+                    yield from [row] if row else self._lost(errand, self._too_long(errand), waiting)
         except (KeyboardInterrupt, SystemExit) as stop:
             self.interrupt([*self._busy, *idle], stop)
             self._collect()
@@ -108,6 +126,27 @@ class Hands(ABC, Generic[HandT]):
         """Errands that workers had when the run ended early, and those whose worker had died."""
         return (*self._busy.values(), *(each for each in self._waiting if each.attempts))
 
+    def _freed(self, hand: HandT) -> Errand:
+        self._since.pop(hand, None)
+        return self._busy.pop(hand)
+
+    def _overdue(self) -> list[HandT]:
+        """Return the workers that are at a clip for longer than it may take."""
+        if self._limit is None:
+            return []
+        now = self._clock()
+        for hand in self._busy:
+            if hand not in self._since and self.has_begun(hand):
+                self._since[hand] = now
+        return [hand for hand, since in self._since.items() if now - since > self._limit]
+
+    def _too_long(self, errand: Errand) -> CovosError:
+        return EnvironmentProblem(
+            f"{errand.clip.input}: it takes longer than {self._limit:g} s",
+            why="--clip-timeout (clip_timeout=...) gives a clip no more time, and its process was ended",
+            fix="give the same command with more time: in a folder it goes on where it was; a decoder may hang on it",
+        )
+
     def _give(self, hand: HandT, errand: Errand, waiting: deque[Errand]) -> None:
         if self.send(hand, errand):
             self._busy[hand] = errand
@@ -136,6 +175,14 @@ class Hands(ABC, Generic[HandT]):
     @abstractmethod
     def answer(self, hand: HandT) -> Row | Counted | Died | CovosError:
         """Take the report of a worker; an error is one of the model."""
+
+    @abstractmethod
+    def has_begun(self, hand: HandT) -> bool:
+        """Return True if a worker has come to its work; False while it is placed, or loads its libraries."""
+
+    @abstractmethod
+    def stop(self, hand: HandT) -> Row | None:
+        """End a worker in the midst of its errand; return the row if it has sent one by then."""
 
     @abstractmethod
     def interrupt(self, hands: list[HandT], stop: BaseException) -> None:

@@ -19,6 +19,9 @@ from covos.jobs import ModelCache
 NEEDED = 1_500_000_000
 """Bytes of memory that a worker takes at most, for clips of usual sizes."""
 
+STOPPING = 5.0
+"""Seconds in which a worker that took too long may clear up: one that hangs is killed then."""
+
 
 def choose_workers(device: str) -> int:
     """Return how many workers a machine takes: one for each GPU, else one for each processor, as memory allows.
@@ -79,6 +82,22 @@ class Processes(Hands["Numbered"]):
                 return hand.cause_of_death(self._busy[hand].clip.input)
             return Died(error=hand.cause_of_death(self._busy[hand].clip.input))
         return told
+
+    def has_begun(self, hand: Numbered) -> bool:
+        """Ask its pipe."""
+        return hand.has_begun
+
+    def stop(self, hand: Numbered) -> Row | None:
+        """End a process: it may remove its temporary files, if it still listens."""
+        hand.end(patience=STOPPING)
+        row: Row | None = None
+        try:
+            while True:
+                told = hand.receive()
+                row = told if isinstance(told, Row) else row
+        except (EOFError, OSError):
+            self._free.append(hand.number)
+        return row
 
     def interrupt(self, hands: list[Numbered], stop: BaseException) -> None:
         """Pass the signal on to all, then wait for each."""

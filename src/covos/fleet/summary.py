@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -39,13 +39,16 @@ class Summary:
         place: A path or URL that ends in ``.csv`` or ``.parquet``. What is there is replaced: it is the table of an
             earlier batch, or the user named it.
         rows: Those of all clips, before the batch.
+        carried: Further columns, which a row may lack; those of the rows follow.
         clock: Tells seconds.
 
     Raises:
         UsageError: It ends otherwise, or pyarrow is needed and missing.
     """
 
-    def __init__(self, place: str, rows: Iterable[Row], *, clock: Any = time.monotonic) -> None:
+    def __init__(
+        self, place: str, rows: Iterable[Row], *, carried: Iterable[str] = (), clock: Any = time.monotonic
+    ) -> None:
         self.place = place
         self._suffix = PurePosixPath(place).suffix.lower()
         if self._suffix not in (".csv", ".parquet"):
@@ -59,6 +62,8 @@ class Summary:
         if not is_remote(place):
             refuse_link(Path(place))
         self.rows = {row.name: row for row in rows}
+        named = (*carried, *(name for row in self.rows.values() for name in row.carried))
+        self._carried = [name for name in dict.fromkeys(named) if name not in COLUMNS]
         self._clock, self._written = clock, clock()
         self._held = ExitStack()
 
@@ -107,7 +112,8 @@ class Summary:
         Raises:
             EnvironmentProblem: It cannot be written.
         """
-        content = _as_parquet(self.rows.values()) if self._suffix == ".parquet" else _as_csv(self.rows.values())
+        write = _as_parquet if self._suffix == ".parquet" else _as_csv
+        content = write(self.rows.values(), self._carried)
         if is_remote(self.place):
             write_bytes(self.place, content)
         else:
@@ -129,13 +135,7 @@ def _record(row: Row, carried: Iterable[str]) -> dict[str, Any]:
     return {**{name: row.carried.get(name) for name in carried}, **dict(zip(COLUMNS, values, strict=True))}
 
 
-def _carried(rows: Iterable[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row.carried if name not in COLUMNS))
-
-
-def _as_csv(rows: Iterable[Row]) -> bytes:
-    rows = list(rows)
-    carried = _carried(rows)
+def _as_csv(rows: Iterable[Row], carried: Sequence[str]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([cell(name) for name in (*COLUMNS, *carried)])
@@ -145,11 +145,9 @@ def _as_csv(rows: Iterable[Row]) -> bytes:
     return text.getvalue().encode()
 
 
-def _as_parquet(rows: Iterable[Row]) -> bytes:
+def _as_parquet(rows: Iterable[Row], carried: Sequence[str]) -> bytes:
     import pyarrow
 
-    rows = list(rows)
-    carried = _carried(rows)
     kinds = {"frames": pyarrow.int64(), "seconds": pyarrow.float64(), "frames_per_second": pyarrow.float64(),
              "doubtful": pyarrow.int64(), "confidence": pyarrow.float64(), "empty": pyarrow.int64(),
              "attempts": pyarrow.int64(), "exit_code": pyarrow.int64()}  # fmt: skip

@@ -1,0 +1,56 @@
+"""Parts of a batch: several machines share its clips, each knowing only its own number and how many there are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Self
+
+from covos.core.errors import UsageError
+
+_FORM = re.compile(r"(?P<number>\d{1,6})/(?P<of>\d{1,6})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several parts of a batch.
+
+    The name of a clip alone decides its part. So machines agree that begin at different times, or see the inputs in
+    another order, and a clip that is added moves no other. The parts are therefore only about equally large.
+
+    Attributes:
+        number: From 1.
+        of: The number of parts.
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read ``I/N``.
+
+        Raises:
+            UsageError: It is not of this form, or I is not in 1 to N.
+        """
+        found = _FORM.fullmatch(text)
+        part = None if found is None else cls(int(found["number"]), int(found["of"]))
+        if part is None or not 1 <= part.number <= part.of:
+            raise UsageError(
+                f"--shard {text}",
+                why="it is not I/N, with I from 1 to N" if part is None else f"there are parts 1 to {part.of}",
+                fix="write --shard 3/8 (shard='3/8') for the third of eight parts",
+            )
+        return part
+
+    def has(self, name: str) -> bool:
+        """Return True if a clip of this name is in this part."""
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.of == self.number - 1
+
+    def table(self, place: str) -> str:
+        """Return the place of this part's table: that of the whole batch with the part in its name."""
+        suffix = PurePosixPath(place).suffix
+        return f"{place.removesuffix(suffix)}-{self.number:0{len(str(self.of))}}-of-{self.of}{suffix}"
