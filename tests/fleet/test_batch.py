@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
 import covos
@@ -204,6 +205,29 @@ def test_a_clip_that_hangs_fails_and_its_process_is_ended(make_clip, tmp_path: P
     again = covos.Batch([clip.input for clip in clips], tmp_path / "out", workers=1, formats=("palette",), device="cpu")
     assert [row.status for row in again.run().rows] == ["done", "done before"]
     assert check_output(tmp_path / "out" / "a") == []
+
+
+def test_a_finished_clip_at_a_url_needs_no_source_either(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(f"input\n{clip.name}\ngone.mp4\n", encoding="utf-8")
+    system = fsspec.filesystem("memory")
+    system.pipe_file(f"/made/{clip.stem}/report.json", b"{}")
+    clip.unlink()
+    try:
+        with pytest.raises(InputError, match=r"row 2: .*gone"):
+            covos.Batch(tmp_path / "m.csv", "memory://made", skip_existing=True)
+        with pytest.raises(InputError, match=r"2 rows"):
+            covos.Batch(tmp_path / "m.csv", "memory://made")
+    finally:
+        system.rm("/made", recursive=True)
+
+
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_a_table_may_have_as_long_a_name_as_there_is(tmp_path: Path, letter: str) -> None:
+    many = 251 // len(letter.encode())
+    tables = [tmp_path / f"{letter * (many - 1)}{last}.csv" for last in "xy"]
+    with Summary(str(tables[0]), [Row(name="a", input="a.mp4", folder="a")]), Summary(str(tables[1]), []):
+        assert len(list(tmp_path.iterdir())) == 2
+    assert sorted(tmp_path.iterdir()) == sorted(tables)
 
 
 def test_two_batches_never_write_the_same_table(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -8,6 +8,7 @@ import secrets
 import socket
 import stat
 import time
+import zlib
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -43,6 +44,19 @@ def is_disk_full(error: BaseException | None, *, kinds: Collection[int] = _FULL)
     return False
 
 
+def hidden_beside(path: Path, tail: str) -> Path:
+    """Return the path of a hidden file beside another, of its name and a tail; a long name is cut to one that can be.
+
+    What is cut off goes into the new name as eight digits, so that files of different names have different ones.
+    """
+    name = os.fsencode(path.name)
+    room = _LONGEST_NAME - 1 - len(os.fsencode(tail))
+    if len(name) > room:
+        tail = f".{zlib.crc32(name):08x}{tail}"
+        name = name[: room - 9]
+    return path.with_name(f".{os.fsdecode(name)}{tail}")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; rename it to ``path`` if the block ends well, remove it if not.
@@ -55,9 +69,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         EnvironmentProblem: The disk or quota is full, a file-size limit is met, or the folder is not writable.
         FileNotFoundError: The block ended without creating the file.
     """
-    tail = f".{secrets.token_hex(4)}.partial{path.suffix}"
-    stem = os.fsencode(path.stem)[: _LONGEST_NAME - 1 - len(os.fsencode(tail))]
-    temporary = path.with_name(f".{os.fsdecode(stem)}{tail}")
+    temporary = hidden_beside(path.with_suffix(""), f".{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield temporary
         _flush(temporary)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from covos.core.errors import SourceError, UsageError
-from covos.core.files import atomic_path
+from covos.core.files import atomic_path, hidden_beside
 from covos.core.guarded import read_guarded
 from covos.core.places import Packed, inside, name_of
 from covos.core.records import write_record
@@ -88,7 +88,7 @@ def pack(
     groups = _groups(root, videos)
     output.parent.mkdir(parents=True, exist_ok=True)
     tail = f"{secrets.token_hex(4)}.partial"
-    work = output.with_name(f".{output.name}.{tail}")
+    work = hidden_beside(output, f".{tail}")
     work.mkdir()
     try:
         writer = _Writer(work, size=size)
@@ -98,7 +98,7 @@ def pack(
                 on_files(len(group))
         index = writer.finished(name=name_of(root))
         write_record(index, work / INDEX)
-        replaced = output.with_name(f".{output.name}.old-{tail}") if output.exists() else None
+        replaced = hidden_beside(output, f".old-{tail}") if output.exists() else None
         if replaced is not None:
             output.replace(replaced)
         try:

@@ -92,9 +92,9 @@ class Hands(ABC, Generic[HandT]):
                         case CovosError() as error:
                             raise error
                 for hand in self._overdue():
-                    row = self.stop(hand)
+                    late = self.stop(hand)
                     errand = self._freed(hand)
-                    yield from [row] if row else self._lost(errand, self._too_long(errand), waiting)
+                    yield from [late] if late else self._lost(errand, self._too_long(errand), waiting)
         except (KeyboardInterrupt, SystemExit) as stop:
             self.interrupt([*self._busy, *idle], stop)
             self._collect()

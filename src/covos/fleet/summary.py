@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.core.files import atomic_path, exclusive, refuse_link
+from covos.core.files import atomic_path, exclusive, hidden_beside, refuse_link
 from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
@@ -78,7 +78,7 @@ class Summary:
             with explained(table):
                 table.parent.mkdir(parents=True, exist_ok=True)
             lock = exclusive(
-                table.with_name(f".{table.name}.lock"),
+                hidden_beside(table, ".lock"),
                 what=f"another batch writes {table}",
                 fix="wait until it is done, or give this one another output, or another table with --summary",
             )

@@ -131,11 +131,17 @@ class Settings:
         Raises:
             CovosError: Something is wrong.
         """
-        if self.skip and not is_remote(folder) and is_finished(Path(folder)):
+        if self.skip and not is_remote(folder) and _is_made(folder):
             return
-        if not is_remote(clip.input):
-            check_place(clip.input)
-        self.planned(clip, source=clip.input).check_masks()
+        try:
+            if not is_remote(clip.input):
+                check_place(clip.input)
+            self.planned(clip, source=clip.input).check_masks()
+        except CovosError:
+            # Only now: of thousands of rows, each question at a URL takes its time.
+            if self.skip and is_remote(folder) and _is_made(folder):
+                return
+            raise
 
 
 def _follows(shown: tuple[Prompt | RegionPrompt, ...]) -> bool:

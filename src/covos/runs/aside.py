@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from covos.core.files import hidden_beside
 from covos.runs.folder import LIST, LOCK, OutputFolder, explained, remove_if_empty
 from covos.runs.page import HTML
 from covos.runs.schema import REPORT
 from covos.runs.writing import Saved
-
-_LONGEST = 200  # bytes of a name, before what is added
 
 
 @contextmanager
@@ -31,8 +30,7 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
     """
     OutputFolder(target, overwrite=overwrite)
     target = target.resolve() if target.is_symlink() else target
-    name = os.fsdecode(os.fsencode(target.name)[:_LONGEST])
-    aside = target.absolute().with_name(f".{name}.partial")
+    aside = hidden_beside(target.absolute(), ".partial")
     missing = [each for each in (aside, *aside.parents) if not os.path.lexists(each)]
     folder = OutputFolder(aside, overwrite=True)
     try:
