@@ -90,7 +90,11 @@ def _check_masks(folder: Path, report: ReportContent) -> Iterator[str]:
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in folder.iterdir() if path.suffix in {".exr", ".png"} and not _is_partial(path)}
+    return {
+        path.stem: path
+        for path in folder.iterdir()
+        if path.suffix in {".exr", ".png", ".tif"} and not _is_partial(path)
+    }
 
 
 def _check_video(path: Path, rows: Sequence[FrameRow]) -> Iterator[str]:

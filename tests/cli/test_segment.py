@@ -75,6 +75,26 @@ def test_the_last_line_says_which_frames_are_doubtful(
     assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
     assert run(clip, "-o", tmp_path / "x.mov", *shown) == 0
     assert "Run it again with --keep: a report shows them" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["convert", str(tmp_path / "out"), "-o", str(tmp_path / "x.webm")]) == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith(f"covos open {tmp_path / 'out'}"), "mistakes are mended in the run that was converted"
+    assert "--keep" not in line
+
+
+def test_edges_that_have_removed_all_are_named(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    shown = ("--box", "8,8,40,40")
+    assert run(clip, "-o", tmp_path / "out", *shown) == 0
+    capsys.readouterr()
+    assert main(["convert", str(tmp_path / "out"), "-o", str(tmp_path / "x.webm"), "--shrink", "100"]) == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("note: no subject is left in any of 8 frames: none was found, or --shrink 100 removed it.")
+
+
+def test_a_result_is_no_stream(clip: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(clip, "-o", "-") == 2
+    assert "covos stream" in capsys.readouterr().err
+    assert not Path("-").exists()
 
 
 def test_the_last_line_says_that_nothing_was_found(clip: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -122,7 +122,7 @@ def convert(
         written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)
         # Of masks of another tool no confidence is known, and all would be doubtful.
-        if (result / REPORT).is_file() and (said := doubt(saved, str(result))):
+        if (result / REPORT).is_file() and (said := doubt(saved, str(result), edges=edges, run=result)):
             say(f"note: {said}", err=True)
     if not allow_errors:
         refuse_incomplete([(str(result), saved)])

@@ -9,23 +9,38 @@ from covos.core.progress import counted
 from covos.formats.table import ASIDE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from covos.masks.edges import Edges
     from covos.runs.writing import Saved
 
 
-def doubt(saved: Saved, name: str) -> str:
+def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | None = None) -> str:
     """Say how many frames stand out, which to look at first, and how to mend them; empty if none does.
 
     Args:
         saved: What was written.
         name: What was read, as the user gave it.
+        edges: The changes of the edges that were asked for, if any: they may have removed all.
+        run: Folder of the run that the masks come from, if that is another than what was written: mistakes are mended
+            there.
     """
     quality = saved.quality
     if quality is None:
         return ""
+    kept = run or (None if saved.page is None else saved.folder)
     if saved.frames and quality.flags.get("empty") == saved.frames:
-        show = f"covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
+        show = f"covos open {shlex.quote(name if kept is None else str(kept))}"
+        frames = counted(saved.frames, "frame")
+        if edges is not None and (removing := edges.removing):
+            asked = " and ".join(_as_options(removing))
+            return (
+                f"no subject is left in any of {frames}: none was found, or {asked} removed it. "
+                f"Write it without first. To show the object: --point X,Y@FRAME, or by clicks: {show}"
+            )
         return (
-            f"nothing was found in any of {counted(saved.frames, 'frame')}, so no subject is in what is written. "
+            f"nothing was found in any of {frames}, so no subject is in what is written. "
             f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
         )
     if not quality.suspicious:
@@ -37,9 +52,12 @@ def doubt(saved: Saved, name: str) -> str:
         f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful; "
         f"look at frame {number} ({first.time:.2f} s) first: {first.reasons[0]}. "
     )
-    if saved.page is None:  # one file, and nothing beside it that could be opened
+    if kept is None:  # one file, and nothing beside it that could be opened
         folder = shlex.quote(f"{saved.outputs[0]}{ASIDE}")
         return f"{stands_out}Run it again with --keep: a report shows them, and covos open {folder} corrects by clicks"
-    return (
-        f"{stands_out}{saved.page} shows them. To correct them by clicks: covos open {shlex.quote(str(saved.folder))}"
-    )
+    shows = "" if saved.page is None else f"{saved.page} shows them. "
+    return f"{stands_out}{shows}To correct them by clicks: covos open {shlex.quote(str(kept))}"
+
+
+def _as_options(asked: Mapping[str, str]) -> list[str]:
+    return [f"--{name.replace('_', '-')} {value}" for name, value in asked.items()]

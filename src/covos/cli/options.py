@@ -103,7 +103,7 @@ Shadow: TypeAlias = Annotated[
 
 Alpha: TypeAlias = Annotated[
     Literal["straight", "premultiplied"],
-    typer.Option(help="Colours of prores, qtrle and ffv1: as they are, or multiplied by the alpha."),
+    typer.Option(help="Colours of prores, qtrle, ffv1 and tiff: as they are, or multiplied by the alpha."),
 ]
 EachObject: TypeAlias = Annotated[
     bool, typer.Option("--each-object", help="Write a file of prores, qtrle or ffv1 for each object.")

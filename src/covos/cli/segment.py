@@ -15,6 +15,7 @@ from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from covos.jobs import Outcome
+    from covos.masks.edges import Edges
     from covos.runs.writing import Saved
 
 
@@ -146,11 +147,11 @@ def segment(
                 display.end(failed=outcomes[0].error is not None)
             if (saved := outcomes[0].saved) is not None:
                 outcomes = [replace(outcomes[0], saved=target.take(saved))]
-            _tell(outcomes[0], alone=True, quiet=quiet)
+            _tell(outcomes[0], edges=fields["edges"], alone=True, quiet=quiet)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
                 outcomes.append(outcome)
-                _tell(outcome, alone=False, quiet=quiet)
+                _tell(outcome, edges=fields["edges"], alone=False, quiet=quiet)
     except (KeyboardInterrupt, SystemExit) as stopped:
         # A run that has done a frame notes how many are safe.
         for note in getattr(stopped, "__notes__", () if outcomes or len(tasks) > 1 else (_NOTHING_NEW,)):
@@ -164,10 +165,10 @@ _NOTHING_NEW = (
 )
 
 
-def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
+def _tell(outcome: Outcome, *, edges: Edges, alone: bool, quiet: bool) -> None:
     if outcome.saved is not None and not quiet:
         say(_closing_line(outcome.saved), err=True)
-        if said := doubt(outcome.saved, outcome.name):
+        if said := doubt(outcome.saved, outcome.name, edges=edges):
             say(f"note: {said}", err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)

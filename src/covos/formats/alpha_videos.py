@@ -20,7 +20,8 @@ from covos.formats.videos import VideoFormat
 from covos.masks.object_ids import present_ids
 from covos.media.presets import FFV1, PRORES_4444, QTRLE, VP9_ALPHA
 
-_KINDS = ("straight", "premultiplied")
+ALPHA_KINDS = ("straight", "premultiplied")
+"""Of the colours of a file with alpha; the first is what it has where nothing is said."""
 
 
 class _AlphaFormat(VideoFormat):
@@ -83,7 +84,7 @@ class _EditedFormat(_AlphaFormat):
     def check_value(cls, value: str) -> None:
         """Accept ``straight`` or ``premultiplied``, and ``each`` or ``invert``, with a comma between."""
         main, options = cls.parsed(value)
-        if main not in _KINDS and not (options and not main):
+        if main not in ALPHA_KINDS and not (options and not main):
             raise UsageError(
                 f"{cls.name}={value}",
                 why="its alpha is straight or premultiplied, and it has a file, or one for each object",
@@ -106,7 +107,7 @@ class _EditedFormat(_AlphaFormat):
         """Also that there was no object to write, or that all is one."""
         told = {
             0: "no object was found, and no file is written",
-            1: "all that was found is one object, and one file is written; to tell several apart, run with "
+            1: "these frames have one object, and one file is written; if one object is several things, run with "
             '--objects auto (objects="auto"), or point at each',
         }.get(len(self._known))
         more = [f"{self.name}: {told}"] if self._is_each and self._written and told else []

@@ -43,9 +43,9 @@ class Composition(Record):
         background_end: Second at which it ends; it is then shown again from its start.
         light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and
             ``blur``.
-        alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle` and
-            `ffv1`.
-        each_object: If true, these write a file for each object.
+        alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle`, `ffv1`
+            and `tiff`.
+        each_object: If true, `prores`, `qtrle` and `ffv1` write a file for each object.
         shadow: If true, the new background is darkened where the subject darkens the source.
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
     """

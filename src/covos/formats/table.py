@@ -50,6 +50,7 @@ TABLE = {
     "qtrle": "alpha_videos:QtrleFormat",
     "rgba": "pictures:RgbaFormat",
     "sheet": "summaries:SheetFormat",
+    "tiff": "tiff:TiffFormat",
     "webm": "alpha_videos:WebmFormat",
     "yolo": "yolo:YoloFormat",
 }
@@ -74,8 +75,7 @@ _SAID = {
     "masks": ("palette", "binary", "matte"),
     "openexr": ("exr",),
     "png": ("rgba", "palette", "matte", "binary", "cutout"),
-    "tif": ("rgba=16", "exr"),
-    "tiff": ("rgba=16", "exr"),
+    "tif": ("tiff",),
     "vp9": ("webm",),
 }
 """Formats that are meant by the words of editors; suffixes of files are words, too (see `formats_by_suffix`)."""

@@ -134,6 +134,11 @@ class Edges(Record):
         return {"edges": changes} if changes else {}
 
     @property
+    def removing(self) -> dict[str, str]:
+        """Those fields by which something is taken away from the masks."""
+        return {name: value for name, value in (("min_area", self.min_area), ("shrink", self.shrink)) if value != "0"}
+
+    @property
     def before_holes(self) -> Edges:
         """The changes that come before holes are filled, of a frame by itself."""
         return Edges(min_area=self.min_area)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from covos.core.places import Place
 
 _GUESSES = (8, 10, 12)
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE = 258, 262, 281  # of TIFF
-_RGB = 2
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE, _EXTRA_SAMPLES = 258, 262, 281, 338  # of TIFF
+_RGB, _PREMULTIPLIED = 2, 1
 _ORIENTATION = 0x0112
 
 
@@ -93,7 +93,24 @@ def deep_pixels(path: Place, image: Image.Image) -> Deep | None:
     if colours is None or colours.dtype != np.uint16 or colours.ndim != 3 or colours.shape[2] not in {3, 4}:
         return None
     order = [2, 1, 0, 3][: colours.shape[2]]
-    return Deep(samples=_upright(colours[..., order], image), stated=_stated(image))
+    samples = _straight(colours[..., order]) if _is_premultiplied(image) else colours[..., order]
+    return Deep(samples=_upright(samples, image), stated=_stated(image))
+
+
+def _is_premultiplied(image: Image.Image) -> bool:
+    if image.format != "TIFF":
+        return False
+    return tuple(image.tag_v2.get(_EXTRA_SAMPLES, ()))[:1] == (_PREMULTIPLIED,)  # type: ignore[attr-defined]
+
+
+def _straight(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Divide colours by their alpha, as Pillow does at 8 bits; where nothing is seen, they are black."""
+    if samples.shape[2] < 4:
+        return samples
+    largest = (1 << depth_of(int(samples[..., 3].max(initial=0)))) - 1
+    alpha = samples[..., 3:].astype(np.float32)
+    colours = np.rint(samples[..., :3] * (largest / np.maximum(alpha, 1))).clip(0, largest)
+    return np.dstack([np.asarray(colours, np.uint16), samples[..., 3]])
 
 
 def _has_deep_colours(path: Place, image: Image.Image) -> bool:

@@ -59,7 +59,7 @@ _LIKE_MP4 = frozenset(
     {".3gp", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ts", ".wmv"}
 )
 """Suffixes of videos that are not written."""
-_PICTURES = {".exr": "exr", ".jpeg": "rgba", ".jpg": "rgba", ".tif": "exr", ".tiff": "exr"}
+_PICTURES = {".exr": "exr", ".jpeg": "rgba", ".jpg": "rgba", ".tif": "tiff", ".tiff": "tiff"}
 """Formats of folders of pictures that are meant by the suffixes of one."""
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 """Suffixes that files have and folders hardly do; ``.v2`` is none."""
@@ -180,9 +180,15 @@ def choose_output(
         keep: See `Output`.
 
     Raises:
-        UsageError: A format is unknown; or it is one file, and there are several inputs or formats, or the format does
-            not make such a file.
+        UsageError: It is standard output; a format is unknown; or it is one file, and there are several inputs or
+            formats, or the format does not make such a file.
     """
+    if os.fspath(where) == "-":
+        raise UsageError(
+            "standard output (-) for a result",
+            why="the files of a result are finished at their end, which a pipe does not allow",
+            fix="name a file or a folder; covos stream writes to a pipe",
+        )
     path, suffix = Path(where), Path(where).suffix.lower()
     if _is_folder(where):
         if keep:
