@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -41,7 +42,7 @@ def beach(tmp_path: Path) -> Path:
 
 
 def clip(path: Path, **part: Any) -> Clip:
-    return Clip(Backdrop(what=str(path), **part), size=(24, 48), pixel_aspect=Fraction(1))
+    return Clip(Backdrop(what=str(path), **part), size=(24, 48), pixel_aspect=Fraction(1), deep=False)
 
 
 def shown(found: Clip, times: list[float]) -> list[int]:
@@ -140,7 +141,11 @@ def test_a_run_tells_a_background_that_is_damaged_and_keeps_its_own_times(beach:
 
 def test_light_comes_back_as_the_picture_that_it_was_made_of() -> None:
     every = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
-    np.testing.assert_array_equal(to_picture(to_light(every)), every)
+    np.testing.assert_array_equal(to_picture(to_light(every), every), every)
+    deep = np.arange(65536, dtype=np.uint16).repeat(3).reshape(256, 256, 3)
+    found = to_picture(to_light(deep), deep)
+    assert found.dtype == np.uint16
+    assert np.abs(found.astype(int) - deep).max() <= 1
 
 
 def test_a_point_out_of_focus_is_a_disc_of_even_light() -> None:
@@ -208,7 +213,7 @@ def ground(shade: float, tint: tuple[float, float, float]) -> tuple[Any, Any]:
     light = to_light(image.astype(np.uint8))
     patch = np.hypot((x - 80) / 2, y - 78) < 8
     light[patch] *= np.float32(shade) * np.array(tint, np.float32)
-    image = to_picture(light)
+    image = to_picture(light, np.zeros(0, np.uint8))
     image[opacity > 0] = (200, 30, 30)
     return image, opacity
 
@@ -327,8 +332,30 @@ def test_prores_keeps_what_lies_behind_and_the_bits_of_the_source(
         decoded = next(container.decode(video=0))
         rows = decoded.to_ndarray(format="gray16le").astype(float)
     levels = len(np.unique(np.round(rows.mean(axis=0) / 64)))
-    deep = bits > 8 and "wrap" not in name
-    assert levels > 40 if deep else levels < 24
+    assert levels > 40 if bits > 8 else levels < 24
+
+
+@pytest.mark.parametrize("options", ["", ",wrap=1%", ",shadow"])
+@pytest.mark.parametrize("what", ["file", "blur:1px"])
+@pytest.mark.parametrize("bits", [8, 10])
+def test_prores_keeps_the_bits_of_a_background(
+    tmp_path: Path, result: Any, info: Any, what: str, options: str, bits: int
+) -> None:
+    ramp = np.broadcast_to(np.linspace(40 * 257, 56 * 257, 64).astype(np.uint16)[None, :, None], (48, 64, 3))
+    cv2.imwrite(str(tmp_path / "ramp.png"), ramp)
+    one = result(ids=(1,))
+    frame = replace(one.frame, image=np.asarray(ramp >> 8, np.uint8), deep=ramp.copy if bits > 8 else None)
+    nothing = np.zeros((48, 64), np.float32)
+    empty = replace(one, frame=frame, probability=nothing, labels=nothing.astype(np.uint8))
+    name = f"background={tmp_path / 'ramp.png' if what == 'file' else what}{options},prores"
+    folder, about = OutputFolder(tmp_path / "out"), info(tags=Tags(bits=bits))
+    writer = make_writer(name, folder, info=about, source_path=tmp_path / "none")
+    writer.write(empty)
+    (path,) = writer.close()
+    with av.open(str(path)) as container:
+        rows = next(container.decode(video=0)).to_ndarray(format="gray16le").astype(float)
+    levels = len(np.unique(np.round(rows.mean(axis=0) / 64)))
+    assert levels > 40 if bits > 8 else levels < 24
 
 
 def test_a_mov_with_a_background_is_prores(tmp_path: Path, beach: Path) -> None:

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ImageColor
 from pydantic import ConfigDict, model_validator
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record
-from covos.core.types import Frame, ImageArray, SourceInfo
+from covos.core.types import Frame, SourceInfo
+from covos.formats.compose import deep_picture
 from covos.formats.composition import Seconds, refuse_inverted, refuse_reversed, split_options
 from covos.masks.edges import Length, in_pixels
 from covos.media.opening import open_source
@@ -167,10 +169,11 @@ class Plain:
 
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, colour: str, *, size: tuple[int, int]) -> None:
-        self._image = np.full((*size, 3), list(bytes.fromhex(colour[1:])), np.uint8)
+    def __init__(self, colour: str, *, size: tuple[int, int], deep: bool) -> None:
+        levels: NDArray[Any] = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)
+        self._image: NDArray[Any] = np.full((*size, 3), levels.astype(np.uint16) * 257 if deep else levels)
 
-    def at(self, time: Fraction) -> ImageArray:
+    def at(self, time: Fraction) -> NDArray[Any]:
         """Return the picture at a time; it is the same at all times."""
         return self._image
 
@@ -185,11 +188,12 @@ class Clip:
         backdrop: Says which file, and which part of it.
         size: (height, width) of the pictures to make.
         pixel_aspect: Of these.
+        deep: If true, they are uint16 with all bits that the file has, else uint8.
     """
 
-    def __init__(self, backdrop: Backdrop, *, size: tuple[int, int], pixel_aspect: Fraction) -> None:
+    def __init__(self, backdrop: Backdrop, *, size: tuple[int, int], pixel_aspect: Fraction, deep: bool) -> None:
         self._name = backdrop.what
-        self._size, self._aspect = size, pixel_aspect
+        self._size, self._aspect, self._deep = size, pixel_aspect, deep
         self._start = Fraction(str(backdrop.start))
         self._end = None if backdrop.end is None else Fraction(str(backdrop.end))
         self._source: Source = open_source(self._name)
@@ -198,7 +202,7 @@ class Clip:
         self._began = Fraction(0)  # time of the output at which this turn began
         self._stopped: str | None = None
         self._reached = Fraction(0)
-        self._shown: tuple[int, ImageArray] | None = None
+        self._shown: tuple[int, NDArray[Any]] | None = None
         self._frames: Iterator[Frame] = iter(self._source)
         self._now: Frame | None = None
         self._next = self._read()
@@ -209,8 +213,8 @@ class Clip:
         stopped = () if self._stopped is None else (f"{self._stopped}: its last good frame stays",)
         return tuple(f"{self._name}: {text}" for text in (*self._source.health.warnings, *stopped))
 
-    def at(self, time: Fraction) -> ImageArray:
-        """Return the picture at a time in seconds, H x W x 3 uint8 RGB; times never fall."""
+    def at(self, time: Fraction) -> NDArray[Any]:
+        """Return the picture at a time in seconds, H x W x 3 RGB; times never fall."""
         while self._stopped is None:
             wanted = time - self._began + self._start
             following = self._next
@@ -265,12 +269,12 @@ class Clip:
         assert self._zero is not None, "a frame was read"
         return frame.pts * frame.time_base - self._zero
 
-    def _filling(self, frame: Frame) -> ImageArray:
-        image, size = frame.image, self._size
+    def _filling(self, frame: Frame) -> NDArray[Any]:
+        image, size = deep_picture(frame) if self._deep else frame.image, self._size
         height, width = image.shape[:2]
         shape = float(size[1] * self._aspect / size[0] / self._source.info.pixel_aspect)
         kept_width, kept_height = min(width, max(1, round(height * shape))), min(height, max(1, round(width / shape)))
         top, left = (height - kept_height) // 2, (width - kept_width) // 2
         part = image[top : top + kept_height, left : left + kept_width]
         interpolation = cv2.INTER_AREA if kept_height > size[0] else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=interpolation), np.uint8)
+        return np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=interpolation))

@@ -9,12 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import FrameResult, ImageArray
+from covos.core.types import Frame, FrameResult
 from covos.formats.backdrops import PRORES, WHITE, Backdrop, Blurred, Clip, Plain
-from covos.formats.compose import ComposedResult, lay_over, lay_over_deep
+from covos.formats.compose import ComposedResult, deep_picture, lay_over
 from covos.formats.composition import with_options
 from covos.formats.light import defocused, shadow, to_light, to_picture, wrapped
 from covos.formats.videos import VideoFormat
@@ -22,8 +21,8 @@ from covos.masks.edges import in_pixels
 from covos.media.listing import list_pictures
 from covos.media.presets import PRORES_422, Preset
 
-GREEN = (0, 255, 0)
-"""RGB; colour keys are set to it when they are opened."""
+GREEN = "#00ff00"
+"""Colour keys are set to it when they are opened."""
 
 
 class _LaidFormat(VideoFormat):
@@ -58,8 +57,12 @@ class _LaidFormat(VideoFormat):
         return PRORES_422 if self.is_prores(self._value) else self.preset
 
     @abstractmethod
-    def behind(self, result: ComposedResult) -> ImageArray:
-        """Return the picture that lies behind a frame's subject."""
+    def behind(self, result: ComposedResult) -> NDArray[Any]:
+        """Return the picture that lies behind a frame's subject: H x W x 3 RGB, uint16 where `_is_deep`, else uint8."""
+
+    def _picture_of(self, frame: Frame) -> NDArray[Any]:
+        """Return a frame of the source as `behind` does."""
+        return deep_picture(frame) if self._is_deep else frame.image
 
     @property
     def wrap(self) -> str:
@@ -71,12 +74,8 @@ class _LaidFormat(VideoFormat):
         composed = self._seen(result)
         background = self.behind(composed)
         radius = in_pixels(self.wrap, composed.frame.size[0])
-        if self._is_deep and not radius:
-            return lay_over_deep(composed, background)
         laid = lay_over(composed, background)
-        if radius:
-            laid = wrapped(laid, background, composed.opacity, radius=radius)
-        return laid.astype(np.uint16) * 257 if self._is_deep else laid
+        return wrapped(laid, background, composed.opacity, radius=radius) if radius else laid
 
 
 class BackgroundFormat(_LaidFormat):
@@ -132,12 +131,12 @@ class BackgroundFormat(_LaidFormat):
         behind = () if self._shown is None else self._shown.warnings
         return (*super().warnings, *(f"{self.name}: {text}" for text in behind))
 
-    def behind(self, result: ComposedResult) -> ImageArray:
+    def behind(self, result: ComposedResult) -> NDArray[Any]:
         """Return the background at the frame's time, with the subject's shadow where that is asked for."""
         frame = result.frame
         if self._shown is None:
             radius = Blurred.parse(self._backdrop.blur).radius
-            image = defocused(frame.image, result.opacity, radius=in_pixels(radius, frame.size[0]))
+            image = defocused(self._picture_of(frame), result.opacity, radius=in_pixels(radius, frame.size[0]))
         else:
             now = frame.pts * frame.time_base
             self._began = now if self._began is None else self._began
@@ -145,7 +144,7 @@ class BackgroundFormat(_LaidFormat):
         # A picture out of focus has the shadow already.
         if not self._backdrop.shadow or self._shown is None:
             return image
-        return to_picture(to_light(image) * shadow(frame.image, result.opacity)[..., None])
+        return to_picture(to_light(image) * shadow(frame.image, result.opacity)[..., None], image)
 
     @cached_property
     def _backdrop(self) -> Backdrop:
@@ -157,8 +156,8 @@ class BackgroundFormat(_LaidFormat):
         if backdrop.blur is not None:
             return None
         if backdrop.colour is not None:
-            return Plain(backdrop.colour, size=size)
-        return Clip(backdrop, size=size, pixel_aspect=self._info.pixel_aspect)
+            return Plain(backdrop.colour, size=size, deep=self._is_deep)
+        return Clip(backdrop, size=size, pixel_aspect=self._info.pixel_aspect, deep=self._is_deep)
 
 
 class BlurFormat(_LaidFormat):
@@ -195,10 +194,10 @@ class BlurFormat(_LaidFormat):
     def _is_inverted(self) -> bool:
         return self._blurred.invert
 
-    def behind(self, result: ComposedResult) -> ImageArray:
+    def behind(self, result: ComposedResult) -> NDArray[Any]:
         """Return the source out of focus."""
         radius = in_pixels(self._blurred.radius, result.frame.size[0])
-        return defocused(result.frame.image, result.opacity, radius=radius)
+        return defocused(self._picture_of(result.frame), result.opacity, radius=radius)
 
 
 class GreenFormat(_LaidFormat):
@@ -217,6 +216,6 @@ class GreenFormat(_LaidFormat):
         """Return True for ``prores``."""
         return PRORES in cls.parsed(value)[1]
 
-    def behind(self, result: ComposedResult) -> ImageArray:
+    def behind(self, result: ComposedResult) -> NDArray[Any]:
         """Return plain green."""
-        return np.full_like(result.frame.image, GREEN)
+        return Plain(GREEN, size=result.frame.size, deep=self._is_deep).at(Fraction(0))

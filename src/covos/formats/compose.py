@@ -190,22 +190,29 @@ def fitted(frame: Frame) -> Frame:
     )
 
 
+def deep_picture(frame: Frame) -> NDArray[np.uint16]:
+    """Return a frame's picture with all bits that its input has, H x W x 3 uint16 RGB of full range.
+
+    The picture of an input with alpha lies over grey, and has 8 bits.
+    """
+    if frame.deep is None or frame.alpha is not None:
+        return np.asarray(frame.image.astype(np.uint16) * 257, np.uint16)
+    return frame.deep()
+
+
 def _shared(array: NDArray[Scalar]) -> NDArray[Scalar]:
     array.setflags(write=False)  # what one format changed, the next would show
     return array
 
 
-def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
-    """Lay the subject over another picture of the same size, mixed as players and browsers mix."""
+def lay_over(result: FrameResult, background: NDArray[Samples]) -> NDArray[Samples]:
+    """Lay the subject over another picture of the same size, mixed as players and browsers mix.
+
+    Over one of uint16, the subject has all bits that its input has.
+    """
     composed = ComposedResult.of(result)
     alpha = composed.opacity
-    return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
-
-
-def lay_over_deep(result: FrameResult, background: ImageArray) -> NDArray[np.uint16]:
-    """Lay the subject over another picture as `lay_over` does, with all bits that the input has: of full range."""
-    composed = ComposedResult.of(result)
-    alpha = composed.opacity
-    behind = background.astype(np.float32) * 257
-    mixed = cv2.blendLinear(composed.deep_colours.astype(np.float32), behind, alpha, 1 - alpha)
-    return np.asarray(np.rint(mixed), np.uint16)
+    if background.dtype == np.uint8:
+        return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), background.dtype)
+    colours, behind = (each.astype(np.float32) for each in (composed.deep_colours, background))
+    return np.asarray(np.rint(cv2.blendLinear(colours, behind, alpha, 1 - alpha)), background.dtype)

@@ -19,7 +19,7 @@ from covos.core.files import atomic_path
 from covos.core.types import FrameResult
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
-from covos.formats.light import Light, coded_to_light, to_light
+from covos.formats.light import Light, to_light
 from covos.masks.object_ids import present_ids
 from covos.media.tags import is_timecode_rate, later, timecode_parts
 
@@ -87,7 +87,7 @@ class ExrFormat(Format):
 
     def _light(self, composed: ComposedResult) -> Light:
         if self._info.tags.bits > 8 and composed.frame.deep is not None:
-            return coded_to_light(composed.deep_colours / np.float32(65535))
+            return to_light(composed.deep_colours)
         return to_light(composed.colours)
 
     def _name_of(self, identity: int) -> str:

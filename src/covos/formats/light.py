@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.masks.distance import distance_to
+from covos.masks.foreground import Samples
 
 Light: TypeAlias = NDArray[np.float32]
 """H x W x 3 float32 RGB in [0, 1], proportional to light."""
 
-_LEVELS = 4095
+_LEVELS = {8: 4095, 16: 65535}
+"""Levels of the square root of light, by the bits of the code that is looked up for them."""
 _DISC = 12
 """Radius in pixels that a disc is drawn with; a larger one is drawn on a smaller picture, which loses nothing by it."""
 _MARGIN = 0.008
@@ -47,16 +49,16 @@ _COLOUR = 0.06
 
 
 @cache
-def _to_light_table() -> NDArray[np.float32]:
-    return coded_to_light(np.arange(256) / 255)
+def _to_light_table(bits: int) -> NDArray[np.float32]:
+    return coded_to_light(np.arange(1 << bits) / ((1 << bits) - 1))
 
 
 @cache
-def _to_code_table() -> NDArray[np.uint8]:
+def _to_code_table(bits: int) -> NDArray[Any]:
     # By the square root of light: its levels are as fine as those of the code, in the shadows, too.
-    light = (np.arange(_LEVELS + 1) / _LEVELS) ** 2
+    light = (np.arange(_LEVELS[bits] + 1) / _LEVELS[bits]) ** 2
     coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(255 * coded), np.uint8)
+    return np.rint(((1 << bits) - 1) * coded).astype(f"u{bits // 8}")
 
 
 def coded_to_light(coded: NDArray[np.floating[Any]]) -> Light:
@@ -65,26 +67,34 @@ def coded_to_light(coded: NDArray[np.floating[Any]]) -> Light:
     return np.asarray(light, np.float32)
 
 
-def to_light(image: ImageArray) -> Light:
-    """Return the light of a picture, H x W x 3 uint8 RGB."""
-    return np.asarray(cv2.LUT(image, _to_light_table()), np.float32)
+def to_light(image: NDArray[Samples]) -> Light:
+    """Return the light of a picture, H x W x 3 RGB, uint8 or uint16."""
+    if image.dtype == np.uint16:
+        return _to_light_table(16)[image]
+    return np.asarray(cv2.LUT(image, _to_light_table(8)), np.float32)
 
 
-def to_picture(light: Light) -> ImageArray:
-    """Return the picture of light, H x W x 3 uint8 RGB; what is brighter than white is cut."""
+def to_picture(light: Light, like: NDArray[Samples]) -> NDArray[Samples]:
+    """Return the picture of light, H x W x 3 RGB; what is brighter than white is cut.
+
+    Args:
+        light: The light.
+        like: A picture of the kind of samples that are wanted, uint8 or uint16.
+    """
+    bits = 8 * like.itemsize
     root = cv2.sqrt(np.clip(light, 0, 1))
-    levels = np.rint(np.asarray(root) * np.float32(_LEVELS)).astype(np.uint16)
-    return np.asarray(_to_code_table()[levels], np.uint8)
+    levels = np.rint(np.asarray(root) * np.float32(_LEVELS[bits])).astype(np.uint16)
+    return np.asarray(_to_code_table(bits)[levels], like.dtype)
 
 
-def defocused(image: ImageArray, opacity: ProbabilityArray, *, radius: float) -> ImageArray:
+def defocused(image: NDArray[Samples], opacity: ProbabilityArray, *, radius: float) -> NDArray[Samples]:
     """Put a picture out of focus as if the subject were not there: its colours do not bleed into what is around it.
 
     The picture around the subject is drawn out over its place; then each point becomes the disc that a lens makes of
     it.
 
     Args:
-        image: H x W x 3 uint8 RGB.
+        image: H x W x 3 RGB, uint8 or uint16.
         opacity: H x W float32 in [0, 1] of the subject.
         radius: Of the disc, in pixels.
     """
@@ -102,7 +112,7 @@ def defocused(image: ImageArray, opacity: ProbabilityArray, *, radius: float) ->
     blurred = cv2.filter2D(ground, cv2.CV_32F, disc(radius / step), borderType=cv2.BORDER_REPLICATE)
     if step > 1:
         blurred = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC)
-    return to_picture(np.asarray(blurred, np.float32))
+    return to_picture(np.asarray(blurred, np.float32), image)
 
 
 def drawn_out(weighted: Light, weight: NDArray[np.float32]) -> Light:
@@ -136,12 +146,14 @@ def disc(radius: float) -> NDArray[np.float32]:
     return np.asarray(inside / inside.sum(), np.float32)
 
 
-def wrapped(laid: ImageArray, background: ImageArray, opacity: ProbabilityArray, *, radius: float) -> ImageArray:
+def wrapped(
+    laid: NDArray[Samples], background: NDArray[Samples], opacity: ProbabilityArray, *, radius: float
+) -> NDArray[Samples]:
     """Let light of the background wrap around the edges of the subject, as a lens does with what is bright behind it.
 
     Args:
-        laid: The subject over the background, H x W x 3 uint8 RGB.
-        background: The same size.
+        laid: The subject over the background, H x W x 3 RGB, uint8 or uint16.
+        background: Of the same size and kind.
         opacity: H x W float32 in [0, 1].
         radius: How far inwards it is seen, in pixels.
     """
@@ -155,7 +167,7 @@ def wrapped(laid: ImageArray, background: ImageArray, opacity: ProbabilityArray,
     light = to_light(np.ascontiguousarray(laid[part]))
     found = laid.copy()
     # Two lights on one another, which never become more than white.
-    found[part] = to_picture(light + spill - light * spill)
+    found[part] = to_picture(light + spill - light * spill, laid)
     return found
 
 
