@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -50,6 +51,15 @@ if "forkserver" in multiprocessing.get_all_start_methods():
 MakeClip = Callable[..., Path]
 
 
+def pytest_collection_finish() -> None:
+    """All that the libraries and the tests hold by now stays: no search for garbage needs to go through it again.
+
+    These are half a million objects. A fork that searches them would copy their memory, too.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _seeds() -> None:
     np.random.seed(0)
@@ -77,13 +87,13 @@ def limited() -> Iterator[Callable[..., Limits]]:
 def small_networks() -> Iterator[None]:
     """Networks see small frames: for rooms whose tests ask what becomes of masks, not how good these are.
 
-    The subject of the small clips is then hardly seen, at probabilities from 0.006 on before 0.0004 at most. It is
-    made to count: masks that are empty would be equal whatever became of them.
+    The subject of the small clips is then hardly seen. It is made to count, which `test_small.py` watches: masks that
+    are empty would be equal whatever became of them.
     """
     segment = CovosLite.segment
 
     def readily(self: CovosLite, *given: Any, **named: Any) -> torch.Tensor:
-        return segment(self, *given, **named) + 6
+        return segment(self, *given, **named) + 11
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("covos.model.DEFAULT_AREA", 96 * 128)
