@@ -58,7 +58,8 @@ def _to_code_table(bits: int) -> NDArray[Any]:
     # By the square root of light: its levels are as fine as those of the code, in the shadows, too.
     light = (np.arange(_LEVELS[bits] + 1) / _LEVELS[bits]) ** 2
     coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(((1 << bits) - 1) * coded).astype(f"u{bits // 8}")
+    coded = np.rint(((1 << bits) - 1) * coded)
+    return np.asarray(coded, np.uint16 if bits == 16 else np.uint8)
 
 
 def coded_to_light(coded: NDArray[np.floating[Any]]) -> Light:
