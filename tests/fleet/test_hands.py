@@ -107,6 +107,7 @@ def test_rows_that_come_while_a_batch_is_cut_off_are_kept(end: BaseException) ->
         running.throw(end)
     assert [(row.name, row.status) for row in hands.late] == [("b", "done")]
     assert [errand.clip.name for errand in hands.begun] == ["c"]
+    assert {*hands.dismissed} >= {0, 1}, "the workers of a and b live"
 
 
 class Busy(Scripted):

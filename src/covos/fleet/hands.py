@@ -97,18 +97,18 @@ class Hands(ABC, Generic[HandT]):
                     yield from [late] if late else self._lost(errand, self._too_long(errand), waiting)
         except (KeyboardInterrupt, SystemExit) as stop:
             self.interrupt([*self._busy, *idle], stop)
-            self._collect()
+            self._collect(idle)
             raise
         except CovosError:
-            self._collect(working=True)
+            self._collect(idle, working=True)
             raise
         finally:
             self.dismiss([*self._busy, *idle])
 
-    def _collect(self, *, working: bool = False) -> None:
+    def _collect(self, idle: list[HandT], *, working: bool = False) -> None:
         """Keep the rows that workers have sent, of clips that ended while the batch was being cut off.
 
-        One that is still ``working`` says how far it is, and is not waited for.
+        These workers are idle then. One that is still ``working`` says how far it is, and is not waited for.
         """
         asked = list(self._busy)
         while asked and (answered := self.answered(asked)):
@@ -118,7 +118,8 @@ class Hands(ABC, Generic[HandT]):
                         continue
                     case Row() as row:
                         self.late.append(row)
-                        del self._busy[hand]
+                        self._freed(hand)
+                        idle.append(hand)
                 asked.remove(hand)  # it has sent its row, or is dead
 
     @property
