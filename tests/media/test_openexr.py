@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
 from covos.formats.compose import ComposedResult
 from covos.formats.table import make_writer
+from covos.media import images
 from covos.media.images import image_header, read_picture
 from covos.media.openexr import openexr_pixels, openexr_sizes
 from covos.media.opening import open_source
@@ -166,7 +167,8 @@ def test_each_part_of_a_file_is_held_to_the_limit(tmp_path: Path, limited: Any) 
         OpenEXR.Part({**told, "displayWindow": ((0, 0), (7, 7))}, {"Z": np.zeros((100, 100), np.float16)}, "depth"),
     ]
     OpenEXR.File(parts).write(str(tmp_path / "parts.exr"))
-    assert openexr_sizes((tmp_path / "parts.exr").read_bytes(), name="parts.exr") == ((8, 8), (8, 8), (100, 100))
+    with (tmp_path / "parts.exr").open("rb") as file:
+        assert openexr_sizes(file, name="parts.exr") == ((8, 8), (8, 8), (100, 100))
     limited(pixels=1000)
     with pytest.raises(CovosError, match="pixels"):
         image_header(tmp_path / "parts.exr")
@@ -178,3 +180,28 @@ def test_the_brightest_light_behind_the_least_alpha_is_white(tmp_path: Path) -> 
     with np.errstate(all="raise"):
         samples = openexr_pixels(file.read_bytes(), name="bright.exr").samples
     assert (samples[..., :3] == 65535).all()
+
+
+def test_a_folder_is_opened_by_the_heads_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(6):
+        save(tmp_path / f"{index:04d}.exr", dict.fromkeys("RGB", ramp()))
+    whole: list[str] = []
+    read = images.read_guarded
+
+    def counting(path: Path, **settings: Any) -> bytes:
+        whole.append(path.name)
+        return read(path, **settings)
+
+    monkeypatch.setattr(images, "read_guarded", counting)
+    with open_source(tmp_path):
+        assert set(whole) == {"0000.exr"}
+
+
+def test_a_file_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).random(SIZE).astype(np.float32)
+    content = save(tmp_path / "a.exr", dict.fromkeys("RGB", noise)).read_bytes()
+    for share in (0.1, 0.5, 0.95):
+        (tmp_path / "a.exr").write_bytes(content[: int(share * len(content))])
+        with pytest.raises(SourceError) as caught:
+            read_picture(tmp_path / "a.exr")
+        assert "damaged" in caught.value.why

@@ -217,8 +217,9 @@ class FramesSource(Source):
                 return None
             if deep is not None:
                 found.append(deep)
-        stated = {deep.stated for deep in found}
-        return found[0].stated if stated != {None} else depth_of(max(deep.peak for deep in found))
+                if deep.stated is not None:
+                    return deep.stated
+        return depth_of(max(deep.peak for deep in found))
 
     def _read(self, index: int) -> Picture | None:
         """Read an image; None if it cannot be read."""

@@ -107,9 +107,8 @@ def _has_alpha(path: Path) -> bool:
 
 def image_header(path: Place) -> tuple[int, int, str]:
     """Return (height, width, format) as displayed, without decoding the pixels."""
-    if (content := _openexr(path)) is not None:
-        height, width = openexr_sizes(content, name=str(path))[0]
-        return height, width, "exr"
+    if (sizes := _openexr_sizes(path)) is not None:
+        return *sizes[0], "exr"
     with opened_image(path) as image:
         width, height = image.size
         kind = (image.format or "").lower()
@@ -199,24 +198,25 @@ def deep_colours(path: Place, *, bits: int, image: ImageArray) -> NDArray[np.uin
 
 def _light(path: Place) -> Deep | None:
     """Read an OpenEXR picture; None if it is of another format."""
-    content = _openexr(path)
-    if content is None:
+    if _openexr_sizes(path) is None:
         return None
+    what, fix = _cannot_be_read(path)
+    content = read_guarded(path, what=what, fix=fix, error=UnreadableImageError)
     with _explained(path):
         return openexr_pixels(content, name=str(path))
 
 
-def _openexr(path: Place) -> bytes | None:
-    """Return the bytes of an OpenEXR picture of a size that can be read; None if a file is of another format."""
+def _openexr_sizes(path: Place) -> tuple[tuple[int, int], ...] | None:
+    """Return the sizes of an OpenEXR picture (see `openexr_sizes`), which can be read; None of another format."""
     what, fix = _cannot_be_read(path)
     with open_guarded(path, what=what, fix=fix, error=UnreadableImageError) as file:
         if not is_openexr(file.peek(_HEAD)):
             return None
-    content = read_guarded(path, what=what, fix=fix, error=UnreadableImageError)
-    with _explained(path):
-        for height, width in openexr_sizes(content, name=str(path)):
-            _check_size(path, height=height, width=width)
-    return content
+        with _explained(path):
+            sizes = openexr_sizes(file, name=str(path))
+            for height, width in sizes:
+                _check_size(path, height=height, width=width)
+    return sizes
 
 
 def _as_used(pixels: NDArray[np.uint8], uses_alpha: bool | None) -> Picture:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,14 +36,16 @@ def is_openexr(head: bytes) -> bool:
     return head.startswith(OPENEXR)
 
 
-def openexr_sizes(content: bytes, *, name: str) -> tuple[tuple[int, int], ...]:
-    """Return (height, width) of the picture that is displayed, and of the data of each part, all of which is read.
+def openexr_sizes(file: IO[bytes], *, name: str) -> tuple[tuple[int, int], ...]:
+    """Return (height, width) of the picture that is displayed, and of the data of each part.
+
+    Only the head of the file is read.
 
     Raises:
         EnvironmentProblem: The package that reads it is not installed.
         ValueError: It is damaged.
     """
-    headers = [part.header for part in _file(content, name, header_only=True).parts]
+    headers = [part.header for part in _file(file, name, header_only=True).parts]
     return _size(headers[0]["displayWindow"]), *(_size(header["dataWindow"]) for header in headers)
 
 
@@ -62,7 +64,7 @@ def openexr_pixels(content: bytes, *, name: str) -> Deep:
         EnvironmentProblem: The package that reads it is not installed.
         ValueError: It is damaged, or has no such channels.
     """
-    file = _file(content, name)
+    file = _file(BytesIO(content), name)
     for part in file.parts:
         planes = _planes(part)
         if planes is not None:
@@ -83,7 +85,7 @@ def openexr_pixels(content: bytes, *, name: str) -> Deep:
     return Deep(samples=_placed(samples, part.header), stated=BITS)
 
 
-def _file(content: bytes, name: str, *, header_only: bool = False) -> Any:
+def _file(source: IO[bytes], name: str, *, header_only: bool = False) -> Any:
     try:
         library = import_module("OpenEXR")
     except ImportError as error:
@@ -93,9 +95,12 @@ def _file(content: bytes, name: str, *, header_only: bool = False) -> Any:
             fix="pip install 'covos[exr]', or convert them to PNG or TIFF with 16 bits",
         ) from error
     try:
-        return library.File(BytesIO(content), separate_channels=True, header_only=header_only)
+        file = library.File(source, separate_channels=True, header_only=header_only)
     except (RuntimeError, TypeError, KeyError) as error:
         raise ValueError("the OpenEXR library cannot read it: it is damaged, or has deep samples") from error
+    if not file.parts:  # those that are damaged are left out
+        raise ValueError("it is damaged or cut off")
+    return file
 
 
 def _planes(part: Any) -> list[NDArray[np.float32]] | None:
