@@ -53,8 +53,8 @@ from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
-from covos.engines import follow_pass, follow_result
-from covos.engines.around import Around, ItemT
+from covos.engines import follow_pass
+from covos.engines.around import Around
 from covos.engines.choices import DEFAULT_MEMORY, FOLLOWED_IN
 from covos.engines.follow import FollowEngine
 from covos.evaluation import Evaluation, evaluate
@@ -71,13 +71,6 @@ HELPS = ("cue", "advice", "target", "flow", "focus", "around", "memory")
 """Helps that following can be measured without."""
 TWINNED = 40
 """Frames of a clip with twins."""
-
-
-class Alone(Around[ItemT]):
-    """Brings nothing together."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 0)
 
 
 def main() -> None:
@@ -177,7 +170,8 @@ def without(name: str | None) -> Iterator[None]:
         elif name == "focus":
             stack.enter_context(patch.object(network, "focused", lambda affinity, cells: affinity))
         elif name == "around":
-            stack.enter_context(patch.object(follow_result, "Around", Alone))
+            begin = Around.__init__
+            stack.enter_context(patch.object(Around, "__init__", lambda around, *_: begin(around, 0, 0)))
         elif name == "flow":
             still = lambda engine, batch, encoded, **_: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
             stack.enter_context(patch.object(FollowEngine, "_flow", still))

@@ -15,14 +15,14 @@ from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
 from covos.core.types import FrameResult
 from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN, Cuts, Direction, Quality
-from covos.job import Job
+from covos.job import Job, loaded
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input
 from covos.media.range import Range
 from covos.models.choices import Fusion, Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
-from covos.plan import AUTO, Damaged, Objects, Plan, check_model, choose_task, read_prompts
+from covos.plan import AUTO, Damaged, Objects, Plan, choose_task, read_prompts
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
@@ -242,12 +242,8 @@ def live(
         UsageError: A name or value is wrong.
         EnvironmentProblem: The device or the runtime is not there.
     """
-    if isinstance(model, (str, os.PathLike)):
-        from covos.model import load_model
-
-        model = load_model(model, device=device, precision=precision, runtime=runtime)
-    check_model(model)
-    return model.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
+    ready = loaded(model, device=device, precision=precision, runtime=runtime)
+    return ready.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
 
 
 def _job(
@@ -286,13 +282,11 @@ def _job(
         prompts=prompts,
         trust_prompts=trust_prompts,
     )
-    loaded = None if isinstance(model, (str, os.PathLike)) else model
-    if loaded is not None:
-        check_model(loaded)
+    given = None if isinstance(model, (str, os.PathLike)) else loaded(model)
     plan = Plan(
         source=source,
         task=choose_task(objects=objects, prompts=shown, **task),
-        model=loaded.name if loaded is not None else model,  # type: ignore[arg-type]
+        model=given.name if given is not None else model,  # type: ignore[arg-type]
         device=device,
         precision=precision,
         runtime=runtime,
@@ -305,4 +299,4 @@ def _job(
         matte=matte,  # type: ignore[arg-type]
         cuts=cuts,
     )
-    return Job(plan, load=None if loaded is None else lambda _: loaded)
+    return Job(plan, load=None if given is None else lambda _: given)

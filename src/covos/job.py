@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.ahead import prefetch
+from covos.core.device import Precision
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.memory import give_back
 from covos.core.types import FrameResult
@@ -39,7 +40,7 @@ from covos.media.memory import open_input
 from covos.media.range import in_words
 from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
-from covos.plan import Plan
+from covos.plan import AUTO, Plan, check_model
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
@@ -47,6 +48,7 @@ from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
+from covos.runtimes.choice import ChosenRuntime
 
 if TYPE_CHECKING:
     from covos.work import Work
@@ -412,11 +414,36 @@ _STAGES: dict[str, Stage] = {
 }
 
 
+def loaded(
+    model: str | os.PathLike[str] | covos.Model,
+    *,
+    device: str = AUTO,
+    precision: Precision = AUTO,
+    runtime: ChosenRuntime = AUTO,
+) -> covos.Model:
+    """Return a model as it is given, or load the one that a name or a file stands for.
+
+    Args:
+        model: The model, a name, or a weights file.
+        device: As for `covos.load_model`, like ``precision`` and ``runtime``: for one that is loaded here.
+        precision: See ``device``.
+        runtime: See ``device``.
+
+    Raises:
+        UsageError: It is nothing of these.
+        CovosError: It cannot be loaded.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        check_model(model)
+        return model
+    from covos.model import load_model  # brings torch, which refusing does not need
+
+    return load_model(model, device=device, precision=precision, runtime=runtime)
+
+
 def load_planned(plan: Plan) -> covos.Model:
     """Load the model of a plan."""
-    from covos.model import load_model
-
-    return load_model(plan.model, device=plan.device, precision=plan.precision, runtime=plan.runtime)
+    return loaded(plan.model, device=plan.device, precision=plan.precision, runtime=plan.runtime)
 
 
 def _with_setting(origin: Origin, name: str, value: object) -> Origin:

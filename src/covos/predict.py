@@ -28,12 +28,12 @@ from covos.data.trees import pictures
 from covos.engines.choices import DEFAULT_QUALITY, Quality
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
-from covos.job import Job
+from covos.job import Job, loaded
 from covos.jobs import Outcome, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
-from covos.plan import FIND, Find, Follow, Plan, check_model, described_quality, refuse_where_followed
+from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
@@ -119,11 +119,7 @@ def predict(
     dataset, output = _opened(dataset, subset=subset, ratio=ratio, seed=seed), _folder(output)
     _refuse_without_pictures(dataset)
     _refuse_parts(dataset)
-    if isinstance(model, (str, os.PathLike)):
-        from covos.model import load_model
-
-        model = load_model(model)
-    check_model(model)
+    model = loaded(model)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow is None:
         follow = follows(dataset, model=model, follower=follower)

@@ -21,23 +21,7 @@ from covos.formats.composition import Composition
 from covos.formats.table import check_formats, composed_formats, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
-
-RED, GREEN = (200, 30, 40), (20, 180, 60)
-
-
-@pytest.fixture
-def soft(result) -> FrameResult:
-    """A red disc with a soft rim, over green."""
-    y, x = np.mgrid[:48, :64]
-    opacity = np.clip((16 - np.hypot(x - 32, y - 24)) / 4 + 0.5, 0, 1).astype(np.float32)
-    image = np.array(RED) * opacity[..., None] + np.array(GREEN) * (1 - opacity[..., None])
-    made = result()
-    return replace(
-        made,
-        frame=replace(made.frame, image=np.rint(image).astype(np.uint8)),
-        probability=opacity * np.float32(0.8) + np.float32(0.1),
-        labels=(opacity > 0.5).astype(np.uint8),
-    )
+from soft_disc import RED
 
 
 def written(folder: Path, name: str, results: list[FrameResult], info: Any, *, labels: Labelling = NO_LABELS) -> Any:

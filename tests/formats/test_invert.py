@@ -19,24 +19,9 @@ from covos.formats.composition import Composition
 from covos.formats.table import FORMATS, check_formats, composed_formats, load_format, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
+from soft_disc import GREEN, RED
 
-RED, GREEN = (200, 30, 40), (20, 180, 60)
 INVERTED = tuple(name for name in FORMATS if "invert" in load_format(name).composes)
-
-
-@pytest.fixture
-def soft(result) -> FrameResult:
-    """A red disc with a soft rim, over green."""
-    y, x = np.mgrid[:48, :64]
-    opacity = np.clip((16 - np.hypot(x - 32, y - 24)) / 4 + 0.5, 0, 1).astype(np.float32)
-    image = np.array(RED) * opacity[..., None] + np.array(GREEN) * (1 - opacity[..., None])
-    made = result()
-    return replace(
-        made,
-        frame=replace(made.frame, image=np.rint(image).astype(np.uint8)),
-        probability=opacity * np.float32(0.8) + np.float32(0.1),
-        labels=(opacity > 0.5).astype(np.uint8),
-    )
 
 
 def picture(folder: Path, name: str, made: FrameResult, info: Any) -> NDArray[Any]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import FrameResult, ImageArray, ProbabilityArray
+from covos.core.types import FrameResult, ImageArray, LabelArray, MaskArray, ProbabilityArray
 from covos.engines.flow import dis_flow
 from covos.masks.edges import Edges, relabelled
 from covos.masks.holes import REACH, Holes
@@ -40,7 +40,7 @@ class Retoucher:
     def __init__(self, edges: Edges) -> None:
         self._edges = edges
         self._steadied = Window[FrameResult](edges.smooth_time)
-        self._watched = Window[tuple[FrameResult, Holes]](REACH)
+        self._watched = HoleWatch[FrameResult](edges)
         self._size: tuple[int, int] | None = None
 
     def push(self, result: FrameResult) -> Iterator[FrameResult]:
@@ -55,24 +55,53 @@ class Retoucher:
         """Give the results that still wait."""
         for ready in self._steadied.end():
             yield from self._filled(_steadied(*ready))
-        for watched in self._watched.end():
-            yield self._judged(*watched)
+        for clean, hole in self._watched.end():
+            yield self._edges.after_holes.changed(clean, hole=hole)
 
     def _filled(self, result: FrameResult) -> Iterator[FrameResult]:
         if not self._edges.watches_holes:
             yield self._edges.changed(result)
             return
         clean = self._edges.before_holes.changed(result)
-        for ready in self._watched.push((clean, Holes.of(clean.labels))):
+        for ready, hole in self._watched.push(clean, labels=clean.labels):
+            yield self._edges.after_holes.changed(ready, hole=hole)
+
+
+class HoleWatch(Generic[ItemT]):
+    """Tells which holes of each frame are filled, by the frames around it; some frames wait for those after them.
+
+    Frames of another size begin anew.
+
+    Args:
+        edges: The changes, which watch holes.
+    """
+
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+        self._window = Window[tuple[ItemT, Holes]](REACH)
+        self._size: tuple[int, ...] | None = None
+
+    def push(self, item: ItemT, *, labels: LabelArray) -> Iterator[tuple[ItemT, MaskArray]]:
+        """Take the next frame, and its labels before holes are filled; give those that have all around them.
+
+        Each comes with the pixels of its holes that are filled, H x W bool.
+        """
+        if self._size not in (None, labels.shape):
+            yield from self.end()
+        self._size = labels.shape
+        for ready in self._window.push((item, Holes.of(labels))):
+            yield self._judged(*ready)
+
+    def end(self) -> Iterator[tuple[ItemT, MaskArray]]:
+        """Give the frames that still wait."""
+        for ready in self._window.end():
             yield self._judged(*ready)
 
     def _judged(
-        self, item: tuple[FrameResult, Holes], near: list[tuple[int, tuple[FrameResult, Holes]]]
-    ) -> FrameResult:
-        result, holes = item
-        others = [(away, other) for away, (_, other) in near]
-        hole = self._edges.holes_in(holes, near=others)
-        return self._edges.after_holes.changed(result, hole=hole)
+        self, watched: tuple[ItemT, Holes], near: list[tuple[int, tuple[ItemT, Holes]]]
+    ) -> tuple[ItemT, MaskArray]:
+        item, holes = watched
+        return item, self._edges.holes_in(holes, near=[(away, other) for away, (_, other) in near])
 
 
 class Window(Generic[ItemT]):

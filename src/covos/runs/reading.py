@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +12,11 @@ from pydantic import ValidationError
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.types import MaskArray
-from covos.engines.steady import Window
+from covos.engines.steady import HoleWatch
 from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import labels_of, objects_of
-from covos.masks.holes import REACH, Holes
 from covos.masks.soft import SoftMask
 from covos.runs.journal import KeptMasks, read_kept
 from covos.runs.schema import REPORT, load_report
@@ -105,25 +104,17 @@ def _all_changed(found: Mapping[str, KeptMasks], edges: Edges) -> dict[str, Kept
     if not edges.watches_holes:
         return {stem: _changed(each, edges) for stem, each in found.items()}
     changed: dict[str, KeptMasks] = {}
-    watched = Window[tuple[str, KeptMasks, Holes]](REACH)
+    watched = HoleWatch[str](edges)
 
-    def judge(item: tuple[str, KeptMasks, Holes], near: list[tuple[int, tuple[str, KeptMasks, Holes]]]) -> None:
-        stem, kept, holes = item
-        hole = edges.holes_in(holes, near=[(away, other) for away, (_, _, other) in near])
-        changed[stem] = _changed(kept, edges, hole=hole)
+    def judged() -> Iterator[tuple[str, MaskArray]]:
+        for stem, kept in sorted(found.items(), key=lambda each: each[1].index):
+            before = labels_of(kept.objects, size=kept.size)
+            clean, _ = edges.before_holes.apply(before, (before > 0).astype(np.float32))
+            yield from watched.push(stem, labels=clean)
+        yield from watched.end()
 
-    size: tuple[int, int] | None = None
-    for stem, kept in sorted(found.items(), key=lambda each: each[1].index):
-        if size not in (None, kept.size):
-            for ready in watched.end():
-                judge(*ready)
-        size = kept.size
-        before = labels_of(kept.objects, size=size)
-        clean, _ = edges.before_holes.apply(before, (before > 0).astype(np.float32))
-        for ready in watched.push((stem, kept, Holes.of(clean))):
-            judge(*ready)
-    for ready in watched.end():
-        judge(*ready)
+    for stem, hole in judged():
+        changed[stem] = _changed(found[stem], edges, hole=hole)
     return {stem: changed[stem] for stem in found}
 
 
