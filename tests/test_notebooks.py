@@ -14,8 +14,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-LONG = {"train-on-your-own-folder", "evaluate-and-compare"}
-"""Notebooks that say nothing that tests of training and of scoring do not ask; they take longer than the others."""
+LONG = {"train-on-your-own-folder", "evaluate-and-compare", "data"}
+"""Notebooks that say nothing that tests of training, of scoring and of data do not ask."""
 MOST_BYTES = 1_500_000
 
 

@@ -45,11 +45,25 @@ def networks() -> tuple[CovosLite, CovosFollow, CovosPrompt]:
 
 @pytest.fixture
 def encoder(networks) -> FrameEncoder:
+    return encoder_of(networks[0])
+
+
+def encoder_of(network: CovosLite) -> FrameEncoder:
     # A second processor below stands in for the one below a GPU.
     ladder = Ladder(device=CPU, precision=torch.float32, below=CPU)
-    return FrameEncoder(
-        networks[0], device=CPU, precision=torch.float32, area=SIZE[0] * SIZE[1], batch=4, ladder=ladder
-    )
+    return FrameEncoder(network, device=CPU, precision=torch.float32, area=SIZE[0] * SIZE[1], batch=4, ladder=ladder)
+
+
+@pytest.fixture(scope="module")
+def found(networks) -> list[FrameResult]:
+    """The subject that is found with enough memory."""
+    return find(encoder_of(networks[0]))
+
+
+@pytest.fixture(scope="module")
+def followed(networks) -> list[FrameResult]:
+    """The objects that are followed with enough memory."""
+    return follow(encoder_of(networks[0]), networks[1])
 
 
 def observed(count: int = FRAMES) -> Iterator[Observed]:
@@ -96,11 +110,13 @@ def kinds(encoder: FrameEncoder) -> list[str]:
     return [step.kind for step in encoder.ladder.steps]
 
 
-@pytest.mark.parametrize("kind", ["gpu", "processor", "python", "onednn"])
-def test_finding_in_smaller_batches(encoder, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    expected = find(encoder)
+OTHERS = ("processor", "python", "onednn")  # `test_what_says_that_there_is_no_memory` has them without a network
+
+
+@pytest.mark.parametrize("kind", ["gpu", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in OTHERS)])
+def test_finding_in_smaller_batches(encoder, found, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     calls = starve(monkeypatch, CovosLite, "encode", rule=above(1), kind=kind)
-    assert_alike(find(encoder), expected)
+    assert_alike(find(encoder), found)
     assert [(step.kind, step.together) for step in encoder.ladder.steps] == [
         ("again", None),
         ("frames", 2),
@@ -113,22 +129,19 @@ def test_finding_in_smaller_batches(encoder, monkeypatch: pytest.MonkeyPatch, ki
 
 
 @pytest.mark.parametrize("call", range(1, 8))
-def test_a_shortage_that_passes_is_tried_again(encoder, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    expected = find(encoder)
+def test_a_shortage_that_passes_is_tried_again(encoder, found, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     starve(monkeypatch, CovosLite, "encode", rule=at(call))
-    found = find(encoder)
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(find(encoder), found, strict=True):
         np.testing.assert_array_equal(one.probability, other.probability)
     assert kinds(encoder) == (["again"] if call <= 6 else [])
     assert encoder.together == 4
 
 
-def test_from_a_gpu_to_the_processor(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_a_gpu_to_the_processor(encoder, networks, found, monkeypatch: pytest.MonkeyPatch) -> None:
     lite = networks[0]
-    expected = find(encoder)
     moved_after = 3
     starve(monkeypatch, CovosLite, "encode", rule=lambda call, network, _: network is lite and call > moved_after)
-    assert_alike(find(encoder), expected)
+    assert_alike(find(encoder), found)
     assert kinds(encoder) == ["again", "frames", "frames", "processor"]
     assert encoder.network is not lite, "others may still use the network where it is"
     assert encoder.network is encoder.network
@@ -152,10 +165,10 @@ def test_other_errors_are_not_taken_for_it(encoder, monkeypatch: pytest.MonkeyPa
     assert not encoder.ladder.steps
 
 
-def test_following_in_smaller_batches(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected, behind = follow(encoder, networks[1]), back(encoder, networks[1])
+def test_following_in_smaller_batches(encoder, networks, followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    behind = back(encoder, networks[1])
     starve(monkeypatch, CovosLite, "encode", rule=above(1))
-    assert_alike(follow(encoder, networks[1]), expected)
+    assert_alike(follow(encoder, networks[1]), followed)
     assert kinds(encoder) == ["again", "frames"]  # two together, while two wait
     other = encoder.fresh()
     assert not other.ladder.steps
@@ -166,11 +179,12 @@ def test_following_in_smaller_batches(encoder, networks, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("method", ["find", "memorise"])
 @pytest.mark.parametrize("most", [1, 2])
-def test_following_smaller_groups(encoder, networks, monkeypatch: pytest.MonkeyPatch, method: str, most: int) -> None:
-    expected = follow(encoder, networks[1])
+def test_following_smaller_groups(
+    encoder, networks, followed, monkeypatch: pytest.MonkeyPatch, method: str, most: int
+) -> None:
     owners = 4 if method == "find" else 2
     starve(monkeypatch, CovosFollow, method, rule=lambda _call, _network, each: len(each[owners]) > most)
-    assert_alike(follow(encoder, networks[1]), expected)
+    assert_alike(follow(encoder, networks[1]), followed)
     assert kinds(encoder) == ["again", *["objects"] * (3 - most)]
     assert encoder.ladder.objects(3) == most
     assert encoder.together == 4, "the frames were not what was too much"
@@ -179,21 +193,19 @@ def test_following_smaller_groups(encoder, networks, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("call", [1, 2, 5, 9])
 @pytest.mark.parametrize("method", ["find", "memorise"])
 def test_a_step_that_fails_is_taken_back(
-    encoder, networks, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+    encoder, networks, followed, monkeypatch: pytest.MonkeyPatch, method: str, call: int
 ) -> None:
-    expected = follow(encoder, networks[1])
     starve(monkeypatch, CovosFollow, method, rule=at(call))
-    for one, other in zip(follow(encoder, networks[1]), expected, strict=True):
+    for one, other in zip(follow(encoder, networks[1]), followed, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
         np.testing.assert_array_equal(one.probability, other.probability)
         assert one.objects == other.objects
     assert kinds(encoder) == ["again"]
 
 
-def test_following_moves_to_the_processor(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = follow(encoder, networks[1])
+def test_following_moves_to_the_processor(encoder, networks, followed, monkeypatch: pytest.MonkeyPatch) -> None:
     starve(monkeypatch, CovosFollow, "find", rule=lambda call, network, _: network is networks[1] and call > 3)
-    assert_alike(follow(encoder, networks[1]), expected)
+    assert_alike(follow(encoder, networks[1]), followed)
     assert kinds(encoder)[-1] == "processor"
 
 

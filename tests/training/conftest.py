@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,13 +53,28 @@ def stills(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+def narrow() -> Iterator[None]:
     """COSNets an eighth as wide: the same arithmetic in a moment."""
-    for name, config in COSNETS.items():
-        monkeypatch.setitem(COSNETS, name, replace(config, width=8, blocks=(1, 1, 1, 1)))
+    with _narrowed():
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def all_narrow() -> Iterator[None]:
+    """The same for all tests of a module, and for the runs that these share."""
+    with _narrowed():
+        yield
+
+
+@contextmanager
+def _narrowed() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, config in COSNETS.items():
+            patch.setitem(COSNETS, name, replace(config, width=8, blocks=(1, 1, 1, 1)))
+        yield
+
+
+@pytest.fixture(scope="session")
 def run() -> Run:
     """Train by a recipe and collect what the loop says."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -24,34 +25,49 @@ from covos.training import loop
 from covos.training.run_folder import describe_outcome, read_history
 from seen import Seen
 
-pytestmark = pytest.mark.usefixtures("narrow")
+pytestmark = pytest.mark.usefixtures("all_narrow")
 
 Run = Callable[..., Seen]
 SMALL = ("size=[48, 80]", "checkpoint_every=2")
 STEPS_101 = (*SMALL, "steps=4", "batch=2", "validate_every=2")
 
 
-def test_resnet50_as_its_recipe_says(run: Run, tianchi: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def first(all_narrow: None, run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Seen]:
+    """The folder of a run of one epoch, and what it said. A test that changes it copies it."""
+    folder = tmp_path_factory.mktemp("first") / "run"
+    return folder, run("cosnet-resnet50", folder, *SMALL)
+
+
+@pytest.fixture(scope="module")
+def second(all_narrow: None, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two epochs, which is measured after each."""
+    folder = tmp_path_factory.mktemp("second")
+    run("cosnet-resnet50", folder, *SMALL, "epochs=2")
+    return folder
+
+
+def test_resnet50_as_its_recipe_says(first: tuple[Path, Seen]) -> None:
     """One of the two videos is trained on: all its pairs, two a step."""
-    seen = run("cosnet-resnet50", tmp_path, *SMALL)
+    folder, seen = first
     assert [progress.step for progress in seen] in ([1, 2, 3, 4, 5], [*range(1, 9)])
     assert seen.measured[-1].measurement.j is not None
-    (epoch,) = tmp_path.glob("epoch-*.safetensors")
-    (entry,) = [entry for entry in read_history(tmp_path / "history.jsonl") if entry.losses is not None]
+    (epoch,) = folder.glob("epoch-*.safetensors")
+    (entry,) = [entry for entry in read_history(folder / "history.jsonl") if entry.losses is not None]
     assert epoch.name == f"epoch-001-loss-{entry.losses['total']:.4f}.safetensors"
     assert set(entry.losses) == {"total", "a", "b"}
-    network = build_network(find_model(tmp_path / "last.safetensors"))
+    network = build_network(find_model(folder / "last.safetensors"))
     assert isinstance(network, Cosnet)
     assert network.fixed_size == (48, 80)
     assert network.config.outputs == 3
     assert network.config.level == 1
-    assert any((tmp_path / "tensorboard").iterdir())
+    assert any((folder / "tensorboard").iterdir())
 
 
-def test_the_file_segments(run: Run, tianchi: Path, tmp_path: Path) -> None:
-    run("cosnet-resnet50", tmp_path, *SMALL)
-    model = covos.load_model(tmp_path / "last.safetensors", device="cpu", precision="fp32")
-    assert model.name == tmp_path.name, "the name of the run's folder"
+def test_the_file_segments(first: tuple[Path, Seen], tianchi: Path) -> None:
+    folder, _ = first
+    model = covos.load_model(folder / "last.safetensors", device="cpu", precision="fp32")
+    assert model.name == folder.name, "the name of the run's folder"
     result = covos.segment(tianchi / "JPEGImages" / "600103", model=model)
     assert len(result) == 4
     assert result[0].size == (90, 160)
@@ -75,7 +91,10 @@ def test_colours_are_regressed_on_request(run: Run, tmp_path: Path) -> None:
     assert network.config.level == pytest.approx(128 / 255)
 
 
-@pytest.mark.parametrize("target", ["classes", "colours"])
+@pytest.mark.parametrize(
+    "target",
+    ["classes", pytest.param("colours", marks=pytest.mark.thorough)],  # `test_golden_loss` has its losses
+)
 def test_it_learns(run: Run, tmp_path: Path, target: str) -> None:
     seen = run(
         "cosnet-resnet50", tmp_path, *SMALL, "epochs=5", "learning_rate=0.05", f'target="{target}"', measure=False
@@ -217,23 +236,21 @@ def test_weights_of_another_network_are_refused(run: Run, tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_with_other_outputs_are_refused(run: Run, tmp_path: Path) -> None:
-    run("cosnet-resnet50", tmp_path / "three", *SMALL, "epochs=0", "steps=1", measure=False)
+def test_weights_with_other_outputs_are_refused(first: tuple[Path, Seen], run: Run, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"head_a\.classifier"):
-        run("cosnet-resnet50", tmp_path / "one", *SMALL, "outputs=1", weights=tmp_path / "three" / "last.safetensors")
+        run("cosnet-resnet50", tmp_path / "one", *SMALL, "outputs=1", weights=first[0] / "last.safetensors")
 
 
-def test_a_run_keeps_the_weights_that_it_began_with(run: Run, tmp_path: Path) -> None:
-    run("cosnet-resnet50", tmp_path / "first", *SMALL)
-    start = tmp_path / "first" / "last.safetensors"
-    settings = (*SMALL, "epochs=2", "validate_every=0")
+def test_a_run_keeps_the_weights_that_it_began_with(first: tuple[Path, Seen], run: Run, tmp_path: Path) -> None:
+    start = first[0] / "last.safetensors"
+    settings = (*SMALL, "epochs=0", "steps=2", "validate_every=0")
     run("cosnet-resnet50", tmp_path / "second", *settings, weights=start)
     card = find_model(tmp_path / "second" / "last.safetensors").card
     assert card.recipe["started_from"]["sha256"] == find_model(start).card.sha256
     with pytest.raises(CheckpointError, match="was not started from"):
         run("cosnet-resnet50", tmp_path / "second", *settings, weights=tmp_path / "second" / "last.safetensors")
     with pytest.raises(CheckpointError, match="was not started from"):
-        run("cosnet-resnet50", tmp_path / "first", *SMALL, weights=start)
+        run("cosnet-resnet50", first[0], *SMALL, weights=start)
 
 
 def test_pictures_alone_make_no_pairs(run: Run, stills: Path, tmp_path: Path) -> None:
@@ -246,8 +263,11 @@ def test_videos_alone_are_nothing_to_take_turns_with(run: Run, tmp_path: Path) -
         run("cosnet-resnet101", tmp_path / "run", *STEPS_101)
 
 
-def test_a_card_that_lost_its_settings_is_refused_where_the_file_has_none(run: Run, tmp_path: Path) -> None:
-    run("cosnet-resnet50", tmp_path, *SMALL)
+def test_a_card_that_lost_its_settings_is_refused_where_the_file_has_none(
+    first: tuple[Path, Seen], tmp_path: Path
+) -> None:
+    for name in ("last.json", "last.safetensors"):
+        shutil.copy(first[0] / name, tmp_path)
     path, weights = tmp_path / "last.json", tmp_path / "last.safetensors"
     card = json.loads(path.read_text())
     card["recipe"]["size"] = "large"
@@ -259,24 +279,22 @@ def test_a_card_that_lost_its_settings_is_refused_where_the_file_has_none(run: R
         covos.load_model(tmp_path / "last.safetensors", device="cpu")
 
 
-def test_the_outcome_names_the_best_weights(run: Run, tmp_path: Path) -> None:
-    run("cosnet-resnet50", tmp_path, *SMALL, "epochs=3")
-    measured = [entry for entry in read_history(tmp_path / "history.jsonl") if entry.j is not None]
-    assert len(measured) == 3
+def test_the_outcome_names_the_best_weights(second: Path) -> None:
+    measured = [entry for entry in read_history(second / "history.jsonl") if entry.j is not None]
+    assert len(measured) == 2
     best = max(measured, key=lambda entry: entry.j or 0.0)
-    card = read_card(tmp_path / "best.safetensors")
+    card = read_card(second / "best.safetensors")
     assert card is not None
     assert card.recipe["step"] == best.step
-    assert describe_outcome(tmp_path) == (
-        f"best  J {best.j:.3f}  F {best.f:.3f}  at step {best.step:,}: {tmp_path / 'best.safetensors'}"
+    assert describe_outcome(second) == (
+        f"best  J {best.j:.3f}  F {best.f:.3f}  at step {best.step:,}: {second / 'best.safetensors'}"
     )
 
 
-def test_tensorboard_has_losses_scores_and_pictures(run: Run, tmp_path: Path) -> None:
-    run("cosnet-resnet50", tmp_path, *SMALL, "epochs=2")
-    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+def test_tensorboard_has_losses_scores_and_pictures(second: Path) -> None:
+    board = EventAccumulator(str(second / "tensorboard")).Reload()
     assert {"train/total", "validation/J", "validation/F"} <= set(board.Tags()["scalars"])
-    history = read_history(tmp_path / "history.jsonl")
+    history = read_history(second / "history.jsonl")
     (sequence,) = [entry.sequences for entry in history if entry.j is not None][-1].items()
     for kind, score in zip("JF", sequence[1], strict=True):
         assert board.Scalars(f"validation_{kind}/{sequence[0]}")[-1].value == pytest.approx(score)

@@ -24,6 +24,8 @@ from seen import Seen
 
 Run = Callable[..., Seen]
 SMALL = ("size=[48, 80]", "epochs=0", "batch=2", "validate_every=2", "checkpoint_every=2", "learning_rate=0.001")
+GATHERED = pytest.mark.thorough
+"""For recipes whose few videos the loop gathers as for all, and whose measures `test_follow` and `test_prompt` have."""
 LITE = ("frames_per_step=4", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]")
 
 
@@ -174,8 +176,8 @@ def test_the_first_videos_by_the_seed(tianchi: Path, stills: Path) -> None:
         ("cosnet-resnet50", ("size=[48, 80]", "epochs=0")),
         ("cosnet-resnet101", ("size=[48, 80]", "batch=2")),
         ("lite-finetune", LITE),
-        ("follow", ("clips_per_step=2", "clip_sizes=[3]", "crop=[64, 96]")),
-        ("prompt", ("frames_per_step=4", "crop=[64, 96]")),
+        pytest.param("follow", ("clips_per_step=2", "clip_sizes=[3]", "crop=[64, 96]"), marks=GATHERED),
+        pytest.param("prompt", ("frames_per_step=4", "crop=[64, 96]"), marks=GATHERED),
     ],
 )
 def test_every_recipe_can_be_overfitted(
