@@ -35,6 +35,7 @@ from faults.picture_invariants import look_at_pictures
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
 MUTANTS = 2
+# One of each way in which containers keep pictures and their times.
 SAMPLE = ("mkv, sound", "webm", "mp4", "mp4, fragments", "mov, png", "ts, sound", "mpg", "avi", "gif", "apng")
 
 
@@ -107,9 +108,16 @@ def test_intact_pictures(bright: Model, tmp_path: Path, kind: str) -> None:
     assert (found.looked.code, found.looked.frames, found.looked.broken, found.unseen) == (0, len(paths), (), 0)
 
 
+READ = pytest.mark.thorough
+"""For kinds whose intact clips `tests/media/test_losses.py` reads whole; the command adds nothing that is of a kind."""
+
+
 @posix
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=READ if kind in INPUTS.KINDS and kind not in SAMPLE else ()) for kind in KINDS],
+)
 def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
     clip = clip_of(kind, tmp_path)
     intact = INPUTS.decode_plainly(clip)
