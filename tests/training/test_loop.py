@@ -154,7 +154,7 @@ def test_a_training_leaves_all_it_promises(whole: tuple[Path, Seen]) -> None:
 
 
 def test_training_learns(root: Path, tmp_path: Path) -> None:
-    seen = run(root, tmp_path, "steps=40", "validate_every=40", "warmup=5", "paste_share=0.0")
+    seen = run(root, tmp_path, "steps=40", "validate_every=0", "warmup=5", "paste_share=0.0")
     assert seen[-1].loss < 0.8 * seen[3].loss
 
 
@@ -212,7 +212,7 @@ def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -
 
 
 def test_parts_of_a_step_are_whole_groups(root: Path, tmp_path: Path) -> None:
-    settings = ("frames_per_step=8", "group_sizes=[4]", "steps=2", "validate_every=2")
+    settings = ("frames_per_step=8", "group_sizes=[4]", "steps=2", "validate_every=0")
     assert [progress.step for progress in run(root, tmp_path, *settings, "accumulate=2")] == [1, 2]
     with pytest.raises(UsageError, match="8 frames a step cannot be divided"):
         run(root, tmp_path / "other", *settings, "accumulate=4")
