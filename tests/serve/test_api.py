@@ -394,6 +394,12 @@ def test_what_is_refused(client: httpx.Client, started: tuple[str, Path], job: s
     wrong = {"frame": 0, "mask": {"size": [2, 2], "counts": "04"}}
     problem_of(client.post(f"{base}/prompts", json=wrong), 400)
     problem_of(client.post(f"{base}/prompts", json=wrong | {"mask": {"size": [48, 64], "counts": "~~"}}), 422)
+    one = {"frame": 0, "object": 1, "kind": "point"}
+    told = problem_of(client.delete(f"{base}/prompts", params=one), 400)
+    assert told["title"] == "a point is taken back without its place"
+    problem_of(client.delete(f"{base}/prompts", params=one | {"x": 1, "y": 1}), 404)
+    problem_of(client.delete(f"{base}/prompts", params=one | {"kind": "stroke"}), 422)
+    problem_of(client.delete(f"{base}/prompts", params=one | {"kind": "box", "frame": 99}), 400)
     problem_of(client.post(f"{base}/track", json={"start": 0}), 409)
     problem_of(client.post(f"{base}/undo"), 400)
     problem_of(client.post(f"{base}/redo"), 400)

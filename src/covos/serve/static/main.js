@@ -158,7 +158,7 @@ function controls(state) {
   byId("confirm").title = right ? "Take the confirmation back (C)" : "Confirm (C)";
   const count = state.timeline?.confirmed.length ?? 0;
   setText(byId("confirmed"), count ? `${count} of ${lastFrame(state) + 1} confirmed` : "");
-  const followed = Object.values(state.timeline?.prompted ?? {}).some((each) => each.length) || !!state.timeline?.confirmed.length;
+  const followed = !!state.job?.prompts.some((each) => each.kind !== "absent") || !!state.timeline?.confirmed.length;
   const idle = !working && !(state.job && making(state.job)) && hasFrames(state);
   for (const id of ["track", "track-back", "track-on"]) disable(id, !idle || !followed);
   byId("track").title = followed ? "Track both ways (T)" : "Correct or confirm a frame first, then track";

@@ -20,7 +20,6 @@ const here = ({ job, frame, object }) => (job?.prompts ?? []).filter((each) => e
 function described({ kind, x, y, label, box }) {
   if (kind === "point") return `Point ${label ? "on it" : "beside it"} at ${Math.floor(x ?? 0)}, ${Math.floor(y ?? 0)}`;
   if (kind === "mask") return "Painted mask";
-  if (kind === "absent") return "Not in this frame";
   const [left, top, right, bottom] = (box ?? []).map(Math.round);
   return `Box ${right - left} × ${bottom - top} at ${left}, ${top}`;
 }
@@ -99,14 +98,15 @@ export function startPrompts() {
   store.watch((state) => {
     const thing = state.job?.objects.find((each) => each.id === state.object);
     byId("prompts-box").hidden = !thing;
-    setText(byId("prompts-title"), thing ? `${thing.name} on this frame` : "");
+    setText(byId("prompts-title"), thing ? `On this frame: ${thing.name}` : "");
     const prompts = here(state);
     byId("absent").setAttribute("aria-pressed", String(prompts.some((each) => each.kind === "absent")));
-    const shown = JSON.stringify(prompts);
+    const listed = prompts.filter((each) => each.kind !== "absent"); // the button says that
+    const shown = JSON.stringify(listed);
     if (shown === list.dataset.shown) return;
     list.dataset.shown = shown;
     const place = [...list.querySelectorAll("button")].indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-    list.replaceChildren(...prompts.map(row));
+    list.replaceChildren(...listed.map(row));
     const buttons = list.querySelectorAll("button");
     if (place >= 0) (buttons[Math.min(place, buttons.length - 1)] ?? byId("picture")).focus(); // the focus outlives its button
   });
