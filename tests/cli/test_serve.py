@@ -37,3 +37,20 @@ def test_a_second_server_on_the_same_clips_is_refused(capsys: pytest.CaptureFixt
     with exclusive(tmp_path / LOCK):
         assert main(["serve", "--root", str(tmp_path), "--port", "0"]) == 5
     assert f"the clips in {tmp_path} are open in another covos" in capsys.readouterr().err
+
+
+def test_a_second_open_works_beside_the_first(
+    clip: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = pytest.importorskip("covos.serve.running", reason="the extra serve is not installed")
+    roots = list[Path]()
+    monkeypatch.setattr(running, "run_server", lambda rules, **_: roots.append(rules.root))
+    monkeypatch.chdir(tmp_path)
+    usual = tmp_path / "covos-clips"
+    usual.mkdir()
+    with exclusive(usual / LOCK):
+        assert main(["open", str(clip), "--no-browser"]) == 0
+    assert "this work is kept in covos-clips-2: another covos has, or had, covos-clips" in capsys.readouterr().err
+    assert main(["open", str(clip), "--no-browser"]) == 0
+    assert "kept in" not in capsys.readouterr().err
+    assert [root.name for root in roots] == ["covos-clips-2", "covos-clips"]
