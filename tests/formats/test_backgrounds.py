@@ -289,12 +289,16 @@ def test_colours_have_codes_and_names(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, tmp_path: Path) -> None:
+    still = tmp_path / "still.png"
+    cv2.imwrite(str(still), np.zeros((8, 8, 3), np.uint8))
     for value, said in [
         (f"{beach},start=0.5", "background-start 0.5 of"),
         ("nowhere.mp4", "nowhere.mp4"),
         ("#12345", "#12345"),
         ("whit", "whit"),
         ("#102030,start=1", "background-start or background-end of"),
+        (f"{still},start=1", "background-start or background-end of"),
+        (f"{still},end=1", "background-start or background-end of"),
         ("blur:0", "blur=0"),
         (f"{beach},wrap=much", "'much'"),
     ]:

@@ -103,11 +103,7 @@ class Backdrop(Record):
         if self.blur is not None:
             Blurred.parse(self.blur)
         if self.file is None:
-            if self.start or self.end is not None:
-                why = "it has no time"
-                raise UsageError(
-                    f"background-start or background-end of {self.what}", why=why, fix="leave start and end out"
-                )
+            self._refuse_part("it has no time")
             return
         if not is_there(self.file):
             code = self.what.startswith("#")
@@ -118,13 +114,21 @@ class Backdrop(Record):
                 fix=(f"did you mean {near[0]}? " if near else "")
                 + "name a picture, a video or a folder of pictures, blur, or a colour such as white or #00b140",
             )
-        length = _length(_facts(self.what, self.file.stat().st_mtime_ns))
-        if self.start and self.start >= length:
+        info = _facts(self.what, self.file.stat().st_mtime_ns)
+        if info.frame_count <= 1:
+            self._refuse_part("it is one picture, which is shown all the time")
+        elif self.start and self.start >= (length := Fraction(info.frame_count) / Fraction(info.frame_rate or 25)):
             raise UsageError(
                 f"background-start {self.start:g} of {self.what}",
                 why=f"it lasts {float(length):.2f} seconds",
                 fix="give a start within it",
             )
+
+    def _refuse_part(self, why: str) -> None:
+        """Refuse a start or an end of what has none, and say why."""
+        if self.start or self.end is not None:
+            what = f"background-start or background-end of {self.what}"
+            raise UsageError(what, why=why, fix="leave start and end out")
 
 
 class Blurred(Record):
@@ -157,11 +161,6 @@ def _facts(path: str, modified: int) -> SourceInfo:
     # Names are checked several times on the way to the first frame; opening reads all packets of a video.
     with open_source(path) as source:
         return source.info
-
-
-def _length(info: SourceInfo) -> Fraction:
-    """Return the seconds that a video lasts; a still picture lasts for ever."""
-    return Fraction(info.frame_count) / info.frame_rate if info.frame_rate and info.frame_count > 1 else Fraction(10**9)
 
 
 class Plain:
