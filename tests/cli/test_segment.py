@@ -87,7 +87,7 @@ def test_edges_that_have_removed_all_are_named(clip: Path, tmp_path: Path, capsy
     capsys.readouterr()
     assert main(["convert", str(tmp_path / "out"), "-o", str(tmp_path / "x.webm"), "--shrink", "100"]) == 0
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("note: no subject is left in any of 8 frames: none was found, or --shrink 100 removed it.")
+    assert line.startswith("note: no subject is left in any of 8 frames: none was found, or --shrink 100 removed it:")
 
 
 def test_a_result_is_no_stream(clip: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,8 @@ def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | No
         if edges is not None and (removing := edges.removing):
             asked = " and ".join(_as_options(removing))
             return (
-                f"no subject is left in any of {frames}: none was found, or {asked} removed it. "
-                f"Write it without first. To show the object: --point X,Y@FRAME, or by clicks: {show}"
+                f"no subject is left in any of {frames}: none was found, or {asked} removed it: "
+                f"try it without. To show the object: --point X,Y@FRAME, or by clicks: {show}"
             )
         return (
             f"nothing was found in any of {frames}, so no subject is in what is written. "
