@@ -164,7 +164,7 @@ def test_what_cannot_be_one_file_is_refused(
         ("x.m4v", "write {0}/x.mp4 or {0}/x.mov"),
         ("x.AVI", "write {0}/x.mp4 or {0}/x.mov"),
         ("x.exr", "write a folder of pictures: -f exr -o {}/x/"),
-        ("x.tif", "write a folder of pictures: -f exr -o {}/x/"),
+        ("x.tif", "write a folder of pictures: -f tiff -o {}/x/"),
         ("x.prorez", "did you mean -f prores -o {}/x.mov?"),
         ("x.palete", "did you mean -f palette -o {}/x/?"),
     ],
