@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from covos.core.errors import AnnotationError
 from covos.masks import read_binary_mask, read_label_map, write_label_map
@@ -56,7 +57,7 @@ def test_noise_and_trifles_pass() -> None:
 
 def test_reading_refuses_them(tmp_path) -> None:
     path = tmp_path / "soft.png"
-    write_label_map(path, cv2.GaussianBlur(blobs(0, [255]), (5, 5), 1.5))
+    cv2.imwrite(str(path), cv2.GaussianBlur(blobs(0, [255]), (5, 5), 1.5))
     for read in (read_label_map, read_binary_mask):
         with pytest.raises(AnnotationError, match="looks resized with interpolation") as caught:
             read(path)
@@ -65,7 +66,40 @@ def test_reading_refuses_them(tmp_path) -> None:
 
 
 def test_a_map_of_every_value_may_be_one_of_objects(tmp_path) -> None:
-    write_label_map(tmp_path / "all.png", (np.arange(48 * 64).reshape(48, 64) // 12).astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "all.png"), (np.arange(48 * 64).reshape(48, 64) // 12).astype(np.uint8))
     with pytest.raises(AnnotationError, match="256 values") as caught:
         read_label_map(tmp_path / "all.png")
     assert "split the map: 254 are the most" in caught.value.fix
+
+
+def rimmed(*, rim: int, whole: int) -> np.ndarray:
+    """Two objects that lie apart, and a line of the one's id round the other."""
+    labels = np.zeros((240, 416), np.uint8)
+    cv2.circle(labels, (300, 120), 61, rim, -1)
+    cv2.circle(labels, (300, 120), 60, whole, -1)
+    cv2.circle(labels, (90, 120), 50, rim, -1)
+    return labels
+
+
+@pytest.mark.parametrize("ids", [(1, 2), (3, 9), (1, 254)])
+def test_a_thin_rim_of_one_id_round_another_is_clean(ids, tmp_path) -> None:
+    labels = rimmed(rim=ids[0], whole=ids[1])
+    write_label_map(tmp_path / "palette.png", labels)
+    cv2.imwrite(str(tmp_path / "grey.png"), labels)
+    for name in ("palette", "grey"):
+        np.testing.assert_array_equal(read_label_map(tmp_path / f"{name}.png"), labels)
+        np.testing.assert_array_equal(read_binary_mask(tmp_path / f"{name}.png"), labels > 0)
+
+
+def test_indices_of_a_palette_of_colours_are_never_blended(tmp_path) -> None:
+    labels = cv2.resize(blobs(0, [5, 9, 14]), (640, 360), interpolation=cv2.INTER_LINEAR)
+    write_label_map(tmp_path / "palette.png", labels)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "palette.png"), labels)
+
+
+def test_a_soft_mask_with_a_palette_of_greys_is_refused(tmp_path) -> None:
+    soft = Image.fromarray(cv2.GaussianBlur(blobs(0, [255]), (5, 5), 1.5))
+    soft.putpalette([value for value in range(256) for _ in range(3)])
+    soft.save(tmp_path / "grey.png")
+    with pytest.raises(AnnotationError, match="looks resized with interpolation"):
+        read_label_map(tmp_path / "grey.png")

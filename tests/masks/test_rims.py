@@ -8,7 +8,7 @@ import pytest
 
 from covos.core.types import LabelArray, MaskArray
 from covos.masks import read_label_map, write_label_map
-from covos.masks.object_ids import looks_interpolated
+from covos.masks.object_ids import has_lines
 from covos.masks.rims import is_rim, without_rims
 
 SIZE = (240, 416)
@@ -28,7 +28,7 @@ def two(inner: int, outer: int, *, rim: int = 1, whole: int = 2) -> LabelArray:
 
 def test_a_line_round_an_object_becomes_part_of_it_and_the_file_can_be_read(tmp_path: Path) -> None:
     labels = two(60, 62)
-    assert looks_interpolated(labels)
+    assert has_lines(labels)
     cleaned = without_rims(labels)
     assert set(np.unique(cleaned)) == {0, 2}
     assert (cleaned == 2).sum() == (labels > 0).sum()
@@ -41,7 +41,7 @@ def test_lines_along_half_of_a_contour_go_and_the_rest_of_their_object_stays(tmp
     labels[:, :200][labels[:, :200] == 1] = 0
     labels[disc(40, x=330)] = 1
     cleaned = without_rims(labels)
-    assert not looks_interpolated(cleaned)
+    assert not has_lines(cleaned)
     np.testing.assert_array_equal(cleaned[disc(38, x=330)], 1)
     assert not ((cleaned == 1) & disc(66)).any()
 
@@ -50,7 +50,7 @@ def test_lines_along_half_of_a_contour_go_and_the_rest_of_their_object_stays(tmp
 def test_a_thicker_rim_goes_if_nobody_drew_it(ids: tuple[int, int]) -> None:
     rim, whole = ids
     labels = two(60, 65, rim=rim, whole=whole)
-    assert not looks_interpolated(labels)
+    assert not has_lines(labels)
     assert without_rims(labels, found={whole}) is labels
     cleaned = without_rims(labels, found={1, 2})
     assert set(np.unique(cleaned)) == {0, whole}

@@ -1,7 +1,8 @@
 """Tell the object ids that the values of a decoded mask picture stand for, whatever way they were stored.
 
 Between object 3 and the background, resizing with interpolation leaves a thin line of pixels 1 and 2: ids that nobody
-drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are recognised and refused.
+drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are recognised and refused. Indices
+of a palette of colours are never blended, so maps that have one are taken as they are.
 """
 
 from __future__ import annotations
@@ -171,6 +172,18 @@ def by_colour(image: Image.Image, *, path: Place) -> Image.Image:
     return coloured.convert("RGB")
 
 
+def has_colour_palette(image: Image.Image) -> bool:
+    """Return True if the values of a picture are indices of a palette of colours: nothing blends those.
+
+    A palette of greys is different: programs that reduce colours write a soft grey mask so.
+    """
+    if image.mode != "P":
+        return False
+    palette = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
+    used = palette[[index for index, count in enumerate(image.histogram()[: len(palette)]) if count]]
+    return bool((used != used[:, :1]).any())
+
+
 def _refuse_exchanged(colours: dict[int, tuple[int, ...]], *, path: Place) -> None:
     """Refuse objects with each other's colours, where all colours are of the DAVIS palette: others mean nothing."""
     known = {index: colour_ids().get(_packed(colour)) for index, colour in colours.items() if index}
@@ -226,15 +239,46 @@ def _ids_of_colours(image: NDArray[np.uint8], *, path: Place) -> LabelArray:
 
 
 def looks_interpolated(labels: LabelArray) -> bool:
-    """Return True if many contour pixels lie *between* the ids on their two sides.
+    """Return True if many contour pixels lie *between* the ids on their two sides, with several values side by side.
+
+    Blending 0 and 8 leaves 1 to 7 along one contour, by the place of the contour within each pixel. A rim of one id
+    round another one is no blending: trackers confuse objects where they touch. So interpolation between neighbouring
+    ids, which leaves one value or none in between, is not seen.
+    """
+    found = _between(labels)
+    if found is None:
+        return False
+    suspect, values, allowed = found
+    near = np.ones((5, 5), np.uint8)
+    highest = cv2.dilate(np.where(suspect, values, np.uint8(0)), near)
+    lowest = cv2.erode(np.where(suspect, values, np.uint8(255)), near)
+    mixed = suspect & (lowest != highest)
+    return _many(mixed, values, allowed)
+
+
+def has_lines(labels: LabelArray) -> bool:
+    """Return True if many contour pixels lie between the ids on their two sides, whatever left them there."""
+    found = _between(labels)
+    return found is not None and _many(*found)
+
+
+def _many(suspect: NDArray[np.bool_], values: LabelArray, allowed: float) -> bool:
+    count = int(np.count_nonzero(suspect))
+    return count > allowed and (count >= _FEW_PIXELS or len(np.unique(values[suspect])) >= _MANY_IDS)
+
+
+def _between(labels: LabelArray) -> tuple[NDArray[np.bool_], LabelArray, float] | None:
+    """Find the pixels of contours that lie between the ids on their two sides; None if there can be none.
 
     A pixel is suspect if no 3 x 3 block of its own id covers it, as in a thin line, and its id is strictly between the
     lowest and the highest around it. A clean map has few of these: slivers of one object between two others.
-    Interpolation between neighbouring ids, which leaves nothing in between, is not seen.
+
+    Returns:
+        The suspects, the part of the map that they are in, and the number of them that clean maps have at most.
     """
     # One id and the background have nothing in between. Most maps of one object are done here.
     if cv2.countNonZero(labels) == np.count_nonzero(labels == labels.max()):
-        return False
+        return None
     small = min(labels.shape) < _SMALL
     # Background two pixels away from any object has no part in the judgement.
     x, y, w, h = cv2.boundingRect(labels)
@@ -242,13 +286,7 @@ def looks_interpolated(labels: LabelArray) -> bool:
     window = np.ones((3, 3), np.uint8)
     lowest, highest = cv2.erode(labels, window), cv2.dilate(labels, window)
     edge = lowest != highest
-    contour = int(np.count_nonzero(edge))
-    if not contour:
-        return False
     in_a_block = cv2.dilate((~edge).view(np.uint8), window).view(np.bool_)
     suspect: NDArray[np.bool_] = edge & ~in_a_block & (lowest < labels) & (labels < highest)
-    count = int(np.count_nonzero(suspect))
-    allowed = _SHARE_OF_SMALL_MAPS if small else _SHARE
-    if count <= allowed * contour:
-        return False
-    return count >= _FEW_PIXELS or len(np.unique(labels[suspect])) >= _MANY_IDS
+    share = _SHARE_OF_SMALL_MAPS if small else _SHARE
+    return suspect, labels, share * int(np.count_nonzero(edge))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covos.core.types import LabelArray, MaskArray
-from covos.masks.object_ids import looks_interpolated, objects_in
+from covos.masks.object_ids import has_lines, objects_in
 
 THICKNESS = 0.02
 """Thickness of a rim, at most, as a share of the longer side of the frame."""
@@ -39,8 +39,8 @@ def is_rim(part: MaskArray, whole: MaskArray) -> bool:
 def without_rims(labels: LabelArray, *, found: Collection[int] = ()) -> LabelArray:
     """Return a label map in which no object lies round another as a rim.
 
-    Lines of a pixel or two between an object and something else go to the object beside them, if there are so many that
-    the map would be taken for an interpolated one. An object that nobody drew, and that is as a whole the rim of
+    Lines of a pixel or two between an object and something else go to the object beside them, if they are a large part
+    of all contours. An object that nobody drew, and that is as a whole the rim of
     another one, becomes part of that one. A belt that a user shows is an object, a belt that was found is not.
 
     Args:
@@ -60,7 +60,7 @@ def without_rims(labels: LabelArray, *, found: Collection[int] = ()) -> LabelArr
                 cleaned = np.where(masks[identity], np.uint8(other), cleaned)
                 masks[other] = masks[other] | masks.pop(identity)
                 break
-    return _without_lines(cleaned) if looks_interpolated(cleaned) else cleaned
+    return _without_lines(cleaned) if has_lines(cleaned) else cleaned
 
 
 def _without_lines(labels: LabelArray) -> LabelArray:
