@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from covos.training import Console, Finished
+from covos.training import Console, Finished, Scored, StepDone
 
 
 def test_an_end_of_several_lines_is_said_in_lines(
@@ -17,3 +17,31 @@ def test_an_end_of_several_lines_is_said_in_lines(
     console.started = True
     console(Finished(step=4, start=None, best=None, weights=tmp_path / "best.safetensors"))
     assert capsys.readouterr().err.splitlines() == ["start  J 0.5", "no step was better"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "j", "said"),
+    [
+        ((0.9, 0.4), 0.6, None),
+        ((0.9, 40.0), 0.6, "the loss ended at 40, and its first steps had 0.9: the training diverged"),
+        ((0.9, 0.4), 0.0, "the best J is 0.000: the masks miss their subjects"),
+    ],
+)
+def test_a_run_that_learnt_nothing_says_so(
+    losses: tuple[float, float],
+    j: float,
+    said: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("covos.training.run_folder.describe_outcome", lambda _: "")
+    console = Console()
+    console.started = True
+    for step, loss in enumerate(losses, 1):
+        console(StepDone(step=step, steps=2, losses={"total": loss}, loss=loss, seconds_per_step=1.0))
+    best = Scored(step=2, j=j, f=j)
+    console(Finished(step=2, start=None, best=best, weights=tmp_path / "best.safetensors"))
+    (*_, last) = capsys.readouterr().err.splitlines()
+    assert last.startswith("warning: ") == (said is not None)
+    assert said is None or said in last

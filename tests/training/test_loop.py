@@ -14,13 +14,14 @@ import torch
 from safetensors.torch import load_file
 
 from covos.cli import main
-from covos.core.errors import CheckpointError, CovosError, EnvironmentProblem, InputError, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, IncompleteError, InputError, UsageError
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training import loop
 from covos.training.gather import gather
 from covos.training.lite import GroupBatches, LiteTask
 from covos.training.loading import iterate_batches
+from covos.training.losses import EPS, read_mask_bce
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
 from seen import Seen
@@ -244,8 +245,40 @@ def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytes
         return {"total": torch.tensor(float("nan"), requires_grad=True)}
 
     monkeypatch.setattr(LiteTask, "losses", broken)
-    with pytest.raises(CovosError, match="loss is nan at step 0"):
+    with pytest.raises(IncompleteError, match="loss is not finite at step 1: nan") as caught:
         run(root, tmp_path)
+    assert caught.value.exit_code == 4
+    assert "no checkpoint was written yet" in caught.value.why
+    assert "learning_rate=" in caught.value.fix
+
+
+def test_weights_that_are_no_numbers_replace_no_checkpoint(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = LiteTask.losses
+
+    def lost(task: LiteTask, network: CovosLite, batch: object, **named: object) -> object:
+        losses = plain(task, network, batch, **named)
+        if (tmp_path / "checkpoint.pt").exists():  # from step 3 on
+            losses["total"].register_hook(lambda gradient: gradient * float("nan"))
+        return losses
+
+    monkeypatch.setattr(LiteTask, "losses", lost)
+    with pytest.raises(IncompleteError, match=r"after step|at step") as caught:
+        run(root, tmp_path, "validate_every=0")
+    assert f"{tmp_path / 'checkpoint.pt'} is the last checkpoint from before" in caught.value.why
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert kept["step"] == 2
+    assert all(each.isfinite().all() for each in kept["network"].values())
+
+
+def test_a_probability_that_is_no_number_gives_such_a_loss() -> None:
+    read, target = torch.rand(2, 1, 4, 4), torch.rand(2, 1, 4, 4)
+    weight = torch.ones_like(read)
+    usual = torch.nn.functional.binary_cross_entropy(read.clamp(EPS, 1 - EPS), target)
+    torch.testing.assert_close(read_mask_bce(read, target, weight), usual)
+    read[0, 0, 0, 0] = float("nan")
+    assert read_mask_bce(read, target, weight).isnan()
 
 
 def test_the_command_trains(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from covos.core.errors import printable
 from covos.core.progress import counted
 from covos.data import Problem
 from covos.training.check import DataCheck
+from covos.training.divergence import warning_of
 from covos.training.events import Finished, Measured, Skipped, Started, StepDone, TrainingEvent
 from covos.training.gather import TrainingData
 
@@ -36,6 +37,8 @@ class Console:
         self.estimate: TimeEstimate | None = None
         self.paces: list[float] = []
         self.started = False
+        self.first_loss: float | None = None
+        self.last_loss: float | None = None
 
     def note(self, line: str) -> None:
         """Say a line."""
@@ -69,6 +72,8 @@ class Console:
             self._show_end(event)
 
     def _show_step(self, done: StepDone) -> None:
+        self.first_loss = done.losses.get("total") if self.first_loss is None else self.first_loss
+        self.last_loss = done.loss
         if done.step % EVERY == 0 or done.step == done.steps:
             self.note(
                 f"step {done.step}/{done.steps}  loss {done.loss:.3f}  "
@@ -104,6 +109,9 @@ class Console:
             self.note(f"the run was done before, at step {event.step:,}; to make it longer: more steps, and extend")
         for line in describe_outcome(event.weights.parent).splitlines():  # `note` would escape the ends of lines
             self.note(line)
+        best = None if event.best is None else event.best.j
+        if warning := warning_of(first_loss=self.first_loss, last_loss=self.last_loss, best_j=best):
+            self.note(warning)
         if event.skipped:
             self.note(f"skipped: {event.skipped} files of the training data that cannot be read")
 

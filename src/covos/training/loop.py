@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -11,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from covos.core.errors import CovosError, EnvironmentProblem, UsageError, is_out_of_memory, refusal
+from covos.core.errors import EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.training.data_record import refuse_other_data
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.divergence import diverged
 from covos.training.events import Skipped, Started, StepDone, TrainingEvent
 from covos.training.loading import iterate_batches
 from covos.training.measuring import named
@@ -90,7 +92,7 @@ def train(
             are of another network.
         InputError: The data sets lack what the recipe trains on, or many of their files cannot be read.
         UsageError: A step cannot be divided among the processes, or there is no run to extend.
-        CovosError: The loss is not a number.
+        IncompleteError: The training diverged: a loss or a weight is not a finite number.
         KeyboardInterrupt, SystemExit: A signal came.
     """
     recipe.check_division(processes=group.size)
@@ -144,6 +146,7 @@ def train(
                 task,
                 group=group,
                 stopping=lambda: signals.number is not None,
+                checkpoint=folder / "checkpoint.pt",
             )
             seconds = time.perf_counter() - clock
             recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], seconds)]
@@ -192,15 +195,16 @@ def take_step(
     *,
     group: ProcessGroup,
     stopping: Callable[[], bool],
+    checkpoint: Path | None = None,
 ) -> tuple[dict[str, float], bool]:
     """Change the weights once; return the losses by name, and True if a process was asked to stop.
 
     Raises:
         EnvironmentProblem: The memory ran out.
-        CovosError: The loss is not a number.
+        IncompleteError: The loss is not a finite number; ``checkpoint`` is the file of the run that is then named.
     """
     with _explaining_memory(task.recipe, processes=group.size):
-        return _take_step(state, objective, batch, task, group=group, stopping=stopping)
+        return _take_step(state, objective, batch, task, group=group, stopping=stopping, checkpoint=checkpoint)
 
 
 def _take_step(
@@ -211,6 +215,7 @@ def _take_step(
     *,
     group: ProcessGroup,
     stopping: Callable[[], bool],
+    checkpoint: Path | None = None,
 ) -> tuple[dict[str, float], bool]:
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
@@ -230,11 +235,9 @@ def _take_step(
     found = torch.stack(list(sums.values())).tolist()
     *means, stop = group.mean([*found, float(stopping())], device=losses["total"].device)
     values = dict(zip(sums, means, strict=True))
-    if not values["total"] < float("inf"):
-        raise CovosError(
-            f"the loss is {values['total']} at step {state.step}",
-            why="the training diverged, or a picture holds no numbers",
-            fix="lower learning_rate; the last checkpoint is intact",
+    if not math.isfinite(values["total"]):
+        raise diverged(
+            f"the loss is not finite at step {state.step + 1}: {values['total']}", recipe=recipe, checkpoint=checkpoint
         )
     if recipe.gradient_norm:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)

@@ -5,6 +5,7 @@ Shape legend: B batch, H height, W width; all maps B x 1 x H x W.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -29,7 +30,9 @@ def weighted_bce(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 def read_mask_bce(read: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Cross-entropy of a probability that was read from references, in [0, 1] up to rounding."""
-    return weighted_mean(F.binary_cross_entropy(read.float().clamp(EPS, 1 - EPS), target, reduction="none"), weight)
+    read = read.float().clamp(EPS, 1 - EPS)
+    # Torch's own refuses what is no number, on a GPU for the whole process; the loop says what that means.
+    return weighted_mean((target - 1) * torch.log1p(-read) - target * torch.log(read), weight)
 
 
 def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from covos.data import Dataset
 from covos.models.cards import Card
 from covos.models.checkpoints import save_weights
 from covos.training.data_record import DataRecord
+from covos.training.divergence import refuse_lost_weights
 from covos.training.events import Finished, Measured, Saved, Scored, StepDone, TrainingEvent
 from covos.training.measuring import measure_all, named, worst_pictures
 from covos.training.run_log import read_history
@@ -197,6 +198,7 @@ class RunFolder:
         """
         epoch, last = self.task.epoch_after(state.step), state.step == self.task.steps
         if state.due:
+            self._refuse_lost(state)
             try:
                 with signals.at_once():
                     self._measure(state)
@@ -215,10 +217,19 @@ class RunFolder:
             self.checkpoint(state)
 
     def checkpoint(self, state: TrainingState) -> None:
-        """Write everything that the next step depends on."""
+        """Write everything that the next step depends on.
+
+        Raises:
+            IncompleteError: The training diverged; the checkpoint before stays.
+        """
+        self._refuse_lost(state)
         path = self.folder / "checkpoint.pt"
         save_checkpoint(path, state, recipe=self.task.recipe)
         self.tell(Saved(step=state.step, path=path, kind="checkpoint"))
+
+    def _refuse_lost(self, state: TrainingState) -> None:
+        checkpoint = self.folder / "checkpoint.pt"
+        refuse_lost_weights(state.network, step=state.step, recipe=self.task.recipe, checkpoint=checkpoint)
 
     def _scores_of(self, state: TrainingState) -> Measurement:
         return measure_all(self.task, state.average, self.validation, device=self.device, precision=self.precision)
