@@ -115,8 +115,8 @@ def task_of(name: str, clip: Path):  # noqa: ANN201 - one of three kinds
     import numpy as np
 
     from covos.media.opening import open_source
-    from covos.plan import Discover, Find, Follow
     from covos.prompts.values import MaskPrompt
+    from covos.task import Discover, Find, Follow
 
     with open_source(clip) as source:
         size = source.info.width, source.info.height

@@ -24,7 +24,8 @@ import importlib.util, json, os, sys, tempfile
 import cv2, torch
 import covos
 from covos.job import Job, load_planned
-from covos.plan import Find, Plan
+from covos.plan import Plan
+from covos.task import Find
 found = importlib.util.spec_from_file_location("stages", sys.argv[3])
 stages = importlib.util.module_from_spec(found)
 found.loader.exec_module(stages)

@@ -11,8 +11,9 @@ import pytest
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Box, Point
 from covos.media.range import Range
-from covos.plan import Discover, Find, Follow, Plan, Steer, choose_task
+from covos.plan import Plan
 from covos.prompts.values import MaskPrompt, PointPrompt, RegionPrompt, as_prompts, as_regions
+from covos.task import Discover, Find, Follow, Steer, choose_task
 
 STEER = Steer(
     shown=(

@@ -56,11 +56,7 @@ from .media.source import Health as Health
 from .media.source import MissingFrame as MissingFrame
 from .model import Model as Model
 from .model import load_model as load_model
-from .plan import Discover as Discover
-from .plan import Find as Find
-from .plan import Follow as Follow
 from .plan import Plan as Plan
-from .plan import Steer as Steer
 from .prompts.masker import PromptedMask as PromptedMask
 from .prompts.values import MaskPrompt as MaskPrompt
 from .prompts.values import PointPrompt as PointPrompt
@@ -75,6 +71,10 @@ from .runs.schema import LookAtRecord as LookAtRecord
 from .runs.schema import QualityRecord as QualityRecord
 from .runs.writing import Saved as Saved
 from .session import Session as Session
+from .task import Discover as Discover
+from .task import Find as Find
+from .task import Follow as Follow
+from .task import Steer as Steer
 from .training.api import TrainingResult as TrainingResult
 from .training.api import train as train
 from .training.registry import recipes as recipes

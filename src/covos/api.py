@@ -22,10 +22,11 @@ from covos.media.memory import Input
 from covos.media.range import Range
 from covos.models.choices import Fusion, Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
-from covos.plan import AUTO, Damaged, Objects, Plan, choose_task, read_prompts
+from covos.plan import Damaged, Plan
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
+from covos.task import AUTO, Objects, choose_task, read_prompts
 
 P = ParamSpec("P")
 T = TypeVar("T")

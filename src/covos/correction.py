@@ -17,7 +17,6 @@ from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
 from covos.media.range import place_of
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
-from covos.plan import AUTO, SUBJECT
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.file import read_prompt_file
 from covos.prompts.placing import place_prompts
@@ -29,6 +28,7 @@ from covos.results.segmentation import Segmentation
 from covos.runs.onefile import choose_output
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
+from covos.task import AUTO, SUBJECT
 
 if TYPE_CHECKING:
     from covos.session import Session

@@ -40,7 +40,7 @@ from covos.media.memory import open_input
 from covos.media.range import in_words
 from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
-from covos.plan import AUTO, Plan, check_model
+from covos.plan import Plan
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
@@ -49,6 +49,7 @@ from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.runtimes.choice import ChosenRuntime
+from covos.task import AUTO, check_model
 
 if TYPE_CHECKING:
     from covos.work import Work

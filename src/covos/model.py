@@ -50,7 +50,6 @@ from covos.models.registry import (
     list_models,
     refuse_untrained,
 )
-from covos.plan import AUTO, Find
 from covos.prompts.masker import ChosenPrompter
 from covos.results.reopened import seeds_of
 from covos.results.segmentation import Segmentation
@@ -59,6 +58,7 @@ from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_comp
 from covos.runtimes.graphs import KINDS
 from covos.runtimes.loading import ready
 from covos.session import Session
+from covos.task import AUTO, Find
 
 BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""

@@ -33,12 +33,13 @@ from covos.jobs import Outcome, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
-from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
+from covos.plan import Plan
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.writing import uncomputed_note
+from covos.task import FIND, Find, Follow, described_quality, refuse_where_followed
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"

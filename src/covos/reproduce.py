@@ -16,8 +16,8 @@ from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
 from covos.media.source import Health
-from covos.plan import FIND, Find
 from covos.predict import open_subset, predict
+from covos.task import FIND, Find
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")

@@ -39,7 +39,6 @@ from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.lite import Features
 from covos.models.registry import DEFAULT_FOLLOWER
-from covos.plan import AUTO, described_quality
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.found import place_found
 from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
@@ -52,6 +51,7 @@ from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory
 from covos.session_model import SessionModel
+from covos.task import AUTO, described_quality
 
 
 class Session:

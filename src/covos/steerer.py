@@ -10,10 +10,10 @@ from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
 from covos.media.source import Source
 from covos.model import Model
-from covos.plan import Find, Steer
 from covos.prompts.masker import ChosenPrompter
 from covos.prompts.steering import SteeringMasks, check_steering, steering_masks, telling_apart
 from covos.prompts.values import on_frames
+from covos.task import Find, Steer
 
 
 class Steerer:

@@ -20,7 +20,7 @@ from covos.engines.steps import LadderStep
 from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import find_matter
-from covos.plan import Discover, Find, Follow, Plan, described_quality
+from covos.plan import Plan
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.runs.journal import Journal, read_entries
@@ -28,6 +28,7 @@ from covos.runs.mending import frames_to_redo
 from covos.runs.report import Origin
 from covos.session import Session
 from covos.steerer import Steerer
+from covos.task import Discover, Find, Follow, described_quality
 
 
 class Work:

@@ -35,7 +35,7 @@ from covos.formats.coco import CocoFile, YtvisFile
 from covos.formats.labelstudio import LabelStudioTask
 from covos.models.cards import Card
 from covos.models.registry import build_network, find_model, refuse_untrained
-from covos.plan import Plan, choose_task
+from covos.plan import Plan
 from covos.prompts.file import _File, read_prompt_file
 from covos.prompts.placing import place_prompts
 from covos.prompts.seeds import Seeds
@@ -45,6 +45,7 @@ from covos.runs.journal import JournalEntry
 from covos.runs.report import Origin
 from covos.runs.schema import ReportContent
 from covos.runs.terms import Inputs, RunTerms, _RunFile
+from covos.task import choose_task
 from covos.training.recipe import LiteRecipe
 from covos.training.registry import load_recipe
 

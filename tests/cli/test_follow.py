@@ -14,9 +14,10 @@ from covos.cli.prompting import mask_prompt
 from covos.job import Job
 from covos.jobs import plan_folders, run_jobs
 from covos.masks import read_label_map, write_label_map
-from covos.plan import Follow, Plan
+from covos.plan import Plan
 from covos.prompts.file import MaskPrompt
 from covos.runs.journal import Journal
+from covos.task import Follow
 
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]

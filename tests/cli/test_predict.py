@@ -24,12 +24,12 @@ from covos.media.opening import open_source
 from covos.model import load_model
 from covos.models.checkpoints import save_weights
 from covos.models.registry import build_network, find_model
-from covos.plan import Find
 from covos.predict import follow_annotations, follows, open_subset, predict
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.prompts.seeds import Seeds
 from covos.runs.schema import load_report
+from covos.task import Find
 from random_cosnet import save_cosnet
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

@@ -30,8 +30,8 @@ from covos.fleet.cluster import Actor
 from covos.fleet.work import BatchEndsError, Errand, Row, Settings, run_errand
 from covos.jobs import ModelCache
 from covos.media.range import Range
-from covos.plan import Discover, Find, Follow
 from covos.runs.schema import load_report
+from covos.task import Discover, Find, Follow
 
 pytestmark = pytest.mark.usefixtures("small_networks")
 PALETTE = {"formats": ("palette",), "device": "cpu"}

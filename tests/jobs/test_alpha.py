@@ -14,9 +14,10 @@ from covos.cli import main
 from covos.core.errors import UsageError
 from covos.masks import read_label_map
 from covos.model import Model
-from covos.plan import Follow, Plan, choose_task
+from covos.plan import Plan
 from covos.prompts.file import read_prompt_file
 from covos.prompts.values import MaskPrompt
+from covos.task import Follow, choose_task
 
 COUNT = 3
 

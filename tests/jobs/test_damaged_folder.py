@@ -18,10 +18,11 @@ from covos.job import Job
 from covos.jobs import run_jobs
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.plan import Plan, choose_task
+from covos.plan import Plan
 from covos.runs.mending import frames_to_redo
 from covos.runs.schema import load_report
 from covos.runs.writing import Saved
+from covos.task import choose_task
 
 COUNT = 16
 Run = Callable[..., Saved]
@@ -114,7 +115,7 @@ def test_objects_are_followed_over_a_damaged_picture(folder: Path, run: Run, ran
     cut(folder / "05.png")
     mask = np.zeros((48, 64), np.uint8)
     mask[12:28, 0:16] = 1
-    from covos.plan import read_prompts
+    from covos.task import read_prompts
 
     saved = run(folder, prompts=read_prompts(masks=mask), follower=str(random_follower))
     rows = load_report(saved.folder).frames

@@ -16,7 +16,7 @@ from covos.engines.choices import DEFAULT_MOST, MAX_MOST
 from covos.engines.discover import DiscoveredObject, DiscoveryPass
 from covos.engines.motion import Observed
 from covos.model import Model
-from covos.plan import Discover, check_objects
+from covos.task import Discover, check_objects
 
 SIZE = (48, 64)
 

@@ -26,11 +26,12 @@ from covos.events import FrameDone
 from covos.job import Job
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.plan import Discover, Follow, Plan
+from covos.plan import Plan
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
 from covos.runs.writing import RunWriter
+from covos.task import Discover, Follow
 from stub_model import bright_model
 
 LIMIT = 5000

@@ -18,7 +18,8 @@ from covos.core.errors import EnvironmentProblem, SourceError
 from covos.isolation import run_isolated
 from covos.job import Job
 from covos.jobs import ModelCache, plan_folders, run_jobs
-from covos.plan import Find, Plan
+from covos.plan import Plan
+from covos.task import Find
 from dying import Dying
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")

@@ -20,9 +20,10 @@ from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Starte
 from covos.job import Job
 from covos.jobs import ModelCache
 from covos.model import Model
-from covos.plan import Discover, Find, Follow, Plan
+from covos.plan import Plan
 from covos.prompts.values import MaskPrompt, PointPrompt
 from covos.runs.schema import load_report
+from covos.task import Discover, Find, Follow
 
 FRAMES = 14
 BATCH = 4

@@ -19,8 +19,9 @@ from covos.job import Job
 from covos.masks import write_label_map
 from covos.model import Model
 from covos.models.matte import CovosMatte
-from covos.plan import Find, Plan
+from covos.plan import Plan
 from covos.runs.schema import load_report
+from covos.task import Find
 from starving import at, starve
 
 

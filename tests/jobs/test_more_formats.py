@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import covos
-import covos.plan
+import covos.task
 from checked_output import check_output
 from covos.core.errors import UsageError
 from covos.engines.find import FindEngine
 from covos.job import Job
 from covos.masks import read_label_map, write_label_map
 from covos.model import Model
-from covos.plan import Plan, choose_task
+from covos.plan import Plan
 from covos.runs.schema import load_report
 from covos.runs.writing import Saved
+from covos.task import choose_task
 from stub_model import bright_model
 
 
@@ -106,7 +107,7 @@ def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path)
     model = covos.load_model(device="cpu", precision="fp32")
     first = np.zeros((96, 128), np.uint8)
     first[24:40, :16] = 1
-    task = choose_task(prompts=covos.plan.read_prompts(masks=first), follower=random_follower)
+    task = choose_task(prompts=covos.task.read_prompts(masks=first), follower=random_follower)
     run(clip, tmp_path / "both", model, "palette", "rgba", task=task)
     run(clip, tmp_path / "out", model, "palette", task=task)
     run(clip, tmp_path / "out", model, "rgba", task=task)

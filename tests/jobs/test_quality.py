@@ -20,9 +20,10 @@ from covos.events import FrameDone
 from covos.job import Job
 from covos.media.displayed import PictureReader
 from covos.model import Model
-from covos.plan import Find, Follow, Plan
+from covos.plan import Plan
 from covos.prompts.values import Point, PointPrompt
 from covos.runs.writing import Saved
+from covos.task import Find, Follow
 
 FRAMES = 10
 CPU = ["--device", "cpu", "--precision", "fp32"]

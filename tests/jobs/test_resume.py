@@ -23,9 +23,10 @@ from covos.job import Job
 from covos.jobs import Outcome, plan_folders, run_jobs
 from covos.model import Model
 from covos.models.registry import find_model
-from covos.plan import Plan, choose_task
+from covos.plan import Plan
 from covos.runs.folder import LIST, LOCK
 from covos.runs.schema import ProblemRecord, load_report
+from covos.task import choose_task
 
 FORMATS = ("palette", "overlay", "raw")
 FRAMES = 10  # two batches and a half

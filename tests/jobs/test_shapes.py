@@ -15,9 +15,10 @@ from covos.job import Job
 from covos.jobs import run_jobs
 from covos.masks import read_label_map
 from covos.model import Model
-from covos.plan import Plan, Task, choose_task
+from covos.plan import Plan
 from covos.prompts.values import as_prompts
 from covos.runs.writing import Saved
+from covos.task import Task, choose_task
 
 
 @pytest.fixture

@@ -22,10 +22,11 @@ from covos.jobs import run_jobs
 from covos.masks import decode, read_label_map, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.plan import Plan, Task, choose_task
+from covos.plan import Plan
 from covos.prompts.steering import steering_masks
 from covos.prompts.values import as_prompts, as_regions
 from covos.runs.writing import Saved
+from covos.task import Task, choose_task
 
 FIRST, SECOND, EACH = (48, 64), (96, 72), 6
 MakeClip = Callable[..., Path]

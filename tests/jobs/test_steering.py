@@ -23,8 +23,9 @@ from covos.events import FrameDone
 from covos.job import Job
 from covos.masks import read_label_map
 from covos.model import Model
-from covos.plan import Find, Plan, choose_task
+from covos.plan import Plan
 from covos.prompts.values import as_prompts, as_regions
+from covos.task import Find, choose_task
 
 AT_FULL_SIZE = True
 """See `conftest.py`."""

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from covos.core.errors import InputError, SourceError, UsageError
-from covos.plan import Find
 from covos.runs.folder import OutputFolder
 from covos.runs.predict_terms import DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord
 from covos.runs.terms import Inputs, RunTerms
 from covos.runs.terms_in_words import Terms, settings_in_words
+from covos.task import Find
 
 RUN = """{
   "schema": 1,

@@ -151,8 +151,9 @@ def _by_covos(asked: RunAsked, folder: Path) -> Doing:
 
 
 def _plan(asked: RunAsked, **changes: Any) -> Plan:
-    from covos.plan import Plan, choose_task
+    from covos.plan import Plan
     from covos.prompts.values import MaskPrompt
+    from covos.task import choose_task
 
     shown: tuple[MaskPrompt, ...] = ()
     if asked.work == "follow":

@@ -128,7 +128,7 @@ def batch(
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     from covos.fleet.batch import Batch
     from covos.formats.table import DEFAULT_FORMATS, composed_formats
-    from covos.plan import read_objects
+    from covos.task import read_objects
 
     work = Batch(
         inputs,

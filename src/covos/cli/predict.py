@@ -45,9 +45,9 @@ def predict(
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.models.registry import find_model
-    from covos.plan import Find
     from covos.predict import REPORTS, follows, gives_objects, open_subset
     from covos.predict import predict as run
+    from covos.task import Find
 
     find_model(model)
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)

@@ -11,8 +11,8 @@ from covos.core.errors import UsageError
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
-    from covos.plan import Discover, Find, Follow
     from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
+    from covos.task import Discover, Find, Follow
 
 AUTO = "auto"
 _MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d{1,18}))?(?::(?P<object>\d{1,18}))?", re.DOTALL | re.ASCII)
@@ -51,15 +51,15 @@ def task_of(
         trust_prompts: If true, it may name masks outside its folder.
         inputs: Everything that is to be segmented.
         objects: Option as written.
-        **settings: See `covos.plan.choose_task`.
+        **settings: See `covos.task.choose_task`.
 
     Raises:
         UsageError: Prompts are given for several inputs or cannot be read, or an option of following without prompts.
         AnnotationError: The prompt file cannot be read.
     """
-    from covos.plan import Find, check_objects, choose_task, read_objects
     from covos.prompts.file import read_prompt_file
     from covos.prompts.values import MaskPrompt
+    from covos.task import Find, check_objects, choose_task, read_objects
 
     wanted = read_objects(objects)
     regions = [region("--within", text, role="within") for text in within]

@@ -36,9 +36,9 @@ def reproduce(
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.models.registry import find_model
-    from covos.plan import Find
     from covos.predict import REPORTS
     from covos.reproduce import open_davis2016, reproduce_davis2016
+    from covos.task import Find
 
     find_model(model)
     open_davis2016(data, subset=subset)

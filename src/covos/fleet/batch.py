@@ -15,7 +15,7 @@ from covos.fleet.places import joined
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
 from covos.fleet.work import Row, Settings, cut_off, errands
-from covos.plan import AUTO
+from covos.task import AUTO
 
 _NO_CLIP = Clip(input="-", name="-")
 
@@ -58,7 +58,7 @@ class Batch:
         overwrite: If true, earlier results of these clips are replaced.
         skip_existing: If true, finished results are left as they are, whatever they were made with.
         trust_prompts: If true, prompt files may name masks outside their folders.
-        task: Arguments of `covos.plan.choose_task` for all clips, such as ``{"references": 8}``.
+        task: Arguments of `covos.task.choose_task` for all clips, such as ``{"references": 8}``.
         **plan: Fields of `Plan` for all clips, such as ``formats=("prores",)``; not its source and task.
 
     Raises:

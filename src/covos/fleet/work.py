@@ -19,13 +19,14 @@ from covos.job import Job
 from covos.jobs import ModelCache
 from covos.media.opening import check_place
 from covos.media.range import EndBeyondError, Range
-from covos.plan import Plan, choose_task, read_objects, read_prompts
+from covos.plan import Plan
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import count_entries
 from covos.runs.schema import load_report
 from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved, is_finished
+from covos.task import choose_task, read_objects, read_prompts
 
 Status: TypeAlias = Literal["waiting", "begun", "done", "done before", "skipped", "damaged", "failed"]
 """State of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed.
@@ -82,7 +83,7 @@ class Settings:
 
     Attributes:
         plan: Fields of `covos.plan.Plan`, except for source and task.
-        task: Arguments of `covos.plan.choose_task`, except for prompts.
+        task: Arguments of `covos.task.choose_task`, except for prompts.
         overwrite: If true, earlier results are replaced.
         skip: If true, finished results are left as they are, whatever they were made with.
         trust_prompts: If true, prompt files may name masks outside their folders.

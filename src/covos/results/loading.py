@@ -25,7 +25,6 @@ from covos.media.memory import open_input
 from covos.media.range import Range, as_range
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_MATTER
-from covos.plan import AUTO
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.aside import made_aside, moved
@@ -37,6 +36,7 @@ from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.terms import JOURNAL, WRITTEN
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
+from covos.task import AUTO
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""

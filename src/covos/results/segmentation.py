@@ -27,7 +27,6 @@ from covos.media.memory import InMemory
 from covos.media.range import Range, as_range, in_words
 from covos.media.source import Health, Source
 from covos.models.registry import DEFAULT_MATTER, find_matter
-from covos.plan import AUTO
 from covos.results.notebook import as_html
 from covos.results.replay import Listener, Replay, listened, nothing_heard
 from covos.results.trimming import trimmed
@@ -36,6 +35,7 @@ from covos.runs.onefile import choose_output
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime, choose_computing
+from covos.task import AUTO
 
 _SHOWN_IDS = 8
 

@@ -28,7 +28,7 @@ from covos.masks.soft import SoftMask
 from covos.media.range import Range, place_of
 from covos.media.source import Health
 from covos.model import Model
-from covos.plan import FIND, Plan
+from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
 from covos.prompts.values import RegionPrompt
 from covos.results.loading import load_result
@@ -42,6 +42,7 @@ from covos.serve.pictures import frame_of
 from covos.serve.prompt_steps import Said
 from covos.serve.workers import Clicked, Cuts, Here, Matted, Note, Progress, Video, kept_open
 from covos.session import Session
+from covos.task import FIND
 
 
 class Networks:
