@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -77,3 +78,13 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, b
 @pytest.mark.parametrize(("command", "code"), COMMANDS.items())
 def test_torch_is_not_loaded(command: str, code: int, answered: dict[str, tuple[int, bool]]) -> None:
     assert [*answered[command]] == [code, False]
+
+
+def test_a_missing_video_is_refused_before_any_library_of_pictures_is_loaded(tmp_path: Path) -> None:
+    code = "import sys; from covos.cli import main; print(main(sys.argv[1:]), {'numpy', 'cv2', 'av'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "segment", "missing.mp4", "-o", "out"],
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "3 set()"
+    assert "no such file or folder" in done.stderr

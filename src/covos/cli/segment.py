@@ -12,6 +12,7 @@ from covos.cli.terminal import say
 from covos.cli.verdict import refuse_incomplete
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
+from covos.media.named import refuse_missing
 
 if TYPE_CHECKING:
     from covos.jobs import Outcome
@@ -84,6 +85,8 @@ def segment(
     steer the subject that is found.
     """
     refuse_small_address_space()  # before anything large is imported
+    if len(inputs) == 1 and not skip_existing:  # of several, and of a finished one, the others count
+        refuse_missing(inputs[0])
     fields, settings = options.plan_of(locals()), options.settings_of(locals())
     composition = options.composition_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)

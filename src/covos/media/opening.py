@@ -16,6 +16,7 @@ from covos.media.fields import Deinterlace
 from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
 from covos.media.images import kind_of
 from covos.media.listing import Listing, list_pictures
+from covos.media.named import refuse_missing
 from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
 
@@ -61,7 +62,7 @@ def open_source(
         return _pictures(_folder_images(target), name=name, frame_rate=rate)
     if not there and glob.has_magic(name):
         return _pictures(_pattern_images(name), name=name, frame_rate=rate)
-    _check_file(target, name)
+    refuse_missing(name)
     if rate is not None:
         raise UsageError(
             f"{name}: a frame rate cannot be given for it",
@@ -112,36 +113,9 @@ def check_place(name: str) -> None:
     Raises:
         SourceError: It cannot be a source.
     """
-    target = Path(name)
-    if is_there(target) and target.is_dir():
-        return
-    if not is_there(target) and glob.has_magic(name):
+    refuse_missing(name)
+    if glob.has_magic(name) and not is_there(Path(name)):
         _pattern_images(name)
-    else:
-        _check_file(target, name)
-
-
-def _check_file(target: Path, name: str) -> None:
-    if not is_there(target):
-        if "://" in name:
-            raise SourceError(
-                f"{name}: URLs are not opened",
-                why="a clip is read several times, from a disk",
-                fix="download it first; covos batch fetches clips from URLs, and covos stream reads live ones",
-            )
-        raise SourceError(
-            f"{name}: no such file or folder",
-            why="it is a link to a file that is gone" if target.is_symlink() else "nothing has this name",
-            fix="check the spelling; relative paths start from the current folder",
-        )
-    if not target.is_file():
-        raise SourceError(
-            f"{name}: it is not a regular file", why="pipes and devices cannot be read twice", fix="save it to a file"
-        )
-    if not os.access(target, os.R_OK):
-        raise SourceError(f"{name}: it may not be read", why="permission denied", fix="change its permissions")
-    if target.stat().st_size == 0:
-        raise SourceError(f"{name}: the file is empty", why="it has 0 bytes", fix="copy or record it again")
 
 
 def _folder_images(folder: Path) -> Listing:
