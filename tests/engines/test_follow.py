@@ -500,6 +500,16 @@ def test_what_stands_out_in_a_frame_is_what_the_picture_alone_shows(engine: Foll
         torch.testing.assert_close(one, other.float(), atol=1e-3, rtol=1e-3)
 
 
+def test_frames_of_several_batches_are_taken_from_what_is_kept(engine: FollowEngine) -> None:
+    clip = observed(6)
+    shared = SharedEncoder(engine.encoder, ahead=4)
+    with engine.encoder.computing():
+        batches = [shared.encode(clip[:2]), shared.encode(clip[2:4]), shared.encode(clip[4:])]
+        again = shared.encode([clip[3], clip[1], clip[4]])
+        for part, *whole in zip(again, *batches, strict=True):
+            torch.testing.assert_close(part, torch.cat(whole)[[3, 1, 4]], atol=0, rtol=0)
+
+
 def test_what_is_not_trusted_is_neither_remembered_for_longer_nor_learned(engine: FollowEngine, judged: Judged) -> None:
     current = judged({1: TRUSTED + 0.1, 2: TRUSTED - 0.1})
     with engine.encoder.computing():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import covos
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult
+from covos.engines.encoding import FrameEncoder, SharedEncoder
 from covos.engines.find import THRESHOLD, FindEngine, expected_jaccard
 from covos.engines.motion import Observed
 from covos.events import FrameDone
@@ -25,7 +27,7 @@ from covos.masks import read_label_map
 from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.values import as_prompts, as_regions
-from covos.task import Find, choose_task
+from covos.task import Find, Steer, choose_task
 
 AT_FULL_SIZE = True
 """See `conftest.py`."""
@@ -126,6 +128,25 @@ def test_of_what_the_network_finds_the_excluded_goes(model: Model, squares: Path
 )
 def test_the_excluded_goes_from_the_whole_clip(model: Model, squares: Path, steering: dict[str, Any]) -> None:
     assert upper_alone([each.mask for each in covos.segment(squares, model=model, **steering)])
+
+
+def test_finding_and_following_take_a_frame_from_one_encoding(
+    model: Model, squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, encoded = FrameEncoder.encode, Counter[int]()
+
+    def counted(self: FrameEncoder[Any], observed: Sequence[Observed]) -> Any:
+        if isinstance(self, SharedEncoder):
+            encoded.update(each.frame.index for each in observed)
+        return encode(self, observed)
+
+    monkeypatch.setattr(FrameEncoder, "encode", counted)
+    # Shown on the first frame, so that there is no backward pass.
+    box = (122 - 3, 55, 122 + SIDE + 3, 85)
+    task = Find(steer=Steer(shown=as_regions(exclude={0: box})), quality="fast")
+    for _ in covos.Job(Plan(source=str(squares), task=task), load=lambda _: model):
+        pass
+    assert encoded == Counter(range(FRAMES))
 
 
 @pytest.mark.usefixtures("bright", "small")

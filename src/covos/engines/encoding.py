@@ -7,9 +7,11 @@ what moves in them is known.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
@@ -192,9 +194,15 @@ class FrameEncoder(Generic[FeaturesT]):
 
 
 class SharedEncoder(FrameEncoder[Any]):
-    """Keeps the features of its latest batch, for two engines that take the same frames in turn."""
+    """Keeps the features of its latest batches, for two engines that take the same frames in turn.
 
-    def __init__(self, encoder: FrameEncoder[Any]) -> None:
+    Args:
+        encoder: Encodes the frames.
+        ahead: Frames by which one engine may be ahead of the other. So the latest batches are kept that hold more than
+            these together.
+    """
+
+    def __init__(self, encoder: FrameEncoder[Any], *, ahead: int = 0) -> None:
         super().__init__(
             encoder._network,
             device=encoder.device,
@@ -204,18 +212,29 @@ class SharedEncoder(FrameEncoder[Any]):
             cuts=encoder.cuts,
             ladder=encoder.ladder,
         )
-        self._rows: dict[int, int] = {}
-        self._latest: Any = None
+        self._ahead = ahead
+        self._kept: deque[tuple[list[int], Any]] = deque()
+        """Batches: the indices of their frames, and their features."""
 
     def encode(self, observed: Sequence[Observed]) -> Any:
         """See `FrameEncoder.encode`."""
         indices = [each.frame.index for each in observed]
-        if not set(indices) <= set(self._rows):
-            self._latest, self._rows = super().encode(observed), {index: row for row, index in enumerate(indices)}
-        latest = self.ladder.moved(self._latest)
-        if indices == list(self._rows):
-            return latest
-        return select_rows(latest, [self._rows[index] for index in indices])
+        known = {index for kept, _ in self._kept for index in kept}
+        if not set(indices) <= known:
+            # What is known again was observed anew, such as for a second pass.
+            self._kept = deque(each for each in self._kept if not set(indices) & set(each[0]))
+            self._kept.append((indices, super().encode(observed)))
+            while sum(len(kept) for kept, _ in islice(self._kept, 1, None)) > self._ahead:
+                self._kept.popleft()
+        parts = [
+            (kept, self.ladder.moved(features)) for kept, features in self._kept if not set(indices).isdisjoint(kept)
+        ]
+        if len(parts) == 1:
+            ((kept, features),) = parts
+            return features if indices == kept else select_rows(features, [kept.index(index) for index in indices])
+        rows = {index: (features, row) for kept, features in parts for row, index in enumerate(kept)}
+        single = [select_rows(features, [row]) for features, row in (rows[index] for index in indices)]
+        return type(single[0])(*map(torch.cat, zip(*single, strict=True)))
 
 
 def at_source_size(frame: Frame) -> Frame:

@@ -254,7 +254,8 @@ def steer_subject(
         for result in before.others(remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
         return
-    encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts))
+    # Before a first result can be given, both have read the frames around it, and following has done so first.
+    encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts), ahead=AROUND)
     finder, own = engine, follower.cut_at(shots.cuts)
     if engine.encoder.area == encoder.area:
         finder = FindEngine(encoder, others=engine.encoders[1:], around=engine.around, in_turn=engine.in_turn)
