@@ -234,7 +234,7 @@ class Job:
         frames = []
         yield from self._events(work.look_for_cuts(self.plan.cuts), source, work=work)
         self.cuts = work.cuts
-        results = retouched(self._results_of(work, None), self.plan.edges)
+        results = retouched(self._results_of(work, None), self.plan.edges, cuts=work.cuts)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
                 if isinstance(event, FrameDone) and self._keeping:

@@ -8,6 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from covos.core.types import FrameResult, LabelArray
 from covos.engines.steady import retouched
@@ -82,14 +84,63 @@ def test_masks_that_a_run_kept_are_changed_as_it_changed_them(result: Any, edges
         assert np.array_equal(each.matte.restore(mask) > 0.5, mask)
 
 
-def test_the_holes_that_other_masks_cover() -> None:
-    holes = Holes.of(disc(0, holes={(10, 0): 9, (-15, 0): 5}))
-    part = disc(0, holes={(10, 0): 9})
-    covered = holes.covered_by(part)
-    assert covered[48, 30]
-    assert not covered[48, 55]
-    part[48, 30] = 0
-    assert not holes.covered_by(part).any(), "one that is covered in part stays"
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_frames_that_are_all_alike_tell_what_each_tells_by_itself(data: st.DataObject) -> None:
+    labels = np.full((96, 128), 0, np.uint8)
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    labels[8:88, 8:120] = rng.integers(1, 3, size=(80, 112))
+    for _ in range(data.draw(st.integers(0, 40))):
+        top, left, high, wide = rng.integers((0, 0, 1, 1), (96, 128, 16, 16))
+        labels[top : top + high, left : left + wide] = data.draw(st.sampled_from([0, 0, 0, 1]))
+    holes = Holes.of(labels)
+    most = data.draw(st.sampled_from([5, 40, 120]))
+    five = holes.small(most, near=[(away, Holes.of(labels)) for away in (2, 1, 1, 2)])
+    np.testing.assert_array_equal(five, holes.small(most))
+
+
+@pytest.mark.parametrize("apart", [1, 2, 8, 25])
+def test_a_small_hole_beside_others_is_filled(apart: int) -> None:
+    labels = np.ones((1080, 1920), np.uint8)
+    labels[:200] = 0
+    labels[400:500, 700:800] = 0
+    labels[440:446, 800 + apart : 806 + apart] = 0
+    labels[600:608, 700:708] = labels[600:608, 708 + apart : 716 + apart] = 0
+    holes = Holes.of(labels)
+    hole = holes.small(100, near=[(away, holes) for away in (2, 1, 1, 2)])
+    assert hole.sum() == 36 + 2 * 64
+    labels[440:446, 800 + apart : 806 + apart] = 1
+    without = Holes.of(labels)
+    popped = holes.small(30, near=[(away, without) for away in (2, 1, 1, 2)])
+    assert popped[443, 803 + apart], "the large hole beside it was there before: it is another one"
+    assert popped.sum() == 36
+
+
+@pytest.mark.parametrize("blob", [(slice(60, 92), slice(150, 190)), (slice(40, 70), slice(70, 140))])
+@pytest.mark.parametrize("identity", [1, 2])
+def test_what_appears_for_a_frame_fills_no_hole_that_stays(
+    result: Any, blob: tuple[slice, slice], identity: int
+) -> None:
+    """It stands apart from the subject, or touches it."""
+    masks = [disc(index, step=1, holes={(-12, 0): 9}) for index in range(7)]
+    masks[3][blob] = identity
+    out = list(retouched(iter([made_of(result, index, each) for index, each in enumerate(masks)]), Edges(fill_holes=9)))
+    assert [int((each.labels == 0).sum()) for each in out] == [int((each == 0).sum()) for each in masks]
+
+
+def test_frames_that_are_far_away_or_of_another_shot_tell_nothing(result: Any) -> None:
+    masks = [disc(0, holes={(10, 0): 9 * (index == 2)}) for index in range(5)]
+    edges = Edges(fill_holes=AREA)
+
+    def is_open(numbers: range, cuts: tuple[int, ...] = ()) -> bool:
+        made = [made_of(result, number, each) for number, each in zip(numbers, masks, strict=True)]
+        return bool(list(retouched(iter(made), edges, cuts=cuts))[2].labels[48, 55] == 0)
+
+    assert not is_open(range(5))
+    assert is_open(range(0, 250, 50))
+    assert is_open(range(5), cuts=(2, 3))
+    assert is_open(range(5), cuts=(1, 2, 4)), "one of two is there"
+    assert not is_open(range(5), cuts=(2,)), "two of three are not"
 
 
 def test_a_frame_by_itself_goes_by_its_own_area(result: Any) -> None:

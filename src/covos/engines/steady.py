@@ -7,21 +7,20 @@ Shape legend: ``H`` height, ``W`` width of a frame.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import FrameResult, ImageArray, LabelArray, MaskArray, ProbabilityArray
+from covos.core.types import FrameResult, ImageArray, ProbabilityArray
 from covos.engines.flow import dis_flow
 from covos.masks.edges import Edges, relabelled
-from covos.masks.holes import REACH, Holes
+from covos.masks.hole_watch import HoleWatch
+from covos.masks.window import Window
 
-ItemT = TypeVar("ItemT")
 ProgressT = TypeVar("ProgressT")
 
 FLOW_HEIGHT = 240
@@ -35,110 +34,29 @@ class Retoucher:
 
     Args:
         edges: The changes.
+        cuts: Indices of the frames with which shots begin, ascending: frames of another shot tell nothing.
     """
 
-    def __init__(self, edges: Edges) -> None:
+    def __init__(self, edges: Edges, *, cuts: Sequence[int] = ()) -> None:
         self._edges = edges
-        self._steadied = Window[FrameResult](edges.smooth_time)
-        self._watched = HoleWatch[FrameResult](edges)
-        self._size: tuple[int, int] | None = None
+        self._steadied = Window[FrameResult](edges.smooth_time, cuts=cuts)
+        self._watch = HoleWatch[FrameResult](edges, cuts=cuts)
 
     def push(self, result: FrameResult) -> Iterator[FrameResult]:
         """Take the next result; give those that have all the neighbours that they need."""
-        if self._size not in (None, result.frame.size):
-            yield from self.end()
-        self._size = result.frame.size
-        for ready in self._steadied.push(result):
-            yield from self._filled(_steadied(*ready))
+        for ready in self._steadied.push(result, index=result.frame.index, size=result.frame.size):
+            yield from self._watched(_steadied(*ready))
 
     def end(self) -> Iterator[FrameResult]:
         """Give the results that still wait."""
         for ready in self._steadied.end():
-            yield from self._filled(_steadied(*ready))
-        for clean, hole in self._watched.end():
-            yield self._edges.after_holes.changed(clean, hole=hole)
+            yield from self._watched(_steadied(*ready))
+        for result, hole in self._watch.end():
+            yield self._edges.changed(result, hole=hole)
 
-    def _filled(self, result: FrameResult) -> Iterator[FrameResult]:
-        if not self._edges.watches_holes:
-            yield self._edges.changed(result)
-            return
-        clean = self._edges.before_holes.changed(result)
-        for ready, hole in self._watched.push(clean, labels=clean.labels):
-            yield self._edges.after_holes.changed(ready, hole=hole)
-
-
-class HoleWatch(Generic[ItemT]):
-    """Tells which holes of each frame are filled, by the frames around it; some frames wait for those after them.
-
-    Frames of another size begin anew.
-
-    Args:
-        edges: The changes, which watch holes.
-    """
-
-    def __init__(self, edges: Edges) -> None:
-        self._edges = edges
-        self._window = Window[tuple[ItemT, Holes]](REACH)
-        self._size: tuple[int, ...] | None = None
-
-    def push(self, item: ItemT, *, labels: LabelArray) -> Iterator[tuple[ItemT, MaskArray]]:
-        """Take the next frame, and its labels before holes are filled; give those that have all around them.
-
-        Each comes with the pixels of its holes that are filled, H x W bool.
-        """
-        if self._size not in (None, labels.shape):
-            yield from self.end()
-        self._size = labels.shape
-        for ready in self._window.push((item, Holes.of(labels))):
-            yield self._judged(*ready)
-
-    def end(self) -> Iterator[tuple[ItemT, MaskArray]]:
-        """Give the frames that still wait."""
-        for ready in self._window.end():
-            yield self._judged(*ready)
-
-    def _judged(
-        self, watched: tuple[ItemT, Holes], near: list[tuple[int, tuple[ItemT, Holes]]]
-    ) -> tuple[ItemT, MaskArray]:
-        item, holes = watched
-        return item, self._edges.holes_in(holes, near=[(away, other) for away, (_, other) in near])
-
-
-class Window(Generic[ItemT]):
-    """Items as they come, each given out with those around it once these have come.
-
-    Args:
-        reach: Items on each side.
-    """
-
-    def __init__(self, reach: int) -> None:
-        self._reach = reach
-        self._held: deque[ItemT] = deque()
-        self._next = 0
-        """Place in ``_held`` of the item that is given out next."""
-
-    def push(self, item: ItemT) -> Iterator[tuple[ItemT, list[tuple[int, ItemT]]]]:
-        """Take the next item; give the one that has all around it, with how far away each of them is."""
-        self._held.append(item)
-        if len(self._held) > self._next + self._reach:
-            yield self._take()
-
-    def end(self) -> Iterator[tuple[ItemT, list[tuple[int, ItemT]]]]:
-        """Give the items that still wait, and begin anew."""
-        while self._next < len(self._held):
-            yield self._take()
-        self._held.clear()
-        self._next = 0
-
-    def _take(self) -> tuple[ItemT, list[tuple[int, ItemT]]]:
-        at = self._next
-        item = self._held[at]
-        near = [(abs(k - at), each) for k, each in enumerate(self._held) if 0 < abs(k - at) <= self._reach]
-        self._next += 1
-        if self._next > self._reach:
-            self._held.popleft()
-            self._next -= 1
-        return item, near
+    def _watched(self, steadied: FrameResult) -> Iterator[FrameResult]:
+        for result, hole in self._watch.push(steadied, steadied.labels, index=steadied.frame.index):
+            yield self._edges.changed(result, hole=hole)
 
 
 def _steadied(result: FrameResult, near: list[tuple[int, FrameResult]]) -> FrameResult:
@@ -148,9 +66,11 @@ def _steadied(result: FrameResult, near: list[tuple[int, FrameResult]]) -> Frame
     return replace(result, probability=soft, labels=relabelled(result.labels, soft > 0.5), matte=matte)
 
 
-def retouched(results: Iterator[FrameResult | ProgressT], edges: Edges) -> Iterator[FrameResult | ProgressT]:
-    """Change the edges of all results of a source, in order; anything else is passed on."""
-    retoucher = Retoucher(edges)
+def retouched(
+    results: Iterator[FrameResult | ProgressT], edges: Edges, *, cuts: Sequence[int] = ()
+) -> Iterator[FrameResult | ProgressT]:
+    """Change the edges of all results of a source, in order; anything else is passed on. ``cuts`` as of `Retoucher`."""
+    retoucher = Retoucher(edges, cuts=cuts)
     for result in results:
         if isinstance(result, FrameResult):
             yield from retoucher.push(result)

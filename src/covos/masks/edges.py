@@ -139,19 +139,15 @@ class Edges(Record):
         return {name: value for name, value in (("min_area", self.min_area), ("shrink", self.shrink)) if value != "0"}
 
     @property
-    def before_holes(self) -> Edges:
-        """The changes that come before holes are filled, of a frame by itself."""
-        return Edges(min_area=self.min_area)
-
-    @property
-    def after_holes(self) -> Edges:
-        """The changes from the filling of holes on."""
-        return self.model_copy(update={"smooth_time": 0, "min_area": "0"})
-
-    @property
     def watches_holes(self) -> bool:
         """True if it takes the frames around to tell which holes are filled."""
         return 0 < _pixels(self.fill_holes, 1) < math.inf
+
+    def holes_of(self, labels: LabelArray) -> FrameHoles:
+        """Return the holes of a frame as they are when they are filled; labels are H x W uint8, before any change."""
+        if least := _pixels(self.min_area, labels.size):
+            labels, _ = _without_specks(labels, (labels > 0).astype(np.float32), least)
+        return FrameHoles.of(labels)
 
     def holes_in(self, holes: FrameHoles, *, near: Sequence[tuple[int, FrameHoles]] = ()) -> MaskArray:
         """Return the holes of a frame that are filled, H x W bool; see `covos.masks.holes.Holes.small`."""

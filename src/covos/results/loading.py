@@ -19,7 +19,7 @@ from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import composed_formats, parse_format
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
-from covos.masks.holes import Holes
+from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
 from covos.media.memory import open_input
 from covos.media.range import Range, as_range
@@ -282,10 +282,10 @@ def convert(
         network = DEFAULT_MATTER if matte is True else matte
         changed = edges_of(Path(path))
         # A matte is looked for around what was found, and is then changed as the masks were.
-        before = _loaded(path, source=source, before_edges=True).trim(as_range(range)) if changed else result
-        matted = before.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
-        pairs = zip(matted.frames, result.frames, strict=True)
-        result = replace(matted, frames=tuple(_edged(new, old, edges=changed) for new, old in pairs))
+        before = _loaded(path, source=source, before_edges=True) if changed else found
+        part = before.trim(as_range(range))
+        matted = part.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
+        result = replace(matted, frames=_edged(matted, result, edges=changed, before=before))
     told = tuple(step.text for step in result.origin.steps_down[known:])
     given = as_labelling(label)
     labels = given.over(Labelling.of_settings(result.origin.settings))
@@ -327,12 +327,27 @@ def write_aside(result: Segmentation, chosen: Output, *, told: Sequence[str], ov
     return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), chosen.folder))
 
 
-def _edged(matted: FrameMask, mask: FrameMask, *, edges: Edges) -> FrameMask:
-    """Return the mask of a frame with the matte of the same before its edges were changed, changed in the same way."""
-    if matted.matte is None or matted.objects == mask.objects:  # nothing was changed, or by hand
-        return replace(mask, kept_matte=matted.kept_matte)
-    hole = Holes.of(matted.labels).covered_by(mask.labels) if edges.watches_holes else None
-    return replace(mask, kept_matte=SoftMask.of(edges.apply(matted.labels, matted.matte, hole=hole)[1], mask.mask))
+def _edged(matted: Segmentation, result: Segmentation, *, edges: Edges, before: Segmentation) -> tuple[FrameMask, ...]:
+    """Return the masks of a result with the mattes of the same before edges were changed, changed in the same way.
+
+    Args:
+        matted: The mattes.
+        result: The masks, of the same frames.
+        edges: The changes.
+        before: All that was found, which may be more: the frames around tell which holes are filled.
+    """
+    old = {mask.number: mask for mask in result.frames}
+    new = {mask.number: mask for mask in matted.frames}
+    edged = {}
+    for found, hole in watched(before.frames, edges, cuts=before.origin.cuts):
+        if (mask := old.get(found.number)) is None:
+            continue
+        kept = new[found.number]
+        if kept.matte is not None and kept.objects != mask.objects:  # else nothing was changed, or by hand
+            edged[mask.number] = SoftMask.of(edges.apply(kept.labels, kept.matte, hole=hole)[1], mask.mask)
+    return tuple(
+        replace(mask, kept_matte=edged.get(mask.number, new[mask.number].kept_matte)) for mask in result.frames
+    )
 
 
 def output_of(

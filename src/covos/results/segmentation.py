@@ -115,14 +115,16 @@ class Segmentation:
         chosen = as_range(range)
         if not chosen:
             return self
-        frames, info, health = trimmed(self.frames, info=self.info, health=self.health, range=chosen)
+        frames, info, health, cuts = trimmed(
+            self.frames, info=self.info, health=self.health, cuts=self.origin.cuts, range=chosen
+        )
         settings = {**self.origin.settings, "range": in_words(info)}
         return replace(
             self,
             info=info,
             frames=frames,
             health=health,
-            origin=replace(self.origin, settings=settings),
+            origin=replace(self.origin, settings=settings, cuts=cuts),
         )
 
     def __eq__(self, other: object) -> bool:

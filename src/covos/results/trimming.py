@@ -61,14 +61,15 @@ class KeptFrames:
 
 
 def trimmed(
-    frames: Sequence[FrameMask], *, info: SourceInfo, health: Health, range: Range
-) -> tuple[tuple[FrameMask, ...], SourceInfo, Health]:
-    """Return the frames of a range, the source as the part of it that they are, and the damage in that part.
+    frames: Sequence[FrameMask], *, info: SourceInfo, health: Health, cuts: Sequence[int], range: Range
+) -> tuple[tuple[FrameMask, ...], SourceInfo, Health, tuple[int, ...]]:
+    """Return the frames of a range, the source as the part of it that they are, and the damage and cuts in that part.
 
     Args:
         frames: At least one, in the order of the source.
         info: Description of the source, or of the part of it that they are.
         health: The damage of that.
+        cuts: Indices of the frames with which its shots begin, but for the first.
         range: Seconds count from the first of the frames, numbers are those of the whole source.
 
     Raises:
@@ -107,4 +108,6 @@ def trimmed(
         lost=lost,
         warnings=(f"{counted(len(unread), 'picture')} cannot be read: {named}",) if unread else (),
     )
-    return placed, part, damage
+    later = (bisect_left(kept, cut, key=lambda frame: frame.index) for cut in cuts)
+    begin = tuple(sorted({placed[at].index for at in later if 0 < at < len(placed)}))
+    return placed, part, damage, begin

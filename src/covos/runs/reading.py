@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.types import MaskArray
-from covos.engines.steady import HoleWatch
 from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
 from covos.runs.journal import KeptMasks, read_kept
 from covos.runs.schema import REPORT, load_report
@@ -51,7 +51,7 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     if is_there(path / WRITTEN):  # masks as they were written: edges are in them
         journal, edges = path / WRITTEN, NO_EDGES
     found = {each.stem: each for each in read_kept(journal)} if is_there(journal) else {}
-    kept = _all_changed(found, edges) if edges else found
+    kept = _all_changed(found, edges, cuts=report.cuts) if edges else found
     taken = found if before_edges else kept
     for kind in readable_formats():
         if kind.output in outputs:
@@ -96,29 +96,13 @@ def _edges(settings: object) -> Edges:
         return NO_EDGES
 
 
-def _all_changed(found: Mapping[str, KeptMasks], edges: Edges) -> dict[str, KeptMasks]:
-    """Change the edges of kept masks, by stem, as the run did; where that took the pictures, masks will differ.
-
-    The frames around a frame tell which of its holes are filled.
-    """
-    if not edges.watches_holes:
-        return {stem: _changed(each, edges) for stem, each in found.items()}
-    changed: dict[str, KeptMasks] = {}
-    watched = HoleWatch[str](edges)
-
-    def judged() -> Iterator[tuple[str, MaskArray]]:
-        for stem, kept in sorted(found.items(), key=lambda each: each[1].index):
-            before = labels_of(kept.objects, size=kept.size)
-            clean, _ = edges.before_holes.apply(before, (before > 0).astype(np.float32))
-            yield from watched.push(stem, labels=clean)
-        yield from watched.end()
-
-    for stem, hole in judged():
-        changed[stem] = _changed(found[stem], edges, hole=hole)
+def _all_changed(found: Mapping[str, KeptMasks], edges: Edges, *, cuts: Sequence[int] = ()) -> dict[str, KeptMasks]:
+    """Change the edges of kept masks, by stem, as the run did; where that took the pictures, masks will differ."""
+    changed = {kept.stem: _changed(kept, edges, hole=hole) for kept, hole in watched(found.values(), edges, cuts=cuts)}
     return {stem: changed[stem] for stem in found}
 
 
-def _changed(kept: KeptMasks, edges: Edges, *, hole: MaskArray | None = None) -> KeptMasks:
+def _changed(kept: KeptMasks, edges: Edges, *, hole: MaskArray | None) -> KeptMasks:
     """Change the edges of one frame's masks; ``hole`` is as of `Edges.apply`."""
     before = labels_of(kept.objects, size=kept.size)
     hard = (before > 0).astype(np.float32)

@@ -268,7 +268,7 @@ class RunWriter:
         self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = time.perf_counter()
         self._uncomputed, self._passes = 0, passes
-        self._retoucher = Retoucher(edges)
+        self._retoucher = Retoucher(edges, cuts=origin.cuts)
         self._seconds: deque[float] = deque()
         """Seconds spent so far on each frame that waits for those after it."""
         self._outputs = tuple(folder.path / name for name in outputs)

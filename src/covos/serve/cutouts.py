@@ -13,6 +13,7 @@ from covos.serve.errors import NotYetError
 from covos.serve.networks import FindMatte
 from covos.serve.pictures import CutOut
 from covos.serve.schema import Shown
+from covos.serve.views import around
 from covos.serve.workers import Matted, TaskWorker
 
 KEPT = 64
@@ -50,8 +51,10 @@ class Cutouts:
         """
         index = check_frame(asked, info=clip.info)
         with clip.lock:
-            whole, edges, hidden = clip.frames.get(index), clip.kept.edges, clip.kept.hidden
-            confirmed, regions = clip.confirmed, clip.history.regions
+            frames, edges, hidden = clip.frames, clip.kept.edges, clip.kept.hidden
+            confirmed, regions, cuts = clip.confirmed, clip.history.regions, clip.kept.cuts
+            whole = frames.get(index)
+            near = [frames[each] for each in around(range(index, index + 1), edges) if each in frames]
         if whole is None:
             raise NotYetError(
                 f"{name_of(index, info=clip.info)} has no masks yet",
@@ -69,7 +72,15 @@ class Cutouts:
         if matte and known is None and mask.objects:
             known = self._matte(clip, mask)
         shown = replace(mask, kept_matte=None if matte is False else known)
-        task = CutOut(video=clip.video, mask=shown, edges=edges, hidden=hidden, width=width)
+        task = CutOut(
+            video=clip.video,
+            mask=shown,
+            near=tuple(clip.shown(near)),
+            cuts=cuts,
+            edges=edges,
+            hidden=hidden,
+            width=width,
+        )
         answer = self._pictures.last(task, name=clip.kept.name)
         assert isinstance(answer, bytes)
         return answer

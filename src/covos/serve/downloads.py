@@ -138,6 +138,7 @@ class Downloads:
             mattes={index: matte for index, matte in known.items() if matte is not None},
             regions=regions,
             confirmed=confirmed,
+            cuts=clip.kept.cuts,
             format=format,
             edges=clip.kept.edges,
             range=wanted.range,

@@ -285,6 +285,7 @@ class Export:
         mattes: Those that are known of them, by index.
         regions: The boxes that the subject may not lie in, or has to.
         confirmed: Frames that these do not change.
+        cuts: Indices of the frames with which shots begin, ascending.
         format: Name of the format, with its value.
         edges: Changes of the edges.
         range: The part that is written.
@@ -301,6 +302,7 @@ class Export:
     mattes: Mapping[int, SoftMask]
     regions: tuple[RegionPrompt, ...]
     confirmed: frozenset[int]
+    cuts: tuple[int, ...]
     format: str
     edges: Edges
     range: Range
@@ -335,7 +337,7 @@ class Export:
         result = Segmentation(
             info=self.info,
             health=health,
-            origin=replace(origin, settings={**origin.settings, **self.settings}),
+            origin=replace(origin, settings={**origin.settings, **self.settings}, cuts=self.cuts),
             frames=tuple(self._as_written(each) for each in self.frames),
             held=self.video.path,
         )

@@ -22,6 +22,7 @@ from covos.formats.compose import ComposedResult, fitted
 from covos.formats.table import check_formats
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
+from covos.masks.hole_watch import watched
 from covos.media.memory import open_input
 from covos.media.presets import H264
 from covos.media.source import Source
@@ -84,13 +85,17 @@ class CutOut:
     Attributes:
         video: The clip.
         mask: The frame's masks, with the matte if one is known.
-        edges: Changes of the edges; those that take the neighbouring frames are left out.
+        near: The frame's masks and those around it, which tell the holes that are filled.
+        cuts: Indices of the frames with which shots begin, ascending.
+        edges: Changes of the edges; smoothing over time is left out.
         hidden: Objects that are not shown.
         width: Of the picture, at most.
     """
 
     video: Video
     mask: FrameMask
+    near: tuple[FrameMask, ...]
+    cuts: tuple[int, ...]
     edges: Edges
     hidden: tuple[int, ...]
     width: int
@@ -106,7 +111,9 @@ class CutOut:
             objects=mask.states,
             matte=mask.matte,
         )
-        composed = ComposedResult.of(self.edges.changed(result))
+        told = watched(self.near, self.edges, cuts=self.cuts)
+        hole = next(hole for each, hole in told if each.index == mask.index)
+        composed = ComposedResult.of(self.edges.changed(result, hole=hole))
         opacity = composed.opacity
         if any(identity in self.hidden for identity in mask.objects):
             shares = [composed.share_of(each) for each in mask.objects if each not in self.hidden]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.hole_watch import watched
+from covos.masks.holes import REACH
 from covos.masks.rle import RLE
 from covos.prompts.seed_mask import SeedMask
 from covos.serve.clip import Clip
@@ -104,22 +106,42 @@ def view_of_unread(clip: Clip, known: JobView) -> JobView:
 def masks_view(clip: Clip, start: int, stop: int, *, edges: bool) -> MasksView:
     """Return the masks of some frames, with the edges that the user chose, or without them."""
     chosen = clip.kept.edges if edges else NO_EDGES
-    known = clip.frames
-    wanted = [known[index] for index in range(start, min(stop, start + MOST_FRAMES)) if index in known]
+    known, asked = clip.frames, range(start, min(stop, start + MOST_FRAMES))
+    near = [known[index] for index in around(asked, chosen) if index in known]
+    shown = clip.shown(near, soft=chosen.changes_frames)
     return MasksView(
         size=(clip.info.height, clip.info.width),
         frames=tuple(
-            _frame_view(each, objects=edged(each, chosen)) for each in clip.shown(wanted, soft=chosen.changes_frames)
+            _frame_view(each, objects=objects)
+            for each, objects in edged(shown, chosen, asked=asked, cuts=clip.kept.cuts)
         ),
     )
 
 
-def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:
-    """Return a frame's masks with other edges; what takes the neighbouring frames shows in downloads alone."""
-    if not edges.changes_frames:
-        return mask.objects
-    labels, _ = edges.apply(mask.labels, mask.probability)
-    return objects_of(labels)
+def around(asked: range, edges: Edges) -> range:
+    """Return the frames that it takes to change the edges of some: with ``fill_holes``, those on each side."""
+    reach = REACH if edges.watches_holes else 0
+    return range(max(0, asked.start - reach), asked.stop + reach)
+
+
+def edged(
+    masks: Iterable[FrameMask], edges: Edges, *, asked: range, cuts: Sequence[int]
+) -> Iterator[tuple[FrameMask, Mapping[int, RLE]]]:
+    """Give frames that are asked for, with masks of other edges; smoothing over time shows in downloads alone.
+
+    Args:
+        masks: Of these frames and those `around` them.
+        edges: The changes.
+        asked: Indices of the frames.
+        cuts: Indices of the frames with which shots begin, ascending.
+    """
+    for mask, hole in watched(masks, edges, cuts=cuts):
+        if mask.index not in asked:
+            continue
+        if edges.changes_frames:
+            yield mask, objects_of(edges.apply(mask.labels, mask.probability, hole=hole)[0])
+        else:
+            yield mask, mask.objects
 
 
 def _given(seed: SeedMask) -> Iterator[Given]:

@@ -9,6 +9,7 @@ const PAGES = /** @type {const} */ ([1, 48]); // frames of a request, at least a
 const [FAST, SLOW] = [200, 600]; // milliseconds
 const KEPT = 1500;
 const AHEAD = 24;
+const REACH = 2; // frames on each side that tell which holes of a frame are filled
 
 export class Masks {
   /** @param {() => void} changed Called when masks came in. */
@@ -43,6 +44,7 @@ export class Masks {
   /** Say that the server has new masks for frames [from, to). */
   renew(from = 0, to = Infinity) {
     if (to - from > this.page) [this.page] = PAGES; // the frame that is looked at comes first
+    [from, to] = [from - REACH, to + REACH];
     for (const index of this.frames.keys()) if (index >= from && index < to) this.stale.add(index);
     for (let index = Math.max(from, this.span[0]); index < Math.min(to, this.span[1]); index++) this.late.add(index);
   }
