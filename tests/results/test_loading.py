@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from PIL import Image
 import covos
 from checked_output import check_output
 from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
+from covos.core.types import SourceInfo
 from covos.masks import encode, write_label_map
-from covos.masks.frame_mask import FrameMask
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.soft import SoftMask
 from covos.media.memory import open_input
 from covos.media.range import as_range
 from covos.media.source import Health
-from covos.results.loading import convert
+from covos.results.loading import _edged, convert
 from covos.runs.report import Origin
 from covos.runs.schema import load_report
 
@@ -364,3 +367,65 @@ def test_a_feathered_edge_is_known_through_several_folders(result: covos.Segment
     for folder in ("one", "two"):
         loaded = covos.load_result(tmp_path / folder)
         assert {each.feather for each in loaded.frames} == {8.0}, folder
+
+
+@pytest.mark.parametrize(
+    ("hole", "edges"),
+    [
+        ((90, 102, 90, 102), covos.Edges(min_area=10, fill_holes=400)),
+        ((43, 53, 90, 102), covos.Edges(fill_holes=400, shrink="5px")),
+        ((90, 112, 90, 112), covos.Edges(fill_holes=400)),
+    ],
+    ids=["with a speck in it", "near the edge", "large, for a frame"],
+)
+def test_a_matte_is_solid_where_the_run_has_filled_a_hole(hole: tuple[int, int, int, int], edges: covos.Edges) -> None:
+    top, bottom, left, right = hole
+    found = [np.zeros((200, 200), np.uint8) for _ in range(5)]
+    for labels in found:
+        labels[40:160, 40:160] = 1
+    found[2][top:bottom, left:right] = 0
+    if edges.min_area != "0":
+        found[2][95:97, 95:97] = 1
+    before = squares(found, mattes=True)
+    filled = [labels.copy() for labels in found]
+    filled[2][top:bottom, left:right] = 1
+    masks = [edges.apply(labels, labels.astype(np.float32))[0] for labels in filled]
+    result = squares(masks)
+    part = [before.trim(range(2, 4)), result.trim(range(2, 4))]
+    for mask in (*_edged(before, result, edges=edges, before=before), *_edged(*part, edges=edges, before=before)):
+        assert mask.matte is not None
+        np.testing.assert_array_equal(mask.matte > 0.5, mask.mask)
+    if edges.shrink == "0" and edges.min_area == "0":
+        cut = replace(before, origin=replace(before.origin, cuts=(2, 3)))
+        mask = _edged(cut, result, edges=edges, before=cut)[2]
+        assert mask.matte is not None
+        assert mask.matte[100, 100] == 0, "frames of another shot tell nothing"
+
+
+def squares(found: list[np.ndarray], *, mattes: bool = False) -> covos.Segmentation:
+    """A result of these masks."""
+    height, width = found[0].shape
+    frames = tuple(
+        FrameMask(
+            index=index, stem=f"{index:05}", pts=index, time_base=Fraction(1, 25), status="ok", confidence=1.0,
+            size=(height, width), objects=objects_of(labels),
+            kept_matte=SoftMask.of((labels > 0).astype(np.float32), labels > 0) if mattes else None,
+        )
+        for index, labels in enumerate(found)
+    )  # fmt: skip
+    info = SourceInfo(
+        path="squares", kind="masks", height=height, width=width, frame_count=len(found), frame_rate=Fraction(25),
+        duration=None, time_base=Fraction(1, 25), codec="palette",
+    )  # fmt: skip
+    origin = Origin(model="squares", sha256="", device="", settings={})
+    health = Health(decoded=len(found), expected=len(found))
+    return covos.Segmentation(info=info, health=health, origin=origin, frames=frames)
+
+
+def test_the_cuts_of_a_part_are_those_that_lie_in_it() -> None:
+    whole = squares([np.ones((4, 4), np.uint8)] * 12)
+    whole = replace(whole, origin=replace(whole.origin, cuts=(2, 5, 6, 9)))
+    assert whole.trim(range(2, 10)).origin.cuts == (3, 4, 7)
+    assert whole.trim(range(3, 10, 2)).origin.cuts == (1, 2, 3)
+    assert whole.trim(range(7, 9)).origin.cuts == ()
+    assert whole.trim(range(2, 12)).trim(range(6, 12)).origin.cuts == (3,)

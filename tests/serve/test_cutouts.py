@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from covos.core.types import Box
-from covos.masks import encode
+from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
 from covos.prompts.values import RegionPrompt
@@ -179,3 +179,20 @@ def test_a_matte_belongs_to_its_masks_and_regions(tmp_path: Path) -> None:
         stream.write('{"index": 5, "of"')  # a killed server was writing
     assert Mattes(file).of(one, ()) == matte
     assert Mattes(tmp_path / "none.jsonl").of(one, ()) is None
+
+
+def test_a_hole_that_pops_up_is_filled_as_in_the_download(client: httpx.Client, job: str) -> None:
+    for frame in range(FRAME - 2, FRAME + 3):
+        drawn = np.zeros((48, 96), np.bool_)
+        drawn[12:36, 8:32] = True
+        drawn[20:28, 16:24] = frame != FRAME
+        asked = {"frame": frame, "object": 1, "mask": encode(drawn).to_coco()}
+        assert client.post(f"/api/jobs/{job}/prompts", json=asked).status_code == 200
+    assert cutout(client, job, matte=False)[24, 20, 3] == 0
+    assert client.patch(f"/api/jobs/{job}/edges", json={"fill_holes": 20}).status_code == 200
+    shown = cutout(client, job, matte=False)
+    assert shown[24, 20, 3] == 255, "it has 64 pixels, and none before and after"
+    same(shown, downloaded(client, job, matte=False))
+    masks = client.get(f"/api/jobs/{job}/masks", params={"start": FRAME, "stop": FRAME + 1}).json()["frames"]
+    assert [each["index"] for each in masks] == [FRAME]
+    assert decode(RLE.from_coco({"size": [48, 96], "counts": masks[0]["objects"][0]["counts"]}))[24, 20]

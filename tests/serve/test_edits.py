@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from covos.core.types import ObjectStatus, Point, SourceInfo
 from covos.masks import decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.rle import RLE
 from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
@@ -37,7 +39,7 @@ from covos.serve.edits import (
 from covos.serve.errors import NotYetError
 from covos.serve.schema import Region
 from covos.serve.timeline import Glance, centre, row_of
-from covos.serve.views import edged
+from covos.serve.views import around, edged
 
 SIZE = (6, 8)
 
@@ -275,9 +277,31 @@ def test_rows_and_edges() -> None:
     assert row.box[2] == (5, 1, 3, 3)
     assert row.area[1] == pytest.approx(6 / 48)
     assert row_of(frame(0, labels(BOTH))).confidence is None
-    grown = edged(frame(2, labels(BOTH)), Edges(grow=1))
-    assert decode(grown[2]).sum() > 9
-    assert edged(frame(2, labels(BOTH)), Edges(smooth_time=1))[2] == row_rle()
+    assert decode(edged_at(2, [labels(BOTH)] * 3, Edges(grow=1))[2]).sum() > 9
+    assert edged_at(2, [labels(BOTH)] * 3, Edges(smooth_time=1))[2] == row_rle()
+
+
+def edged_at(index: int, shown: list[np.ndarray], edges: Edges, *, cuts: tuple[int, ...] = ()) -> Mapping[int, RLE]:
+    asked = range(index, index + 1)
+    near = [frame(each, shown[each]) for each in around(asked, edges) if each < len(shown)]
+    ((mask, objects),) = edged(near, edges, asked=asked, cuts=cuts)
+    assert mask.index == index
+    return objects
+
+
+def test_the_page_fills_the_holes_that_downloads_fill() -> None:
+    ring = np.ones((40, 60), np.uint8)
+    ring[0] = 0
+    ring[10:20, 20:30] = 0
+    shown = [np.where(np.arange(40)[:, None] > 0, 1, ring * (index == 3)) for index in range(7)]
+    shown[3] = ring
+    few, many = Edges(fill_holes=20), Edges(fill_holes="all")
+    assert decode(edged_at(3, shown, few)[1])[15, 25], "it pops up for a frame"
+    assert not decode(edged_at(3, shown, few, cuts=(3, 4))[1])[15, 25], "its shot has no other frame"
+    assert not decode(edged_at(3, [ring] * 7, few)[1])[15, 25]
+    assert decode(edged_at(3, [ring] * 7, many)[1])[15, 25]
+    assert around(range(1, 4), few) == range(6)
+    assert around(range(1, 4), many) == range(1, 4)
 
 
 def row_rle() -> object:
