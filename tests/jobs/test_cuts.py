@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from covos.core.errors import UsageError
 from covos.core.types import Frame
 from covos.events import Advanced, Event, FrameDone, Started
 from covos.job import Job
+from covos.masks.edges import Edges
+from covos.masks.hole_watch import HoleWatch
 from covos.media.video import VideoSource
 from covos.model import Model
 from covos.plan import Plan
@@ -44,8 +47,8 @@ def draw(seed: int) -> np.ndarray:
     return spots
 
 
-def plan_of(pictures: Path, **fields: str) -> Plan:
-    return Plan(source=str(pictures), formats=("palette",), device="cpu", **fields)
+def plan_of(pictures: Path, **fields: Any) -> Plan:
+    return Plan(**{"source": str(pictures), "formats": ("palette",), "device": "cpu", **fields})
 
 
 def run(plan: Plan, folder: Path, *, stop_at: int | None = None) -> list[str]:
@@ -100,6 +103,26 @@ def test_a_run_from_before_there_were_cuts_goes_on_as_one_shot(pictures: Path, t
     report = report_of(folder)
     assert (report.cuts, report.settings["cuts"]) == ((), "off")
     assert "looking for cuts" not in run(plan_of(pictures), folder)
+
+
+def test_holes_are_judged_within_their_shot_wherever_masks_come_from(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[tuple[int, ...]] = []
+    begin = HoleWatch.__init__
+
+    def noting(self: HoleWatch[Any], edges: Edges, *, cuts: Sequence[int] = ()) -> None:
+        known.append(tuple(cuts))
+        begin(self, edges, cuts=cuts)
+
+    monkeypatch.setattr(HoleWatch, "__init__", noting)
+    edges = Edges(fill_holes=30)
+    run(plan_of(pictures, edges=edges), tmp_path / "out")
+    Job(plan_of(pictures, edges=edges, formats=()), load=lambda _: bright_model()).run()
+    covos.load_result(tmp_path / "out")
+    covos.convert(tmp_path / "out", formats=["npz"], edges=edges, output=tmp_path / "later")
+    assert len(known) >= 4
+    assert set(known) == {(CUT,)}
 
 
 def test_a_run_that_is_cancelled_while_it_looks_for_cuts_leaves_nothing(pictures: Path, tmp_path: Path) -> None:
