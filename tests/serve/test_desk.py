@@ -15,11 +15,12 @@ from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve.clip import Clip
-from covos.serve.desk import Desk, Rules
+from covos.serve.desk import Desk
 from covos.serve.edits import Edit
 from covos.serve.errors import NotYetError
 from covos.serve.index import Index
 from covos.serve.queue import Work, WorkQueue
+from covos.serve.rules import Rules
 from covos.serve.workers import Note, TaskWorker, Video
 from serve.serving import begun
 

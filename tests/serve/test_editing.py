@@ -27,13 +27,14 @@ from covos.prompts.values import PointPrompt, check_points
 from covos.serve import downloads
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, bound_of
-from covos.serve.desk import Desk, Rules
+from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.edits import SUBJECT
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Export, Track
 from covos.serve.queue import Work, WorkQueue
+from covos.serve.rules import Rules
 from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of

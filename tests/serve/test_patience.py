@@ -20,10 +20,11 @@ import uvicorn
 from covos.plan import Plan
 from covos.serve.app import make_app
 from covos.serve.clip import Clip
-from covos.serve.desk import Desk, Rules
+from covos.serve.desk import Desk
 from covos.serve.guard import BodyTooSlowError, Guard, ServerEndsError
 from covos.serve.metrics import Metrics
 from covos.serve.patience import PatientProtocol
+from covos.serve.rules import Rules
 from serve.serving import begun
 
 PATIENCE = 60.0

@@ -122,8 +122,9 @@ def test_what_tus_refuses(client: httpx.Client, started: tuple[str, Path]) -> No
 
 def test_room_is_kept_for_what_is_still_to_come(tmp_path: Path) -> None:
     from covos.plan import Plan
-    from covos.serve.desk import Desk, Rules
+    from covos.serve.desk import Desk
     from covos.serve.errors import TooLargeError
+    from covos.serve.rules import Rules
 
     desk = Desk(Rules(root=tmp_path, quota=1500), plan=Plan(source="clip"))
     desk.uploads.begin(name="a", length=1000)
@@ -141,8 +142,9 @@ def test_room_is_kept_for_what_is_still_to_come(tmp_path: Path) -> None:
 def test_what_announces_no_size_is_weighed_when_it_is_there(tmp_path: Path) -> None:
     from covos.plan import Plan
     from covos.serve.app import make_app
-    from covos.serve.desk import Desk, Rules
+    from covos.serve.desk import Desk
     from covos.serve.metrics import Metrics
+    from covos.serve.rules import Rules
 
     async def body(size: int) -> AsyncIterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'

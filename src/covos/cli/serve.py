@@ -178,7 +178,7 @@ def _run(
 
         raise UsageError(f"clips cannot be kept in {root}", why="it is a file", fix="name a folder with --root")
     with _explaining_extra():
-        from covos.serve.desk import Rules
+        from covos.serve.rules import Rules
         from covos.serve.running import Address, run_server
 
     def ready(url: str) -> None:

@@ -33,32 +33,12 @@ from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
 from covos.serve.places import file_below, link
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.roots import is_of
+from covos.serve.rules import Rules
 from covos.serve.run_source import is_run, version_of
 from covos.serve.schema import JobView, Shown
 from covos.serve.uploads import Upload, Uploads, suffix_of
 from covos.serve.views import view_of_unread
 from covos.serve.workers import Task, TaskWorker, Video
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The bounds of a server.
-
-    Attributes:
-        root: Folder of all clips.
-        media: Folder whose files may be named by path; None allows none.
-        upload: Bytes of one upload, at most.
-        quota: Bytes of all clips together, at most.
-        waiting: Pieces of work that may wait.
-        expiry: Seconds after which a clip that nobody looks at is deleted; None keeps all.
-    """
-
-    root: Path
-    media: Path | None = None
-    upload: int = 8 << 30
-    quota: int = 64 << 30
-    waiting: int = 32
-    expiry: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ import uvicorn
 from covos.core.errors import EnvironmentProblem
 from covos.plan import Plan
 from covos.serve.app import make_app
-from covos.serve.desk import Desk, Rules
+from covos.serve.desk import Desk
 from covos.serve.guard import LOCAL, Guard
 from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.log import LOG, Answered, log_library, log_request, logging_to
@@ -26,6 +26,7 @@ from covos.serve.metrics import Metrics
 from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
 from covos.serve.places import PAGE
+from covos.serve.rules import Rules
 
 GRACE = 3
 """Seconds that open requests have to end."""
