@@ -89,6 +89,36 @@ def test_void_is_no_prediction(predictions: Path, truth: Path, masks) -> None:
         assert "davis2016" in message
 
 
+@pytest.mark.parametrize("protocol", ["davis2017-semi", "davis2017-unsup", "youtube-vos"])
+def test_a_ground_truth_of_one_object_is_told_from_a_black_one(
+    predictions: Path, truth: Path, masks, protocol: str
+) -> None:
+    masks.write(truth / "a", masks.moving(), form="0/255")
+    message = refused(predictions, truth, protocol=protocol)
+    assert "the ground truth" in message
+    assert "gt/a/00000.png holds the value 255" in message
+    assert "score it with davis2016" in message
+
+
+def test_an_object_that_appears_later_is_not_blamed_on_the_prediction(predictions: Path, truth: Path, masks) -> None:
+    frames = masks.moving()
+    for labels in frames[3:]:
+        labels[0:3, 0:20] = 3
+    masks.write(truth / "b", frames)
+    masks.write(predictions / "b", frames)
+    message = refused(predictions, truth, protocol="davis2017-semi")
+    assert "pred/b/00003.png holds object 3, which is not in the first annotation" in message
+    assert "first appears in frame 00003" in message
+    assert "score it with youtube-vos" in message
+    assert evaluate(predictions, truth, protocol="youtube-vos").scores.jf == 1
+    for named in ("davis2017-semi", "davis2017-unsup"):
+        if named == "davis2017-semi":
+            masks.write(predictions / "b", masks.moving())
+        (note,) = evaluate(predictions, truth, protocol=named).sequences[1].notes
+        assert note.startswith("object 3 is not scored: it first appears in frame 00003")
+        assert f"{named} takes the objects of the first frame" in note
+
+
 def test_void_among_ids_is_no_mask_of_one_object(predictions: Path, truth: Path, masks) -> None:
     frames = masks.moving()
     frames[3][0:5, 0:5] = 255

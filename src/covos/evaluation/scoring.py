@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 
@@ -27,13 +27,20 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
     """
     stems = protocol.scored(pair.truth.stems)
     first = next(pair.truth.read(pair.truth.stems[:1]))
-    scorer = _scorer(first, protocol=protocol)
+    late: dict[int, str] = {}
+    scorer = _scorer(first, protocol=protocol, late=late)
     for prediction, truth in zip(pair.prediction.read(stems), pair.truth.read(stems), strict=True):
         _refuse_other_size(prediction, truth, first=first)
         _refuse_void(prediction, truth, protocol=protocol)
+        if protocol.objects == "first-frame":
+            for number in truth.masks.ids:
+                if number > first.masks.ids[-1]:
+                    late.setdefault(number, truth.stem)
         scorer.add(prediction, truth)
     scores = scorer.scores(sequence=pair.name)
     if not scores:
+        if first.masks.void is not None and protocol.objects != "foreground":
+            raise _of_one_object(first.where, what="the ground truth ")
         raise _no_object(pair.truth.where)
     ids = first.masks.ids if protocol.objects == "first-frame" else ()
     return SequenceScores(
@@ -41,20 +48,35 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
         size=first.masks.size,
         frames=stems,
         objects=tuple(replace(score, seen=pair.seen.get(score.object_id)) for score in scores),
-        notes=tuple(
-            f"object {absent} is not in the first annotation but a higher id is: "
-            "scored as an object that is never there"
-            for absent in range(1, max(ids, default=0))
-            if absent not in ids
+        notes=(
+            *(f"object {number} is not scored: {_appears(stem, protocol)}" for number, stem in late.items()),
+            *_never_there(ids),
         ),
     )
 
 
-def _scorer(first: ReadMasks, *, protocol: ScoringProtocol) -> GivenObjects | Proposals:
+def _appears(stem: str, protocol: ScoringProtocol) -> str:
+    return (
+        f"it first appears in frame {stem}, and {protocol.name} takes the objects of the first frame; youtube-vos "
+        "takes each from the frame that first shows it"
+    )
+
+
+def _never_there(ids: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"object {absent} is not in the first annotation but a higher id is: scored as an object that is never there"
+        for absent in range(1, max(ids, default=0))
+        if absent not in ids
+    )
+
+
+def _scorer(first: ReadMasks, *, protocol: ScoringProtocol, late: Mapping[int, str]) -> GivenObjects | Proposals:
     radius = tolerance_radius(*first.masks.size)
     if protocol.objects != "first-frame":
         return GivenObjects([1] if protocol.objects == "foreground" else [], protocol=protocol, radius=radius)
     if not first.masks.ids:
+        if first.masks.void is not None:
+            raise _of_one_object(first.where, what="the ground truth ")
         raise _no_object(first.where)
     if first.masks.ids[0] == 0:
         raise AnnotationError(
@@ -65,17 +87,21 @@ def _scorer(first: ReadMasks, *, protocol: ScoringProtocol) -> GivenObjects | Pr
     highest = first.masks.ids[-1]
     if protocol.proposals is not None:
         return Proposals(objects=highest, protocol=protocol, radius=radius)
-    return GivenObjects(range(1, highest + 1), protocol=protocol, radius=radius)
+    return GivenObjects(range(1, highest + 1), protocol=protocol, radius=radius, late=late)
 
 
 class GivenObjects:
     """Running scores of objects whose predicted ids are those of the ground truth.
 
     By the protocol, objects may also appear, and are scored from the first frame that shows them; or one object is
-    everything that is not background.
+    everything that is not background. ``late`` has the objects that the ground truth shows after its first frame
+    alone, with the frame that first shows them.
     """
 
-    def __init__(self, ids: Iterable[int], *, protocol: ScoringProtocol, radius: int) -> None:
+    def __init__(
+        self, ids: Iterable[int], *, protocol: ScoringProtocol, radius: int, late: Mapping[int, str] | None = None
+    ) -> None:
+        self._late = {} if late is None else late
         self._protocol = protocol
         self._radius = radius
         self._tracks = {number: _Track() for number in ids}
@@ -116,6 +142,13 @@ class GivenObjects:
 
     def _refuse_foreign_ids(self) -> None:
         foreign = [number for number in self._predicted if number not in self._tracks]
+        if foreign and foreign[0] in self._late:
+            number = foreign[0]
+            raise AnnotationError(
+                f"{self._predicted[number]} holds object {number}, which is not in the first annotation",
+                why=f"the ground truth has it: {_appears(self._late[number], self._protocol)}",
+                fix="score it with youtube-vos, or leave the object out of the predictions",
+            )
         if foreign:
             raise AnnotationError(
                 f"{self._predicted[foreign[0]]} holds object ids that the ground truth lacks: {listed(foreign)}",
@@ -247,11 +280,7 @@ def _refuse_other_size(prediction: ReadMasks, truth: ReadMasks, *, first: ReadMa
 def _refuse_void(prediction: ReadMasks, truth: ReadMasks, *, protocol: ScoringProtocol) -> None:
     if protocol.objects != "foreground":
         if prediction.masks.void is not None:
-            raise AnnotationError(
-                f"{prediction.where} holds the value 255, which is no object id",
-                why="in masks of several objects 255 means void; a 0/255 mask is that of one object",
-                fix="score it with davis2016, or save the masks with the ids of the objects as values",
-            )
+            raise _of_one_object(prediction.where)
         return
     for read in (prediction, truth):
         if read.masks.ids and read.masks.void is not None:
@@ -261,6 +290,14 @@ def _refuse_void(prediction: ReadMasks, truth: ReadMasks, *, protocol: ScoringPr
                 "several",
                 fix="score several objects with davis2017-semi or davis2017-unsup, or save the object alone as 0/255",
             )
+
+
+def _of_one_object(where: str, *, what: str = "") -> AnnotationError:
+    return AnnotationError(
+        f"{what}{where} holds the value 255, which is no object id",
+        why="in masks of several objects 255 means void; a 0/255 mask is that of one object",
+        fix="score it with davis2016, or save the masks with the ids of the objects as values",
+    )
 
 
 def _no_object(where: Place | str) -> AnnotationError:
