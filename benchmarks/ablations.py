@@ -4,7 +4,7 @@
 
 VARIANTS.toml:
 
-    recipe = "lite-finetune"    # a name of the package's, or a .toml file
+    base = "lite-finetune"      # a name of the package's, or a .toml file
     weights = "covos-lite"      # what all start from; left out: the recipe's own, ImageNet for lite
     steps = 600
     seeds = [0, 1, 2]
@@ -12,7 +12,7 @@ VARIANTS.toml:
     [set]                       # fields of the recipe for all variants
     frames_per_step = 16
 
-    [variants.as-it-is]         # a variant and the fields that make it; `recipe` and `weights` may stand here, too
+    [variants.as-it-is]         # a variant and the fields that make it; `base` and `weights` may stand here, too
     [variants.still]
     motion_share = 0.0
 
@@ -85,14 +85,14 @@ def plan(path: Path) -> list[Run]:
     from covos.training.registry import load_recipe
 
     content = tomllib.loads(path.read_text())
-    unknown = set(content) - {"recipe", "weights", "steps", "seeds", "set", "variants"}
+    unknown = set(content) - {"base", "weights", "steps", "seeds", "set", "variants"}
     if unknown or not content.get("variants"):
         raise SystemExit(f"{path}: unknown: {', '.join(sorted(unknown)) or 'nothing'}; it needs [variants.NAME] tables")
     runs = []
     for seed in content.get("seeds", [0]):
         for variant, own in content["variants"].items():
             fields = content.get("set", {}) | own
-            recipe = fields.pop("recipe", content.get("recipe", "lite"))
+            recipe = fields.pop("base", content.get("base", "lite"))
             weights = fields.pop("weights", content.get("weights", load_recipe(recipe).start))
             # Measured once, at the end, and on more than the loop measures.
             fields = {"steps": content["steps"]} | fields | {"seed": seed, "validate_every": 0}

@@ -47,9 +47,9 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
 def test_a_plan_gives_each_variant_each_seed(module: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "variants.toml"
     path.write_text(
-        'recipe = "lite-finetune"\nweights = "covos-lite"\nsteps = 7\nseeds = [3, 4]\n'
+        'base = "lite-finetune"\nweights = "covos-lite"\nsteps = 7\nseeds = [3, 4]\n'
         "[set]\ncrops = [[64, 96]]\ncrop_chances = [1.0]\n[variants.base]\n[variants.still]\nmotion_share = 0.0\n"
-        '[variants.fresh]\nrecipe = "lite"\nweights = ""\nsteps = 9\n'
+        '[variants.fresh]\nbase = "lite"\nweights = ""\nsteps = 9\n'
     )
     runs = module.plan(path)
     assert [run.name for run in runs] == [f"{name}-seed{k}" for k in (3, 4) for name in ("base", "still", "fresh")]

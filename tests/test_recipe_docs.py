@@ -17,7 +17,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes, field by field
 
 A recipe of the package is named in the first row of its table; any field can be replaced by `--set field=value` or in a
-TOML file of your own. [training.md](training.md) says how recipes are used.
+TOML file of your own, which takes the others from its `base = "NAME"`. `covos train NAME --print` prints a recipe.
+[training.md](training.md) says how recipes are used.
 """
 
 

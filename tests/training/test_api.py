@@ -17,6 +17,8 @@ import torch
 import covos
 from covos.cli import main
 from covos.core.errors import CheckpointError, EnvironmentProblem, InputError, UsageError
+from covos.models import CovosLite
+from covos.models import registry as networks
 from covos.training import LiteTask, StepDone, registry
 from covos.training.registry import load_recipe
 
@@ -192,3 +194,27 @@ def test_weights_of_another_network_are_refused_at_once(
         covos.train("lite-finetune", tianchi, tmp_path, weights="covos-follow", **SMALL)
     assert main(["train", "lite", "--data", str(tianchi), "--check", "-w", "covos-follow", "--device", "cpu"]) == 3
     assert "is for the network follow" in capsys.readouterr().err
+
+
+def test_a_network_of_ones_own_is_told_to_leave_the_start_out(
+    tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "NETWORKS", dict(networks.NETWORKS))
+
+    @networks.register_network("wide-lite")
+    class WideLite(CovosLite):
+        pass
+
+    @registry.register("wide-lite")
+    class WideTask(LiteTask):
+        name = "covos-wide"
+        architecture = "wide-lite"
+        network_type = WideLite
+
+    with pytest.raises(CheckpointError, match="is for the network lite") as caught:
+        covos.train("lite-finetune", tianchi, tmp_path / "run", model="wide-lite", **SMALL)
+    assert "its own start is covos-lite" in caught.value.why
+    assert 'start=""' in caught.value.fix
+    monkeypatch.setattr("covos.training.lite.load_imagenet_weights", lambda encoder: None)
+    short = SMALL | {"steps": 1, "validate_every": 0}
+    assert covos.train("lite-finetune", tianchi, tmp_path / "run", model="wide-lite", start="", **short).steps == 1

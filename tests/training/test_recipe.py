@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from covos.cli import main
 from covos.core.errors import UsageError
 from covos.training.registry import load_recipe, recipe_names
 
@@ -35,9 +36,9 @@ def test_overrides_replace_fields() -> None:
     [
         ("steps", "no '='"),
         ("steps=10 20", "cannot be read"),
-        ("steps=ten", "should be int"),
-        ("steps='ten'", "should be int"),
-        ("steps=true", "should be int"),
+        ("steps=ten", "should be a whole number"),
+        ("steps='ten'", "should be a whole number"),
+        ("steps=true", "should be a whole number"),
         ("steps=0", "1 or more"),
         ("stepps=3", r"unknown fields: stepps(.|\n)*did you mean steps"),
         ("model=litle", "did you mean lite"),
@@ -50,7 +51,15 @@ def test_overrides_replace_fields() -> None:
         ("motion_gap=0", "1 or more"),
         ("zoom=[1.2, 0.5]", "range"),
         ("zoom=['a', 'b']", "should be"),
-        ("group_sizes=[3]", "whole groups"),
+        ("group_sizes=[3]", r"frames_per_step = 32(.|\n)*whole groups(.|\n)*among 2, 4, 8(.|\n)*a multiple of 3"),
+        ("frames_per_step=6", r"frames_per_step = 6(.|\n)*among 2, 3, 6(.|\n)*a multiple of 4"),
+        ("seed=-1", "whole number, 0 or more"),
+        ("split_seed=-1", "whole number, 0 or more"),
+        ("learning_rate=abc", r"set learning_rate to a number, 0 or more, such as learning_rate=0.001"),
+        ("warmup=1.5", r"set warmup to a whole number, 0 or more, such as warmup=300"),
+        ("epochs=2", r"fix: did you mean steps\? docs"),
+        ("batch=8", r"fix: did you mean frames_per_step\? docs"),
+        ("nothing_like_it=8", r"fix: docs/recipes.md lists all fields$"),
         ("group_sizes=[]", "whole groups"),
         ("video_share=1.5", "between 0 and 1"),
         ("model='huge'", "no such kind of training"),
@@ -66,14 +75,31 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
     path.write_text("steps = 5\n")
     with pytest.raises(UsageError, match=r"missing: .*frames_per_step"):
         load_recipe(path)
+    path.write_text('base = "lite-finetune"\nsteps = 5\n')
+    assert load_recipe(path) == load_recipe("lite-finetune", steps=5)
+    other = tmp_path / "chained.toml"
+    other.write_text('base = "mine.toml"\nlearning_rate = 5e-5\n')
+    assert load_recipe(other) == load_recipe("lite-finetune", steps=5, overrides=("learning_rate=5e-5",))
+    for base, said in (('"chained.toml"', "in a circle"), ('"heavy"', "no such recipe"), ("3", "no name")):
+        path.write_text(f"base = {base}\n")
+        with pytest.raises(UsageError, match=said):
+            load_recipe(other)
     with pytest.raises(UsageError, match="no such file"):
         load_recipe(tmp_path / "other.toml")
     with pytest.raises(UsageError, match="one of: cosnet-resnet101, cosnet-resnet50, follow, lite"):
         load_recipe("heavy")
 
 
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_printed_recipe_is_one_to_start_from(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", name, "--print", "--set", "name=mine"]) == 0
+    (tmp_path / "mine.toml").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert load_recipe(tmp_path / "mine.toml") == load_recipe(name, overrides=("name=mine",))
+
+
 def test_a_word_needs_no_quotes() -> None:
     """A shell takes them away."""
+    assert load_recipe("lite-finetune", overrides=("start=",)).start == ""
     assert load_recipe("cosnet-resnet50", overrides=("balance=none",)) == load_recipe(
         "cosnet-resnet50", overrides=('balance="none"',)
     )

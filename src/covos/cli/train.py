@@ -24,11 +24,11 @@ def train(
         ),
     ],
     data: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--data", help="A data set, a folder of data sets, or shards (also a URL); may be given several times."
         ),
-    ],
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")
     ] = None,
@@ -55,6 +55,9 @@ def train(
             "--check/--no-check", help="Only look at the data and time a few steps; or begin without. Otherwise both."
         ),
     ] = None,
+    shown: Annotated[
+        bool, typer.Option("--print", help="Print the recipe as TOML, with what --set replaces, and do no more.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
@@ -72,6 +75,14 @@ def train(
 
     overrides = [*(settings or ()), *([f"overfit={overfit}"] if overfit is not None else ())]
     chosen = load_recipe(recipe, overrides=tuple(overrides), steps=steps, epochs=epochs)
+    if shown:
+        from covos.training.recipe_text import recipe_text
+
+        for line in recipe_text(chosen).splitlines():
+            say(line)
+        return
+    if not data:
+        raise UsageError("nothing to train on", why="no data set is given", fix="give one: --data MY_FOLDER")
     if output is None and not check:
         raise UsageError(
             "no folder for the run", why="weights and checkpoints must go somewhere", fix="give one: -o runs/mine"

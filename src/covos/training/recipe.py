@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator, model_validator
@@ -29,6 +30,7 @@ def _check_zoom(zoom: tuple[float, float]) -> tuple[float, float]:
 
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
+Seed: TypeAlias = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Crop: TypeAlias = Annotated[tuple[int, int], AfterValidator(lambda crop: _check_crops((crop,))[0])]
 """(height, width) in pixels."""
@@ -85,9 +87,9 @@ class Recipe(Record, extra="forbid", strict=True):
     ratio: float = 0.0
     videos: NonNegativeInt = 0
     overfit: NonNegativeInt = 0
-    split_seed: int = 0
+    split_seed: Seed = 0
     start: str = ""
-    seed: int
+    seed: Seed
     name: Annotated[str, Field(max_length=100, pattern=r"^[^/\\\x00-\x1f]*$")] = ""
 
     @field_validator("*", mode="before")
@@ -123,7 +125,8 @@ class Recipe(Record, extra="forbid", strict=True):
                     f"{getattr(self, field)} {what} a step cannot be divided among {processes} processes in "
                     f"{self.accumulate} parts each",
                     why=f"{parts} equal parts are needed{together}",
-                    fix="change the number of processes, accumulate, or the size of the step",
+                    fix=f"set {field} to a multiple of {math.lcm(*(parts * each for each in self.units))}, or change "
+                    "the number of processes or accumulate",
                 )
 
 
@@ -191,10 +194,16 @@ class LiteRecipe(Recipe):
     def _fields_fit(self) -> Self:
         if len(self.crop_chances) != len(self.crops) or abs(sum(self.crop_chances) - 1) > 1e-6 or not self.crops:
             self.refuse("crop_chances", f"there are {len(self.crops)} crops", "give one each, 1 in all")
-        bad = [size for size in self.group_sizes if size < 2 or self.frames_per_step % size]
-        if bad or not self.group_sizes:
+        frames, sizes = self.frames_per_step, self.group_sizes
+        if not sizes or min(sizes) < 2 or any(frames % size for size in sizes):
+            whole = [size for size in range(2, frames + 1) if frames % size == 0]
+            fixes = [f"choose group_sizes among {', '.join(map(str, whole[:6]))}"] if whole else []
+            if sizes and min(sizes) >= 2:
+                fixes.append(f"set frames_per_step to a multiple of {math.lcm(*sizes)}")
             self.refuse(
-                "group_sizes", f"{self.frames_per_step} frames must divide into whole groups of 2 or more", "change"
+                "group_sizes",
+                f"frames_per_step = {frames}, and these frames must divide into whole groups of 2 or more",
+                "; or ".join(fixes) or "set frames_per_step to 2 or more, and group_sizes to sizes that divide it",
             )
         return self
 

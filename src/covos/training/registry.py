@@ -20,10 +20,9 @@ from covos.core.errors import UsageError, one_of
 from covos.core.extensions import Extensions
 from covos.core.guarded import parse_toml, read_guarded
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, MatteRecipe, PromptRecipe, Recipe
+from covos.training.recipe_refusals import refusal
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
     from covos.data import Dataset
     from covos.training.task import Task
 
@@ -48,6 +47,8 @@ TASKS: dict[str, str | type[Task[Any]]] = {
 }
 """The task of each kind of training; those of the package by their place, as a recipe is read without torch."""
 ADDED = Extensions(what="the kind of training", several="kinds", group="covos_tasks")
+BASE = "base"
+"""Field of a recipe's file that names the recipe with the fields that the file lacks."""
 DEFAULT = "lite"
 """The network of a recipe that does not name one."""
 
@@ -126,7 +127,8 @@ def load_recipe(
     """Read a recipe: one of `recipe_names`, or a TOML file; or change one that was read.
 
     Args:
-        given: Its name, a file that ends in ``.toml``, or a recipe.
+        given: Its name, a file that ends in ``.toml``, or a recipe. A file has all fields, or names another recipe as
+            ``base``, whose fields it takes.
         overrides: Fields to replace, ``field=value`` each, in TOML's notation; a word needs no quotes.
         settings: Fields to replace, by name, as values.
         steps: How long, in steps, whatever the recipe counts by itself.
@@ -136,6 +138,7 @@ def load_recipe(
         UsageError: There is no such recipe, a value does not fit, or epochs are asked of a recipe that has none.
     """
     values, origin = _values_of(given)
+    usual = dict(values)
     for override in overrides:
         if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
@@ -153,7 +156,7 @@ def load_recipe(
     try:
         return kind.model_validate(values)
     except ValidationError as fault:
-        raise _refusal(fault, kind, values, origin=origin) from None
+        raise refusal(fault, kind, values, origin=origin, usual=usual) from None
 
 
 def _values_of(given: object) -> tuple[dict[str, Any], str]:
@@ -168,16 +171,43 @@ def _values_of(given: object) -> tuple[dict[str, Any], str]:
         )
     name = os.fspath(given)
     if Path(name).suffix == ".toml":
-        text = _text(Path(name))
-    elif name in recipe_names():
+        return _with_base(Path(name), above=()), name
+    if name in recipe_names():
         text = (resources.files("covos.training") / "recipes" / f"{name}.toml").read_text()
-    else:
+        return _parse(text, origin=name), name
+    raise UsageError(
+        f"unknown recipe {name!r}",
+        why="neither a recipe of the package nor a .toml file",
+        fix=one_of(name, recipe_names()) + "; or the path of a .toml file",
+    )
+
+
+def _with_base(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Return the fields of a file, and those that it lacks from the recipe that it names as its ``base``.
+
+    The base is a recipe of the package, or a .toml file beside this one, which may have a base too.
+    """
+    values = _parse(_text(path), origin=str(path))
+    if BASE not in values:
+        return values
+    base, here = values.pop(BASE), path.resolve()
+    if not isinstance(base, str):
+        raise UsageError(f"recipe {path}: base = {base!r}", why="it is no name", fix=_bases(base))
+    if here in above:
         raise UsageError(
-            f"unknown recipe {name!r}",
-            why="neither a recipe of the package nor a .toml file",
-            fix=one_of(name, recipe_names()) + "; or the path of a .toml file",
+            f"recipe {path}: base = {base!r}",
+            why=f"the files go round in a circle: {' -> '.join(each.name for each in (*above, here))}",
+            fix="let one of them name a recipe of the package, or none",
         )
-    return _parse(text, origin=name), name
+    if Path(base).suffix == ".toml":
+        return _with_base(path.parent / base, above=(*above, here)) | values
+    if base not in recipe_names():
+        raise UsageError(f"recipe {path}: base = {base!r}", why="there is no such recipe", fix=_bases(base))
+    return _values_of(base)[0] | values
+
+
+def _bases(base: object) -> str:
+    return one_of(base, recipe_names()) + "; or the path of a .toml file"
 
 
 def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin: str) -> dict[str, int]:
@@ -216,34 +246,7 @@ def _parse(text: str, *, origin: str) -> dict[str, Any]:
 def _quoted(override: str) -> str:
     """Put a word in quotes, as shells take them away: ``model=lite`` means ``model="lite"``."""
     name, _, value = override.partition("=")
+    if not value.strip():
+        return f'{name}=""'
     word = re.fullmatch(r"[A-Za-z_][\w.-]*", value.strip())
     return f'{name}="{word[0]}"' if word and word[0] not in ("true", "false", "inf", "nan") else override
-
-
-def _refusal(fault: ValidationError, kind: type[Recipe], values: dict[str, Any], *, origin: str) -> UsageError:
-    """Return the error of a recipe that does not fit: all fields that are unknown or missing, or one wrong value."""
-    faults = fault.errors(include_url=False)
-    unknown = sorted(str(each["loc"][0]) for each in faults if each["type"] == "extra_forbidden")
-    missing = sorted(str(each["loc"][0]) for each in faults if each["type"] == "missing" and len(each["loc"]) == 1)
-    if unknown or missing:
-        return UsageError(
-            f"recipe {origin} does not fit",
-            why=f"unknown fields: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}",
-            fix=one_of(unknown[0], kind.model_fields) if unknown else "add the missing ones",
-        )
-    name, context = str(faults[0]["loc"][0]), faults[0].get("ctx", {})
-    return UsageError(
-        f"recipe {origin}: {name} = {values[name]!r}",
-        why=context.get("why") or f"it should be {_allowed(kind.model_fields[name])}",
-        fix=context.get("fix", "change the value"),
-    )
-
-
-def _allowed(field: FieldInfo) -> str:
-    """Return the values that a field may have, in words: ``"int, 1 or more"``."""
-    said = field.annotation.__name__ if field.annotation in (bool, float, int, str) else str(field.annotation)
-    least = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
-    most = next((each.le for each in field.metadata if hasattr(each, "le")), None)
-    if least is None:
-        return said.replace("typing.", "")
-    return f"{said} between {least} and {most}" if most is not None else f"{said}, {least} or more"

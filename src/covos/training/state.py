@@ -115,10 +115,12 @@ def origin_of(weights: Path, task: Task[Any]) -> dict[str, Any]:
     card, stored = read_card(weights), stored_network(weights)
     for says in (card, stored):
         if says is not None and says.architecture != task.architecture:
+            own = task.recipe.start
             raise CheckpointError(
                 f"{weights} is for the network {says.architecture}",
-                why=f"the recipe trains {task.architecture}",
-                fix="choose weights of that network, or a recipe for these",
+                why=f"the recipe trains {task.architecture}" + (f", and its own start is {own}" if own else ""),
+                fix="choose weights of that network, or a recipe for these"
+                + ('; or begin without any: --set start= (start="")' if own else ""),
             )
     return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
 
