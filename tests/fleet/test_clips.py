@@ -12,6 +12,7 @@ from PIL import Image
 
 from covos.core.errors import CovosError, InputError, SourceError, UsageError
 from covos.fleet.clips import Clip, read_clips
+from covos.fleet.parts import Part
 from covos.fleet.places import at_hand
 
 
@@ -213,3 +214,10 @@ def test_a_link_to_itself_is_a_clip_that_fails_by_itself(tmp_path: Path) -> None
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "loop.tar").symlink_to("loop.tar")
     assert [Path(clip.input).name for clip in read_clips([tmp_path])] == ["a.mp4", "loop.mp4"]
+
+
+def test_a_name_is_of_one_part_however_its_letters_are_composed() -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    parts = [Part(number=number, of=16) for number in range(1, 17)]
+    assert [part.has(composed) for part in parts] == [part.has(apart) for part in parts]
+    assert sum(part.has(composed) for part in parts) == 1

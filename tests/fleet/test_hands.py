@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from covos.core.errors import CheckpointError, CovosError, EnvironmentProblem
+from covos.fleet import work
 from covos.fleet.clips import Clip
 from covos.fleet.hands import Counted, Died, Hands
 from covos.fleet.work import Errand, Row, Settings, errands
+from covos.runs.folder import PROJECT
+from covos.runs.terms import JOURNAL
 
 DEATH = EnvironmentProblem("it died", why="a test", fix="none")
 
@@ -173,3 +178,26 @@ def test_the_time_of_a_clip_begins_when_its_worker_works() -> None:
 def test_a_row_that_comes_while_its_worker_is_ended_counts() -> None:
     hands = Slow(hangs={"a": 9}, late=True, count=1, retry=1, limit=30)
     assert [row.status for row in hands.run(made("a"))] == ["done"]
+
+
+def test_a_clip_that_took_too_long_says_for_how_long_and_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "count_entries", lambda path: 3 if path == tmp_path / "a" / JOURNAL else 0)
+    hands = Slow(hangs={"a": 9}, count=1, retry=1, limit=30)
+    given = errands((Clip(input="a", name="a"),), output=str(tmp_path), settings=Settings())
+    (row,) = hands.run(given)
+    assert row.seconds >= 60, "both attempts"
+    assert row.frames == 3
+
+
+def test_a_further_attempt_goes_on_where_the_first_has_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    project = tmp_path / "a" / PROJECT
+    project.write_text("{}", encoding="utf-8")
+    (errand,) = errands((Clip(input="a", name="a"),), output=str(tmp_path), settings=Settings(overwrite=True))
+    assert errand.overwrites
+    first = replace(errand, first=project.stat().st_mtime + 1).again()
+    assert first.overwrites, "what is there is of another run"
+    os.utime(project, (first.first + 1, first.first + 1))
+    assert not first.overwrites

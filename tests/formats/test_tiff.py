@@ -110,6 +110,16 @@ def test_the_file_states_its_alpha_and_its_pixels(tmp_path: Path, premultiplied:
     np.testing.assert_allclose(frame.deep(), expected, atol=1)
 
 
+def test_a_picture_that_is_faint_all_over_keeps_its_light(tmp_path: Path) -> None:
+    alpha = round(0.05 * 65535)
+    whole = np.full((32, 40, 4), (*[round(0.05 * 50000)] * 3, alpha), np.uint16)
+    write_tiff(tmp_path / "x.tif", whole, premultiplied=True)
+    with open_source(tmp_path / "x.tif") as source:
+        (frame,) = source
+    assert frame.deep is not None
+    assert np.abs(frame.deep().astype(int) - 50000).max() < 30
+
+
 def test_its_values_and_its_names(tmp_path: Path) -> None:
     asked = composed_formats(["tiff"], Composition(alpha="premultiplied", invert=True))
     assert check_formats(asked) == ("tiff=premultiplied,invert",)

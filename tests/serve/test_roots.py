@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import exclusive, is_held
 from covos.runs.folder import LOCK
+from covos.serve.clip import RECORD
 from covos.serve.places import PAGE
 from covos.serve.roots import choose_root
 from serve.serving import begun
@@ -69,3 +71,16 @@ def test_the_same_clip_twice_leads_to_its_page(usual: Path, clip: Path) -> None:
         assert "http://127.0.0.1:1234/" in refused.value.fix
         assert "--fresh" in refused.value.fix
         assert choose_root(usual, clip, fresh=True) == usual.with_name("covos-clips-2")
+
+
+def test_of_two_works_the_newest_that_no_other_has_goes_on(usual: Path, clip: Path) -> None:
+    third = usual.with_name("covos-clips-3")  # a second one was deleted
+    for place, root in enumerate([usual, third]):
+        worked_on(root, clip)
+        for record in root.glob(f"*/{RECORD}"):
+            os.utime(record, (1000 + place, 1000 + place))
+    assert choose_root(usual, clip, fresh=False) == third
+    with exclusive(third / LOCK):
+        assert choose_root(usual, clip, fresh=False) == usual
+        with exclusive(usual / LOCK), pytest.raises(EnvironmentProblem, match="open in another covos"):
+            choose_root(usual, clip, fresh=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from covos.core.errors import CovosError, EnvironmentProblem
-from covos.fleet.work import Errand, Row
+from covos.fleet.work import Errand, Row, kept_frames
 
 HandT = TypeVar("HandT")
 
@@ -62,6 +62,8 @@ class Hands(ABC, Generic[HandT]):
         self.late: list[Row] = []
         """Rows of clips that ended while the run was being cut off; `run` did not yield them."""
         self._busy: dict[HandT, Errand] = {}
+        self._given: dict[HandT, float] = {}
+        """When a worker was given its errand."""
         self._since: dict[HandT, float] = {}
         """When a worker began with its errand; those that still load their libraries are not there."""
         self._waiting: deque[Errand] = deque()
@@ -129,7 +131,8 @@ class Hands(ABC, Generic[HandT]):
 
     def _freed(self, hand: HandT) -> Errand:
         self._since.pop(hand, None)
-        return self._busy.pop(hand)
+        errand = self._busy.pop(hand)
+        return replace(errand, seconds=errand.seconds + self._clock() - self._given.pop(hand))
 
     def _overdue(self) -> list[HandT]:
         """Return the workers that are at a clip for longer than it may take."""
@@ -149,8 +152,9 @@ class Hands(ABC, Generic[HandT]):
         )
 
     def _give(self, hand: HandT, errand: Errand, waiting: deque[Errand]) -> None:
+        errand = errand if errand.first else replace(errand, first=time.time())
         if self.send(hand, errand):
-            self._busy[hand] = errand
+            self._busy[hand], self._given[hand] = errand, self._clock()
         else:  # it died while it was idle: no fault of this clip
             waiting.appendleft(errand)
 
@@ -159,7 +163,7 @@ class Hands(ABC, Generic[HandT]):
         if again.attempts <= self._retry:
             waiting.append(again)  # behind the others: what killed it may pass
         else:
-            yield replace(again.row, status="failed", error=error)
+            yield replace(again.row, status="failed", error=error, frames=kept_frames(errand))
 
     @abstractmethod
     def engage(self) -> HandT:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Self
+from unicodedata import normalize
 
 from covos.core.errors import UsageError
 
@@ -47,7 +48,8 @@ class Part:
 
     def has(self, name: str) -> bool:
         """Return True if a clip of this name is in this part."""
-        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        # Systems write the same name of a shared folder with composed or with decomposed letters.
+        digest = hashlib.sha256(normalize("NFC", name).encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.of == self.number - 1
 
     def table(self, place: str) -> str:

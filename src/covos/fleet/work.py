@@ -21,7 +21,7 @@ from covos.media.opening import check_place
 from covos.media.range import EndBeyondError, Range
 from covos.plan import Plan
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
-from covos.runs.folder import OutputFolder
+from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import count_entries
 from covos.runs.schema import load_report
 from covos.runs.terms import JOURNAL
@@ -151,18 +151,46 @@ def _follows(shown: tuple[Prompt | RegionPrompt, ...]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """One clip on its way to a worker; picklable."""
+    """One clip on its way to a worker; picklable.
+
+    Attributes:
+        clip: The clip.
+        settings: Those of all clips.
+        folder: Where its results go.
+        attempts: How often it was begun, and was not brought to its end.
+        seconds: What these attempts took.
+        first: When the first of them began, in seconds since the epoch; 0 before.
+    """
 
     clip: Clip
     settings: Settings
     folder: str
     attempts: int = 0
+    seconds: float = 0.0
+    first: float = 0.0
 
     @property
     def row(self) -> Row:
         """Its row, before it is begun."""
         clip = self.clip
-        return Row(name=clip.name, input=clip.input, folder=self.folder, attempts=self.attempts, carried=clip.carried)
+        return Row(
+            name=clip.name,
+            input=clip.input,
+            folder=self.folder,
+            attempts=self.attempts,
+            seconds=self.seconds,
+            carried=clip.carried,
+        )
+
+    @property
+    def overwrites(self) -> bool:
+        """True if results that are there are replaced; those of an earlier attempt are gone on with."""
+        if not self.settings.overwrite or not self.attempts or is_remote(self.folder):
+            return self.settings.overwrite
+        try:
+            return (Path(self.folder) / PROJECT).stat().st_mtime < self.first
+        except OSError:
+            return True
 
     def again(self) -> Errand:
         """Return the errand for a further attempt."""
@@ -176,9 +204,13 @@ def errands(clips: tuple[Clip, ...], *, output: str, settings: Settings) -> list
 
 def cut_off(errand: Errand) -> Row:
     """Return the row of a clip whose batch ended early, with the frames that its journal keeps."""
-    row = errand.row
-    frames = 0 if is_remote(errand.folder) else count_entries(Path(errand.folder) / JOURNAL)
+    row, frames = errand.row, kept_frames(errand)
     return replace(row, status="begun", frames=frames, attempts=errand.attempts + 1) if frames else row
+
+
+def kept_frames(errand: Errand) -> int:
+    """Count the frames that the journal of a clip keeps; 0 of results at a URL."""
+    return 0 if is_remote(errand.folder) else count_entries(Path(errand.folder) / JOURNAL)
 
 
 class BatchEndsError(Exception):
@@ -206,7 +238,7 @@ def run_errand(
     try:
         if errand.settings.skip and _is_made(errand.folder):
             return replace(row, status="skipped")
-        overwrite = errand.settings.overwrite
+        overwrite = errand.overwrites
         with at_hand(errand.clip.input) as source, made_here(errand.folder, overwrite=overwrite) as folder:
             plan = errand.settings.planned(errand.clip, source=source, device=device)
             place = OutputFolder(folder, overwrite=overwrite, resumable=True)
@@ -224,7 +256,7 @@ def run_errand(
             assert isinstance(saved, Saved), "it writes to a folder"
             row = replace(row, **_told(saved), **_doubts(saved))
         warnings = (*row.warnings, shorter) if shorter else row.warnings
-        return replace(row, warnings=warnings, seconds=time.perf_counter() - began)
+        return replace(row, warnings=warnings, seconds=errand.seconds + time.perf_counter() - began)
     except Exception as error:
         if job is not None and job.model_failed and isinstance(error, CovosError):
             raise BatchEndsError(error) from error
@@ -233,7 +265,7 @@ def run_errand(
             fix = f"{full.fix}; the batch ends here, and the same command goes on once there is space"
             raise BatchEndsError(EnvironmentProblem(full.what, why=full.why, fix=fix)) from error
         told = _beside_manifest(explained(error), errand.clip)
-        return replace(row, status="failed", error=told, seconds=time.perf_counter() - began)
+        return replace(row, status="failed", error=told, seconds=errand.seconds + time.perf_counter() - began)
 
 
 def _beside_manifest(error: CovosError, clip: Clip) -> CovosError:

@@ -93,8 +93,11 @@ def deep_pixels(path: Place, image: Image.Image) -> Deep | None:
     if colours is None or colours.dtype != np.uint16 or colours.ndim != 3 or colours.shape[2] not in {3, 4}:
         return None
     order = [2, 1, 0, 3][: colours.shape[2]]
-    samples = _straight(colours[..., order]) if _is_premultiplied(image) else colours[..., order]
-    return Deep(samples=_upright(samples, image), stated=_stated(image))
+    samples, stated = colours[..., order], _stated(image)
+    if _is_premultiplied(image):
+        # Not by the largest alpha: a picture may be faint all over.
+        samples = _straight(samples, bits=stated or 16)
+    return Deep(samples=_upright(samples, image), stated=stated)
 
 
 def _is_premultiplied(image: Image.Image) -> bool:
@@ -103,11 +106,11 @@ def _is_premultiplied(image: Image.Image) -> bool:
     return tuple(image.tag_v2.get(_EXTRA_SAMPLES, ()))[:1] == (_PREMULTIPLIED,)  # type: ignore[attr-defined]
 
 
-def _straight(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def _straight(samples: NDArray[np.uint16], *, bits: int) -> NDArray[np.uint16]:
     """Divide colours by their alpha, as Pillow does at 8 bits; where nothing is seen, they are black."""
     if samples.shape[2] < 4:
         return samples
-    largest = (1 << depth_of(int(samples[..., 3].max(initial=0)))) - 1
+    largest = (1 << bits) - 1
     alpha = samples[..., 3:].astype(np.float32)
     colours = np.rint(samples[..., :3] * (largest / np.maximum(alpha, 1))).clip(0, largest)
     return np.dstack([np.asarray(colours, np.uint16), samples[..., 3]])

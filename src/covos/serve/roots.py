@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from glob import escape
 from itertools import count
 from pathlib import Path
 
@@ -18,26 +19,28 @@ from covos.serve.run_source import is_run, version_of
 
 
 def choose_root(usual: Path, clip: Path, *, fresh: bool) -> Path:
-    """Return the usual folder, or one beside it: the first that has work on a clip, else the first that is free.
+    """Return the usual folder, or one beside it: the one with the newest work on a clip, else the first that is free.
 
-    With ``fresh``, work of before does not count.
+    Folders that another covos has are left out. With ``fresh``, work of before does not count.
 
     Raises:
-        EnvironmentProblem: Another covos has the work on this clip.
+        EnvironmentProblem: Other covos have all the work on this clip.
     """
-    worked = None if fresh else next((root for root in _roots(usual) if has_work(root, clip)), None)
-    if worked is None:
+    worked = {} if fresh else {root: at for root in _roots(usual) if (at := worked_on(root, clip)) is not None}
+    free = [root for root in worked if not is_held(root / LOCK)]
+    if free:
+        return max(free, key=lambda root: worked[root])
+    if not worked:
         return next(root for root in _with_next(usual) if not is_held(root / LOCK))
-    if is_held(worked / LOCK):
-        page = ""
-        with suppress(OSError):
-            page = f", {(worked / PAGE).read_text('utf-8').strip()}"
-        raise EnvironmentProblem(
-            f"your work on {clip.name} is open in another covos",
-            why=f"it is kept in {worked}, and two would write over each other's edits",
-            fix=f"use its page{page}; or end it; or begin anew in another folder with --fresh",
-        )
-    return worked
+    held = max(worked, key=lambda root: worked[root])
+    page = ""
+    with suppress(OSError):
+        page = f", {(held / PAGE).read_text('utf-8').strip()}"
+    raise EnvironmentProblem(
+        f"your work on {clip.name} is open in another covos",
+        why=f"it is kept in {held}, and two would write over each other's edits",
+        fix=f"use its page{page}; or end it; or begin anew in another folder with --fresh",
+    )
 
 
 def is_of(kept: Kept, path: Path) -> bool:
@@ -51,20 +54,21 @@ def is_of(kept: Kept, path: Path) -> bool:
     return same and Path(kept.source).resolve() == path.resolve()
 
 
-def has_work(root: Path, clip: Path) -> bool:
-    """Tell if a folder of clips has one of this file or run."""
+def worked_on(root: Path, clip: Path) -> float | None:
+    """Return when a folder of clips was last worked in on this file or run, in seconds; None if it never was."""
+    times = []
     for record in root.glob(f"*/{RECORD}"):
         with suppress(CovosError, OSError):
             if is_of(read_record(Kept, record, what="a record", fix="remove its folder"), clip):
-                return True
-    return False
+                times.append(record.stat().st_mtime)
+    return max(times, default=None)
 
 
 def _roots(usual: Path) -> Iterator[Path]:
-    for root in _with_next(usual):
-        if root != usual and not root.exists():
-            return
-        yield root
+    yield usual
+    for root in sorted(usual.parent.glob(f"{escape(usual.name)}-*")):
+        if root.name.removeprefix(f"{usual.name}-").isdecimal():
+            yield root
 
 
 def _with_next(usual: Path) -> Iterator[Path]:
