@@ -45,6 +45,22 @@ def test_the_error_says_how_to_get_it(tianchi):
     assert "ratio" not in str(caught.value)
 
 
+def test_val_is_the_list_that_a_training_measures_on_whatever_its_name(tree):
+    videos(tree)
+    tree.text("ImageSets/train.txt", "v0\nv1\nv2")
+    tree.text("ImageSets/val_open.txt", "v3\nv4")
+    plain = open_dataset(tree.root, subset="val")
+    assert names(plain) == ["v3", "v4"]
+    assert "val is this data set's list val_open" in plain.notes
+    divided = open_dataset(tree.root, subset="val", ratio=0.5)
+    assert names(divided) == names(plain)
+    assert divided.notes[-1].startswith("val is this data set's list val_open; the ratio divides nothing")
+    assert open_dataset(tree.root, subset="train", ratio=0.5).notes[-1].startswith("the ratio divides nothing")
+    tree.text("ImageSets/val.txt", "v5\nv6")
+    assert names(open_dataset(tree.root, subset="val")) == ["v5", "v6"]
+    assert not open_dataset(tree.root, subset="val_open").notes
+
+
 def test_refusals(tianchi, tree):
     for subset in ("test", None):
         with pytest.raises(UsageError, match="no part of a division"):

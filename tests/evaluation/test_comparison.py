@@ -14,8 +14,9 @@ from covos.evaluation import (
     difference,
     get_protocol,
 )
-from covos.evaluation.comparison import describe
+from covos.evaluation.comparison import _best, comparison_table, describe
 from covos.evaluation.intervals import chance_of, contributions
+from covos.evaluation.results import MEASURES
 
 
 def evaluation(scores, *, protocol="davis2016", names=None, seen=None) -> Evaluation:
@@ -50,17 +51,27 @@ def test_interval_is_that_of_the_mean() -> None:
 
 
 def test_objects_weigh_alike_within_a_draw() -> None:
-    found = confidence(evaluation([[0.0], [1.0, 1.0, 1.0]], protocol="davis2017-semi"))
-    assert (found.low, found.high) == (0, 1)
+    found = confidence(evaluation([[0.0], [1.0, 1.0, 1.0]] * 3, protocol="davis2017-semi"))
+    assert (found.low, found.high) == pytest.approx((0.375, 15 / 16))  # one or five of six drawn are the second
     middle = evaluation([[0.0], [1.0, 1.0, 1.0]], protocol="davis2017-semi").scores.jf
     assert middle == pytest.approx(0.75)
 
 
-def test_one_sequence_has_no_interval() -> None:
-    one = evaluation([[0.5]])
-    assert confidence(one) is None
-    assert difference(one, one).interval is None
-    assert difference(one, one).verdict == "too few sequences"
+@pytest.mark.parametrize("count", [1, 5])
+def test_few_sequences_have_no_interval(count: int) -> None:
+    few = evaluation([[0.5]] * count)
+    assert confidence(few) is None
+    assert difference(few, few).interval is None
+    assert difference(few, few).verdict == "too few sequences"
+
+
+def test_the_text_has_recall_and_decay_and_the_steadiest_decay_is_best() -> None:
+    head = comparison_table([evaluation([[0.5]]), evaluation([[0.6]])], names=["a", "b"])
+    assert all(name in head for name in ("J recall", "J decay", "F recall", "F decay", "flicker"))
+    cells = ["50.0"] * len(MEASURES)
+    at = MEASURES.index("J decay")
+    rows = [("a", *cells[:at], "-4.0", *cells[at + 1 :]), ("b", *cells[:at], "0.5", *cells[at + 1 :])]
+    assert _best(rows) == {(1, at + 1)}
 
 
 def test_a_constant_gain_is_beyond_chance_however_sequences_vary() -> None:
@@ -134,7 +145,7 @@ def test_seen_and_unseen_classes_weigh_alike() -> None:
     found = evaluation(scores, protocol="youtube-vos", seen=seen)
     assert {name: group.jf for name, group in found.groups.items()} == pytest.approx({"seen": 0.9, "unseen": 0.3})
     assert found.scores.jf == pytest.approx(0.6)
-    interval = confidence(found)
+    interval = confidence(evaluation(scores * 2, protocol="youtube-vos", seen=seen * 2))
     assert interval.low <= 0.6 <= interval.high
 
 

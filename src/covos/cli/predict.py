@@ -51,6 +51,8 @@ def predict(
 
     find_model(model)
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
+    for note in () if quiet else videos.notes:
+        say(f"note: {note}", err=True)
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
     configure_threads(pipeline=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, overload
 
 from covos.core.errors import SourceError, UsageError, listed, one_of
@@ -13,7 +13,7 @@ from covos.core.shards import place_of
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
-from covos.data.splits import TRAIN_SUBSETS, VALIDATION_SUBSETS, divide
+from covos.data.splits import TRAIN_SUBSETS, VALIDATION, VALIDATION_SUBSETS, divide
 from covos.data.trees import subfolders
 
 
@@ -62,6 +62,7 @@ def open_dataset(
             folder was packed into by `pack`: their folder, or a URL that fsspec knows.
         layout: ``"auto"`` looks at the tree.
         subset: A list of ``ImageSets`` or a folder of YouTube-VOS, such as ``"train"``; None opens all videos.
+            ``"val"`` is the list that a training measures on, whatever its name; a note of the data set then says so.
         resolution: Resolution of a DAVIS tree; None takes 480p, or what there is.
         encoding: Meaning of the annotations' values; None judges from some of them.
         ratio: With ``subset="train"`` or ``"val"``, open the part that a training with this ratio trains on or measures
@@ -95,7 +96,11 @@ def open_dataset(
     try:
         dataset = LAYOUTS[chosen].read(root, Options(subset=subset, resolution=resolution, encoding=encoding))
     except NoSubsetError as error:
-        raise _with_ratio(error, subset) from None
+        own = _validation_list(root, chosen, subset, encoding=encoding)
+        if own is None:
+            raise _with_ratio(error, subset) from None
+        dataset = LAYOUTS[chosen].read(root, Options(subset=own, resolution=resolution, encoding=encoding))
+        dataset = replace(dataset, notes=(*dataset.notes, f"{subset} is this data set's list {own}"))
     if not dataset.videos:
         raise SourceError(
             f"{root}: the data set has no video",
@@ -115,6 +120,12 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> 
         )
     train, validation = divide(whole, seed=seed, ratio=checked_ratio(ratio))
     part = train if subset in TRAIN_SUBSETS else validation
+    own = next((name for name in VALIDATION_SUBSETS if name in whole.splits), None)
+    if own is not None and part is not None:
+        said = f"the ratio divides nothing, as this data set has the list {own} to measure on"
+        if subset in VALIDATION_SUBSETS and subset != own:
+            said = f"{subset} is this data set's list {own}; {said}"
+        part = replace(part, notes=(*part.notes, said))
     if part is None or not len(part):
         raise NoSubsetError(
             f"{whole.root}: the subset {subset!r} has no videos",
@@ -122,6 +133,14 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> 
             fix="open it without a subset, and divide it yourself: train, val = dataset.split(0.8, seed=0)",
         )
     return part
+
+
+def _validation_list(root: Place, layout: Layout, subset: str | None, *, encoding: Encoding | None) -> str | None:
+    """Return the list that a data set is measured on by a training, if ``val`` is asked for and it has another name."""
+    if subset != VALIDATION:
+        return None
+    splits = LAYOUTS[layout].read(root, Options(subset=None, resolution=None, encoding=encoding)).splits
+    return next((name for name in VALIDATION_SUBSETS if name in splits), None)
 
 
 def _with_ratio(error: NoSubsetError, subset: str | None) -> NoSubsetError:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from covos.data.dataset import Dataset
 
 TRAIN_SUBSETS = ("train",)
+VALIDATION = "val"
+"""The name by which any list to measure on can be asked for."""
 VALIDATION_SUBSETS = ("val_open", "val", "valid", "validation")
 RATIO = 0.8
 """Share of the videos that are trained on, in a data set without lists."""

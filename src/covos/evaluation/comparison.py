@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.evaluation.intervals import LEVEL, Interval, bounds, chance_of, contributions, resampled
+from covos.evaluation.intervals import FEWEST, LEVEL, Interval, bounds, chance_of, contributions, resampled
 from covos.evaluation.layout import Table, TableFormat, check_format, columns, remarks
 from covos.evaluation.results import (
     JSON_VERSION,
@@ -24,12 +24,6 @@ from covos.evaluation.results import (
     percentage,
 )
 
-FEWEST = 6
-"""Sequences that it takes to call a difference more than chance.
-
-If neither result were better, all of n sequences would favour the same one with chance 2 / 2^n, which is below 5 % from
-n = 6 on.
-"""
 Verdict: TypeAlias = Literal["too few sequences", "within chance", "beyond chance"]
 
 
@@ -39,7 +33,7 @@ class Difference:
 
     Attributes:
         value: The other's J&F less the first's.
-        interval: The interval of that difference; None with fewer than two sequences.
+        interval: The interval of that difference; None with fewer than `FEWEST` sequences, which tell nothing.
         chance: The chance of a difference at least as large if neither were better: the p of a randomisation test.
         sequences: Number of sequences.
     """
@@ -72,7 +66,7 @@ def difference(first: Evaluation, other: Evaluation) -> Difference:
         )
     by_class = bool(first.groups)
     interval = None
-    if len(first.sequences) > 1:
+    if len(first.sequences) >= FEWEST:
         draws = [resampled(each.sequences, "J&F", by_class=by_class) for each in (first, other)]
         interval = Interval.of(draws[1] - draws[0])
     parts = [contributions(each.sequences, by_class=by_class) for each in (first, other)]
@@ -145,14 +139,11 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
 def _results(
     evaluations: Sequence[Evaluation], *, names: Sequence[str], differences: Sequence[Difference]
 ) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [
-        ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
-    ]
+    rows: list[tuple[str, ...]] = [("result", "J&F", "95 % interval", *MEASURES[1:], f"to {names[0]}", "95 % interval")]
     changes = [("", ""), *((f"{found.value:+.3f}", bounds(found.interval, sign="+")) for found in differences)]
     for name, each, change in zip(names, evaluations, changes, strict=True):
-        scores = each.scores
-        means = (number(scores.j.mean), number(scores.f.mean), number(scores.flicker))
-        rows.append((name, number(scores.jf), bounds(confidence(each)), *means, *change))
+        jf, *others = map(number, measured(each.scores))
+        rows.append((name, jf, bounds(confidence(each)), *others, *change))
     return rows
 
 
@@ -172,8 +163,9 @@ def _best(rows: Sequence[tuple[str, ...]]) -> frozenset[tuple[int, int]]:
     for column, name in enumerate(MEASURES, 1):
         printed = {row: float(cells[column]) for row, cells in enumerate(rows) if cells[column] != "-"}
         if len(set(printed.values())) > 1:
-            top = min(printed.values()) if name in LESS_IS_BETTER else max(printed.values())
-            best |= {(row, column) for row, value in printed.items() if value == top}
+            # A decay below 0 says that the first frames were worse, not that the result is better than a steady one.
+            rank = {row: -abs(value) if name in LESS_IS_BETTER else value for row, value in printed.items()}
+            best |= {(row, column) for row, value in rank.items() if value == max(rank.values())}
     return frozenset(best)
 
 

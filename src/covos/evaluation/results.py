@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from covos._version import __version__
 from covos.core.progress import counted
-from covos.evaluation.intervals import Interval, Measure, resampled
+from covos.evaluation.intervals import FEWEST, Interval, Measure, resampled
 from covos.evaluation.layout import Table, TableFormat, check_format, columns, remarks
 from covos.evaluation.pairing import Pair
 from covos.evaluation.protocols import ScoringProtocol
@@ -165,9 +165,9 @@ def confidence(evaluation: Evaluation, *, measure: Measure = "J&F") -> Interval 
     It is the 95 % interval of a bootstrap over sequences; see :mod:`covos.evaluation.intervals`.
 
     Returns:
-        The interval; None with fewer than two sequences.
+        The interval; None with fewer than `FEWEST` sequences: resampling so few says little of others.
     """
-    if len(evaluation.sequences) < 2:
+    if len(evaluation.sequences) < FEWEST:
         return None
     return Interval.of(resampled(evaluation.sequences, measure, by_class=bool(evaluation.groups)))
 

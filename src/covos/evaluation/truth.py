@@ -45,7 +45,7 @@ def find_truth(
         sequences = find_sequences(_of_masks(root))
         if subset is None and ratio is None:
             return Truth(sequences=sequences)
-        return Truth(sequences=_listed(sequences, root, subset, opened))
+        return _listed(sequences, root, subset, opened)
     return truth_of(opened(root), protocol=protocol)
 
 
@@ -108,7 +108,7 @@ def _list_name(home: Place, subset: str | None, *, protocol: ScoringProtocol) ->
 
 def _listed(
     sequences: Mapping[str, MaskSequence], root: Place, subset: str | None, opened: Callable[[Place], Dataset]
-) -> Mapping[str, MaskSequence]:
+) -> Truth:
     home = _home(root)
     if home is None:
         raise UsageError(
@@ -116,7 +116,7 @@ def _listed(
             why="it is not (the Annotations of) a DAVIS, YouTube-VOS or TIANCHI tree, which list subsets",
             fix="give such a tree, or leave the subset out",
         )
-    wanted = opened(home).videos
+    wanted = opened(home)
     missing = [video.name for video in wanted if video.name not in sequences]
     if missing:
         raise AnnotationError(
@@ -124,7 +124,7 @@ def _listed(
             why="the subset lists them, and there are no annotations of that name",
             fix="complete the annotations, or choose another subset",
         )
-    return {video.name: sequences[video.name] for video in wanted}
+    return Truth(sequences={video.name: sequences[video.name] for video in wanted}, notes=wanted.notes)
 
 
 def _sequence(video: Video, dataset: Dataset, *, protocol: ScoringProtocol) -> MaskFolder:

@@ -69,7 +69,7 @@ def nearest(name: str, kind: type[Recipe]) -> str:
 
 def _allowed(field: FieldInfo) -> str:
     """Return the values that a field may have, in words: ``"a whole number, 1 or more"``."""
-    said = _WORDS.get(field.annotation) if isinstance(field.annotation, type) else None  # type: ignore[arg-type]
+    said = _WORDS.get(field.annotation) if isinstance(field.annotation, type) else None
     said = said or str(field.annotation).replace("typing.", "")
     least = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
     most = next((each.le for each in field.metadata if hasattr(each, "le")), None)
