@@ -75,6 +75,14 @@ def test_nothing_is_replaced_unasked(
     assert json.loads(path.read_text())["protocol"] == "davis2016"
 
 
+def test_a_file_for_the_csv_files_is_refused(
+    first: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(first, truth, "--protocol", "davis2016", "--csv", tmp_path / "scores.csv") == 2
+    assert f"give a folder: --csv {tmp_path / 'scores'}" in capsys.readouterr().err
+    assert not (tmp_path / "scores.csv").exists()
+
+
 def test_a_csv_of_another_run_is_not_reused_or_replaced(first: Path, truth: Path, tmp_path: Path) -> None:
     folder = tmp_path / "csv"
     assert run(first, truth, "--protocol", "davis2016", "--csv", folder) == 0

@@ -65,6 +65,22 @@ def test_missing_frames(predictions: Path, truth: Path) -> None:
     assert "lacks 4 of the 4 frames to score: 00001, 00002, 00003 and 1 more" in message
 
 
+def test_frames_that_count_from_one_are_told_so(predictions: Path, truth: Path, masks) -> None:
+    for path in sorted((predictions / "b").iterdir(), reverse=True):
+        path.rename(path.with_name(f"{int(path.stem) + 1:05d}.png"))
+    for protocol in ("davis2016-all", "youtube-vos"):
+        message = refused(predictions, truth, protocol=protocol)
+        assert "1 higher than those of the ground truth: rename the masks, 00001 to 00000" in message
+    notes = evaluate(predictions, truth, protocol="davis2016").all_notes  # which leaves the first frame out
+    assert any(note.startswith("b: each frame may be scored against another one") for note in notes)
+
+
+def test_a_sequence_in_capitals_is_recognised(predictions: Path, truth: Path) -> None:
+    (truth / "a").rename(truth / "dog")
+    (predictions / "a").rename(predictions / "Dog")
+    assert "did you mean Dog for dog? rename" in refused(predictions, truth)
+
+
 def test_missing_sequence(predictions: Path, truth: Path, masks) -> None:
     masks.write(truth / "c", masks.moving())
     message = refused(predictions, truth)

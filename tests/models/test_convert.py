@@ -202,7 +202,7 @@ def test_a_checkpoint_that_is_not_there_is_told_how_to_be_converted(name: str) -
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"conv1.0.weight": torch.zeros(4, 3, 3, 3), "conv1.weight": None}, "encoder.conv1.weight is missing"),
+        ({"conv1.0.weight": torch.zeros(4, 3, 3, 3), "conv1.weight": None}, "why: conv1.weight is missing"),
         ({"layer1.0.se.fc1.weight": torch.zeros(2, 32, 1, 1)}, "layer1.0.se.fc1.weight is of another kind of block"),
         ({"layer1.0.conv2.weight": torch.zeros(8, 2, 3, 3)}, r"layer1.0.conv2.weight is \(8, 2, 3, 3\)"),
         ({"layer3.35.conv1.weight": torch.zeros(1)}, "36 blocks"),
@@ -267,7 +267,7 @@ def test_colour_outputs_are_recognised(published: State) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[State], object], str]] = {
     "a tensor is missing": (lambda s: s.pop("encoder.layer2.1.bn2.bias"), "encoder.layer2.1.bn2.bias is missing"),
-    "a head is missing": (lambda s: s.pop("conv1.weight"), "head_a.conv.weight is missing"),
+    "a head is missing": (lambda s: s.pop("conv1.weight"), r"why: conv1.weight is missing \(1 difference\)"),
     "a shape is wrong": (lambda s: s.update({"gate.weight": torch.zeros(1, 16, 1, 1)}), r"gate.weight is \(1, 16"),
     "NaN": (
         lambda s: s.update({"gate.weight": torch.full((1, 32, 1, 1), torch.nan)}),
@@ -293,6 +293,20 @@ def test_what_does_not_fit_is_refused_with_the_reason(published: State, tmp_path
     with pytest.raises(CheckpointError, match=reason):
         convert(tmp_path / "bad.pth", output=tmp_path / "bad.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.pth"]
+
+
+@pytest.mark.parametrize(("older", "named"), [(True, "seg.main_classifier2.bias"), (False, "seg.classifier2.bias")])
+def test_a_missing_tensor_is_named_as_the_file_would(published: State, older: bool, named: str) -> None:
+    state = as_split(published, older=older)
+    del state[named], state["encoder.layer5.conv2d_1.weight"]
+    with pytest.raises(CheckpointError, match="2 differences") as caught:
+        map_tensors(state, path=Path("split.pth"))
+    assert f"{named} is missing" in caught.value.why
+    assert "encoder.layer5.conv2d_1.weight is missing" in caught.value.why
+    bare = as_deeplab(published, prefix="")
+    del bare["layer4.1.bn2.bias"]
+    with pytest.raises(CheckpointError, match=r"why: layer4\.1\.bn2\.bias is missing"):
+        map_tensors(bare, path=Path("deeplab.pth"))
 
 
 def test_two_tensors_of_one_name_are_refused(published: State) -> None:

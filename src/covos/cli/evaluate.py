@@ -62,6 +62,7 @@ def evaluate(
     rules = get_protocol(protocol)
     predictions, annotated = _roles(paths, truth)
     names = result_names(predictions)
+    _refuse_file_name(csv)
     folders = {} if csv is None else _csv_folders(csv, names)
     outputs = _outputs(json, html, folders.values(), subset)
     if options.skips(outputs, overwrite=overwrite, skip=skip_existing, quiet=quiet):
@@ -106,6 +107,17 @@ def _roles(paths: Sequence[str], truth: str | None) -> tuple[list[Path], str]:
             fix="name it: covos evaluate PRED... --gt GT --protocol P",
         )
     return [Path(paths[0])], paths[1]
+
+
+def _refuse_file_name(csv: Path | None) -> None:
+    from covos.core.errors import UsageError
+
+    if csv is not None and (csv.suffix.lower() == ".csv" or csv.is_file()):
+        raise UsageError(
+            f"--csv {csv} names a file",
+            why="the official scores are several files, and go into a folder",
+            fix=f"give a folder: --csv {csv.with_suffix('')}",
+        )
 
 
 def _csv_folders(csv: Path, names: Sequence[str]) -> dict[str, Path]:

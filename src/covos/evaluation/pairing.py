@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, listed
@@ -50,6 +51,8 @@ def pair_up(predictions: Path, truth: Truth, *, root: Place, protocol: ScoringPr
             notes.append(
                 f"not scored, as the ground truth of {name} lacks {counted(len(beyond), 'frame')}: {listed(beyond)}"
             )
+            if shift := _shift(prediction.stems, sequence.stems):
+                notes.append(f"{name}: each frame may be scored against another one: {shift}")
     extra = [name for name in found if name not in truth.sequences]
     note = f"not scored, as the ground truth has no such sequence: {listed(extra)}"
     return pairs, [*notes, note] if extra else notes
@@ -71,9 +74,21 @@ def _fitted(prediction: MaskSequence, truth: MaskSequence, *, protocol: ScoringP
         raise AnnotationError(
             f"{prediction.where} lacks {len(missing)} of the {len(stems)} frames to score: {listed(missing)}",
             why=f"frames go by name; the prediction has {listed(prediction.stems)}",
-            fix="predict every frame, and name the masks as the ground truth names them",
+            fix=_shift(prediction.stems, truth.stems)
+            or "predict every frame, and name the masks as the ground truth names them",
         )
     return prediction
+
+
+def _shift(predicted: Sequence[str], true: Sequence[str]) -> str | None:
+    """Say by how much the frame numbers of a prediction differ, if all do alike: those that count from 1, say."""
+    if len(predicted) != len(true) or not all(stem.isdecimal() for stem in (*predicted, *true)):
+        return None
+    shifts = {int(ours) - int(theirs) for ours, theirs in zip(predicted, true, strict=True)}
+    if len(shifts) > 1 or not (shift := shifts.pop()):
+        return None
+    than = f"{abs(shift)} {'higher' if shift > 0 else 'lower'} than those of the ground truth"
+    return f"the numbers of the prediction are {than}: rename the masks, {predicted[0]} to {true[0]} and so on"
 
 
 def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskVideo:
@@ -93,9 +108,18 @@ def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringPro
 def _missing_sequences(
     missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Place
 ) -> AnnotationError:
+    alike = {name.casefold(): name for name in found}
+    near = [
+        (name, similar)
+        for name in missing
+        if (similar := alike.get(name.casefold()) or next(iter(get_close_matches(name, found, n=1)), None))
+        and similar not in truth.sequences
+    ]
     subsets = subsets_of(root)
     fitting = [name for name, members in subsets.items() if set(members) <= set(found)]
-    if fitting:
+    if near:
+        fix = "did you mean " + listed(f"{similar} for {name}" for name, similar in near) + "? rename them"
+    elif fitting:
         fix = f"the subset {fitting[0]} is predicted whole: ask for it alone (--subset, subset=)"
     elif subsets:
         fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset, subset=)"

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from covos._version import __version__
 from covos.core.errors import CheckpointError, UsageError, one_of
+from covos.core.progress import counted
 from covos.models.cards import Card, card_path, sha256_of
 from covos.models.checkpoints import read_tensors, save_weights
 from covos.models.cosnet.network import (
@@ -95,6 +96,22 @@ def our_name(name: str, *, layout: Layout) -> str | None:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     return None
+
+
+def their_name(name: str, *, layout: Layout, names: Iterable[str]) -> str:
+    """Return the name that one of our tensors has in a checkpoint with these names: `our_name` turned round."""
+    known = tuple(names)
+    fitting = [theirs + name.removeprefix(ours) for theirs, ours in _PREFIXES[layout].items() if name.startswith(ours)]
+    # Two generations of a layout have two names; the one whose part the file has is meant.
+    found = next((each for each in fitting if any(other.startswith(_part(each)) for other in known)), fitting[0])
+    if layout in STARTS and not any(other.startswith("encoder.") for other in known):
+        bare = found.removeprefix("encoder.")
+        return f"backbone.{bare}" if any(other.startswith("backbone.") for other in known) else bare
+    return found
+
+
+def _part(name: str) -> str:
+    return name.rpartition(".")[0] + "."
 
 
 def layer3_blocks(names: Iterable[str]) -> int:
@@ -176,11 +193,15 @@ def map_tensors(
         else:
             wrong.append(f"{theirs} is {tuple(tensors[theirs].shape)} instead of {tuple(wanted[name].shape)}")
     missing = tuple(sorted(set(wanted) - set(ours)))
-    wrong += [f"{name} is missing" for name in missing if not name.startswith(random)]
+    wrong += [
+        f"{their_name(name, layout=layout, names=tensors)} is missing"
+        for name in missing
+        if not name.startswith(random)
+    ]
     if wrong:
         raise CheckpointError(
             f"{path} does not fit {chosen}",
-            why=f"{'; '.join(wrong[:3])} ({len(wrong)} differences)",
+            why=f"{'; '.join(wrong[:3])} ({counted(len(wrong), 'difference')})",
             fix="use a complete checkpoint of this network",
         )
     network.load_state_dict(ours, strict=False)
