@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from covos.training import Console, Finished, Scored, StepDone
+from covos.training import Console, Finished, Scored, Started, StepDone
+from covos.training.gather import TrainingData
 
 
 def test_an_end_of_several_lines_is_said_in_lines(
@@ -45,3 +46,11 @@ def test_a_run_that_learnt_nothing_says_so(
     (*_, last) = capsys.readouterr().err.splitlines()
     assert last.startswith("warning: ") == (said is not None)
     assert said is None or said in last
+
+
+def test_going_on_is_promised_once_the_run_began(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.begin(TrainingData(train=(), validation=()), processes=1)
+    assert "if you stop it" not in capsys.readouterr().err
+    console(Started(step=0, steps=4, origin="random weights", folder=tmp_path / "run"))
+    assert f"goes on from its last checkpoint in {tmp_path / 'run'}" in capsys.readouterr().err

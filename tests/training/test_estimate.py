@@ -65,6 +65,20 @@ def test_it_says_what_it_is_timing(tianchi: Path, monkeypatch: pytest.MonkeyPatc
     assert said.index(parts[1]) > 2
 
 
+def test_a_run_of_few_steps_is_looked_at_for_as_few(tianchi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("covos.training.estimate.SAY_EVERY", 0.0)
+    data = gather([tianchi], seed=0, ratio=0.5)
+    said: list[str] = []
+    estimate_time(
+        load_recipe("lite", overrides=SMALL, steps=2), data.train, validation=(), device=torch.device("cpu"),
+        precision=torch.float32, workers=0, tell=said.append,
+    )  # fmt: skip
+    assert [line.partition(":")[0].strip() for line in said] == [
+        "timing steps of 32 x 64, size 1 of 2", "step 1", "timing steps of 64 x 96, size 2 of 2", "step 1",
+    ]  # fmt: skip
+    assert said[0].endswith(": 1 step")
+
+
 def test_the_progress_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=False)
     for step, pace in ((10, 9.0), (20, 1.0), (40, 3.0), (60, 2.0)):

@@ -104,7 +104,7 @@ def train(
         _look(training, console, only=bool(check))
     if output is None or check:
         return
-    console.begin(training.data, processes=training.group.size, output=output)
+    console.begin(training.data, processes=training.group.size)
     with console.explaining_stops(output / "checkpoint.pt"):
         result = training.run(output, extend=extend, listeners=(console,))
     if leads:

@@ -45,7 +45,7 @@ class Console:
         if not self.quiet:
             print(printable(line), file=sys.stderr, flush=True)
 
-    def begin(self, gathered: TrainingData, *, processes: int, output: Path) -> None:
+    def begin(self, gathered: TrainingData, *, processes: int) -> None:
         """Say what is trained on."""
         total = sum(len(dataset) for dataset in gathered.train)
         parts = ((gathered.videos, "video"), (gathered.pictures, "picture"))
@@ -55,13 +55,13 @@ class Console:
         self.note(f"{counted(total, 'item')} to train on: {names}; {measured}")
         if processes > 1:
             self.note(f"{processes} processes share each step")
-        self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
 
     def __call__(self, event: TrainingEvent) -> None:
         """Say what an event means, if it is one to speak of."""
         if isinstance(event, Started):
             self.started = True
             self.note(f"starts from {event.origin}")
+            self.note(f"if you stop it, the same command goes on from its last checkpoint in {event.folder}")
         elif isinstance(event, StepDone):
             self._show_step(event)
         elif isinstance(event, Measured):

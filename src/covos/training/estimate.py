@@ -12,6 +12,7 @@ import torch
 
 from covos.core.device import usable_cpus
 from covos.core.errors import InputError
+from covos.core.progress import counted
 from covos.data import Dataset
 from covos.engines.choices import DEFAULT_REFERENCES
 from covos.training.distributed import SINGLE_PROCESS
@@ -129,8 +130,11 @@ def estimate_time(
         parts = list(_parts(task, datasets))
         for number, (size, share, part) in enumerate(parts, 1):
             each = f" of {size[0]} x {size[1]}, size {number} of {len(parts)}" if size != (0, 0) else ""
-            tell(f"timing steps{each}: {LEAST} or more")
-            sizes[size] = share, _time_steps(part, state, objective, device=device, workers=workers, tell=tell)
+            # A run of a few steps is not looked at for longer than it takes.
+            own = max(1, round(share * task.steps))
+            tell(f"timing steps{each}: {counted(own, 'step') if own <= LEAST else f'{LEAST} or more'}")
+            seconds = _time_steps(part, state, objective, most=own, device=device, workers=workers, tell=tell)
+            sizes[size] = share, seconds
         measuring = 0.0
         for number, dataset in enumerate(validation, 1):
             tell(f"timing the measuring of {dataset.name}, set {number} of {len(validation)}")
@@ -177,15 +181,19 @@ def _time_steps(
     state: TrainingState,
     objective: Objective,
     *,
+    most: int,
     device: torch.device,
     workers: int,
     tell: Callable[[str], object],
 ) -> float:
-    """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
+    """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up.
+
+    ``most`` steps are timed at most.
+    """
     batches = task.batches()
     loading, computing = [], []
     told = time.perf_counter()
-    for number in range(task.steps):
+    for number in range(most):
         state.step = number
         began = time.perf_counter()
         batch = batches[number]

@@ -59,7 +59,8 @@ class Recipe(Record, extra="forbid", strict=True):
         checkpoint_every: Steps between checkpoints; 0 likewise.
         ratio: Share of the videos in a data set's training list that is trained on, where it has no validation list;
             the rest is measured on. 0 trains on the whole list.
-        videos: Number of each data set's training videos that are used, at random; 0 uses all.
+        videos: Number of each data set's training videos that are used, at random; 0 uses all. Where a list is divided
+            by ``ratio``, or there is no list, those that are measured on are among them.
         overfit: Number of videos, of all data sets together, that are all that is trained on, and that are measured on,
             too: a check that the network can learn them. 0 is a usual run.
         split_seed: Seed of the division by ``ratio``, and of the choice of ``videos`` and of ``overfit``. It is no part

@@ -130,8 +130,8 @@ def describe_outcome(folder: Path) -> str:
         lines = [f"start  J {start.j:.3f}  F {start.f:.3f}  ->  {line}"]
         if j <= start.j:
             lines.append(
-                "no step was better than the weights that the run started from: keep those, or train longer or at a "
-                "lower rate"
+                "no step was better than the weights that the run started from: these are better than "
+                "best.safetensors; keep them, or train longer or at a lower rate"
             )
     if len(best.sets or ()) > 1:
         lines += (f"  {name}: {entry}" for name, entry in (best.sets or {}).items())
