@@ -225,6 +225,7 @@ def test_a_download_tells_of_frames_without_masks(
 def test_a_killed_track_keeps_its_frames_but_those_that_the_user_has_changed(clip: Clip) -> None:
     editing = editing_of(Answers())
     editing.prompt(clip, CLICK)
+    editing.prompt(clip, CLICK.model_copy(update={"object": 5}))
     clip.begin_track()
     for index in (0, 1, 2):
         clip.follow(mask_of(index, 5))
@@ -233,7 +234,7 @@ def test_a_killed_track_keeps_its_frames_but_those_that_the_user_has_changed(cli
         file.write('{"index": 3, "st')  # the kill came here
     for _ in range(2):
         again = Clip.load(clip.folder)
-        assert sorted(again.history.frames[0].objects) == [3, 5], "the user's edit of frame 0 stays"
+        assert sorted(again.history.frames[0].objects) == [5, 6], "the user's edit of frame 0 stays"
         assert [sorted(again.history.frames[index].objects) for index in (1, 2)] == [[5], [5]]
         assert again.history.revision == clip.history.revision + 1
         assert not clip.folder.joinpath("track.jsonl").exists()

@@ -14,14 +14,14 @@ from covos.prompts.seed_mask import ABSENT, Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.clip import Clip
 from covos.serve.editing import Editing
-from covos.serve.edits import SUBJECT
+from covos.serve.edits import SUBJECT, Edit, thing_of
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click
 from covos.serve.schema import MaskCode, NewPrompt, NewTrack
 from covos.serve.views import view_of
 from covos.serve.workers import Answer, Clicked, Task
 from serve.serving import SIZE, begun
-from serve.test_editing import Answers, editing_of, mask_of
+from serve.test_editing import Answers, editing_of, mask_of, queue_of
 
 
 class Painter(Answers):
@@ -212,3 +212,129 @@ def test_a_track_leaves_an_object_alone_that_is_only_absent(clip: Clip, editing:
     work.run()
     shown = [sorted(clip.history.frames[index].objects) for index in range(9)]
     assert shown == [[1, 2] if index != 4 else [2] for index in range(9)]
+
+
+def test_what_another_object_has_got_since_stays_its_own_when_one_prompt_of_two_goes(
+    clip: Clip, editing: Editing
+) -> None:
+    for each in (point(1), point(2), point(0, number=None)):
+        editing.prompt(clip, each)
+    assert (columns(clip), columns(clip, 2)) == ([1, 2], [0])
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))  # the mask is made anew
+    assert (columns(clip), columns(clip, 2)) == ([2], [0])
+    editing.go(clip, back=True)
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(2, 1))  # an earlier mask comes back
+    assert (columns(clip), columns(clip, 2)) == ([1], [0])
+
+
+def test_a_mask_of_before_leaves_another_object_what_it_has_got_since(clip: Clip, editing: Editing) -> None:
+    for each in (drawn(0, 1, 2), point(4), point(5), drawn(1, number=None)):
+        editing.prompt(clip, each)
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(4, 1))
+    assert (columns(clip), columns(clip, 2)) == ([0, 2, 5], [1])
+    assert {seed.object: np.flatnonzero(decode(seed.mask)[0]).tolist() for seed in clip.history.seeds} == {
+        1: [0, 2, 5],
+        2: [1],
+    }
+
+
+def test_a_point_that_is_left_keeps_what_it_took_from_another_object(clip: Clip, editing: Editing) -> None:
+    for each in (drawn(3, 4, number=None), point(3), point(5), point(1)):
+        editing.prompt(clip, each)
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    assert (columns(clip), columns(clip, 2)) == ([0, 3, 5], [4])
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(3, 1))
+    assert (columns(clip), columns(clip, 2)) == ([0, 5], [3, 4])
+
+
+def test_nothing_is_removed_while_a_track_runs(clip: Clip) -> None:
+    queue = queue_of(Answers())
+    editing = editing_of(Painter(), queue)
+    editing.prompt(clip, point(5, number=None))
+    editing.track(clip, NewTrack(start=4))
+    with pytest.raises(NotYetError, match="being followed"):
+        editing.take_back(clip, 4, number=2, kind="point", at=(5, 1))
+    assert kinds(clip) == ["point"]
+
+
+def test_a_track_leaves_no_mask_of_an_object_that_is_gone(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, point(5, number=None))
+    clip.begin_track()
+    clip.follow(mask_of(6, SUBJECT, 2))
+    editing.take_back(clip, 4, number=2, kind="point", at=(5, 1))  # it came before the track was known to the queue
+    clip.end_track()
+    assert sorted(clip.history.frames[6].objects) == [SUBJECT]
+
+
+def opened(clip: Clip, seed: SeedMask) -> None:
+    """Let a clip begin with a seed of a run."""
+    frames = {index: mask_of(index, SUBJECT) for index in range(9)}
+    clip.history.begin(Edit(kind="opened", seeds=(seed,), things=(thing_of(SUBJECT),), frames=frames))
+
+
+def test_a_run_has_its_mask_again_when_what_was_added_goes(clip: Clip, editing: Editing) -> None:
+    at = PointPrompt(frame=4, object=1, points=(Point(x=3, y=1, positive=False),))
+    mask = clip.history.frames[4].objects[SUBJECT]
+    pointed = Pointed(at=at, prompter="painter", corrects="followed")
+    seed = SeedMask(frame=4, object=SUBJECT, mask=mask, given_as="points", pointed=pointed)
+    opened(clip, seed)
+    for x in (5, 1):
+        editing.prompt(clip, point(x))
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(5, 1))
+    assert columns(clip) == [0, 1], "the mask is made from that of the run"
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    assert columns(clip) == [0]
+    assert clip.history.seeds == (seed,)
+    editing.prompt(clip, point(5))
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(3, 1))
+    assert (columns(clip), kinds(clip)) == ([0, 5], ["point"]), "a mask that the point corrected stays"
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(5, 1))
+    assert (columns(clip), kinds(clip)) == ([0], [])
+
+
+def test_a_box_before_the_box_comes_back_with_its_point(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, NewPrompt(frame=4, object=SUBJECT, box=(2, 0, 5, 4)))
+    editing.prompt(clip, point(3, on=0))
+    editing.prompt(clip, NewPrompt(frame=4, object=SUBJECT, box=(2, 0, 6, 4)))
+    assert (columns(clip), kinds(clip)) == ([2, 3, 4, 5], ["box"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="box", at=None)
+    assert (columns(clip), kinds(clip)) == ([2, 4], ["box", "point"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(3, 1))
+    assert (columns(clip), kinds(clip)) == ([2, 3, 4], ["box"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="box", at=None)
+    assert (columns(clip), kinds(clip)) == ([0], [])
+
+
+def test_a_point_that_a_box_has_replaced_does_not_come_back_beside_another(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, point(1))
+    editing.prompt(clip, NewPrompt(frame=4, object=SUBJECT, box=(2, 0, 5, 4)))
+    editing.prompt(clip, point(5))
+    editing.take_back(clip, 4, number=SUBJECT, kind="box", at=None)
+    assert (columns(clip), kinds(clip)) == ([0, 5], ["point"])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_frame_is_confirmed_again_without_its_correction(clip: Clip, editing: Editing, *, alone: bool) -> None:
+    editing.prompt(clip, drawn(2, 3))
+    if not alone:
+        editing.prompt(clip, point(5, number=None))
+    editing.confirm(clip, 4)
+    before = clip.history.seeds
+    editing.prompt(clip, point(4))
+    editing.prompt(clip, point(1))
+    assert not clip.confirmed
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(4, 1))
+    assert (columns(clip), kinds(clip)[:1]) == ([1, 2, 3], ["point"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    assert columns(clip) == [2, 3]
+    assert clip.confirmed == {4}
+    assert {seed.object: seed for seed in clip.history.seeds} == {seed.object: seed for seed in before}
+    editing.unconfirm(clip, 4)
+    assert kinds(clip)[:1] == ["mask"]
+
+
+def test_a_frame_without_masks_has_no_prompt(tmp_path: Path, editing: Editing) -> None:
+    clip = begun(tmp_path / "clips" / "short")
+    clip.found(mask_of(index, SUBJECT) for index in range(3))
+    with pytest.raises(NotThereError, match="no such prompt of object 1 on frame 4"):
+        editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))

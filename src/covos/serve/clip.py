@@ -31,7 +31,7 @@ from covos.media.range import WHOLE, Range, place_of
 from covos.prompts.seed_mask import confirmed_frames
 from covos.prompts.values import RegionPrompt
 from covos.serve.edit_files import mask_from_json, mask_to_json, read_edit, write_edit
-from covos.serve.edits import Edit, History, in_regions
+from covos.serve.edits import Edit, History, in_regions, with_only
 from covos.serve.mattes import Mattes
 from covos.serve.schema import (
     Problem,
@@ -351,9 +351,10 @@ class Clip:
         self.end_track()
 
     def end_track(self) -> None:
-        """Keep what a track has found, but for frames that the user has changed meanwhile."""
+        """Keep what a track has found, but for frames changed meanwhile and objects that are gone."""
         with self.lock:
-            frames = {index: mask for index, mask in self.live.items() if index not in self.touched}
+            there = {thing.id for thing in self.history.things}
+            frames = {index: with_only(mask, there) for index, mask in self.live.items() if index not in self.touched}
             self.live, self.touched = {}, set()
             if frames:
                 self.add(self.history.edit("track", frames=frames, followed=self._followed))

@@ -13,16 +13,27 @@ import numpy as np
 from covos.core.errors import AnnotationError, CovosError, UsageError
 from covos.core.labelling import check_label
 from covos.core.types import Point, SourceInfo
-from covos.masks import RLE, encode
+from covos.masks import RLE, decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import MAX_ID, SeedMask, confirmed_frames, to_follow
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
-from covos.serve.edits import as_shown, back_to, merged, placed, thing_of, with_new_seeds, with_pixels_back, without
+from covos.serve.edits import (
+    apart,
+    as_shown,
+    back_to,
+    merged,
+    placed,
+    thing_of,
+    with_new_seeds,
+    with_own_seeds,
+    with_pixels_back,
+    without,
+)
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
-from covos.serve.prompt_steps import Said, is_in_force, told_of
+from covos.serve.prompt_steps import Said, beside, got_since, is_in_force, told_of
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import Direction, GivenKind, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
 from covos.serve.spreading import Parts, Spreading, Way
@@ -53,13 +64,7 @@ class Editing:
 
     def _prompt(self, clip: Clip, asked: NewPrompt, *, frame: int) -> Prompted:
         with clip.lock:
-            whole, things = clip.frames.get(frame), clip.history.things
-        if whole is None:
-            raise NotYetError(
-                f"{name_of(frame, info=clip.info)} has no masks yet",
-                why="it is still being looked at",
-                fix="wait until it is there",
-            )
+            whole, things = self._known(clip, frame), clip.history.things
         number = asked.object or max((thing.id for thing in things), default=0) + 1
         if number > MAX_ID:
             raise UsageError(f"object {number}", why=f"{MAX_ID} is the most", fix="delete an object first")
@@ -92,8 +97,8 @@ class Editing:
     ) -> JobView:
         """Take one prompt of an object on a frame back; the mask there is made anew of those that are left.
 
-        Without any, the frame has the mask of before them. If that is not known, as of a run that was opened, the mask
-        stays as one that was found.
+        If what is left was all that was said at an earlier time, the mask of then comes back. Pixels that other
+        objects have got since stay theirs, but for an object on which a point lies that is left.
 
         Args:
             clip: The clip.
@@ -103,38 +108,55 @@ class Editing:
             at: Column and row of a point's pixel.
 
         Raises:
-            CovosError: It was not given, or what is left makes no mask.
+            CovosError: It was not given, what is left makes no mask, or the clip is being followed.
         """
         frame = check_frame(asked, info=clip.info)
+        self._refuse_tracked(clip)
         with self._prompting:
             with clip.lock:
                 self._refuse_unknown(clip, number)
-                whole, seeds = self._start(clip, clip.frames[frame], number=number)
-                seed = next((each for each in seeds if (each.frame, each.object) == (frame, number)), None)
+                seed = next((each for each in clip.history.seeds if (each.frame, each.object) == (frame, number)), None)
                 if seed is None or not is_in_force(seed, kind, at=at):
                     raise NotThereError(
                         f"there is no such prompt of object {number} on {name_of(frame, info=clip.info)}",
                         why="it was taken back, or never given, or the frame was confirmed since",
                         fix="name one of the job's prompts",
                     )
+                now = self._known(clip, frame)
+                whole, seeds = self._start(clip, now, number=number)
                 told = told_of(clip.history, frame, number)
             left = told.without(kind, at=at)
-            others = tuple(each for each in seeds if each is not seed)
-            made: RLE | None = None
-            after = others
-            if left:
-                own = None if told.before is None else told.before.objects.get(number)
-                known = placed(whole, {number: own or encode(np.zeros(whole.size, np.bool_))})
-                made, after = self._made(clip, known, said=left, seeds=others, number=number)
+            stage = told.stage_for(left, now=now, number=number)
+            others = tuple(each for each in seeds if (each.frame, each.object) != (frame, number))
+            own = apart(stage.masks.objects.get(number, encode(np.zeros(whole.size, np.bool_))), now, number)
+            kept: tuple[SeedMask, ...] = ()
+            if stage.seed is not None:
+                start = replace(stage.seed, mask=apart(stage.seed.mask, now, number))
+                kept = (start,) if stage.seed.is_absent or not start.is_absent else ()
+            made: SeedMask | None = None
+            if rest := left[len(stage.steps) :]:
+                theirs = got_since(now, told, left=left, number=number)
+                said = tuple(beside(each, theirs) for each in rest)
+                known = placed(whole, {number: own})
+                _, after = self._made(clip, known, said=said, seeds=(*others, *kept), number=number)
+                made = next(each for each in after if (each.frame, each.object) == (frame, number))
+                cut = replace(made, mask=encode(decode(made.mask) & ~theirs))
+                if cut.is_absent and not made.is_absent:
+                    raise UsageError(
+                        f"nothing is left of object {number} on {name_of(frame, info=clip.info)}",
+                        why="other objects have got all that the other prompts show",
+                        fix="take its other prompts back as well, or say that it is not in this frame",
+                    )
+                made = cut
             with clip.lock:
-                whole, now = self._start(clip, clip.frames.get(frame, whole), number=number)
-                if made is not None:
-                    mask = as_shown(whole, number, made)
-                else:
-                    mask = whole if told.before is None else back_to(whole, told.before, number)
-                    now = tuple(each for each in now if (each.frame, each.object) != (frame, number))
-                after = with_new_seeds(now, before=seeds, after=after)
+                now = clip.frames.get(frame, now)
+                whole, seeds = self._start(clip, now, number=number)
                 history = clip.history
+                if made is None:
+                    mask, mine = back_to(whole, stage.masks, number, now=now), kept
+                else:
+                    mask, mine = as_shown(whole, number, made.mask), (made,)
+                after = with_own_seeds(seeds, mine, frame=frame, number=number)
                 masks = {**history.frames, frame: mask}.values()
                 left_over = number in history.objects_found or number in {each.object for each in after}
                 stays = left_over or any(number in each.objects for each in masks)
@@ -150,6 +172,16 @@ class Editing:
         shown = clip.shown([known])[0]
         task = Click(video=clip.video, seeds=seeds, known=shown, frame=known.index, object=number, said=said)
         return self._clicked(clip, task)
+
+    @staticmethod
+    def _known(clip: Clip, frame: int) -> FrameMask:
+        if (known := clip.frames.get(frame)) is None:
+            raise NotYetError(
+                f"{name_of(frame, info=clip.info)} has no masks yet",
+                why="it is still being looked at",
+                fix="wait until it is there",
+            )
+        return known
 
     @staticmethod
     def _start(clip: Clip, whole: FrameMask, *, number: int) -> tuple[FrameMask, tuple[SeedMask, ...]]:
@@ -268,8 +300,7 @@ class Editing:
 
     def go(self, clip: Clip, *, back: bool) -> JobView:
         """Undo or redo an edit."""
-        if self._queue.busy(clip) == "tracking":
-            raise NotYetError("the clip is busy", why="it is being followed, or will be", fix="stop it first")
+        self._refuse_tracked(clip)
         with clip.lock:
             frames = clip.go(back=back)
             if clip.history.edges != clip.kept.edges:
@@ -349,6 +380,10 @@ class Editing:
             clip.add(history.edit("object", seeds=seeds, things=things, frames=frames))
             self._show_gone(clip)
         return self._queue.changed(clip, tuple(frames))
+
+    def _refuse_tracked(self, clip: Clip) -> None:
+        if self._queue.busy(clip) == "tracking":
+            raise NotYetError("the clip is busy", why="it is being followed, or will be", fix="stop it first")
 
     def _refuse_unknown(self, clip: Clip, number: int) -> None:
         if number not in {thing.id for thing in clip.history.things}:

@@ -312,6 +312,20 @@ def with_new_seeds(
     return tuple(sorted((*kept, *fresh.values()), key=lambda seed: seed.frame))
 
 
+def with_own_seeds(
+    seeds: tuple[SeedMask, ...], own: tuple[SeedMask, ...], *, frame: int, number: int
+) -> tuple[SeedMask, ...]:
+    """Put an object's seed of a frame, or none, in place of the one that it has there; its pixels are its own.
+
+    Raises:
+        UsageError: It covers all of another object.
+    """
+    rest = [seed for seed in seeds if (seed.frame, seed.object) != (frame, number)]
+    for mask in [decode(seed.mask) for seed in own]:
+        rest = [seed.without(mask, by=number) if seed.frame == frame else seed for seed in rest]
+    return tuple(sorted((*rest, *own), key=lambda seed: seed.frame))
+
+
 def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
     """Put objects into a frame, in place of what it has of them; each pixel is of the object that came last.
 
@@ -351,19 +365,25 @@ def as_shown(mask: FrameMask, number: int, rle: RLE) -> FrameMask:
     return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states))
 
 
-def back_to(mask: FrameMask, before: FrameMask, number: int) -> FrameMask:
-    """Give an object the mask and the state that it had before; what others have got since stays theirs."""
-    if {**mask.objects, number: None}.keys() - {number} == before.objects.keys() - {number} and all(
-        mask.objects[each] == rle for each, rle in before.objects.items() if each != number
-    ):
-        return before
-    own = decode(before.objects[number]) if number in before.objects else np.zeros(mask.size, np.bool_)
-    for identity, rle in mask.objects.items():
-        if identity != number:
-            own &= ~decode(rle)
+def back_to(mask: FrameMask, before: FrameMask, number: int, *, now: FrameMask) -> FrameMask:
+    """Give an object the mask and the state that it had before; what others have ``now`` stays theirs."""
+    others = {identity: rle for identity, rle in before.objects.items() if identity != number}
+    for each in (mask, now):
+        if others == {identity: rle for identity, rle in each.objects.items() if identity != number}:
+            return before
+    own = apart(before.objects[number], now, number) if number in before.objects else _nothing(mask.size)
     states = [each for each in before.states if each.id == number]
-    made = placed(mask, {number: encode(own)}, states=states)
+    made = placed(mask, {number: own}, states=states)
     return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states)) if states else made
+
+
+def apart(rle: RLE, masks: FrameMask, number: int) -> RLE:
+    """Return a mask of an object without the pixels that others have in a frame."""
+    own = decode(rle)
+    for identity, other in masks.objects.items():
+        if identity != number:
+            own &= ~decode(other)
+    return encode(own)
 
 
 def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[int]) -> FrameMask:
@@ -373,6 +393,15 @@ def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[in
         return result
     objects = {identity: result.objects.get(identity, _nothing(result.size)) for identity in tracked}
     return replace(placed(mask, objects, states=result.states), confidence=result.confidence, status=result.status)
+
+
+def with_only(mask: FrameMask, there: Collection[int]) -> FrameMask:
+    """Take objects out of a frame that are not among those that are there."""
+    gone = mask.objects.keys() - {*there}
+    if not gone:
+        return mask
+    left = placed(mask, dict.fromkeys(gone, _nothing(mask.size)))
+    return replace(left, states=tuple(each for each in left.states if each.id in there))
 
 
 def without(
