@@ -338,3 +338,28 @@ def test_a_frame_without_masks_has_no_prompt(tmp_path: Path, editing: Editing) -
     clip.found(mask_of(index, SUBJECT) for index in range(3))
     with pytest.raises(NotThereError, match="no such prompt of object 1 on frame 4"):
         editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+
+
+def test_an_object_stays_absent_when_the_one_that_covered_it_is_deleted(clip: Clip, editing: Editing) -> None:
+    for each in (drawn(0, 1), point(0, number=None), drawn()):
+        editing.prompt(clip, each)
+    editing.drop(clip, 2)
+    assert (columns(clip), kinds(clip)) == ([], ["absent"])
+
+
+@pytest.mark.parametrize(("number", "into"), [(2, 1), (1, 2)])
+def test_an_object_stays_absent_when_another_becomes_a_part_of_it(
+    clip: Clip, editing: Editing, *, number: int, into: int
+) -> None:
+    editing.prompt(clip, drawn())
+    editing.prompt(clip, NewPrompt(frame=0, points=((3, 1),)))  # object 2
+    editing.merge(clip, number, into=into)
+    seeds = [(seed.frame, seed.object, seed.given_as) for seed in clip.history.seeds]
+    assert sorted(seeds) == [(0, into, "mask"), (4, into, "absent")]
+
+
+def test_two_objects_in_one_are_in_a_frame_if_either_is(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, drawn())
+    editing.prompt(clip, point(3, number=None))
+    editing.merge(clip, 2, into=SUBJECT)
+    assert (columns(clip), kinds(clip)) == ([3], ["mask"])

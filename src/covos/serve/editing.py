@@ -16,7 +16,7 @@ from covos.core.types import Point, SourceInfo
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import MAX_ID, SeedMask, confirmed_frames, to_follow
+from covos.prompts.seed_mask import ABSENT, MAX_ID, SeedMask, confirmed_frames, to_follow
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
 from covos.serve.edits import (
@@ -341,8 +341,11 @@ class Editing:
             taken = history.taken_by(number)
             things = tuple(thing for thing in history.things if thing.id != number)
             left = {thing.id for thing in things}
+            absent = {(seed.frame, seed.object) for seed in history.seeds if seed.is_absent}
             frames = {
-                index: without(mask, number, left=left, taken=taken.get(index))
+                index: without(
+                    mask, number, left={each for each in left if (index, each) not in absent}, taken=taken.get(index)
+                )
                 for index, mask in history.frames.items()
                 if number in mask.objects
             }
@@ -370,11 +373,13 @@ class Editing:
             frames = {
                 index: merged(mask, number, into) for index, mask in history.frames.items() if number in mask.objects
             }
-            shown = {seed.frame for seed in history.seeds if seed.object in (number, into)}
-            seeds = tuple(seed for seed in history.seeds if seed.object not in (number, into)) + tuple(
-                SeedMask(frame=frame, object=into, mask=mask.objects[into], given_as="mask")
-                for frame in sorted(shown)
-                if into in (mask := frames.get(frame, history.frames[frame])).objects
+            after = {**history.frames, **frames}
+            both = [seed for seed in history.seeds if seed.object in (number, into)]
+            shown = {seed.frame: after[seed.frame].objects[into] for seed in both if into in after[seed.frame].objects}
+            absent = {seed.frame: seed.mask for seed in both if seed.is_absent}
+            seeds = tuple(seed for seed in history.seeds if seed not in both) + tuple(
+                SeedMask(frame=frame, object=into, mask=mask, given_as="mask" if mask.area else ABSENT)
+                for frame, mask in sorted({**absent, **shown}.items())
             )
             things = tuple(thing for thing in history.things if thing.id != number)
             clip.add(history.edit("object", seeds=seeds, things=things, frames=frames))
