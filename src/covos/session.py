@@ -43,7 +43,7 @@ from covos.prompts.alpha import alpha_mask
 from covos.prompts.found import place_found
 from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
 from covos.prompts.own_size import own_size
-from covos.prompts.seed_mask import SeedMask
+from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
 from covos.results.replay import Listener, nothing_heard
@@ -334,14 +334,25 @@ class Session:
         place_found(self.seeds, found)
 
     def confirm(self, frame: int) -> tuple[int, ...]:
-        """Take the masks that were followed to a frame as given; return the ids. A UsageError if there are none."""
-        if not self._following.frames:
+        """Take the masks that were followed to a frame as given, and objects that are absent from it as absent.
+
+        Args:
+            frame: Its number in the whole source, from 0.
+
+        Returns:
+            The ids, also of the absent ones.
+
+        Raises:
+            UsageError: The frame does not exist, or there is neither a mask on it nor an absent object.
+        """
+        absent = self.seeds.absent_from(frame)
+        if not self._following.frames and not absent:
             raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
         self.seeds.check_place(frame, 1)
-        found = self._following.masks(frame)
+        found = {**self._following.masks(frame), **absent}
         if not found:
             raise UsageError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="give a mask instead")
-        self.seeds.add(frame, found, given_as="confirmed")
+        self.seeds.add(frame, found, given_as=CONFIRMED)
         return tuple(found)
 
     def remove(self, object_id: int) -> None:
@@ -427,7 +438,7 @@ class Session:
         # If nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
         follower = self._follower.looking(apart=FOLLOWED_APART.get(self._quality, 1))
-        drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", "confirmed"}}
+        drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", CONFIRMED}}
         results = follow_objects(
             self.source,
             follower,

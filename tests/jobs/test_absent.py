@@ -59,6 +59,20 @@ def test_a_point_shows_it_again(model: Model, random_follower: Path, clip: Path)
         assert session.add_points(3, 1, points=[(20, 20)]).mask[20, 20]
 
 
+def test_a_frame_is_right_without_it(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
+        session.add_mask(0, 1, mask=box(12, 0))
+        session.add_absent(3, 1)
+        assert session.confirm(3) == (1,), "nothing has to be followed for that"
+        with pytest.raises(UsageError, match="nothing was followed"):
+            session.confirm(2)
+        session.undo()
+        session.propagate()
+        assert session.confirm(3) == (1,)
+        assert [(seed.given_as, seed.is_absent) for seed in session.shown] == [("mask", False), ("confirmed", True)]
+        assert 1 not in session.propagate()[3].objects
+
+
 def test_what_is_shown_nowhere_cannot_be_absent(model: Model, random_follower: Path, clip: Path) -> None:
     with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=box(12, 0))

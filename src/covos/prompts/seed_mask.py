@@ -18,6 +18,9 @@ MAX_ID = 254
 ABSENT = "absent"
 """Origin of a seed that says that the object is not to be seen."""
 
+CONFIRMED = "confirmed"
+"""Origin of a seed that the user takes as right: its mask was found, or the object is not to be seen."""
+
 Key = tuple[int, int]
 """Number of the frame and object id."""
 
@@ -105,7 +108,7 @@ def confirmed_frames(seeds: Iterable[SeedMask]) -> frozenset[int]:
     confirmed: set[int] = set()
     others: set[int] = set()
     for seed in seeds:
-        (confirmed if seed.given_as == "confirmed" else others).add(seed.frame)
+        (confirmed if seed.given_as == CONFIRMED else others).add(seed.frame)
     return frozenset(confirmed - others)
 
 

@@ -20,7 +20,7 @@ from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
-from covos.prompts.seed_mask import ABSENT, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
+from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
 from covos.prompts.values import PointPrompt, check_labels, check_points, point_name, refuse_many_points
 
 
@@ -104,6 +104,10 @@ class Seeds:
         """Tell if the user has said that an object is not to be seen on a frame."""
         seed = self.get(frame, identity)
         return seed is not None and seed.is_absent
+
+    def absent_from(self, frame: int) -> dict[int, MaskArray]:
+        """Return the objects that the user has said not to be on a frame, each with its empty mask, H x W bool."""
+        return {seed.object: decode(seed.mask) for seed in self.current if seed.frame == frame and seed.is_absent}
 
     def check_frame(self, frame: int) -> None:
         """Refuse a frame that does not exist or is not taken, with a UsageError."""
@@ -227,13 +231,13 @@ class Seeds:
             pointed: The points and box that the mask came of.
 
         Raises:
-            UsageError: A mask is empty, and was not given as absent, or of another size; an id is refused; an object
-                would be covered wholly, or is there already and ``replacing`` is off.
+            UsageError: A mask is empty, and was not given as absent or confirmed; it is of another size; an id is
+                refused; an object would be covered wholly, or is there already and ``replacing`` is off.
         """
         after = dict(self._states[-1])
         for identity, mask in masks.items():
             self.check_place(frame, identity)
-            self._check_mask(frame, identity, mask, absent=given_as == ABSENT)
+            self._check_mask(frame, identity, mask, absent=given_as in {ABSENT, CONFIRMED})
             if not replacing and (frame, identity) in after:
                 raise UsageError(
                     f"object {identity} is given twice on frame {frame}",

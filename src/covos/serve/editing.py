@@ -16,7 +16,7 @@ from covos.core.types import Point, SourceInfo
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import ABSENT, MAX_ID, SeedMask, confirmed_frames, to_follow
+from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask, confirmed_frames, to_follow
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
 from covos.serve.edits import (
@@ -275,8 +275,7 @@ class Editing:
             rest = tuple(seed for seed in history.seeds if seed.frame != frame)
             right = {**{seed.object: seed.mask for seed in absent}, **mask.objects}
             seeds = tuple(
-                SeedMask(frame=frame, object=identity, mask=rle, given_as="confirmed")
-                for identity, rle in right.items()
+                SeedMask(frame=frame, object=identity, mask=rle, given_as=CONFIRMED) for identity, rle in right.items()
             )
             after = tuple(sorted((*rest, *seeds), key=lambda seed: seed.frame))
             clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))

@@ -17,7 +17,7 @@ from covos.masks import RLE, decode, encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
-from covos.prompts.seed_mask import SeedMask
+from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.steering import fixed_rule
 from covos.prompts.values import RegionPrompt
 from covos.serve.schema import COLOURS, Thing
@@ -179,10 +179,8 @@ class History:
             if edit.kind != "confirm" or frame not in edit.frames:
                 continue
             shown = [seed for seed in before.seeds if seed.frame == frame and seed.object in now]
-            if any(seed.given_as != "confirmed" for seed in shown):
-                return tuple(
-                    replace(seed, mask=now[seed.object].mask) for seed in shown if seed.given_as != "confirmed"
-                )
+            if any(seed.given_as != CONFIRMED for seed in shown):
+                return tuple(replace(seed, mask=now[seed.object].mask) for seed in shown if seed.given_as != CONFIRMED)
         return ()
 
     def taken_by(self, number: int) -> dict[int, tuple[FrameMask, MaskArray]]:

@@ -10,7 +10,7 @@ import numpy as np
 from covos.core.types import MaskArray, Point
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import SeedMask
+from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.serve.edits import Edit, History, apart, placed
 from covos.serve.schema import GivenKind
 
@@ -110,7 +110,7 @@ def told_of(history: History, frame: int, number: int) -> Told:
         masks = had or masks
         chain.append((edit, was, now, masks))
         now = was
-        if was is None or (edit.object == number and was.given_as == "confirmed"):
+        if was is None or (edit.object == number and was.given_as == CONFIRMED):
             break
     steps: tuple[Said, ...] = () if now is None else _steps_of(now)
     stages = [Stage(steps=_last_begun(steps), masks=masks, seed=now)]
@@ -182,7 +182,7 @@ def is_in_force(seed: SeedMask | None, kind: GivenKind, *, at: tuple[int, int] |
 
 
 def _in_force(seed: SeedMask | None) -> set[tuple[GivenKind, tuple[int, int] | None]]:
-    if seed is None or seed.given_as == "confirmed":
+    if seed is None or seed.given_as == CONFIRMED:
         return set()
     if seed.pointed is None:
         return {("absent" if seed.is_absent else "mask", None)}
@@ -218,7 +218,7 @@ def _said(was: SeedMask | None, now: SeedMask) -> Said | None:
 def _steps_of(seed: SeedMask) -> tuple[Said, ...]:
     """Return the prompts of a seed whose way is not known."""
     if seed.pointed is None:
-        return (Said(mask=seed.mask, confirmed=seed.given_as == "confirmed"),)
+        return (Said(mask=seed.mask, confirmed=seed.given_as == CONFIRMED),)
     at = seed.pointed.at
     box = () if at.box is None else (Said(box=(at.box.x0, at.box.y0, at.box.x1, at.box.y1)),)
     return (*box, *(Said(points=(point,)) for point in at.points))

@@ -11,7 +11,7 @@ from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.hole_watch import watched
 from covos.masks.holes import REACH
 from covos.masks.rle import RLE
-from covos.prompts.seed_mask import SeedMask
+from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.serve.clip import Clip
 from covos.serve.schema import (
     FrameMasks,
@@ -146,7 +146,7 @@ def edged(
 
 def _given(seed: SeedMask) -> Iterator[Given]:
     """Give the prompts that a mask came of; a confirmation is none."""
-    if seed.given_as == "confirmed":
+    if seed.given_as == CONFIRMED:
         return
     if seed.pointed is None:
         yield Given(frame=seed.frame, object=seed.object, kind="absent" if seed.is_absent else "mask")
