@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from serve.browser.conftest import ask
-from serve.browser.test_races import undone
+from serve.browser.test_races import LATE, undone
 from serve.browser.test_story import READY, at, click, drag, revision
 from serve.browser.test_words import begin, status
 
@@ -110,4 +110,60 @@ def test_to_erase_all_of_an_object_says_that_it_is_not_there(page: Any, job: str
     page.wait_for_selector(f"{READY} #confirm:enabled")
     page.keyboard.press("c")
     status(page, "Frame 0 is confirmed. No track changes it.")
+    undone(page, before)
+
+
+def test_clicks_on_one_place_for_two_frames_or_with_the_other_button_are_two(page: Any, job: str) -> None:
+    before = begin(page, job)
+    click(page, 0.5, 0.8)
+    page.keyboard.press("ArrowRight")
+    click(page, 0.5, 0.8)
+    revision(page, before + 2)
+    wait_for(page, 1)
+    box = page.locator("#picture").bounding_box()
+    click(page, 0.4, 0.8)
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.8 * box["height"], button="right")
+    revision(page, before + 4)
+    wait_for(page, 2)
+    assert [each.split(" at ")[0] for each in prompts(page)] == ["Point on it", "Point beside it"]
+    undone(page, before)
+
+
+def test_two_quick_presses_remove_two_prompts(page: Any, job: str) -> None:
+    before = begin(page, job)
+    for across in (0.4, 0.5, 0.6):
+        click(page, across, 0.8)
+    revision(page, before + 3)
+    first = prompts(page)[0]
+    page.evaluate(LATE, "/prompts")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    revision(page, before + 5)
+    wait_for(page, 1)
+    assert prompts(page) == [first]
+    undone(page, before)
+
+
+def test_a_second_quick_press_takes_back_that_an_object_is_absent(page: Any, job: str) -> None:
+    before = begin(page, job)
+    page.wait_for_selector("#absent:enabled")
+    page.evaluate(LATE, "/prompts")
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    status(page, "Subject may be in frame 0 again.")
+    revision(page, before + 2)
+    page.wait_for_selector("#absent[aria-pressed=false]")
+    undone(page, before)
+
+
+def test_two_quick_presses_confirm_two_frames(page: Any, job: str) -> None:
+    before = begin(page, job)
+    page.wait_for_selector(f"{READY} #confirm:enabled")
+    press = "(detail) => document.getElementById('confirm').dispatchEvent(new MouseEvent('click', { detail }))"
+    page.evaluate(press, 1)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(at(1))
+    page.evaluate(press, 2)
+    status(page, "Frame 1 is confirmed. No track changes it.")
+    revision(page, before + 2)
     undone(page, before)

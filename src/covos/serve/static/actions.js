@@ -305,6 +305,22 @@ export function click(x, y, label) {
   prompt({ points: [[x, y]], labels: [label] }, [{ frame, object, x, y, label }]);
 }
 
+/**
+ * Take a prompt back, chosen when all edits before it are done.
+ * @param {() => {path: string, words: string} | undefined} choose It gives the path below the job, and what is said then.
+ */
+export function takeBack(choose) {
+  const { id } = store.state;
+  return inLine(id, async () => {
+    if (store.state.id !== id) return;
+    const chosen = choose();
+    if (chosen) await edit(id, "DELETE", chosen.path, undefined, chosen.words);
+  });
+}
+
+/** Do something when all edits so far are done. @param {() => void} does */
+export const whenDone = (does) => inLine(store.state.id, async () => does());
+
 /** @param {import("./types.js").Direction} direction @param {number | null} [stop] */
 export function track(direction, stop = null) {
   if (busy(store.state)) return;
@@ -331,13 +347,18 @@ export function searchOn() {
   void change("POST", "retry");
 }
 
+/** The frame of the last press that confirms, and its job: a double click is on one frame. */
+let pressed = "";
+
 /**
  * Confirm this frame; take that back if it is confirmed. A press does as the button says when it is pressed, so the second
  * of two quick ones changes nothing.
- * @param {boolean} [twice] It is the second press of a double click.
+ * @param {boolean} [double] The browser takes it as the second press of a double click.
  */
-export function confirmFrame(twice = false) {
+export function confirmFrame(double = false) {
   const { id, frame } = store.state;
+  const twice = double && pressed === `${id}/${frame}`;
+  pressed = `${id}/${frame}`;
   const name = `Frame ${numberOf(store.state, frame)}`;
   const isConfirmed = () => !!store.state.timeline?.confirmed.includes(frame);
   const wanted = !isConfirmed();
