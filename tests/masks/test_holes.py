@@ -143,6 +143,24 @@ def test_frames_that_are_far_away_or_of_another_shot_tell_nothing(result: Any) -
     assert not is_open(range(5), cuts=(2,)), "two of three are not"
 
 
+@pytest.mark.parametrize(("every", "is_filled"), [(1, True), (2, True), (3, False), (5, False)])
+def test_frames_that_were_taken_apart_tell_nothing_of_one_another(result: Any, every: int, is_filled: bool) -> None:
+    edges = Edges(fill_holes=AREA)
+    made = [made_of(result, index, disc(0, holes={(10, 0): 9 * (index == 2)})) for index in range(5)]
+    placed = [replace(each, frame=replace(each.frame, source_index=every * each.frame.index)) for each in made]
+    out = list(retouched(iter(placed), edges))
+    assert bool(out[2].labels[48, 55]) == is_filled
+    kept = {
+        each.frame.stem: KeptMasks(
+            index=each.frame.index, stem=each.frame.stem, pts=0, size=each.frame.size,
+            objects=objects_of(each.labels), soft=None,
+        )
+        for each in placed
+    }  # fmt: skip
+    changed = _all_changed(kept, edges, every=every)
+    assert [each.objects for each in changed.values()] == [objects_of(each.labels) for each in out]
+
+
 def test_a_frame_by_itself_goes_by_its_own_area(result: Any) -> None:
     assert filled(result, [6]) == [True]
     assert filled(result, [9]) == [False]

@@ -55,7 +55,9 @@ class Retoucher:
             yield self._edges.changed(result, hole=hole)
 
     def _watched(self, steadied: FrameResult) -> Iterator[FrameResult]:
-        for result, hole in self._watch.push(steadied, steadied.labels, index=steadied.frame.index):
+        for result, hole in self._watch.push(
+            steadied, steadied.labels, index=steadied.frame.index, number=steadied.frame.number
+        ):
             yield self._edges.changed(result, hole=hole)
 
 

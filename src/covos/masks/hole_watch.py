@@ -49,19 +49,22 @@ class HoleWatch(Generic[ItemT]):
         self._edges = edges
         self._window = Window[tuple[ItemT, Holes]](REACH, cuts=cuts)
 
-    def push(self, item: ItemT, labels: LabelArray, *, index: int) -> Iterator[tuple[ItemT, MaskArray | None]]:
+    def push(
+        self, item: ItemT, labels: LabelArray, *, index: int, number: int
+    ) -> Iterator[tuple[ItemT, MaskArray | None]]:
         """Take the next frame; give those that are told, as ``hole`` of `covos.masks.edges.Edges.apply`.
 
         Args:
             item: Anything of the frame; it is given back.
             labels: H x W uint8, before any edges are changed.
             index: Of the frame; higher than that of the one before.
+            number: Of the frame in the whole source: of frames that were taken apart, none tells of another.
         """
         if not self._edges.watches_holes:
             yield item, None
             return
         held = item, self._edges.holes_of(labels)
-        for ready in self._window.push(held, index=index, size=labels.shape):
+        for ready in self._window.push(held, index=index, number=number, size=labels.shape):
             yield self._judged(*ready)
 
     def end(self) -> Iterator[tuple[ItemT, MaskArray | None]]:
@@ -77,7 +80,7 @@ class HoleWatch(Generic[ItemT]):
 
 
 def watched(
-    frames: Iterable[MaskedT], edges: Edges, *, cuts: Sequence[int] = ()
+    frames: Iterable[MaskedT], edges: Edges, *, cuts: Sequence[int] = (), every: int = 1
 ) -> Iterator[tuple[MaskedT, MaskArray | None]]:
     """Give each of the frames, in their order, with the holes in it to fill.
 
@@ -85,6 +88,7 @@ def watched(
         frames: Masks before any edges are changed, in any order.
         edges: The changes of the edges.
         cuts: As of `covos.masks.window.Window`.
+        every: Frames of the whole source from one index to the next.
 
     Returns:
         Frame and H x W bool; None where it takes no other frame to tell.
@@ -92,7 +96,9 @@ def watched(
     watch = HoleWatch[MaskedT](edges, cuts=cuts)
     for frame in sorted(frames, key=lambda each: each.index):
         if edges.watches_holes:
-            yield from watch.push(frame, labels_of(frame.objects, size=frame.size), index=frame.index)
+            yield from watch.push(
+                frame, labels_of(frame.objects, size=frame.size), index=frame.index, number=frame.index * every
+            )
         else:
             yield frame, None
     yield from watch.end()

@@ -27,7 +27,7 @@ class Window(Generic[ItemT]):
         """Place in ``_held`` of the item that is given out next."""
 
     def push(
-        self, item: ItemT, *, index: int, size: tuple[int, int]
+        self, item: ItemT, *, index: int, size: tuple[int, int], number: int | None = None
     ) -> Iterator[tuple[ItemT, list[tuple[int, ItemT]]]]:
         """Take the next item; give those that have all around them, with how many frames away each of these is.
 
@@ -35,13 +35,15 @@ class Window(Generic[ItemT]):
             item: Anything of a frame.
             index: Of the frame; higher than that of the one before.
             size: (height, width) of the frame.
+            number: Its place in time, as the number in a source of which some frames are taken; the index if not given.
         """
+        number = index if number is None else number
         stretch = bisect_right(self._cuts, index), size
         if stretch != self._stretch:
             yield from self.end()
             self._stretch = stretch
-        self._held.append((index, item))
-        while self._next < len(self._held) and self._held[self._next][0] + self._reach <= index:
+        self._held.append((number, item))
+        while self._next < len(self._held) and self._held[self._next][0] + self._reach <= number:
             yield self._take()
 
     def end(self) -> Iterator[tuple[ItemT, list[tuple[int, ItemT]]]]:
@@ -52,10 +54,10 @@ class Window(Generic[ItemT]):
         self._next = 0
 
     def _take(self) -> tuple[ItemT, list[tuple[int, ItemT]]]:
-        index, item = self._held[self._next]
-        while self._held[0][0] < index - self._reach:
+        number, item = self._held[self._next]
+        while self._held[0][0] < number - self._reach:
             self._held.popleft()
             self._next -= 1
-        aways = [(abs(other - index), each) for other, each in self._held]
+        aways = [(abs(other - number), each) for other, each in self._held]
         self._next += 1
         return item, [(away, each) for away, each in aways if 0 < away <= self._reach]

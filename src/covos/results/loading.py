@@ -339,7 +339,7 @@ def _edged(matted: Segmentation, result: Segmentation, *, edges: Edges, before: 
     old = {mask.number: mask for mask in result.frames}
     new = {mask.number: mask for mask in matted.frames}
     edged = {}
-    for found, hole in watched(before.frames, edges, cuts=before.origin.cuts):
+    for found, hole in watched(before.frames, edges, cuts=before.origin.cuts, every=before.info.every):
         if (mask := old.get(found.number)) is None:
             continue
         kept = new[found.number]

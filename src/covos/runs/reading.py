@@ -51,7 +51,7 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     if is_there(path / WRITTEN):  # masks as they were written: edges are in them
         journal, edges = path / WRITTEN, NO_EDGES
     found = {each.stem: each for each in read_kept(journal)} if is_there(journal) else {}
-    kept = _all_changed(found, edges, cuts=report.cuts) if edges else found
+    kept = _all_changed(found, edges, cuts=report.cuts, every=report.source.every) if edges else found
     taken = found if before_edges else kept
     for kind in readable_formats():
         if kind.output in outputs:
@@ -96,9 +96,12 @@ def _edges(settings: object) -> Edges:
         return NO_EDGES
 
 
-def _all_changed(found: Mapping[str, KeptMasks], edges: Edges, *, cuts: Sequence[int] = ()) -> dict[str, KeptMasks]:
+def _all_changed(
+    found: Mapping[str, KeptMasks], edges: Edges, *, cuts: Sequence[int] = (), every: int = 1
+) -> dict[str, KeptMasks]:
     """Change the edges of kept masks, by stem, as the run did; where that took the pictures, masks will differ."""
-    changed = {kept.stem: _changed(kept, edges, hole=hole) for kept, hole in watched(found.values(), edges, cuts=cuts)}
+    told = watched(found.values(), edges, cuts=cuts, every=every)
+    changed = {kept.stem: _changed(kept, edges, hole=hole) for kept, hole in told}
     return {stem: changed[stem] for stem in found}
 
 

@@ -113,7 +113,7 @@ def masks_view(clip: Clip, start: int, stop: int, *, edges: bool) -> MasksView:
         size=(clip.info.height, clip.info.width),
         frames=tuple(
             _frame_view(each, objects=objects)
-            for each, objects in edged(shown, chosen, asked=asked, cuts=clip.kept.cuts)
+            for each, objects in edged(shown, chosen, asked=asked, cuts=clip.kept.cuts, every=clip.info.every)
         ),
     )
 
@@ -125,7 +125,7 @@ def around(asked: range, edges: Edges) -> range:
 
 
 def edged(
-    masks: Iterable[FrameMask], edges: Edges, *, asked: range, cuts: Sequence[int]
+    masks: Iterable[FrameMask], edges: Edges, *, asked: range, cuts: Sequence[int], every: int = 1
 ) -> Iterator[tuple[FrameMask, Mapping[int, RLE]]]:
     """Give frames that are asked for, with masks of other edges; smoothing over time shows in downloads alone.
 
@@ -134,8 +134,9 @@ def edged(
         edges: The changes.
         asked: Indices of the frames.
         cuts: Indices of the frames with which shots begin, ascending.
+        every: Frames of the whole source from one index to the next.
     """
-    for mask, hole in watched(masks, edges, cuts=cuts):
+    for mask, hole in watched(masks, edges, cuts=cuts, every=every):
         if mask.index not in asked:
             continue
         if edges.changes_frames:
