@@ -12,7 +12,7 @@ from covos.core.errors import printable
 from covos.core.progress import counted
 from covos.data import Problem
 from covos.training.check import DataCheck
-from covos.training.divergence import warning_of
+from covos.training.divergence import LossTrend, warning_of
 from covos.training.events import Finished, Measured, Skipped, Started, StepDone, TrainingEvent
 from covos.training.gather import TrainingData
 
@@ -37,8 +37,7 @@ class Console:
         self.estimate: TimeEstimate | None = None
         self.paces: list[float] = []
         self.started = False
-        self.first_loss: float | None = None
-        self.last_loss: float | None = None
+        self.trend: LossTrend | None = None
 
     def note(self, line: str) -> None:
         """Say a line."""
@@ -60,6 +59,8 @@ class Console:
         """Say what an event means, if it is one to speak of."""
         if isinstance(event, Started):
             self.started = True
+            # A run that goes on shows no first steps: there is nothing to compare its last ones with.
+            self.trend = None if event.step else LossTrend()
             self.note(f"starts from {event.origin}")
             self.note(f"if you stop it, the same command goes on from its last checkpoint in {event.folder}")
         elif isinstance(event, StepDone):
@@ -72,8 +73,8 @@ class Console:
             self._show_end(event)
 
     def _show_step(self, done: StepDone) -> None:
-        self.first_loss = done.losses.get("total") if self.first_loss is None else self.first_loss
-        self.last_loss = done.loss
+        if self.trend is not None:
+            self.trend.add(done.losses)
         if done.step % EVERY == 0 or done.step == done.steps:
             self.note(
                 f"step {done.step}/{done.steps}  loss {done.loss:.3f}  "
@@ -110,7 +111,7 @@ class Console:
         for line in describe_outcome(event.weights.parent).splitlines():  # `note` would escape the ends of lines
             self.note(line)
         best = None if event.best is None else event.best.j
-        if warning := warning_of(first_loss=self.first_loss, last_loss=self.last_loss, best_j=best):
+        if warning := warning_of(self.trend, best_j=best):
             self.note(warning)
         if event.skipped:
             self.note(f"skipped: {event.skipped} files of the training data that cannot be read")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,7 +13,9 @@ from covos.core.errors import IncompleteError
 from covos.training.recipe import Recipe
 
 WORSE = 2.0
-"""The loss at the end over that of the first steps from which on a run is said to have diverged."""
+"""The mean loss at the end over that at the start from which on a run is said to have diverged."""
+WINDOW = 20
+"""Steps of one kind, at the start and at the end, that are compared by their means."""
 NOTHING = 0.01
 """J up to which the masks are said to miss the subject."""
 
@@ -40,12 +44,49 @@ def refuse_lost_weights(network: nn.Module, *, step: int, recipe: Recipe, checkp
         raise diverged(f"the weights are not finite after step {step}", recipe=recipe, checkpoint=checkpoint)
 
 
-def warning_of(*, first_loss: float | None, last_loss: float | None, best_j: float | None) -> str | None:
-    """Return a line for a run that came to its end and learnt nothing; None if all is well."""
-    if first_loss is not None and last_loss is not None and last_loss > WORSE * max(first_loss, 0.0):
+class LossTrend:
+    """The first and the last losses of a run, apart for each kind of step: the names of its losses tell the kind.
+
+    Steps of two kinds have losses of two sizes: COSNet's on still pictures count a tenth of those on pairs.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[frozenset[str], list[float]] = {}
+        self._last: dict[frozenset[str], deque[float]] = {}
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        """Add the losses of a step, which has ``"total"`` among them."""
+        kind, total = frozenset(losses), losses["total"]
+        first = self._first.setdefault(kind, [])
+        if len(first) < WINDOW:
+            first.append(total)
+        else:  # no step is in both windows
+            self._last.setdefault(kind, deque(maxlen=WINDOW)).append(total)
+
+    def worse(self) -> tuple[float, float] | None:
+        """Return the mean loss of the first and of the last `WINDOW` steps of a kind that diverged; None if none did.
+
+        A kind of fewer than twice as many steps is too short to judge.
+        """
+        for kind, last in self._last.items():
+            before, after = sum(self._first[kind]) / WINDOW, sum(last) / WINDOW
+            if len(last) == WINDOW and after > WORSE * max(before, 0.0):
+                return before, after
+        return None
+
+
+def warning_of(trend: LossTrend | None, *, best_j: float | None) -> str | None:
+    """Return a line for a run that came to its end and learnt nothing; None if all is well.
+
+    Args:
+        trend: The losses of a run from its first step on; None if not all of its steps were seen.
+        best_j: The highest mean J, in [0, 1]; None if nothing was measured.
+    """
+    if trend is not None and (worse := trend.worse()) is not None:
+        before, after = worse
         return (
-            f"warning: the loss ended at {last_loss:.3g}, and its first steps had {first_loss:.3g}: the training "
-            "diverged; lower learning_rate"
+            f"warning: the loss is {after:.3g} at the end and was {before:.3g} at the start, means over {WINDOW} steps "
+            "of one kind: the training diverged; lower learning_rate"
         )
     if best_j is not None and best_j <= NOTHING:
         return (
