@@ -4,10 +4,14 @@ import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from covos.cli import main
 from covos.core.errors import UsageError
+from covos.core.guarded import parse_toml
+from covos.training.recipe_text import recipe_text
 from covos.training.registry import load_recipe, recipe_names
 
 
@@ -95,6 +99,21 @@ def test_a_printed_recipe_is_one_to_start_from(name: str, tmp_path: Path, capsys
     assert main(["train", name, "--print", "--set", "name=mine"]) == 0
     (tmp_path / "mine.toml").write_text(capsys.readouterr().out, encoding="utf-8")
     assert load_recipe(tmp_path / "mine.toml") == load_recipe(name, overrides=("name=mine",))
+
+
+def test_a_name_of_any_characters_is_printed_so_that_it_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "lite", "--print", "--set", 'name="bikes 🚲\u2028 \\u007F"']) == 0
+    printed = capsys.readouterr().out
+    assert printed.isascii()  # in whatever encoding it is redirected into a file
+    assert parse_toml(printed)["name"] == "bikes 🚲\u2028 \x7f"
+
+
+@given(start=st.text(st.characters(exclude_categories=("Cs",))))
+@example(start="bikes 🚲")
+@example(start='C:\\bikes\\u0041 "b"\n\x7f\x85\u2028')
+def test_any_text_of_a_recipe_reads_back(start: str) -> None:
+    recipe = load_recipe("lite", settings={"start": start})
+    assert parse_toml(recipe_text(recipe)) == recipe.model_dump(mode="json")
 
 
 def test_a_word_needs_no_quotes() -> None:

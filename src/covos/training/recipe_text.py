@@ -17,6 +17,18 @@ def recipe_text(recipe: Recipe) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_value, value))}]"
-    if isinstance(value, float) and not isinstance(value, bool):
+    if isinstance(value, float):
         return repr(value)
-    return json.dumps(value)  # true, 3 and "text" are the same in both
+    if isinstance(value, str):
+        return f'"{"".join(map(_character, value))}"'
+    return json.dumps(value)  # true and 3 are the same in both
+
+
+def _character(character: str) -> str:
+    """Escape all but printable ASCII: a redirected output may have another encoding than UTF-8, which TOML has."""
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isascii() and character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
