@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,15 +9,20 @@ import pytest
 import torch
 from torch import nn
 
+from covos.core.errors import CheckpointError, IncompleteError
+from covos.models.cards import Card
+from covos.models.checkpoints import load_weights, save_weights
 from covos.models.coattention import Memory
+from covos.training.divergence import refuse_lost_weights
 from covos.training.lite import siblings
 from covos.training.loop import rate_at
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
+from covos.training.registry import load_recipe
 from covos.training.scenes.layers import as_picture, ground
 from covos.training.scenes.light import spoil
 from covos.training.scenes.samples import Framing, Neighbour, Sample, Shot, draw_framing, draw_sample, draw_window
 from covos.training.scenes.windows import as_bytes
-from covos.training.state import make_average, update_average
+from covos.training.state import TrainingState, make_average, update_average
 
 
 def view_of(
@@ -67,6 +73,44 @@ def test_average_forgets_the_start_quickly() -> None:
     for step in range(100):
         update_average(average, network, decay=0.999, step=step)
     torch.testing.assert_close(average.weight, network.weight, atol=1e-2, rtol=0)
+
+
+class Masked(nn.Linear):
+    """A layer with a causal mask that its file keeps."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.register_buffer("causal", torch.full((3, 3), float("-inf")).triu(1))
+        self.register_buffer("offset", torch.zeros(3))
+
+
+def test_a_mask_of_infinities_is_trained_kept_and_read_back(tmp_path: Path) -> None:
+    network = Masked()
+    state = TrainingState(network, make_average(network), torch.optim.SGD(network.parameters()))
+    assert state.infinite == {"causal"}
+
+    def check() -> None:
+        refuse_lost_weights(
+            network, infinite=state.infinite, step=5, recipe=load_recipe("lite"), checkpoint=tmp_path / "checkpoint.pt"
+        )
+
+    check()
+    update_average(state.average, network, decay=0.9, step=5, infinite=state.infinite)
+    assert torch.equal(state.average.causal, network.causal)
+    card = Card(name="masked", architecture="masked", version="0", commit="", recipe={}, data=(), scores={}, licence="")
+    save_weights(tmp_path / "masked.safetensors", state.average, card=card)
+    other = Masked()
+    load_weights(tmp_path / "masked.safetensors", other)
+    assert torch.equal(other.causal, network.causal)
+    other.causal.zero_()
+    with pytest.raises(CheckpointError, match="holds numbers that are none"):
+        load_weights(tmp_path / "masked.safetensors", other)
+    for tensor in (network.offset, network.weight):
+        kept = tensor.detach().clone()
+        tensor.detach().fill_(float("inf"))
+        with pytest.raises(IncompleteError, match="the weights are not finite after step 5"):
+            check()
+        tensor.detach().copy_(kept)
 
 
 def maps(*rows: list[float]) -> torch.Tensor:

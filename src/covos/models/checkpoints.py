@@ -69,7 +69,10 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite."""
+    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite.
+
+    A buffer may have the infinities that the network has there as it is made: a causal mask holds -inf.
+    """
     wanted = {
         name: tuple(tensor.shape)
         for name, tensor in network.state_dict().items()
@@ -92,12 +95,21 @@ def load_weights(path: Path, network: nn.Module) -> None:
             fix="use a file that was made for this model",
         )
     tensors = load_file(path)
-    broken = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
+    made = dict(network.named_buffers(remove_duplicate=False))
+    broken = sorted(name for name, tensor in tensors.items() if _is_broken(tensor, made.get(name)))
     if broken:
         raise CheckpointError(
             f"{path} holds numbers that are none", why=f"NaN or infinity in {broken[0]}", fix="retrain"
         )
     network.load_state_dict(tensors, strict=False)
+
+
+def _is_broken(tensor: Tensor, made: Tensor | None) -> bool:
+    """Tell if a tensor holds infinities or NaN other than those of the buffer ``made``."""
+    lost = ~torch.isfinite(tensor)
+    if made is None or not lost.any():
+        return bool(lost.any())
+    return not torch.equal(tensor[lost].float(), made.cpu()[lost].float())
 
 
 WRAPPERS = ("model", "state_dict")

@@ -33,13 +33,28 @@ def diverged(what: str, *, recipe: Recipe, checkpoint: Path | None) -> Incomplet
     )
 
 
-def refuse_lost_weights(network: nn.Module, *, step: int, recipe: Recipe, checkpoint: Path) -> None:
+def infinite_buffers(network: nn.Module) -> frozenset[str]:
+    """Return the names of the buffers that hold infinities before any training, as a causal mask does on purpose."""
+    every = network.named_buffers(remove_duplicate=False)
+    return frozenset(name for name, each in every if not bool(each.isfinite().all()))
+
+
+def refuse_lost_weights(
+    network: nn.Module, *, infinite: frozenset[str], step: int, recipe: Recipe, checkpoint: Path
+) -> None:
     """Refuse to measure or to keep weights that are no numbers.
+
+    Args:
+        network: The network as it is after the step.
+        infinite: Its `infinite_buffers` when the training began; these are left out.
+        step: Steps that are done.
+        recipe: Its learning rate is named.
+        checkpoint: The file of the run; it is named if it exists.
 
     Raises:
         IncompleteError: Some are infinite or not a number.
     """
-    tensors = [each for each in network.state_dict().values() if each.dtype.is_floating_point]
+    tensors = [each for name, each in network.state_dict().items() if each.is_floating_point() and name not in infinite]
     if not bool(torch.stack([each.isfinite().all() for each in tensors]).all()):
         raise diverged(f"the weights are not finite after step {step}", recipe=recipe, checkpoint=checkpoint)
 

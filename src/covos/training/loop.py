@@ -242,7 +242,7 @@ def _take_step(
     if recipe.gradient_norm:
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)
     state.optimizer.step()
-    update_average(state.average, state.network, decay=recipe.ema, step=state.step)
+    update_average(state.average, state.network, decay=recipe.ema, step=state.step, infinite=state.infinite)
     state.step += 1
     return values, stop > 0
 

@@ -229,7 +229,9 @@ class RunFolder:
 
     def _refuse_lost(self, state: TrainingState) -> None:
         checkpoint = self.folder / "checkpoint.pt"
-        refuse_lost_weights(state.network, step=state.step, recipe=self.task.recipe, checkpoint=checkpoint)
+        refuse_lost_weights(
+            state.network, infinite=state.infinite, step=state.step, recipe=self.task.recipe, checkpoint=checkpoint
+        )
 
     def _scores_of(self, state: TrainingState) -> Measurement:
         return measure_all(self.task, state.average, self.validation, device=self.device, precision=self.precision)

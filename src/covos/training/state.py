@@ -21,6 +21,7 @@ from covos.core.guarded import open_guarded, parse_json
 from covos.models.cards import read_card, sha256_of, stored_network
 from covos.models.checkpoints import load_weights, settings_of
 from covos.models.registry import settings_of_file
+from covos.training.divergence import infinite_buffers
 from covos.training.recipe import Recipe
 from covos.training.skipping import SkipCount
 from covos.training.task import Task
@@ -44,6 +45,7 @@ class TrainingState:
         best_step: The step that they are of.
         extended: Numbers of steps that the run was to end at before it was made longer, each time.
         skips: Files that could not be read, and the number of draws.
+        infinite: Names of the buffers that held infinities before the training, on purpose.
     """
 
     network: nn.Module
@@ -59,6 +61,10 @@ class TrainingState:
     best_step: int = 0
     extended: tuple[int, ...] = ()
     skips: SkipCount = field(default_factory=SkipCount)
+    infinite: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.infinite = infinite_buffers(self.network)
 
 
 _PLAIN = (
@@ -136,15 +142,19 @@ def make_average(network: Network) -> Network:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+def update_average(
+    average: nn.Module, network: nn.Module, *, decay: float, step: int, infinite: frozenset[str] = frozenset()
+) -> None:
     """Move the average towards the network, buffers (batch-norm statistics) too.
+
+    The buffers ``infinite`` are copied: an infinity less itself is no number.
 
     At the start the decay is (1 + step) / (10 + step) if that is less: so the first weights are forgotten.
     """
     rate = 1 - min(decay, (1 + step) / (10 + step))
     moving, towards = [], []
-    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.dtype.is_floating_point:
+    for (name, kept), new in zip(average.state_dict().items(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point and name not in infinite:
             moving.append(kept)
             towards.append(new)
         else:
