@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
+from typing import Self
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.core.guarded import parse_toml
+from covos.training import registry
+from covos.training.recipe import LiteRecipe, refused
 from covos.training.recipe_text import recipe_text
 from covos.training.registry import load_recipe, recipe_names
 
@@ -59,6 +63,7 @@ def test_overrides_replace_fields() -> None:
         ("frames_per_step=6", r"frames_per_step = 6(.|\n)*among 2, 3, 6(.|\n)*a multiple of 4"),
         ("seed=-1", "whole number, 0 or more"),
         ("split_seed=-1", "whole number, 0 or more"),
+        ("seed=9223372036854775808", "a whole number between 0 and 9223372036854775807"),
         ("learning_rate=abc", r"set learning_rate to a number, 0 or more, such as learning_rate=0.001"),
         ("warmup=1.5", r"set warmup to a whole number, 0 or more, such as warmup=300"),
         ("epochs=2", r"fix: did you mean steps\? docs"),
@@ -90,8 +95,31 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
             load_recipe(other)
     with pytest.raises(UsageError, match="no such file"):
         load_recipe(tmp_path / "other.toml")
+    for content in (None, "steps = ", b"\xff"):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        else:
+            path.symlink_to(tmp_path / "nothing.toml")
+        with pytest.raises(UsageError, match=rf"mine\.toml, the base of {re.escape(str(other))}, cannot be read"):
+            load_recipe(other)
     with pytest.raises(UsageError, match="one of: cosnet-resnet101, cosnet-resnet50, follow, lite"):
         load_recipe("heavy")
+
+
+def test_a_validator_of_a_whole_recipe_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky(LiteRecipe):
+        @model_validator(mode="after")
+        def _fit(self) -> Self:
+            if self.steps == 5:
+                raise refused("steps and warmup do not go together", "set steps=6")
+            raise ValueError("this and that do not go together")
+
+    monkeypatch.setitem(registry.RECIPES, "picky", Picky)
+    with pytest.raises(UsageError, match="recipe lite does not fit\n  why: this and that do not go together\n"):
+        load_recipe("lite", settings={"model": "picky"})
+    with pytest.raises(UsageError, match="why: steps and warmup do not go together\n  fix: set steps=6"):
+        load_recipe("lite", settings={"model": "picky", "steps": 5})
 
 
 @pytest.mark.parametrize("name", recipe_names())

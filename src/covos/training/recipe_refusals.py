@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NEAR = 3
 _WIDE = 10**6
-"""A higher bound than this is no help to name."""
+"""A higher bound than this is no help to name, unless it was broken."""
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -43,8 +43,15 @@ def refusal(
             why=f"unknown fields: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}",
             fix=nearest(unknown[0], kind) if unknown else base,
         )
-    name, context = str(faults[0]["loc"][0]), faults[0].get("ctx", {})
-    allowed = _allowed(kind.model_fields[name])
+    fault_at, context = faults[0]["loc"], faults[0].get("ctx", {})
+    if not fault_at:  # a validator of the whole recipe, such as that of a kind of one's own
+        return UsageError(
+            f"recipe {origin} does not fit",
+            why=str(context.get("why") or context.get("error") or faults[0]["msg"]),
+            fix=context.get("fix") or "change the fields in question: --set field=value, or in the file",
+        )
+    name = str(fault_at[0])
+    allowed = _allowed(kind.model_fields[name], above=faults[0]["type"] == "less_than_equal")
     example = "" if usual.get(name, values[name]) == values[name] else f", such as {name}={usual[name]}"
     return UsageError(
         f"recipe {origin}: {name} = {values[name]!r}",
@@ -67,14 +74,17 @@ def nearest(name: str, kind: type[Recipe]) -> str:
     return f"{said}docs/recipes.md lists all fields"
 
 
-def _allowed(field: FieldInfo) -> str:
-    """Return the values that a field may have, in words: ``"a whole number, 1 or more"``."""
+def _allowed(field: FieldInfo, *, above: bool) -> str:
+    """Return the values that a field may have, in words: ``"a whole number, 1 or more"``.
+
+    A wide upper bound is left out, unless the value is ``above`` it.
+    """
     said = _WORDS.get(field.annotation) if isinstance(field.annotation, type) else None
     said = said or str(field.annotation).replace("typing.", "")
     least = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
     most = next((each.le for each in field.metadata if hasattr(each, "le")), None)
     if least is None:
         return said
-    if most is None or most > _WIDE:
-        return f"{said}, {least:g} or more"
-    return f"{said} between {least:g} and {most:g}"
+    if most is None or (most > _WIDE and not above):
+        return f"{said}, {least} or more"
+    return f"{said} between {least} and {most}"

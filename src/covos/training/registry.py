@@ -187,7 +187,8 @@ def _with_base(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
 
     The base is a recipe of the package, or a .toml file beside this one, which may have a base too.
     """
-    values = _parse(_text(path), origin=str(path))
+    called = f"{path}, the base of {above[-1]}," if above else str(path)
+    values = _parse(_text(path, called=called), origin=called)
     if BASE not in values:
         return values
     base, here = values.pop(BASE), path.resolve()
@@ -228,12 +229,13 @@ def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin
     return {name: value or 0 for name, value in length.items() if name in kind.model_fields}
 
 
-def _text(path: Path) -> str:
-    content = read_guarded(path, what=f"recipe {path} cannot be read", fix="check the path", error=UsageError)
+def _text(path: Path, *, called: str) -> str:
+    what = f"recipe {called} cannot be read"
+    content = read_guarded(path, what=what, fix="check the path", error=UsageError)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"recipe {path} cannot be read", why=str(error), fix="save it as UTF-8 text") from error
+        raise UsageError(what, why=str(error), fix="save it as UTF-8 text") from error
 
 
 def _parse(text: str, *, origin: str) -> dict[str, Any]:
