@@ -26,7 +26,7 @@ from covos.training.measuring import named, validation_losses
 from covos.training.prompt import PromptTask
 from covos.training.registry import load_recipe, make_task
 from covos.training.run_folder import describe_outcome
-from covos.training.run_log import read_history
+from covos.training.run_log import HistoryEntry, read_history
 from covos.training.task import Task
 from seen import Seen
 
@@ -302,6 +302,17 @@ def find_score(weights: Path) -> float:
     card = read_card(weights)
     assert card is not None
     return float(card.scores["training validation, every fifth frame"]["J"])
+
+
+@pytest.mark.parametrize(
+    ("j", "said"), [(0.7, "these are better than best"), (0.8, "these are as good as best"), (0.9, None)]
+)
+def test_the_start_is_called_better_only_if_it_is(j: float, said: str | None, tmp_path: Path) -> None:
+    entries = HistoryEntry(step=0, j=0.8, f=0.5), HistoryEntry(step=2, j=j, f=0.5)
+    (tmp_path / "history.jsonl").write_text("".join(entry.line() for entry in entries))
+    lines = describe_outcome(tmp_path).splitlines()[1:]
+    assert len(lines) == (said is not None)
+    assert said is None or said in lines[0]
 
 
 @pytest.mark.usefixtures("narrow")

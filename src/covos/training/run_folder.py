@@ -129,8 +129,9 @@ def describe_outcome(folder: Path) -> str:
         assert start.j is not None
         lines = [f"start  J {start.j:.3f}  F {start.f:.3f}  ->  {line}"]
         if j <= start.j:
+            beside = "are as good as" if j == start.j else "are better than"
             lines.append(
-                "no step was better than the weights that the run started from: these are better than "
+                f"no step was better than the weights that the run started from: these {beside} "
                 "best.safetensors; keep them, or train longer or at a lower rate"
             )
     if len(best.sets or ()) > 1:
