@@ -107,6 +107,16 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         load_recipe("heavy")
 
 
+def test_a_base_is_beside_its_file_and_a_start_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "base.toml").write_text('base = "lite-finetune"\nstart = "mine.safetensors"\n')
+    (tmp_path / "recipes" / "mine.toml").write_text('base = "../base.toml"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("recipes/mine.toml").start == "mine.safetensors"
+
+
 def test_a_validator_of_a_whole_recipe_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     class Picky(LiteRecipe):
         @model_validator(mode="after")

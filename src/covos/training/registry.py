@@ -128,7 +128,8 @@ def load_recipe(
 
     Args:
         given: Its name, a file that ends in ``.toml``, or a recipe. A file has all fields, or names another recipe as
-            ``base``, whose fields it takes.
+            ``base``, whose fields it takes. The path of a base is relative to the file; those in ``start`` and
+            ``encoder`` are relative to the working folder.
         overrides: Fields to replace, ``field=value`` each, in TOML's notation; a word needs no quotes.
         settings: Fields to replace, by name, as values.
         steps: How long, in steps, whatever the recipe counts by itself.
@@ -185,7 +186,7 @@ def _values_of(given: object) -> tuple[dict[str, Any], str]:
 def _with_base(path: Path, *, above: tuple[Path, ...]) -> dict[str, Any]:
     """Return the fields of a file, and those that it lacks from the recipe that it names as its ``base``.
 
-    The base is a recipe of the package, or a .toml file beside this one, which may have a base too.
+    The base is a recipe of the package, or a .toml file, which may have a base too; its path is relative to this file.
     """
     called = f"{path}, the base of {above[-1]}," if above else str(path)
     values = _parse(_text(path, called=called), origin=called)
