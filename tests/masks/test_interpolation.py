@@ -1,12 +1,14 @@
 """Which maps are taken for interpolated ones."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from covos.core.errors import AnnotationError
-from covos.masks import read_binary_mask, read_label_map, write_label_map
+from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.masks.object_ids import looks_interpolated
 
 SMOOTH = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
@@ -91,15 +93,81 @@ def test_a_thin_rim_of_one_id_round_another_is_clean(ids, tmp_path) -> None:
         np.testing.assert_array_equal(read_binary_mask(tmp_path / f"{name}.png"), labels > 0)
 
 
-def test_indices_of_a_palette_of_colours_are_never_blended(tmp_path) -> None:
+READERS = (read_label_map, read_binary_mask)
+
+
+@pytest.mark.parametrize("palette", [davis_palette(), davis_palette()[::-1]], ids=["DAVIS", "other"])
+def test_ids_that_were_resized_are_refused_whatever_their_palette(tmp_path, palette: np.ndarray) -> None:
     labels = cv2.resize(blobs(0, [5, 9, 14]), (640, 360), interpolation=cv2.INTER_LINEAR)
-    write_label_map(tmp_path / "palette.png", labels)
-    np.testing.assert_array_equal(read_label_map(tmp_path / "palette.png"), labels)
+    resized = Image.fromarray(labels)
+    resized.putpalette(palette.tobytes())
+    resized.save(tmp_path / "palette.png")
+    for read in READERS:
+        with pytest.raises(AnnotationError, match="is not a clean label map"):
+            read(tmp_path / "palette.png")
 
 
 def test_a_soft_mask_with_a_palette_of_greys_is_refused(tmp_path) -> None:
     soft = Image.fromarray(cv2.GaussianBlur(blobs(0, [255]), (5, 5), 1.5))
     soft.putpalette([value for value in range(256) for _ in range(3)])
     soft.save(tmp_path / "grey.png")
-    with pytest.raises(AnnotationError, match="looks resized with interpolation"):
+    with pytest.raises(AnnotationError, match="looks like a soft picture"):
         read_label_map(tmp_path / "grey.png")
+
+
+def soft_disc() -> np.ndarray:
+    y, x = np.mgrid[:120, :160]
+    return (np.clip((40 - np.hypot(y - 60, x - 80)) / 8 + 0.5, 0, 1) * 255).astype(np.uint8)
+
+
+def cut_out(alpha: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.dstack([np.full_like(alpha, value) for value in (200, 30, 40)] + [alpha]))
+
+
+def with_transparency(path: Path, indices: np.ndarray, colours: list[int], alpha: bytes) -> Path:
+    picture = Image.fromarray(indices.astype(np.uint8))
+    picture.putpalette(colours)
+    picture.save(path, transparency=alpha)
+    return path
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_soft_cut_out_of_few_colours_is_refused(tmp_path) -> None:
+    cut_out(soft_disc()).quantize(32).save(tmp_path / "quantized.png")
+    levels = soft_disc() // 16
+    colours = [value for level in range(16) for value in (200, 30 + level, 40)]
+    with_transparency(tmp_path / "levels.png", levels, colours, bytes(range(0, 256, 17)))
+    for name in ("quantized", "levels"):
+        for read in READERS:
+            with pytest.raises(AnnotationError, match="half-transparent pixels"):
+                read(tmp_path / f"{name}.png")
+
+
+def test_colours_that_blend_in_any_order_of_their_indices_are_refused(tmp_path) -> None:
+    order = np.array([0, 9, 4, 13, 2, 11, 6, 15, 1, 8, 5, 12, 3, 10, 7, 14])
+    colours = np.zeros((16, 3), np.uint8)
+    colours[order, 0] = range(0, 256, 17)
+    picture = Image.fromarray(order[soft_disc() // 16].astype(np.uint8))
+    picture.putpalette(colours.tobytes())
+    picture.save(tmp_path / "red.png")
+    for read in READERS:
+        with pytest.raises(AnnotationError, match="is not a clean label map"):
+            read(tmp_path / "red.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_colours_that_are_fully_transparent_are_background(tmp_path) -> None:
+    hard = soft_disc() > 128
+    cut_out(hard * np.uint8(255)).quantize(2).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_binary_mask(tmp_path / "a.png"), hard)
+    labels = hard * np.uint8(2)
+    labels[:20, :20] = 1
+    colours = davis_palette()[:3].ravel().tolist()
+    shown = with_transparency(tmp_path / "b.png", labels, colours, bytes([255, 0, 255]))
+    np.testing.assert_array_equal(read_label_map(shown), hard * np.uint8(2))
+    np.testing.assert_array_equal(read_binary_mask(shown), hard)
+    shown = with_transparency(tmp_path / "c.png", labels, colours, bytes([0, 255, 255]))
+    np.testing.assert_array_equal(read_label_map(shown), labels)
+    shown = with_transparency(tmp_path / "d.png", hard, [128, 0, 0, 0, 128, 0], bytes([255, 0]))
+    np.testing.assert_array_equal(read_label_map(shown), ~hard * np.uint8(1))
+    np.testing.assert_array_equal(read_binary_mask(shown), ~hard)

@@ -20,7 +20,6 @@ from covos.core.signatures import PNG
 from covos.masks.object_ids import (
     by_colour,
     davis_palette,
-    has_colour_palette,
     ids_of_picture,
     interpolated,
     looks_interpolated,
@@ -122,12 +121,11 @@ def read_label_map(path: Place) -> LabelArray:
 
     A grey 0/255 mask gives the ids 0 and 255. The file does not say if 255 means void or the one object: a caller that
     expects one object calls :func:`read_binary_mask`. A JPEG, foreign colours or values, and maps that look as if they
-    were resized with interpolation are refused; those with a palette of colours cannot have been.
+    were resized with interpolation are refused, whatever palette they have.
     """
     image = _open_lossless(path)
     labels = ids_of_picture(image, path=path)
-    if not has_colour_palette(image):
-        _refuse_interpolated(labels, path)
+    _refuse_interpolated(labels, path)
     return labels
 
 
@@ -137,16 +135,14 @@ def read_binary_mask(path: Place) -> MaskArray:
     This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette. A
     JPEG or a soft mask is refused: where its object ends is the user's to say.
     """
-    whole = _open_lossless(path)
-    image, alpha = split_alpha(whole)
+    image, alpha = split_alpha(_open_lossless(path))
     values: NDArray[np.integer[Any]] = np.asarray(image)
     if alpha is not None:
         values = alpha
     elif values.ndim == 3:
         values = values.max(axis=2)
     eight_bits = values if values.max() <= 255 else values // 256
-    if not has_colour_palette(whole):
-        _refuse_interpolated(eight_bits.astype(np.uint8), path)
+    _refuse_interpolated(eight_bits.astype(np.uint8), path)
     mask: MaskArray = values != 0
     return mask
 

@@ -1,8 +1,8 @@
 """Tell the object ids that the values of a decoded mask picture stand for, whatever way they were stored.
 
 Between object 3 and the background, resizing with interpolation leaves a thin line of pixels 1 and 2: ids that nobody
-drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are recognised and refused. Indices
-of a palette of colours are never blended, so maps that have one are taken as they are.
+drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are recognised and refused. A
+palette proves nothing: ids are resized before they get one, and programs reduce soft pictures to a few colours.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def ids_of_picture(image: Image.Image, *, path: Place) -> LabelArray:
     """
     image, opaque = split_alpha(image)
     if opaque is not None and ((opaque != 0) & (opaque != 255)).any():
-        raise interpolated(path, why="it has half-transparent pixels: it looks anti-aliased")
+        raise _half_transparent(path)
     if image.mode == "RGB":
         colours = np.asarray(image)
         if opaque is not None:
@@ -140,21 +140,27 @@ hold means of its colours."""
 
 
 def by_colour(image: Image.Image, *, path: Place) -> Image.Image:
-    """Return a palette picture as its colours, RGB, where they contradict its indices; else the picture itself.
+    """Return a palette picture as its colours where they contradict its indices; else the picture itself.
 
     Many programs fit a palette to each picture, in any order. Index 0 is then white, say, and the black background is
     index 1, which would be followed in place of the object. So black, at an index that is used, has to be index 0.
+    Colours that are fully transparent are background, index 0; where that is an object's, the picture is made RGBA.
 
     Raises:
-        AnnotationError: The colours contradict the indices and say nothing themselves, or two indices have each
-            other's colours.
+        AnnotationError: The colours contradict the indices and say nothing themselves, two indices have each other's
+            colours, or the colours are those of a soft picture.
     """
+    image = _without_transparent(image, path=path)
+    if image.mode != "P":
+        return image
     palette = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
     used = [index for index, count in enumerate(image.histogram()[:256]) if count and index < len(palette)]
     colours = {index: tuple(int(value) for value in palette[index]) for index in used}
     dark = [index for index in used if max(colours[index]) < _DARK]
     if not dark or 0 in dark:
         _refuse_exchanged(colours, path=path)
+        if any(_packed(colour) not in colour_ids() for colour in colours.values()):
+            _refuse_blended(image, path=path)
         return image
     snapped = palette.copy()
     snapped[dark] = 0
@@ -172,16 +178,41 @@ def by_colour(image: Image.Image, *, path: Place) -> Image.Image:
     return coloured.convert("RGB")
 
 
-def has_colour_palette(image: Image.Image) -> bool:
-    """Return True if the values of a picture are indices of a palette of colours: nothing blends those.
+def _without_transparent(image: Image.Image, *, path: Place) -> Image.Image:
+    """Return a palette picture with index 0 where its palette is transparent; as RGBA if index 0 is an object's.
 
-    A palette of greys is different: programs that reduce colours write a soft grey mask so.
+    Raises:
+        AnnotationError: Colours that are used are half-transparent.
     """
-    if image.mode != "P":
-        return False
-    palette = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
-    used = palette[[index for index, count in enumerate(image.histogram()[: len(palette)]) if count]]
-    return bool((used != used[:, :1]).any())
+    stored = image.info.get("transparency")
+    if stored is None:
+        return image
+    alpha = np.full(256, 255, np.uint8)
+    if isinstance(stored, bytes):
+        alpha[: len(stored)] = np.frombuffer(stored, np.uint8)
+    else:
+        alpha[stored] = 0
+    used = np.flatnonzero(image.histogram()[:256])
+    if ((alpha[used] > 0) & (alpha[used] < 255)).any():
+        raise _half_transparent(path)
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if not alpha[used].all():
+        if used[0] == 0 and alpha[0] and palette[0].max() >= _DARK:
+            return image.convert("RGBA")
+        palette[0] = 0
+    cleared = image.point([index if alpha[index] else 0 for index in range(256)])
+    cleared.putpalette(palette.tobytes())
+    del cleared.info["transparency"]
+    return cleared
+
+
+def _refuse_blended(image: Image.Image, *, path: Place) -> None:
+    """Refuse a palette whose colours blend into each other along contours: a soft picture of few colours.
+
+    The indices of such a palette come in any order, so they alone do not show it.
+    """
+    if looks_interpolated(np.asarray(image.convert("RGB")).max(axis=2)):
+        raise interpolated(path, why="the colours of its palette blend along contours: it looks like a soft picture")
 
 
 def _refuse_exchanged(colours: dict[int, tuple[int, ...]], *, path: Place) -> None:
@@ -215,6 +246,10 @@ def interpolated(path: Place, *, why: str) -> AnnotationError:
         why=why,
         fix="export it again without smoothing (nearest neighbour), one value an object",
     )
+
+
+def _half_transparent(path: Place) -> AnnotationError:
+    return interpolated(path, why="it has half-transparent pixels: it looks anti-aliased")
 
 
 def _ids_of_colours(image: NDArray[np.uint8], *, path: Place) -> LabelArray:
