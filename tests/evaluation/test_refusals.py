@@ -81,6 +81,22 @@ def test_a_sequence_in_capitals_is_recognised(predictions: Path, truth: Path) ->
     assert "did you mean Dog for dog? rename" in refused(predictions, truth)
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("kite_surf", "kite-surf"), ("clip 7", "clip 007"), ("CLIP_0010", "clip-10"), ("a0", "a00")]
+)
+def test_a_sequence_of_another_spelling_is_recognised(predictions: Path, truth: Path, given: str, wanted: str) -> None:
+    (truth / "a").rename(truth / wanted)
+    (predictions / "a").rename(predictions / given)
+    assert f"did you mean {given} for {wanted}? rename" in refused(predictions, truth)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("bmx-trees", "bmx-bumps"), ("clip10", "clip1"), ("dogs", "dog")])
+def test_a_similar_sequence_is_another_one(predictions: Path, truth: Path, given: str, wanted: str) -> None:
+    (truth / "a").rename(truth / wanted)
+    (predictions / "a").rename(predictions / given)
+    assert "did you mean" not in refused(predictions, truth)
+
+
 def test_missing_sequence(predictions: Path, truth: Path, masks) -> None:
     masks.write(truth / "c", masks.moving())
     message = refused(predictions, truth)

@@ -69,6 +69,29 @@ def test_the_annotations_alone_know_the_subsets(tmp_path: Path, davis: Path, mas
     assert "--subset" in caught.value.fix
 
 
+def test_a_video_of_the_data_set_is_not_renamed_to_another(tmp_path: Path, davis: Path, masks) -> None:
+    for name in ("Dog", "dog_1", "dog-01"):
+        pictures(davis / "JPEGImages" / "480p" / name, size=masks.size)
+        masks.write(davis / "Annotations" / "480p" / name, masks.moving())
+    (davis / "ImageSets" / "2017" / "train.txt").write_text("dog-01\nbear\n")
+    with pytest.raises(AnnotationError) as caught:
+        evaluate(predict(tmp_path / "a", masks, ["Dog", "dog_1"]), davis, protocol="davis2017-semi", subset="train")
+    assert "did you mean" not in caught.value.fix
+    with pytest.raises(AnnotationError) as caught:
+        evaluate(predict(tmp_path / "b", masks, ["DOG-1", "bear"]), davis, protocol="davis2017-semi", subset="train")
+    assert "did you mean DOG-1 for dog-01? rename" in caught.value.fix
+
+
+def test_the_subset_that_is_predicted_whole_goes_before_a_name(tmp_path: Path, davis: Path, masks) -> None:
+    pictures(davis / "JPEGImages" / "480p" / "cows", size=masks.size)
+    masks.write(davis / "Annotations" / "480p" / "cows", masks.moving())
+    (davis / "ImageSets" / "2017" / "one.txt").write_text("dog\n")
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog", "Bear"])
+    with pytest.raises(AnnotationError, match="2 of 4 sequences") as caught:
+        evaluate(predictions, davis, protocol="davis2017-semi")
+    assert "the subset val is predicted whole" in caught.value.fix
+
+
 def test_unsupervised_annotations_of_davis(tmp_path: Path, davis: Path, masks) -> None:
     for name in ("camel", "dog"):
         masks.write(davis / "Annotations_unsupervised" / "480p" / name, masks.moving(speed=3, ids=(2, 1)))

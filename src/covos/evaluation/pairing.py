@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, listed
@@ -12,7 +12,7 @@ from covos.core.places import Place
 from covos.core.progress import counted
 from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
 from covos.evaluation.protocols import ScoringProtocol
-from covos.evaluation.truth import Truth, subsets_of
+from covos.evaluation.truth import Truth, dataset_around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,19 +108,17 @@ def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringPro
 def _missing_sequences(
     missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Place
 ) -> AnnotationError:
-    alike = {name.casefold(): name for name in found}
-    near = [
-        (name, similar)
-        for name in missing
-        if (similar := alike.get(name.casefold()) or next(iter(get_close_matches(name, found, n=1)), None))
-        and similar not in truth.sequences
-    ]
-    subsets = subsets_of(root)
-    fitting = [name for name, members in subsets.items() if set(members) <= set(found)]
-    if near:
+    whole = dataset_around(root)
+    subsets = {} if whole is None else whole.splits
+    videos = {*truth.sequences} if whole is None else {video.name for video in whole}
+    strangers = {_spelling(name): name for name in found if name not in videos}
+    near = [(name, strangers[_spelling(name)]) for name in missing if _spelling(name) in strangers]
+    predicted = [name for name, members in subsets.items() if members and set(members) <= set(found)]
+    if predicted and len(near) < len(missing):
+        largest = max(predicted, key=lambda name: len(subsets[name]))
+        fix = f"the subset {largest} is predicted whole: ask for it alone (--subset, subset=)"
+    elif near:
         fix = "did you mean " + listed(f"{similar} for {name}" for name, similar in near) + "? rename them"
-    elif fitting:
-        fix = f"the subset {fitting[0]} is predicted whole: ask for it alone (--subset, subset=)"
     elif subsets:
         fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset, subset=)"
     else:
@@ -130,3 +128,8 @@ def _missing_sequences(
         why=f"leaving sequences out changes the score; it has {listed(found)}",
         fix=fix,
     )
+
+
+def _spelling(name: str) -> str:
+    """Return a name without its case, its kind of hyphen and the zeros before its numbers, which programs change."""
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", name.casefold().replace("_", "-"))

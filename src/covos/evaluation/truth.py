@@ -67,10 +67,10 @@ def truth_of(dataset: Dataset, *, protocol: ScoringProtocol) -> Truth:
     return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes))
 
 
-def subsets_of(root: Place) -> Mapping[str, tuple[str, ...]]:
-    """Return the subsets that the data set at a path, or around a folder of its annotations, lists."""
+def dataset_around(root: Place) -> Dataset | None:
+    """Return the whole data set at a path, or around a folder of its annotations; None if there is none."""
     home = _home(root)
-    return {} if home is None else open_dataset(home, encoding="ids").splits
+    return None if home is None else open_dataset(home, encoding="ids")
 
 
 def refuse_swapped(predictions: Path, truth: Place) -> None:
