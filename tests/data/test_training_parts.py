@@ -61,6 +61,19 @@ def test_val_is_the_list_that_a_training_measures_on_whatever_its_name(tree):
     assert not open_dataset(tree.root, subset="val_open").notes
 
 
+def test_a_list_without_annotations_is_not_measured_on(tree):
+    videos(tree)
+    tree.text("ImageSets/train.txt", "\n".join(f"v{number}" for number in range(6)))
+    tree.text("ImageSets/val.txt", "bare")
+    parts = {name: open_dataset(tree.root, subset=name, ratio=0.5) for name in ("train", "val")}
+    assert sorted(names(parts["train"]) + names(parts["val"])) == [f"v{number}" for number in range(6)]
+    for part in parts.values():
+        assert part.notes[-1] == (
+            "the ratio divides the videos to train on, as this data set's list val has no annotations"
+        )
+    assert names(gather([tree.root], seed=0, ratio=0.5).validation[0]) == names(parts["val"])
+
+
 def test_refusals(tianchi, tree):
     for subset in ("test", None):
         with pytest.raises(UsageError, match="no part of a division"):

@@ -13,7 +13,7 @@ from covos.core.shards import place_of
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
-from covos.data.splits import TRAIN_SUBSETS, VALIDATION, VALIDATION_SUBSETS, divide
+from covos.data.splits import TRAIN_SUBSETS, VALIDATION, VALIDATION_SUBSETS, divide, validation_list
 from covos.data.trees import subfolders
 
 
@@ -118,13 +118,16 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> 
             why="a training divides videos into those it trains on and those it measures on",
             fix='take subset="train" or subset="val" with a ratio; without one, any list of the data set',
         )
-    train, validation = divide(whole, seed=seed, ratio=checked_ratio(ratio))
+    train, validation, listed = divide(whole, seed=seed, ratio=checked_ratio(ratio))
     part = train if subset in TRAIN_SUBSETS else validation
-    own = next((name for name in VALIDATION_SUBSETS if name in whole.splits), None)
-    if own is not None and part is not None:
-        said = f"the ratio divides nothing, as this data set has the list {own} to measure on"
-        if subset in VALIDATION_SUBSETS and subset != own:
-            said = f"{subset} is this data set's list {own}; {said}"
+    said = None
+    if listed is not None:
+        said = f"the ratio divides nothing, as this data set has the list {listed} to measure on"
+        if subset in VALIDATION_SUBSETS and subset != listed:
+            said = f"{subset} is this data set's list {listed}; {said}"
+    elif validation is not None and (bare := validation_list(whole)) is not None:
+        said = f"the ratio divides the videos to train on, as this data set's list {bare} has no annotations"
+    if said is not None and part is not None:
         part = replace(part, notes=(*part.notes, said))
     if part is None or not len(part):
         raise NoSubsetError(
@@ -139,8 +142,7 @@ def _validation_list(root: Place, layout: Layout, subset: str | None, *, encodin
     """Return the list that a data set is measured on by a training, if ``val`` is asked for and it has another name."""
     if subset != VALIDATION:
         return None
-    splits = LAYOUTS[layout].read(root, Options(subset=None, resolution=None, encoding=encoding)).splits
-    return next((name for name in VALIDATION_SUBSETS if name in splits), None)
+    return validation_list(LAYOUTS[layout].read(root, Options(subset=None, resolution=None, encoding=encoding)))
 
 
 def _with_ratio(error: NoSubsetError, subset: str | None) -> NoSubsetError:

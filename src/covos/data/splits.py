@@ -19,6 +19,8 @@ class Parts(NamedTuple):
 
     train: Dataset
     validation: Dataset | None
+    listed: str | None = None
+    """The list of the data set that the validation is; None where videos were divided off, or there is none."""
 
 
 def divide(dataset: Dataset, *, seed: int, ratio: float = 0.0, videos: int = 0, whole: bool = False) -> Parts:
@@ -40,13 +42,18 @@ def divide(dataset: Dataset, *, seed: int, ratio: float = 0.0, videos: int = 0, 
     moving = all(video.kind == "video" for video in usable)
     splits = usable.splits
     listed = any(name in splits for name in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS))
-    validation = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
+    own = validation_list(usable)
     train = usable
     if listed:
         train = usable.subset(name for subset in TRAIN_SUBSETS for name in splits.get(subset, ()))
     if moving and 0 < videos < len(train):
         train = train.random(videos, seed=seed)
     share = ratio if listed or ratio else RATIO
-    if validation is None and moving and share and len(train) > 1 and not whole:
+    if own is None and moving and share and len(train) > 1 and not whole:
         return Parts(*train.split(share, seed=seed))
-    return Parts(train, validation)
+    return Parts(train, None if own is None else usable.subset(splits[own]), own)
+
+
+def validation_list(dataset: Dataset) -> str | None:
+    """Return the name of the list that a data set is measured on: the first there is of `VALIDATION_SUBSETS`."""
+    return next((name for name in VALIDATION_SUBSETS if name in dataset.splits), None)

@@ -83,7 +83,7 @@ def gather(
                 kept, measured = _some_of(_annotated(dataset), videos=videos, seed=seed), None
             else:
                 whole = bool(overfit) or validation is not None
-                kept, measured = divide(dataset, seed=seed, ratio=ratio, videos=videos, whole=whole)
+                kept, measured, _ = divide(dataset, seed=seed, ratio=ratio, videos=videos, whole=whole)
             train += [kept] if len(kept) else []
             measured_on += [measured] if measured is not None and len(measured) else []
     if validation is not None:
