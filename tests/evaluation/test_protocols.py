@@ -115,6 +115,19 @@ def test_an_id_left_out_is_an_object_that_is_never_there(masks) -> None:
     )
 
 
+@pytest.mark.parametrize("protocol", ["davis2017-semi", "davis2017-unsup"])
+def test_an_id_left_out_that_appears_later_is_scored_in_all_frames(masks, protocol: str) -> None:
+    truth = masks.moving(5, ids=(1, 3))
+    for labels in truth[2:]:
+        labels[0:3, 60:64] = 2
+    found = score(truth, truth, protocol)
+    assert {len(each.frames) for each in found.objects} == {3 if protocol == "davis2017-semi" else 5}
+    assert found.notes == (
+        "object 2 is not in the first annotation but a higher id is: it appears first in frame 00002, and is scored in "
+        "all frames",
+    )
+
+
 def test_objects_after_the_first_frame_do_not_count_in_davis(masks) -> None:
     truth = masks.moving(5)
     for labels in truth[1:]:

@@ -151,6 +151,24 @@ def test_an_object_that_appears_later_is_not_blamed_on_the_prediction(prediction
         assert f"{named} takes the objects of the first frame" in note
 
 
+def test_an_object_that_is_predicted_before_it_appears_is_not_foreign(predictions: Path, truth: Path, masks) -> None:
+    frames = {name: masks.moving() for name in ("true", "predicted")}
+    for name, first in (("true", 4), ("predicted", 2)):
+        for labels in frames[name][first:]:
+            labels[0:3, 0:20] = 3
+    masks.write(truth / "b", frames["true"])
+    masks.write(predictions / "b", frames["predicted"])
+    message = refused(predictions, truth)
+    assert "pred/b/00002.png holds object 3, which is not in the first annotation" in message
+    assert "first appears in frame 00004" in message
+    assert len(evaluate(predictions, truth, protocol="youtube-vos").sequences[1].objects) == 3
+    frames["predicted"][2][40:44, 0:9] = 9
+    masks.write(predictions / "b", frames["predicted"])
+    message = refused(predictions, truth)
+    assert "lacks: 9" in message
+    assert "the ground truth has 1, 2, 3" in message
+
+
 def test_void_among_ids_is_no_mask_of_one_object(predictions: Path, truth: Path, masks) -> None:
     frames = masks.moving()
     frames[3][0:5, 0:5] = 255

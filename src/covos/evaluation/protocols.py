@@ -18,8 +18,8 @@ class ScoringProtocol:
         name: What the user calls it, and what every output says.
         summary: The rules in one line.
         objects: ``"foreground"``: one object, everything that is not 0. ``"first-frame"``: the ids 1 to the highest
-            of the first annotation; an id that it leaves out is an object that is never there. ``"appearing"``:
-            every id of the ground truth, from the first annotated frame that shows it.
+            of the first annotation, in all frames, also one that it leaves out. ``"appearing"``: every id of the
+            ground truth, from the first annotated frame that shows it.
         average: The units that the overall score is the mean of.
         drop_ends: If true, the first and the last annotated frame are left out.
         void: The meaning of 255 in the ground truth, where several objects are scored: background like any other,

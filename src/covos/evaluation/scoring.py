@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -27,15 +28,15 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
     """
     stems = protocol.scored(pair.truth.stems)
     first = next(pair.truth.read(pair.truth.stems[:1]))
-    late: dict[int, str] = {}
-    scorer = _scorer(first, protocol=protocol, late=late)
+    scorer = _scorer(first, protocol=protocol, appearances=partial(_appearances, pair))
+    later: dict[int, str] = {}
     for prediction, truth in zip(pair.prediction.read(stems), pair.truth.read(stems), strict=True):
         _refuse_other_size(prediction, truth, first=first)
         _refuse_void(prediction, truth, protocol=protocol)
         if protocol.objects == "first-frame":
             for number in truth.masks.ids:
-                if number > first.masks.ids[-1]:
-                    late.setdefault(number, truth.stem)
+                if number not in first.masks.ids:
+                    later.setdefault(number, truth.stem)
         scorer.add(prediction, truth)
     scores = scorer.scores(sequence=pair.name)
     if not scores:
@@ -48,9 +49,35 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
         size=first.masks.size,
         frames=stems,
         objects=tuple(replace(score, seen=pair.seen.get(score.object_id)) for score in scores),
-        notes=(
-            *(f"object {number} is not scored: {_appears(stem, protocol)}" for number, stem in late.items()),
-            *_never_there(ids),
+        notes=_notes(ids, later, protocol=protocol),
+    )
+
+
+def _appearances(pair: Pair) -> dict[int, str]:
+    """Read the whole ground truth: by object id, the frame that first shows it."""
+    frames: dict[int, str] = {}
+    for truth in pair.truth.read(pair.truth.stems):
+        for number in truth.masks.ids:
+            frames.setdefault(number, truth.stem)
+    return frames
+
+
+def _notes(ids: tuple[int, ...], later: Mapping[int, str], *, protocol: ScoringProtocol) -> tuple[str, ...]:
+    """Say of the objects that the first annotation lacks what is done with them: ``later`` has when they appear."""
+    highest = max(ids, default=0)
+    beyond = {number: stem for number, stem in later.items() if number > highest}
+    gaps = [number for number in range(1, highest) if number not in ids]
+    scored = {
+        number: f"it appears first in frame {later[number]}, and is scored in all frames"
+        if number in later
+        else "scored as an object that is never there"
+        for number in gaps
+    }
+    return (
+        *(f"object {number} is not scored: {_appears(stem, protocol)}" for number, stem in beyond.items()),
+        *(
+            f"object {number} is not in the first annotation but a higher id is: {how}"
+            for number, how in scored.items()
         ),
     )
 
@@ -62,18 +89,13 @@ def _appears(stem: str, protocol: ScoringProtocol) -> str:
     )
 
 
-def _never_there(ids: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(
-        f"object {absent} is not in the first annotation but a higher id is: scored as an object that is never there"
-        for absent in range(1, max(ids, default=0))
-        if absent not in ids
-    )
-
-
-def _scorer(first: ReadMasks, *, protocol: ScoringProtocol, late: Mapping[int, str]) -> GivenObjects | Proposals:
+def _scorer(
+    first: ReadMasks, *, protocol: ScoringProtocol, appearances: Callable[[], Mapping[int, str]]
+) -> GivenObjects | Proposals:
     radius = tolerance_radius(*first.masks.size)
     if protocol.objects != "first-frame":
-        return GivenObjects([1] if protocol.objects == "foreground" else [], protocol=protocol, radius=radius)
+        ids = [1] if protocol.objects == "foreground" else []
+        return GivenObjects(ids, protocol=protocol, radius=radius, appearances=appearances)
     if not first.masks.ids:
         if first.masks.void is not None:
             raise _of_one_object(first.where, what="the ground truth ")
@@ -87,21 +109,26 @@ def _scorer(first: ReadMasks, *, protocol: ScoringProtocol, late: Mapping[int, s
     highest = first.masks.ids[-1]
     if protocol.proposals is not None:
         return Proposals(objects=highest, protocol=protocol, radius=radius)
-    return GivenObjects(range(1, highest + 1), protocol=protocol, radius=radius, late=late)
+    return GivenObjects(range(1, highest + 1), protocol=protocol, radius=radius, appearances=appearances)
 
 
 class GivenObjects:
     """Running scores of objects whose predicted ids are those of the ground truth.
 
     By the protocol, objects may also appear, and are scored from the first frame that shows them; or one object is
-    everything that is not background. ``late`` has the objects that the ground truth shows after its first frame
-    alone, with the frame that first shows them.
+    everything that is not background. ``appearances`` reads the whole ground truth for the frame that first shows each
+    of its objects; it is called only where the prediction has other ids.
     """
 
     def __init__(
-        self, ids: Iterable[int], *, protocol: ScoringProtocol, radius: int, late: Mapping[int, str] | None = None
+        self,
+        ids: Iterable[int],
+        *,
+        protocol: ScoringProtocol,
+        radius: int,
+        appearances: Callable[[], Mapping[int, str]],
     ) -> None:
-        self._late = {} if late is None else late
+        self._appearances = appearances
         self._protocol = protocol
         self._radius = radius
         self._tracks = {number: _Track() for number in ids}
@@ -142,20 +169,22 @@ class GivenObjects:
 
     def _refuse_foreign_ids(self) -> None:
         foreign = [number for number in self._predicted if number not in self._tracks]
-        if foreign and foreign[0] in self._late:
-            number = foreign[0]
+        if not foreign:
+            return
+        shown = self._appearances()
+        if lacking := [number for number in foreign if number not in shown]:
             raise AnnotationError(
-                f"{self._predicted[number]} holds object {number}, which is not in the first annotation",
-                why=f"the ground truth has it: {_appears(self._late[number], self._protocol)}",
-                fix="score it with youtube-vos, or leave the object out of the predictions",
-            )
-        if foreign:
-            raise AnnotationError(
-                f"{self._predicted[foreign[0]]} holds object ids that the ground truth lacks: {listed(foreign)}",
+                f"{self._predicted[lacking[0]]} holds object ids that the ground truth lacks: {listed(lacking)}",
                 why=f"under this protocol ids are compared one to one, and the ground truth has "
-                f"{listed(sorted(self._tracks))}",
+                f"{listed(sorted({*self._tracks, *shown}))}",
                 fix="give predicted objects the ids of the ground truth, or match them freely with davis2017-unsup",
             )
+        number = foreign[0]
+        raise AnnotationError(
+            f"{self._predicted[number]} holds object {number}, which is not in the first annotation",
+            why=f"the ground truth has it: {_appears(shown[number], self._protocol)}",
+            fix="score it with youtube-vos, or leave the object out of the predictions",
+        )
 
 
 class Proposals:
