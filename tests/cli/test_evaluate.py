@@ -83,6 +83,19 @@ def test_a_file_for_the_csv_files_is_refused(
     assert not (tmp_path / "scores.csv").exists()
 
 
+@pytest.mark.parametrize("given", ["scores", "scores.csv"])
+def test_the_folder_that_is_offered_for_the_csv_files_is_no_file(
+    first: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    (tmp_path / "scores").write_text("mine")
+    (tmp_path / given).write_text("mine")
+    assert run(first, truth, "--protocol", "davis2016", "--csv", tmp_path / given) == 2
+    message = capsys.readouterr().err
+    assert f"--csv {tmp_path / given} is a file that exists" in message
+    assert f"give a folder: --csv {tmp_path / 'scores-csv'}\n" in message
+    assert (tmp_path / "scores").read_text() == "mine"
+
+
 def test_a_csv_of_another_run_is_not_reused_or_replaced(first: Path, truth: Path, tmp_path: Path) -> None:
     folder = tmp_path / "csv"
     assert run(first, truth, "--protocol", "davis2016", "--csv", folder) == 0

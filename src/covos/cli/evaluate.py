@@ -113,10 +113,13 @@ def _refuse_file_name(csv: Path | None) -> None:
     from covos.core.errors import UsageError
 
     if csv is not None and (csv.suffix.lower() == ".csv" or csv.is_file()):
+        folder = csv.with_suffix("") if csv.suffix.lower() == ".csv" else csv
+        while folder.is_file():
+            folder = folder.with_name(f"{folder.name}-csv")
         raise UsageError(
-            f"--csv {csv} names a file",
+            f"--csv {csv} " + ("is a file that exists" if csv.is_file() else "names a file"),
             why="the official scores are several files, and go into a folder",
-            fix=f"give a folder: --csv {csv.with_suffix('')}",
+            fix=f"give a folder: --csv {folder}",
         )
 
 
