@@ -19,7 +19,8 @@ HEAD = """# Recipes, field by field
 A recipe of the package is named in the first row of its table; any field can be replaced by `--set field=value` or in a
 TOML file of your own, which takes the others from its `base = "NAME"`. `covos train NAME --print` prints a recipe.
 A `base` may be another TOML file: its path is relative to the file that names it. Paths in `start` and `encoder` are
-relative to the folder in which `covos` runs, wherever the file lies. [training.md](training.md) says how recipes are used.
+relative to the folder in which `covos` runs, wherever the file lies. [training.md](training.md) says how recipes are
+used.
 """
 
 
