@@ -1,5 +1,7 @@
 """Which maps are taken for interpolated ones."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -171,3 +173,14 @@ def test_colours_that_are_fully_transparent_are_background(tmp_path) -> None:
     shown = with_transparency(tmp_path / "d.png", hard, [128, 0, 0, 0, 128, 0], bytes([255, 0]))
     np.testing.assert_array_equal(read_label_map(shown), ~hard * np.uint8(1))
     np.testing.assert_array_equal(read_binary_mask(shown), ~hard)
+
+
+def test_more_transparent_colours_than_a_palette_has(tmp_path) -> None:
+    labels = soft_disc() // 128
+    write_label_map(tmp_path / "a.png", labels)
+    chunk = b"tRNS" + bytes([0, *[255] * 298, 9])
+    content = (tmp_path / "a.png").read_bytes()
+    at = content.index(b"IDAT") - 4
+    whole = content[:at] + struct.pack(">I", 300) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[at:]
+    (tmp_path / "a.png").write_bytes(whole)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), labels)

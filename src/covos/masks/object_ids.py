@@ -189,13 +189,13 @@ def _without_transparent(image: Image.Image, *, path: Place) -> Image.Image:
         return image
     alpha = np.full(256, 255, np.uint8)
     if isinstance(stored, bytes):
-        alpha[: len(stored)] = np.frombuffer(stored, np.uint8)
+        alpha[: len(stored)] = np.frombuffer(stored, np.uint8)[:256]  # damaged files have more
     else:
         alpha[stored] = 0
     used = np.flatnonzero(image.histogram()[:256])
     if ((alpha[used] > 0) & (alpha[used] < 255)).any():
         raise _half_transparent(path)
-    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette = np.array(image.getpalette("RGB") or (0, 0, 0), np.uint8).reshape(-1, 3)
     if not alpha[used].all():
         if used[0] == 0 and alpha[0] and palette[0].max() >= _DARK:
             return image.convert("RGBA")
