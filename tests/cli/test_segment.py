@@ -98,7 +98,7 @@ def test_a_result_is_no_stream(clip: Path, tmp_path: Path, capsys: Capture, monk
 
 
 def test_the_last_line_says_that_nothing_was_found(clip: Path, tmp_path: Path, capsys: Capture) -> None:
-    assert run(clip, "-o", tmp_path / "x.mov", "--within", "0,0,1,1") == 0
+    assert run(clip, "-o", tmp_path / "x.mov", "--exclude-box", "0,0,64,48") == 0
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("note: nothing was found in any of 8 frames, so no subject is in what is written.")
     assert "--point X,Y@FRAME" in line

@@ -185,7 +185,8 @@ def test_a_matte_that_is_found_later_is_of_the_masks_before_their_edges(
     covos.convert(tmp_path / "later", formats=["rgba", "palette"], output=tmp_path / "matted", matte=True, device="cpu")
     expected, found = alphas(tmp_path / "at once" / "rgba"), alphas(tmp_path / "matted" / "rgba")
     assert (expected > 0).any()
-    assert np.abs(found - expected).mean() < 0.5
+    # The kept answer has 8 bits, by which the band differs here and there.
+    assert (np.abs(found - expected) > 8).mean() < 0.01
     for mask in sorted((tmp_path / "later" / "masks").iterdir()):
         assert (tmp_path / "matted" / "masks" / mask.name).read_bytes() == mask.read_bytes()
 

@@ -114,7 +114,7 @@ def test_no_picture_is_made_in_full_that_nothing_looks_at(
     monkeypatch.setattr(PictureReader, "later", noting)
     clip = make_clip(frames=4, height=384, width=512)
     Job(Plan(source=str(clip), formats=("palette", "overlay")), tmp_path / "out", load=lambda _: model).run()
-    assert (192, 256) in sizes  # the network's
+    assert (96, 128) in sizes  # the network's
     assert (384, 512) not in sizes
 
 
