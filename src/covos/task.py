@@ -223,7 +223,7 @@ class Discover(Value):
         references: Frames, spread over the video, that every looked-at frame is compared with.
         memory: See `Follow`.
         follower: See `Follow`.
-        quality: See `Follow`; things are discovered in frames of `covos.engines.choices.DISCOVERED_IN`.
+        quality: See `Follow`; things are discovered in frames of `covos.engines.choices.discovered_in`.
     """
 
     kind: Literal["discover"] = "discover"

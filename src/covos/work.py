@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from covos.core.types import FrameResult
-from covos.engines.choices import DISCOVERED_IN, Cuts
+from covos.engines.choices import Cuts, discovered_in
 from covos.engines.find import FindEngine
 from covos.engines.matting import load_matte_engine, matted
 from covos.engines.motion import Observed
@@ -119,7 +119,7 @@ class Work:
                 # It tells things that touch apart.
                 prompter=dict(self.model.prompter().described),
                 **described_quality(task.quality),
-                discovered=str(DISCOVERED_IN[task.quality]),
+                discovered=str(discovered_in(task.quality)),
             )
         assert self._session is not None
         return self._session.origin(task.direction)

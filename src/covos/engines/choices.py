@@ -36,6 +36,8 @@ class View(NamedTuple):
         return f"{self.height}x{self.width}{' mirrored' if self.mirrored else ''}"
 
 
+_USUAL = View(256, 448)
+
 VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
     "draft": (View(192, 320),),
     "fast": (View(256, 448),),
@@ -61,14 +63,6 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 
 They are larger than those in which the subject is found: the user has shown which thing is meant, so its outline is
 what is left to find, and that is finer in more cells."""
-DISCOVERED_IN: Final[dict[Quality, View]] = {
-    "draft": View(256, 448),
-    "fast": View(256, 448),
-    "balanced": View(320, 576),
-    "best": View(384, 672),
-}
-"""View in which objects are discovered, for each quality: as large as that in which they are followed, and none smaller
-than usual. Things are told apart there, and small ones are lost in small frames."""
 FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
 """Frames from one that the networks look at to the next while they follow, where that is not the next one."""
 
@@ -99,6 +93,14 @@ SPAN: Final = 100
 def apart_of(quality: Quality) -> int:
     """Return the frames from one that the network looks at to the next."""
     return APART.get(quality, 1)
+
+
+def discovered_in(quality: Quality) -> View:
+    """Return the view in which objects are discovered: as large as that in which they are followed, or of usual size.
+
+    Things are told apart there, and small ones are lost in small frames.
+    """
+    return max(FOLLOWED_IN[quality][0], _USUAL, key=lambda view: view.share)
 
 
 def named_views(quality: Quality, *, followed: bool) -> str:

@@ -26,7 +26,7 @@ from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
-from covos.engines.choices import DISCOVERED_IN, FOLLOWED_IN, Quality
+from covos.engines.choices import FOLLOWED_IN, Quality, discovered_in
 from covos.engines.encoding import FrameEncoder, select_rows
 from covos.engines.find import FindEngine, References, ReferencesAt, references_at
 from covos.engines.flow import FlowArray
@@ -131,7 +131,7 @@ class FollowEngine:
 
     def discovering(self, quality: Quality) -> FollowEngine:
         """Return an engine in whose frames objects are discovered at this quality; it has one view."""
-        return self._with(self.encoder.scaled(DISCOVERED_IN[quality].share), (), references=None)
+        return self._with(self.encoder.scaled(discovered_in(quality).share), (), references=None)
 
     def looking(self, *, apart: int) -> FollowEngine:
         """Return the same engine, whose networks look at every so manieth frame of a forward pass."""
