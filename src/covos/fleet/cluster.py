@@ -130,7 +130,9 @@ class Cluster(Hands[Any]):
         try:
             told: Row | CovosError = self._ray.get(self._asked.pop(hand))
         except _losses(self._ray) as error:
-            return self._lost_at(name, error, begun=self.has_begun(hand))
+            begun = self.has_begun(hand)
+            del self._begun[hand]
+            return self._lost_at(name, error, begun=begun)
         except self._ray.exceptions.RayError as error:
             return EnvironmentProblem(f"{name}: the cluster cannot run it", why=_last_line(error), fix="see Ray's logs")
         self._unstarted = None
@@ -147,6 +149,7 @@ class Cluster(Hands[Any]):
     def stop(self, hand: Any) -> Row | None:
         """Kill an actor, unless it has answered."""
         asked = self._asked.pop(hand)
+        del self._begun[hand]
         done, _ = self._ray.wait([asked], num_returns=1, timeout=0)
         self._ray.kill(hand)
         try:
