@@ -18,6 +18,7 @@ from covos.core.errors import InputError
 from covos.models.cards import read_card
 from covos.models.registry import find_model
 from covos.training import Finished, Measured, Saved, Started, StepDone, loop, pools
+from covos.training.api import prepare
 from covos.training.cosnet import CosnetTask
 from covos.training.follow import FollowTask
 from covos.training.gather import gather
@@ -209,6 +210,27 @@ def test_pictures_are_held_back_and_their_maps_are_scored(
     card = read_card(tmp_path / "last.safetensors")
     assert card is not None
     assert "1 still picture of pictures" in card.scores
+
+
+@pytest.mark.parametrize(
+    ("name", "measured"), [("lite-finetune", ["p3"]), ("follow", []), ("prompt", []), ("matte", [])]
+)
+def test_pictures_are_measured_on_only_by_what_finds_something_in_them(
+    stills: Path, tianchi: Path, monkeypatch: pytest.MonkeyPatch, name: str, measured: list[str]
+) -> None:
+    monkeypatch.setattr(pools, "LEAST", 5)
+    monkeypatch.setattr(pools, "held_back", lambda name: name == "p3")
+    prepared = prepare(
+        load_recipe(name, settings={"ratio": 0.5}),
+        (tianchi, stills),
+        weights=None,
+        device="cpu",
+        precision="fp32",
+        workers=0,
+    )
+    assert [video.name for each in prepared.data.pictures for video in each] == measured
+    assert len(prepared.data.videos) == 1
+    assert "p3" not in [video.name for dataset in prepared.data.train for video in dataset]
 
 
 # The validation loss.

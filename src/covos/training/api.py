@@ -179,6 +179,7 @@ def prepare(
             videos=recipe.videos,
             overfit=recipe.overfit,
             validation=validation,
+            pictures=recipe.measures_pictures,
         ),
         device=target,
         # The choice of auto on GPUs without bfloat16: good for running a network, not for gradients.

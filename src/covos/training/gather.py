@@ -57,6 +57,7 @@ def gather(
     videos: int = 0,
     overfit: int = 0,
     validation: Sequence[Dataset] | None = None,
+    pictures: bool = True,
 ) -> TrainingData:
     """Take data sets that are open, and find those at or directly below each folder, and divide them.
 
@@ -70,6 +71,9 @@ def gather(
 
     With ``validation``, nothing is divided: an open data set is trained on whole, of a folder its training list is, and
     these data sets are what is measured on. If there are none, nothing is measured.
+
+    Without ``pictures``, still pictures are not measured on; those that are held back are not trained on either, so
+    that all networks are trained on the same.
 
     Raises:
         InputError: There is nothing to train on.
@@ -91,7 +95,7 @@ def gather(
         _refuse_both(train, measured_on)
     if train and overfit:
         few = _first(train, count=overfit, seed=seed)
-        return TrainingData(train=few, validation=few, overfit=overfit)
+        return TrainingData(train=few, validation=_measurable(few, pictures=pictures), overfit=overfit)
     apart = only_held_back(train)
     train = list(without_held_back(train))
     if not train:
@@ -100,7 +104,14 @@ def gather(
             why="no data set there has annotated frames outside its validation list",
             fix="look at the folder with: covos data inspect ROOT",
         )
-    return TrainingData(train=tuple(train), validation=(*measured_on, *(apart if validation is None else ())))
+    measured_on += apart if validation is None else ()
+    return TrainingData(train=tuple(train), validation=_measurable(measured_on, pictures=pictures))
+
+
+def _measurable(datasets: Iterable[Dataset], *, pictures: bool) -> tuple[Dataset, ...]:
+    if pictures:
+        return tuple(datasets)
+    return tuple(part for each in datasets if (part := part_of_kind(each, "video")) is not None)
 
 
 def _root_of(source: Data) -> str:

@@ -234,8 +234,3 @@ class MatteTask(Task[MatteRecipe]):
             why="it holds videos with masks, whose edges say nothing about opacity",
             fix="leave it out; benchmarks/matte.py measures on composed clips whose alpha is known",
         )
-
-    def measure_pictures(
-        self, network: CovosMatte, dataset: Dataset, *, device: torch.device, precision: torch.dtype
-    ) -> None:
-        """Return nothing: the network finds no subject by itself."""

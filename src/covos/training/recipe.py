@@ -73,6 +73,8 @@ class Recipe(Record, extra="forbid", strict=True):
 
     divided: ClassVar[tuple[str, str]]
     """Name of the things that a step is divided into, and the field with their number."""
+    measures_pictures: ClassVar[bool] = True
+    """If the network finds something in a still picture by itself, so that its answer can be scored."""
 
     model: str
     steps: Count
@@ -247,6 +249,7 @@ class FollowRecipe(Recipe):
     """
 
     divided = "clips", "clips_per_step"
+    measures_pictures = False
 
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
@@ -303,6 +306,7 @@ class PromptRecipe(Recipe):
     """
 
     divided = "frames", "frames_per_step"
+    measures_pictures = False
 
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
@@ -362,6 +366,7 @@ class MatteRecipe(Recipe):
     """
 
     divided = "clips", "clips_per_step"
+    measures_pictures = False
 
     clips_per_step: Count
     frames: Count

@@ -150,7 +150,9 @@ class Task(ABC, Generic[RecipeT]):
     def measure_pictures(
         self, network: Any, dataset: Dataset, *, device: torch.device, precision: torch.dtype
     ) -> SaliencyScores | None:
-        """Score a network in evaluation mode on still pictures; None if it finds nothing by itself."""
+        """Score a network in evaluation mode on still pictures; None if it finds nothing in them by itself."""
+        if not self.recipe.measures_pictures:
+            return None
         return score_pictures(network, dataset, device=device, precision=precision)
 
 
@@ -177,9 +179,6 @@ class FrozenEncoderTask(Task[FrozenRecipeT]):
             )
         super().__init__(Recipe.model_copy(recipe, update={"encoder_sha256": entry.card.sha256}), datasets)
         self.encoder = encoder.requires_grad_(False)
-
-    def measure_pictures(self, network: Any, dataset: Dataset, *, device: torch.device, precision: torch.dtype) -> None:
-        """Return nothing: the network answers what it is shown, and in a still picture nothing is shown."""
 
     def encoder_on(self, device: torch.device) -> CovosLite:
         """Return the encoder, moved to where the batch is."""
