@@ -30,14 +30,33 @@ from PIL import Image
 
 from accuracy_plot import Point, draw_plot
 from covos.core.device import choose_precision, configure_threads, resolve_device
+from covos.core.types import FrameResult
 from covos.data import Dataset, open_dataset, read_labels
-from covos.engines.choices import DEFAULT_AREA, DEFAULT_QUALITY, DEFAULT_REFERENCES, VIEWS, Quality
+from covos.engines.choices import (
+    DEFAULT_AREA,
+    DEFAULT_QUALITY,
+    DEFAULT_REFERENCES,
+    FOUND_AND_FOLLOWED,
+    FOUND_FOLLOWED_AT,
+    VIEWS,
+    Quality,
+)
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine
+from covos.engines.follow import FollowEngine
+from covos.engines.surest import find_and_follow
 from covos.masks import contact_sheet, draw_overlay
+from covos.model import load_model
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.training.validate import DatasetSource, ScoredFrame, Validation, score_frames
+from covos.training.validate import (
+    DatasetSource,
+    ScoredFrame,
+    Validation,
+    frames_to_score,
+    score_frames,
+    score_result,
+)
 from recorded import keep
 
 SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))
@@ -108,6 +127,7 @@ class Row:
 
     setting: Setting
     engine: FindEngine[Any]
+    follower: FollowEngine | None
     found: Validation
     ms: float = float("inf")
 
@@ -139,15 +159,42 @@ def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
 
     Whatever else the machine does then slows neighbours of the table alike.
     """
-    frames = list(DatasetSource(dataset.videos[0].frames[:SPEED_FRAMES]))
+    source = DatasetSource(dataset.videos[0].frames[:SPEED_FRAMES])
+    frames = list(source)
     for _ in range(ROUNDS):
         for row in rows:
             engine, references = arranged(row.engine, row.setting), row.setting.references
-            known = engine.remember(engine.encoder.observe(frames[: references + 1], wanted=range(references)))
             began = time.process_time()
-            for _ in engine.stream(engine.encoder.observe(frames), known):
-                pass
+            if row.follower is not None:
+                for _ in find_and_follow(source, engine, row.follower, references=references):
+                    pass
+            else:
+                known = engine.remember(engine.encoder.observe(frames[: references + 1], wanted=range(references)))
+                began = time.process_time()
+                for _ in engine.stream(engine.encoder.observe(frames), known):
+                    pass
             row.ms = min(row.ms, 1000 * (time.process_time() - began) / len(frames))
+
+
+def follower_of(setting: Setting) -> FollowEngine | None:
+    """What follows the subject from where it was found most surely, at a quality that does so."""
+    if setting.quality not in FOUND_AND_FOLLOWED:
+        return None
+    return load_model(setting.model, runtime="torch").follower().at(FOUND_FOLLOWED_AT)
+
+
+def score_all(
+    engine: FindEngine[Any], follower: FollowEngine | None, dataset: Dataset, *, references: int, every: int
+) -> Iterator[ScoredFrame]:
+    """Segment and score frames, video by video, as `covos segment` would."""
+    if follower is None:
+        yield from score_frames(engine, dataset, references=references, every=every)
+        return
+    for video in dataset:
+        wanted = frames_to_score(video.frames, every=every)
+        for each in find_and_follow(DatasetSource(video.frames), engine, follower, references=references):
+            if isinstance(each, FrameResult) and each.frame.index in wanted:
+                yield score_result(video, each)
 
 
 def write_sheet(path: Path, worst: Sequence[ScoredFrame]) -> None:
@@ -201,14 +248,15 @@ def main() -> None:
         for setting in chosen[: 1 if options.sheet else options.rows]:
             area = setting.size[0] * setting.size[1] if setting.size else DEFAULT_AREA
             encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=area, batch=4)
-            engine = arranged(FindEngine(encoder).at(setting.quality), setting)
+            engine, follower = arranged(FindEngine(encoder).at(setting.quality), setting), follower_of(setting)
             scores: list[tuple[str, float, float]] = []
             worst: list[ScoredFrame] = []
-            for scored in score_frames(engine, dataset, references=setting.references, every=options.frames):
+            found = score_all(engine, follower, dataset, references=setting.references, every=options.frames)
+            for scored in found:
                 scores.append((scored.video.name, scored.j, scored.f))
                 if options.sheet:
                     worst = sorted([*worst, scored], key=lambda each: each.j)[: options.worst]
-            rows.append(Row(setting=setting, engine=engine, found=means(scores)))
+            rows.append(Row(setting=setting, engine=engine, follower=follower, found=means(scores)))
             print(f"scored: {setting}", file=sys.stderr, flush=True)
             if options.sheet:
                 write_sheet(options.sheet, worst)

@@ -17,6 +17,7 @@ Stage: TypeAlias = Literal[
     "ready",
     "looking for cuts",
     "discovering",
+    "finding",
     "following backward",
     "frames",
     "done already",
@@ -40,7 +41,9 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """Progress of a stage that gives no masks yet: the look for cuts, discovery, or the pass backward.
+    """Progress of a stage that gives no masks yet.
+
+    It looks for cuts, discovers objects, finds the surest frames, or follows backward.
 
     Attributes:
         stage: Name of the stage.

@@ -212,6 +212,8 @@ class Job:
             from covos.work import Work
 
             work = Work(plan, source, self._model)
+            for text in work.warnings:
+                yield Warned(text=text)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
             model = work.prepare()
@@ -362,6 +364,8 @@ class Job:
                     finally:
                         del each  # it would hold this frame, by its traceback, and the frame it
                 self._check()
+                if isinstance(each, StageProgress) and stage == "frames":
+                    continue  # what later frames wait for, between those that are done: no stage of its own
                 now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
                 if now != stage:
                     stage = now
@@ -411,6 +415,7 @@ def _ahead(results: Iterator[T], *, depth: int) -> Generator[tuple[T | Exception
 _STAGES: dict[str, Stage] = {
     "cuts": "looking for cuts",
     "discover": "discovering",
+    "find": "finding",
     "backward": "following backward",
 }
 

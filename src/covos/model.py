@@ -21,6 +21,8 @@ from covos.engines.choices import (
     DEFAULT_MEMORY,
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
+    FOUND_AND_FOLLOWED,
+    FOUND_FOLLOWED_AT,
     SPAN,
     Quality,
     named_views,
@@ -47,6 +49,7 @@ from covos.models.registry import (
     find_follower,
     find_model,
     find_prompter,
+    goes_with,
     list_models,
     refuse_untrained,
 )
@@ -134,7 +137,20 @@ class Model:
         around = self.engine.around
         if not around:
             return task.settings
-        return {**task.settings, "around": around, "views": named_views(task.quality, followed=False)}
+        then = {}
+        if self.follows_found(task):
+            views = named_views(FOUND_FOLLOWED_AT, followed=True)
+            then["then_followed"] = {**self.describe_follower(DEFAULT_FOLLOWER), "views": views}
+        return {**task.settings, "around": around, "views": named_views(task.quality, followed=False), **then}
+
+    def follows_found(self, task: Find) -> bool:
+        """Tell if the subject of a video is followed, too, from where it was found most surely.
+
+        It is at the best quality, unless it is steered, or no follower was trained on the features of this model.
+        """
+        if task.quality not in FOUND_AND_FOLLOWED or task.steer is not None:
+            return False
+        return goes_with(DEFAULT_FOLLOWER, encoder=self.entry)
 
     def follower(self, name: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> FollowEngine:
         """Return the engine that follows with a covos-follow; its network is loaded once.

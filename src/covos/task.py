@@ -142,8 +142,9 @@ class Find(Value):
     Attributes:
         quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,
             where these agree; ``"draft"`` does so in smaller frames. ``"balanced"`` finds it in frames of two sizes
-            in turn. ``"best"`` finds it in larger and in mirrored frames, too, and takes the mean. A network
-            that takes frames of one size alone has ``"balanced"`` alone, and sees each in that size.
+            in turn. ``"best"`` finds it in larger and in mirrored frames, too, follows it from where it was found most
+            surely, and takes the mean. A network that takes frames of one size alone has ``"balanced"`` alone, and
+            sees each in that size.
         references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
         fusion: The way to use several references (see `covos.models.choices.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from covos.core.types import FrameResult
-from covos.engines.choices import Cuts, discovered_in
+from covos.engines.choices import FOUND_FOLLOWED_AT, Cuts, discovered_in
 from covos.engines.find import FindEngine
 from covos.engines.matting import load_matte_engine, matted
 from covos.engines.motion import Observed
@@ -17,9 +17,10 @@ from covos.engines.shot_references import PassingReferences
 from covos.engines.shots import Shots, one_shot
 from covos.engines.stages import StageProgress
 from covos.engines.steps import LadderStep
+from covos.engines.surest import find_and_follow
 from covos.media.source import Source
 from covos.model import Model
-from covos.models.registry import find_matter
+from covos.models.registry import DEFAULT_FOLLOWER, find_matter
 from covos.plan import Plan
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
@@ -83,6 +84,12 @@ class Work:
         return self._loaded
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What may be otherwise than the user means, before anything is computed."""
+        note = "" if self._session is None else self._session.seeds.nameless_note
+        return (note,) if note else ()
+
+    @property
     def steps_down(self) -> tuple[LadderStep, ...]:
         """The steps that were taken so far because the memory ran out."""
         return () if self._loaded is None else tuple(self._loaded.engine.ladder.steps)
@@ -124,6 +131,9 @@ class Work:
         assert self._session is not None
         return self._session.origin(task.direction)
 
+    def _follows_found(self, task: Find) -> bool:
+        return self._source.info.frame_count > 1 and self.model.follows_found(task)
+
     @property
     def cuts(self) -> tuple[int, ...]:
         """The frames with which shots begin, but for the first; none before `look_for_cuts`."""
@@ -155,19 +165,27 @@ class Work:
         if journal is not None and journal.whole:
             return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
         if isinstance(task, Find):
-            if self._steerer is not None and self._steerer.follows:
-                results = self._steerer.run((), shots=self._shots)
-                return results if journal is None else _again(results, journal)
-            known = () if journal is None else (record.restore for record in journal.replay())
-            if self._steerer is not None:
-                return self._steerer.run(known, shots=self._shots)
-            engine = self.model.engine.at(task.quality)
-            if journal is not None and journal.earlier is not None:
-                return self._find_again(engine, task, journal)
-            return find_subject(self._source, engine, shots=self._shots, known=known, kept=self._kept, **task.finding)
+            return self._find(task, journal)
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)
+
+    def _find(self, task: Find, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
+        if self._steerer is not None and self._steerer.follows:
+            results = self._steerer.run((), shots=self._shots)
+            return results if journal is None else _again(results, journal)
+        known = () if journal is None else (record.restore for record in journal.replay())
+        if self._steerer is not None:
+            return self._steerer.run(known, shots=self._shots)
+        engine = self.model.engine.at(task.quality)
+        if journal is not None and journal.earlier is not None:
+            return self._find_again(engine, task, journal)
+        finding: dict[str, Any] = {"shots": self._shots, "known": known, "kept": self._kept, **task.finding}
+        if not self._follows_found(task):
+            return find_subject(self._source, engine, **finding)
+        follower = self.model.follower(DEFAULT_FOLLOWER).at(FOUND_FOLLOWED_AT)
+        resumed = 0 if journal is None else journal.resumed
+        return find_and_follow(self._source, engine, follower, resumed=resumed, **finding)
 
     def matted(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
         """Add mattes to results, if they were asked for."""
@@ -190,7 +208,7 @@ class Work:
         if self.cuts != cuts_before:
             return None
         engine = self.model.engine.at(task.quality)
-        if engine.apart > 1:  # frames are made of others, too
+        if engine.apart > 1 or self._follows_found(task):  # frames are made of others, too
             return None
         encoder = engine.encoder.cut_at(self.cuts)
         spans = self._shots.spans(task.references, seed=task.reference_seed)

@@ -16,7 +16,7 @@ from checked_output import check_output
 from covos.core.errors import CancelledError, SourceError, UsageError
 from covos.core.types import Point
 from covos.engines.choices import AROUND
-from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started
+from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started, Warned
 from covos.job import Job
 from covos.jobs import ModelCache
 from covos.model import Model
@@ -271,3 +271,20 @@ def test_following_stops_within_a_batch(model: Model, clip: Path, random_followe
                 job.cancel()
     # As many are computed ahead, and the first frame waits for those that it is brought together with.
     assert len(steps) <= 1 + BATCH + AROUND
+
+
+def warned_of_masks(model: Model, clip: Path, random_follower: Path, masks: dict[int, np.ndarray]) -> list[str]:
+    prompts = tuple(MaskPrompt(frame=frame, labels=labels) for frame, labels in masks.items())
+    plan = Plan(source=str(clip), task=Follow(prompts=prompts, follower=str(random_follower)))
+    return [each.text for each in Job(plan, load=lambda _: model) if isinstance(each, Warned)]
+
+
+def test_masks_without_an_id_on_several_frames_are_spoken_of(model: Model, clip: Path, random_follower: Path) -> None:
+    mask = np.zeros((48, 64), bool)
+    mask[10:30, 10:30] = True
+    (text,) = warned_of_masks(model, clip, random_follower, {0: mask, 3: mask})
+    assert "on frames 0, 3, show as many objects: 1, 2" in text
+    assert "--mask FILE@3:1" in text
+    assert warned_of_masks(model, clip, random_follower, {0: mask}) == []
+    named = mask.astype(np.uint8)
+    assert warned_of_masks(model, clip, random_follower, {0: named, 3: named}) == []

@@ -66,6 +66,11 @@ what is left to find, and that is finer in more cells."""
 FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
 """Frames from one that the networks look at to the next while they follow, where that is not the next one."""
 
+FOUND_AND_FOLLOWED: Final = frozenset[Quality]({"best"})
+"""Qualities at which the subject is followed, too, from where it was found most surely (`covos.engines.surest`)."""
+FOUND_FOLLOWED_AT: Final[Quality] = DEFAULT_QUALITY
+"""The quality at which it is."""
+
 AROUND: Final = 4
 """Frames on each side that a frame is brought together with."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import Final, NamedTuple
 
 import cv2
@@ -31,7 +31,7 @@ from covos.engines.encoding import FrameEncoder, select_rows
 from covos.engines.find import FindEngine, References, ReferencesAt, references_at
 from covos.engines.flow import FlowArray
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
-from covos.engines.follow_result import Given, results_around
+from covos.engines.follow_result import Given, nothing_at, results_around
 from covos.engines.motion import Observed
 from covos.engines.ways import spanning
 from covos.models.follow import FollowFeatures
@@ -240,7 +240,8 @@ class FollowEngine:
         """
         current = resumed or self.new_pass(memory=memory)
         appearances = given_frames(given)
-        source = iter(frames)
+        # Where the pass backward answers alone, nothing is encoded once more.
+        lead, source = divided(frames, at=0 if spool is None or resumed else min(given, default=0))
         if self.apart > 1:
             predicted = self._with_those_between(source, given, current)
         else:
@@ -248,6 +249,9 @@ class FollowEngine:
         between = set[int]()
 
         def fused() -> Iterator[tuple[Observed, FramePrediction]]:
+            for observed in lead:
+                assert spool is not None, "the pass backward gave these frames"
+                yield observed, spool.get(observed.frame.index) or nothing_at(observed.frame.index)
             for observed, prediction, is_between in predicted:
                 index = observed.frame.index
                 back = None if spool is None else spool.get(index)
@@ -461,6 +465,20 @@ def step(
     cells, device = features.s2_BCHW.shape[2:], features.key_BNK.device
     masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
     return current.step(frame.index, features, given=masks, others=others)
+
+
+def divided(frames: Iterable[Observed], *, at: int) -> tuple[Iterator[Observed], Iterator[Observed]]:
+    """Return the frames before an index and those from it on; the second are asked for once the first are exhausted."""
+    every, first = iter(frames), list[Observed]()
+
+    def before() -> Iterator[Observed]:
+        for each in every:
+            if each.frame.index >= at:
+                first.append(each)
+                return
+            yield each
+
+    return before(), chain(first, every)
 
 
 def at_stride(mask: MaskArray, cells: Sequence[int], device: torch.device) -> Tensor:

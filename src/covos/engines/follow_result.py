@@ -35,9 +35,14 @@ def backward_results(frames: Iterable[Observed], given: Given, *, spool: Spool) 
     def predicted() -> Iterator[tuple[Observed, FramePrediction]]:
         for observed in frames:
             index = observed.frame.index
-            yield observed, spool.get(index) or FramePrediction(index=index, log_odds=torch.zeros(0, 1, 1), objects=())
+            yield observed, spool.get(index) or nothing_at(index)
 
     return results_around(predicted(), given)
+
+
+def nothing_at(index: int) -> FramePrediction:
+    """Return the prediction for a frame of a pass that knows no object there."""
+    return FramePrediction(index=index, log_odds=torch.zeros(0, 1, 1), objects=())
 
 
 def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given: Given) -> Iterator[FrameResult]:

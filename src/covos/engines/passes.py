@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Generator, Hashable, Iterable,
 from contextlib import closing
 from dataclasses import replace
 from itertools import tee
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from covos.core.ahead import prefetch
 from covos.core.errors import SourceError, UsageError
@@ -86,7 +86,7 @@ def find_subject(
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
     shots = shots or one_shot(source)
-    own = _made_for(source, engine, shots)
+    own = made_for(source, engine, shots)
 
     def results() -> Iterator[FrameResult]:
         chosen_frames = references_of(source, own, shots, references=references, seed=reference_seed, kept=kept)
@@ -98,7 +98,7 @@ def find_subject(
             else:
                 needed = with_those_around(wanted, own, count=source.info.frame_count)
                 frames = prefetch(encoder.select(source, needed))
-            before = _Before(source, frames, own)
+            before = Before(source, frames, own)
             yield from before.restored(known)
             for result in before.others(remembered, fusion=chosen, refine=refine):
                 if wanted is None or result.frame.index in wanted:
@@ -107,7 +107,7 @@ def find_subject(
     return results()
 
 
-def _made_for(source: Source, engine: FindEngine[FeaturesT], shots: Shots) -> FindEngine[FeaturesT]:
+def made_for(source: Source, engine: FindEngine[FeaturesT], shots: Shots) -> FindEngine[FeaturesT]:
     """Return an engine that knows the cuts of a source, or that this is a single picture."""
     return engine.cut_at(shots.cuts) if source.info.frame_count > 1 else engine.of_picture()
 
@@ -170,7 +170,7 @@ def references_of(
     return remembered
 
 
-class _Before:
+class Before:
     """The first frames of a pass, whose results an earlier run has computed.
 
     Args:
@@ -197,7 +197,9 @@ class _Before:
             self._kept.append(observed)
             yield restore(observed.frame)
 
-    def others(self, references: ShotReferences[Any], *, fusion: Fusion, refine: Refinement) -> Iterator[FrameResult]:
+    def others(
+        self, references: ShotReferences[Any], *, fusion: Fusion, refine: Refinement = "none"
+    ) -> Iterator[FrameResult]:
         """Find the subject in the frames after those."""
         known = len(self._kept)
         return self._engine.stream(self._onward(), references, fusion=fusion, refine=refine, known=known)
@@ -245,11 +247,11 @@ def steer_subject(
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
     shots = shots or one_shot(source)
-    engine = _made_for(source, engine, shots)
+    engine = made_for(source, engine, shots)
     remembered = references_of(source, engine, shots, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
         frames = observed(source, engine.encoder)
-        before = _Before(source, frames, engine)
+        before = Before(source, frames, engine)
         yield from before.restored(known)
         for result in before.others(remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
@@ -263,7 +265,7 @@ def steer_subject(
     following = own.beside(encoder)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
-            yield from _follow_back(source, own, given, memory=memory, spool=spool)
+            yield from follow_back(source, own, given, memory=memory, spool=spool)
         one, other = tee(observed(source, encoder))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool, ahead=False)
@@ -342,21 +344,25 @@ def _follow_all(
         yield from engine.forward(observed(source, encoder), given, memory=memory)
         return
     with Spool() as spool:
-        yield from _follow_back(source, engine, given, memory=memory, spool=spool)
+        yield from follow_back(source, engine, given, memory=memory, spool=spool)
         if direction == "backward":
             yield from backward_results(observed(source, encoder), given, spool=spool)
         else:
             yield from engine.forward(observed(source, encoder), given, memory=memory, spool=spool)
 
 
-def _follow_back(
-    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool
+def follow_back(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool, start: int = 0
 ) -> Iterator[StageProgress]:
+    """Follow objects from the last frame that is given towards the first, or to ``start``; keep what is predicted."""
     last = max(given)
-    predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory)
-    for done, (_, prediction) in enumerate(predicted, 1):
-        spool.put(prediction)
-        yield StageProgress(stage="backward", done=done, total=last + 1)
+    predicted = engine.backward(_blocks(source, engine, last=last, stop=start - 1), given, memory=memory)
+    with closing(cast("Generator[Any, None, None]", predicted)):
+        for done, (observed, prediction) in enumerate(predicted, 1):
+            if observed.frame.index < start:
+                return
+            spool.put(prediction)
+            yield StageProgress(stage="backward", done=done, total=last + 1 - start)
 
 
 def follow_backward(

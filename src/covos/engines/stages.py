@@ -10,9 +10,10 @@ from typing import Literal
 class StageProgress:
     """The state of a pass that comes before the first result: so many frames of all are done.
 
-    ``"cuts"`` looks for cuts, ``"discover"`` for objects, ``"backward"`` follows towards the first frame.
+    ``"cuts"`` looks for cuts, ``"discover"`` for objects, ``"find"`` for the surest frames, ``"backward"`` follows
+    towards the first frame.
     """
 
-    stage: Literal["cuts", "discover", "backward"]
+    stage: Literal["cuts", "discover", "find", "backward"]
     done: int
     total: int

@@ -44,6 +44,8 @@ class Seeds:
         self._line = [0]
         self._steps = 0
         self._waiting: dict[Key, PointPrompt] = {}
+        self._nameless: dict[int, int] = {}
+        """Objects that a mask without an id showed first, each with its frame."""
 
     @property
     def current(self) -> tuple[SeedMask, ...]:
@@ -95,6 +97,19 @@ class Seeds:
     @property
     def _keys(self) -> set[Key]:
         return {*self._states[-1], *self._waiting}
+
+    @property
+    def nameless_note(self) -> str:
+        """What to know of masks without ids on several frames, each of which is taken for another object; or ""."""
+        frames = sorted({*self._nameless.values()})
+        if len(frames) < 2:
+            return ""
+        objects = ", ".join(map(str, sorted(self._nameless)))
+        return (
+            f"masks without an id, on frames {', '.join(map(str, frames))}, show as many objects: {objects}; if they "
+            f"are of one object, give all its id: --mask FILE@{frames[-1]}:{min(self._nameless)}, or in Python "
+            "that value in place of 255 or True"
+        )
 
     def get(self, frame: int, identity: int) -> SeedMask | None:
         """Return the seed of an object on a frame, if there is one."""
@@ -320,6 +335,8 @@ class Seeds:
             masks = dict.fromkeys([identity], *masks.values())
         named = {self.check_place(frame, None if own == NAMELESS else own): mask for own, mask in masks.items()}
         self.add(frame, named, given_as=given_as, replacing=replacing)
+        if NAMELESS in masks:
+            self._nameless |= dict.fromkeys(named, frame)
         return tuple(named)
 
     def remove(self, identity: int) -> None:

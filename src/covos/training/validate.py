@@ -205,10 +205,15 @@ def score_frames(engine: FindEngine[Any], dataset: Dataset, *, references: int, 
         if video.kind != "video" or not wanted:
             continue
         for result in find_subject(DatasetSource(video.frames), engine, references=references, wanted=wanted):
-            foreground, valid = read_foreground(video, video.frames[result.frame.index])
-            mask, truth, void = result.labels > 0, foreground > 0.5, ~valid
-            j, f = jaccard(mask, truth, void=void), boundary_f(mask, truth, void=void)
-            yield ScoredFrame(video, result, j, f, truth)
+            yield score_result(video, result)
+
+
+def score_result(video: Video, result: FrameResult) -> ScoredFrame:
+    """Score the mask of a frame; the non-zero part of its annotation is the subject."""
+    foreground, valid = read_foreground(video, video.frames[result.frame.index])
+    mask, truth, void = result.labels > 0, foreground > 0.5, ~valid
+    j, f = jaccard(mask, truth, void=void), boundary_f(mask, truth, void=void)
+    return ScoredFrame(video, result, j, f, truth)
 
 
 def frames_to_score(records: Sequence[FrameRecord], *, every: int) -> list[int]:

@@ -56,7 +56,7 @@ export function hush() {
 const DOING = { uploading: "Uploading", probing: "Reading the clip", finding: "Finding what moves", tracking: "Tracking", exporting: "Exporting" };
 
 /** What comes before the masks, or before the file. @type {Record<string, string>} */
-const STEPS = { "looking for cuts": "First a look for cuts", discovering: "First a look for what moves", "following backward": "Following backwards", "looking at edges": "Looking at hair and fur" };
+const STEPS = { "looking for cuts": "First a look for cuts", discovering: "First a look for what moves", finding: "First a look for the surest frames", "following backward": "Following backwards", "looking at edges": "Looking at hair and fur" };
 
 /** @param {State} state @returns {string} */
 function line(state) {

@@ -1,0 +1,252 @@
+"""Find the subject of a video, then follow it from the frames in which it was found most surely.
+
+The network that finds takes each frame for itself, beside its references. Where the subject looks unlike the rest of
+the video, or something else moves too, it is unsure. The network that follows knows where the subject was a frame ago.
+So the two see different things, and err in different frames. Here the subject is found in a stretch of a shot. It is
+followed both ways from the surest of these frames, as if a user had shown it there. The answer is the mean of the two
+logits.
+
+A stretch is looked at for itself. Memory and the temporary file stay as small, whatever the length, and a run that was
+stopped goes on at the stretch that it was in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from itertools import chain, islice, pairwise
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+
+from covos.core.ahead import prefetch
+from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
+from covos.engines.backward import Spool
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, check_references
+from covos.engines.encoding import sigmoid
+from covos.engines.find import THRESHOLD, FindEngine, expected_jaccard, uncomputed
+from covos.engines.follow import FollowEngine
+from covos.engines.follow_pass import FramePrediction
+from covos.engines.follow_result import Given
+from covos.engines.motion import Observed
+from covos.engines.passes import AHEAD, Before, Known, follow_back, made_for, observed, references_of
+from covos.engines.shots import Shots, one_shot
+from covos.engines.stages import StageProgress
+from covos.media.source import Source
+from covos.models.choices import Fusion, Refinement, check_refinement
+from covos.models.cosnet.crf import crf_filter
+
+STRETCH: Final = 96
+"""Frames, about four seconds, that are looked at together, at most."""
+PART: Final = 32
+"""Frames of a stretch of which one is a seed, at least."""
+SURE: Final = 0.75
+"""Confidence, an expected J, below which a frame is no seed: what was found there may be anything."""
+LESS_SURE: Final = 0.1
+"""A frame is no seed either if another of its stretch is so much surer."""
+SUBJECT: Final = 1
+"""Id under which the subject is followed."""
+LOUDEST: Final = 6.0
+"""Logit beyond which neither network is heard louder."""
+
+
+class _Seed(NamedTuple):
+    """The surest frame of a part: its index, the confidence, and the mask that was found."""
+
+    frame: int
+    confidence: float
+    mask: MaskArray
+
+
+def stretches_of(shots: Shots) -> tuple[range, ...]:
+    """Divide shots into equal stretches of at most `STRETCH` frames, in order."""
+    pairs = pairwise((0, *shots.cuts, shots.frame_count))
+    return tuple(each for start, stop in pairs for each in _equal_parts(range(start, stop), most=STRETCH))
+
+
+def _equal_parts(frames: range, *, most: int) -> tuple[range, ...]:
+    count = -(-len(frames) // most)
+    bounds = [frames.start + part * len(frames) // count for part in range(count + 1)] if count else []
+    return tuple(range(start, stop) for start, stop in pairwise(bounds))
+
+
+class SeedChoice:
+    """Chooses the frames of a stretch from which its subject is followed, while they go by."""
+
+    def __init__(self, stretch: range) -> None:
+        self._parts = _equal_parts(stretch, most=PART)
+        self._best: dict[range, _Seed] = {}
+
+    def see(self, result: FrameResult) -> None:
+        """Take the next result."""
+        index, confidence = result.frame.index, result.confidence
+        if not confidence >= SURE or result.frame.status == "unreadable":  # what was not computed is no number
+            return
+        part = next(each for each in self._parts if index in each)
+        before = self._best.get(part)
+        if before is not None and before.confidence >= confidence:
+            return
+        mask = result.probability > THRESHOLD
+        if mask.any():
+            self._best[part] = _Seed(index, confidence, mask)
+
+    def given(self) -> Given:
+        """Return the seeds, as a user would show them; none if nothing was found surely."""
+        surest = max((each.confidence for each in self._best.values()), default=0.0)
+        sure = (each for each in self._best.values() if each.confidence > surest - LESS_SURE)
+        return {each.frame: {SUBJECT: each.mask} for each in sure}
+
+
+def find_and_follow(
+    source: Source,
+    engine: FindEngine[Any],
+    follower: FollowEngine,
+    *,
+    memory: int = DEFAULT_MEMORY,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    shots: Shots | None = None,
+    known: Iterable[Known] = (),
+    resumed: int = 0,
+    kept: dict[int, Observed] | None = None,
+) -> Iterator[FrameResult | StageProgress]:
+    """Segment the subject of a video: find it, follow it from the surest frames, and take the mean of both.
+
+    The results of a stretch come after all of it was found and followed backward. Progress is yielded meanwhile.
+
+    Args:
+        source: Read for the references, once to find, once to follow forward, and in part to follow backward.
+        engine: Finds the subject.
+        follower: Follows it.
+        memory: See `covos.engines.memory`.
+        references: See `covos.engines.passes.find_subject`, here and for what comes after.
+        fusion: As there.
+        reference_seed: As there.
+        refine: As there; what is refined is the mean.
+        shots: As there.
+        known: As there.
+        resumed: The number of the known.
+        kept: As there.
+
+    Returns:
+        An iterator over one result for each frame that is decoded, in order, and over what it waits for.
+
+    Raises:
+        UsageError: See `covos.engines.passes.find_subject`. Raised at once, not by the iterator.
+    """
+    check_references(references)
+    chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
+    shots = shots or one_shot(source)
+    finder, own = made_for(source, engine, shots), follower.cut_at(shots.cuts)
+
+    def results() -> Iterator[FrameResult | StageProgress]:
+        with ExitStack() as open_passes:
+            remembered = references_of(source, finder, shots, references=references, seed=reference_seed, kept=kept)
+            open_passes.enter_context(closing(remembered))
+            shown = references_of(source, own.finder, shots)
+            open_passes.enter_context(closing(shown))
+            restored = iter(known)
+            todo = [each for each in stretches_of(shots) if each.stop > resumed]
+            start = todo[0].start if todo else shots.frame_count
+            batch = finder.encoder.batch
+            before = Before(source, observed(source, finder.encoder), finder)
+            yield from before.restored(islice(restored, start // batch * batch))
+            found = before.others(remembered, fusion=chosen)
+            for result in islice(found, start % batch):  # found again, for those after them to be as they were
+                yield next(restored)(result.frame)
+            again, bound = _observed_from(source, own, start), own.within(shown)
+            stretches = (_Stretch(each, source, bound, memory=memory).results(found, again) for each in todo)
+            # A source that gives more frames than it promised is found to its end.
+            for each in chain(chain.from_iterable(stretches), found):
+                if isinstance(each, StageProgress):
+                    yield each
+                elif (restore := next(restored, None)) is not None:
+                    yield restore(each.frame)
+                else:
+                    yield _refined(each, refine, engine=finder)
+
+    return results()
+
+
+def _observed_from(source: Source, follower: FollowEngine, start: int) -> Iterator[Observed]:
+    """Read a source from its beginning, as the pass that finds did, and observe the frames from one on."""
+    frames = prefetch(source, depth=AHEAD)
+    # The one before is needed for the motion.
+    late = (frame for frame in frames if frame.index >= start - 1)
+    every = prefetch(follower.encoder.observe(late), depth=AHEAD)
+    return (each for each in every if each.frame.index >= start)
+
+
+class _Stretch:
+    """One stretch: what was found in it waits in a temporary file for what is followed."""
+
+    def __init__(self, frames: range, source: Source, follower: FollowEngine, *, memory: int) -> None:
+        self._frames, self._source, self._follower, self._memory = frames, source, follower, memory
+
+    def results(self, found: Iterator[FrameResult], again: Iterator[Observed]) -> Iterator[FrameResult | StageProgress]:
+        """Take the frames of the stretch from both passes; yield one result for each, after some progress."""
+        count = len(self._frames)
+        choice = SeedChoice(self._frames)
+        with Spool() as waiting, Spool() as backward:
+            for done, result in enumerate(islice(found, count), 1):
+                choice.see(result)
+                if not np.isnan(result.confidence):  # else it was not computed
+                    waiting.put(_logit_of(result))
+                yield StageProgress(stage="find", done=done, total=count)
+            given = choice.given()
+            frames = islice(again, count)
+            if not given:
+                for each in frames:
+                    yield _found_at(each.frame, waiting)
+                return
+            yield from follow_back(
+                self._source, self._follower, given, memory=self._memory, spool=backward, start=self._frames.start
+            )
+            for result in self._follower.forward(frames, given, memory=self._memory, spool=backward):
+                yield _mean(result, waiting)
+
+
+def _logit_of(result: FrameResult) -> FramePrediction:
+    logit = torch.special.logit(torch.from_numpy(result.probability), eps=1e-6)
+    return FramePrediction(index=result.frame.index, log_odds=logit[None], objects=())
+
+
+def _found_at(frame: Frame, waiting: Spool) -> FrameResult:
+    """Return the result of a frame as it was found."""
+    found = waiting.get(frame.index)
+    return uncomputed(frame) if found is None else _result(frame, sigmoid(found.log_odds[0].numpy()))
+
+
+def _mean(followed: FrameResult, waiting: Spool) -> FrameResult:
+    """Return the mean of what was followed and what was found; of an object that is out of sight, what was found."""
+    found = waiting.get(followed.frame.index)
+    in_sight = any(each.state == "present" for each in followed.objects)
+    if found is None:
+        return _result(followed.frame, followed.probability)
+    if np.isnan(followed.probability).any() or not in_sight:
+        return _found_at(followed.frame, waiting)
+    one = found.log_odds[0].clamp(-LOUDEST, LOUDEST)
+    other = torch.special.logit(torch.from_numpy(followed.probability), eps=1e-6).clamp(-LOUDEST, LOUDEST)
+    return _result(followed.frame, sigmoid(((one + other) / 2).numpy()))
+
+
+def _result(frame: Frame, probability: ProbabilityArray) -> FrameResult:
+    mask = probability > THRESHOLD
+    return FrameResult(
+        frame=frame,
+        probability=probability,
+        labels=mask.astype(np.uint8),
+        confidence=expected_jaccard(probability, mask),
+    )
+
+
+def _refined(result: FrameResult, refine: Refinement, *, engine: FindEngine[Any]) -> FrameResult:
+    if refine != "crf":
+        return result
+    probability = crf_filter(result.frame.image, result.probability, device=engine.encoder.device)
+    # The confidence stays that of the networks: a CRF's marginals are near 0 and 1 whether they are right or not.
+    return replace(result, probability=probability, labels=(probability > THRESHOLD).astype(np.uint8))

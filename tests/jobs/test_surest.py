@@ -1,0 +1,166 @@
+"""The best quality: the subject is found, and followed from where it was found most surely."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import covos
+from covos.engines import surest
+from covos.events import Advanced, FrameDone, Started
+from covos.job import Job
+from covos.model import Model
+from covos.plan import Plan
+from covos.runs.writing import Saved
+from covos.task import Find
+
+FRAMES = 22
+BEST = Find(quality="best")
+
+
+@pytest.fixture
+def clip(make_clip: Callable[..., Path]) -> Path:
+    return make_clip(frames=FRAMES)
+
+
+@pytest.fixture
+def _stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short stretches, in which small networks are sure enough."""
+    monkeypatch.setattr(surest, "STRETCH", 8)
+    monkeypatch.setattr(surest, "PART", 4)
+    monkeypatch.setattr(surest, "SURE", 0.0)
+    monkeypatch.setattr(surest, "LESS_SURE", 1.0)
+
+
+def run(model: Model, clip: Path, folder: Path, **fields: Any) -> Saved:
+    plan = Plan(source=str(clip), task=fields.pop("task", BEST), formats=("palette",), **fields)
+    saved = Job(plan, folder, load=lambda _: model).run()
+    assert isinstance(saved, Saved)
+    return saved
+
+
+def masks(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((folder / "masks").iterdir())]
+
+
+def followed_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds, as they are given."""
+    seeds: list[int] = []
+    given = surest.SeedChoice.given
+
+    def noting(self: surest.SeedChoice) -> Any:
+        chosen = given(self)
+        seeds.extend(sorted(chosen))
+        return chosen
+
+    monkeypatch.setattr(surest.SeedChoice, "given", noting)
+    return seeds
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_each_stretch_is_followed_from_its_surest_frames(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = followed_from(monkeypatch)
+    best = list(covos.stream(clip, model=model, quality="best"))
+    assert [each.frame.index for each in best] == list(range(FRAMES))
+    assert len(seeds) == 6, "two parts in each of three stretches"
+    monkeypatch.setattr(surest, "SURE", 2.0)
+    found = list(covos.stream(clip, model=model, quality="best"))
+    assert len(seeds) == 6, "nothing is sure"
+    assert [each.frame.index for each in found] == list(range(FRAMES))
+    differ = [not np.allclose(a.probability, b.probability, atol=0.05) for a, b in zip(best, found, strict=True)]
+    assert sum(differ) > FRAMES / 2
+
+
+def test_where_nothing_is_sure_it_is_as_it_was_found(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surest, "SURE", 2.0)
+    unsure = list(covos.stream(clip, model=model, quality="best"))
+    monkeypatch.setattr("covos.model.FOUND_AND_FOLLOWED", frozenset())
+    alone = list(covos.stream(clip, model=model, quality="best"))
+    for one, other in zip(unsure, alone, strict=True):
+        # It waited in eight bits: an eighth of a logit is 0.03 at most.
+        np.testing.assert_allclose(one.probability, other.probability, atol=0.02)
+
+
+@pytest.mark.usefixtures("_stretches")
+@pytest.mark.parametrize("stop", [2, 7, 12, 20])
+def test_a_stopped_run_goes_on_at_its_stretch(
+    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    run(model, clip, tmp_path / "whole")
+    plan = Plan(source=str(clip), task=BEST, formats=("palette",))
+    stopped = Job(plan, tmp_path / "out", load=lambda _: model)
+    for event in stopped:
+        if isinstance(event, FrameDone) and event.index == stop:
+            stopped.cancel()
+    seeds = followed_from(monkeypatch)
+    resumed = run(model, clip, tmp_path / "out").resumed
+    bounds = [each.stop for each in surest.stretches_of(surest.Shots(frame_count=FRAMES))]
+    assert len(seeds) == 2 * sum(bound > resumed for bound in bounds), "stretches that were done are not done again"
+    assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_the_stages_are_those_of_the_first_stretch(model: Model, clip: Path) -> None:
+    job = Job(Plan(source=str(clip), task=BEST), load=lambda _: model)
+    events = list(job)
+    stages = [each.stage for each in events if isinstance(each, Started)]
+    assert stages[-3:] == ["finding", "following backward", "frames"]
+    first = next(at for at, each in enumerate(events) if isinstance(each, FrameDone))
+    assert not any(isinstance(each, (Advanced, Started)) for each in events[first:])
+    found = [each for each in events if isinstance(each, Advanced) and each.stage == "finding"]
+    assert [each.done for each in found] == list(range(1, found[0].total + 1))
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_a_later_stretch_can_be_cancelled_before_it_has_a_result(model: Model, clip: Path) -> None:
+    job = Job(Plan(source=str(clip), task=BEST), load=lambda _: model)
+    see = surest.SeedChoice.see
+    seen: list[int] = []
+
+    def noting(self: surest.SeedChoice, result: Any) -> None:
+        see(self, result)
+        seen.append(result.frame.index)
+        if result.frame.index == 9:
+            job.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surest.SeedChoice, "see", noting)
+        done = [each.index for each in job if isinstance(each, FrameDone)]
+    assert job.state == "cancelled"
+    assert max(done, default=-1) < 8
+    assert max(seen) < FRAMES - 1
+
+
+def test_a_report_says_with_which_follower(model: Model, clip: Path, tmp_path: Path) -> None:
+    run(model, clip, tmp_path / "out")
+    settings = json.loads((tmp_path / "out" / "report.json").read_text())["settings"]
+    assert settings["then_followed"]["name"] == "covos-follow"
+    assert settings["then_followed"]["views"] == "320x576"
+    run(model, clip, tmp_path / "usual", task=Find())
+    assert "then_followed" not in json.loads((tmp_path / "usual" / "report.json").read_text())["settings"]
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_a_picture_and_a_steered_subject_are_not_followed(
+    model: Model, make_clip: Callable[..., Path], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = followed_from(monkeypatch)
+    assert len(list(covos.stream(clip, model=model, quality="best", within=[(0, 0, 40, 40)]))) == FRAMES
+    assert len(list(covos.stream(make_clip(frames=1), model=model, quality="best"))) == 1
+    assert seeds == []
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_the_mean_is_what_is_refined(model: Model, clip: Path) -> None:
+    plain = list(covos.stream(clip, model=model, quality="best"))
+    refined = list(covos.stream(clip, model=model, quality="best", refine="crf"))
+    for one, other in zip(plain, refined, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
+    assert any(not np.array_equal(a.probability, b.probability) for a, b in zip(plain, refined, strict=True))
