@@ -130,6 +130,60 @@ def test_a_picture_makes_a_png(tmp_path: Path, place: Path) -> None:
         assert cut.mode == "RGBA", "the name alone asks for the subject with alpha"
 
 
+def test_one_frame_of_a_clip_makes_a_picture(clip: Path, place: Path) -> None:
+    frame = ("--start", "f3", "--end", "f4")
+    asked = {"x.png": (), "x.webp": (), "x.tif": (), "y.tiff": (), "mask.png": ("-f", "palette")}
+    asked |= {"matte.png": ("-f", "matte"), "on.png": ("--background", "#0000ff"), "box.png": ("-f", "cutout")}
+    asked |= {"hole.webp": ("-f", "rgba=invert")}
+    for name, words in asked.items():
+        assert run(clip, "-o", place / name, *frame, *words) == 0, name
+    assert left(place) == sorted(asked)
+    pictures = {}
+    for name in asked:
+        if not name.startswith(("x.t", "y.t")):
+            with Image.open(place / name) as opened:
+                pictures[name] = opened.mode, np.asarray(opened)
+    assert [pictures[name][0] for name in ("x.png", "box.png", "mask.png", "matte.png", "on.png")] == [
+        "RGBA",
+        "RGBA",
+        "P",
+        "L",
+        "RGB",
+    ]
+    cut = pictures["x.png"][1]
+    assert np.array_equal(pictures["x.webp"][1], cut), "no loss, under the alpha neither"
+    assert np.array_equal(255 - pictures["hole.webp"][1][..., 3], cut[..., 3])
+    assert (place / "x.tif").read_bytes() == (place / "y.tiff").read_bytes()
+
+
+def test_one_frame_of_a_clip_is_no_video(clip: Path, place: Path, capsys: Capture) -> None:
+    for name, said in (
+        ("x.mov", "prores makes .png files of a single picture"),
+        ("x.jpg", "x.png or"),
+        ("x.pgn", "did you mean"),
+    ):
+        assert run(clip, "-o", place / name, "--start", "f3", "--end", "f4") == 2
+        assert said in capsys.readouterr().err
+    assert run(clip, "-o", place / "cut.png", "--start", "f3", "--end", "f4", "--each-object") == 2
+    assert left(place) == []
+
+
+def test_one_frame_of_a_result_makes_a_picture(clip: Path, tmp_path: Path, place: Path) -> None:
+    assert run(clip, "-o", tmp_path / "out", "-f", "palette") == 0
+    words = ["convert", str(tmp_path / "out"), "-o", str(place / "x.tif"), "--start", "f3", "--end", "f4", "-q"]
+    assert main(words) == 0
+    assert main([*words, "-n"]) == 0
+    covos.load_result(tmp_path / "out").trim(range(3, 4)).save(place / "x.png")
+    assert left(place) == ["x.png", "x.tif"]
+
+
+def test_a_folder_of_one_picture_is_a_picture(tmp_path: Path, place: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    Image.fromarray(np.full((48, 64, 3), 60, np.uint8)).save(tmp_path / "shots" / "1.png")
+    assert run(tmp_path / "shots", "-o", place / "x.webp") == 0
+    assert left(place) == ["x.webp"]
+
+
 @pytest.mark.parametrize(
     ("name", "formats", "inputs", "said"),
     [
@@ -163,8 +217,9 @@ def test_what_cannot_be_one_file_is_refused(
         ("x.mp5", "did you mean {}/x.mp4?"),
         ("x.m4v", "write {0}/x.mp4 or {0}/x.mov"),
         ("x.AVI", "write {0}/x.mp4 or {0}/x.mov"),
-        ("x.exr", "write a folder of pictures: -f exr -o {}/x/"),
-        ("x.tif", "write a folder of pictures: -f tiff -o {}/x/"),
+        ("x.exr", "write a folder of pictures: -f exr -o {}/x/; or one frame as a file: --start f30 --end f31"),
+        ("x.tif", "write a folder of pictures: -f tiff -o {}/x/; or one frame as a file: --start f30 --end f31"),
+        ("x.jpg", "write a folder of pictures: -f rgba -o {}/x/"),
         ("x.prorez", "did you mean -f prores -o {}/x.mov?"),
         ("x.palete", "did you mean -f palette -o {}/x/?"),
     ],
@@ -182,7 +237,9 @@ def test_a_suffix_that_no_format_has_names_the_nearest_alone(tmp_path: Path, nam
         ("x.mov", False, "prores"),
         ("x.gif", False, "preview=gif"),
         ("x.png", False, "sheet"),
-        ("x.png", True, "prores"),
+        ("x.png", True, "rgba"),
+        ("x.webp", True, "rgba=webp"),
+        ("x.tiff", True, "tiff"),
         ("x.npz", False, "npz"),
     ],
 )

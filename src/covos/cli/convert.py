@@ -90,7 +90,12 @@ def convert(
 
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     if skip_existing:
-        target = output_of(result, formats=formats or (), output=output, composition=composition, keep=keep).path
+        named = (
+            output_of(result, formats=formats or (), output=None, composition=composition).path
+            if output is None
+            else output
+        )
+        target = Path(named)
         if target.is_file() or is_finished(target):
             options.say_skipped(str(result), target, quiet=quiet)
             return

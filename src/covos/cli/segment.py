@@ -98,11 +98,11 @@ def segment(
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.jobs import output_folders, plan_folders, run_jobs
-    from covos.media.opening import is_still
+    from covos.media.memory import is_still
     from covos.models.registry import find_model
     from covos.plan import Plan
     from covos.prompts.values import mask_files
-    from covos.runs.onefile import choose_output
+    from covos.runs.onefile import choose_output, is_folder
 
     configure_threads(pipeline=True)
     find_model(model)
@@ -126,7 +126,7 @@ def segment(
         formats,
         composition=composition,
         inputs=len(inputs),
-        still=len(inputs) == 1 and is_still(inputs[0]),
+        still=len(inputs) == 1 and not is_folder(output) and is_still(inputs[0], range=fields["range"]),
         overwrite=overwrite,
         keep=keep,
     )

@@ -259,8 +259,8 @@ class SourceInfo:
 
     @property
     def is_still(self) -> bool:
-        """True for a single picture, alone or in a folder; a video of one frame stays a video."""
-        return self.kind == "image" or (self.kind == "frames" and self.frame_count == 1)
+        """True for a single picture: alone, in a folder, or taken of a video; a whole video of one frame stays one."""
+        return self.frame_count == 1 and (self.kind != "video" or self.is_part)
 
     @property
     def numbers(self) -> range:

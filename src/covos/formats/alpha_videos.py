@@ -98,6 +98,11 @@ class _EditedFormat(_AlphaFormat):
         """Return the video's; none with a file for each object."""
         return "" if "each" in cls.parsed(value)[1] else super().suffix_of(value)
 
+    @classmethod
+    def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
+        """Return that of a PNG; none with a file for each object."""
+        return () if "each" in cls.parsed(value)[1] else super().still_suffixes(value)
+
     @property
     def _is_premultiplied(self) -> bool:
         return self.parsed(self._value)[0] == "premultiplied"

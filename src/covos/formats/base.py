@@ -64,6 +64,8 @@ class Format(ABC):
     0 stands for formats that are small beside the source itself."""
     flags: ClassVar[tuple[str, ...]] = ()
     """Options of its value that have no value themselves."""
+    picture_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Suffixes that its picture of one frame may have, the usual one first; none if it makes no picture of a frame."""
     choices: ClassVar[tuple[str, ...]] = ()
     """Some of its values, for who chooses from a list; the first is what it has without one."""
     composes: ClassVar[Mapping[str, str]] = {}
@@ -147,6 +149,15 @@ class Format(ABC):
     def suffix_of(cls, value: str | None) -> str:
         """Return the suffix of the one file that it makes of a video; empty if it makes a folder, or several files."""
         return Path(cls.output).suffix if cls.shape in {"file", "video"} else ""
+
+    @classmethod
+    def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
+        """Return the suffixes that the one file of a single picture may have, the usual one first.
+
+        There are none if it makes several files.
+        """
+        own = cls.suffix_of(value)
+        return cls.picture_suffixes or ((own,) if own else ())
 
     @classmethod
     def value_for(cls, suffix: str, value: str | None) -> str | None:

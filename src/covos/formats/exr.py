@@ -49,6 +49,7 @@ class ExrFormat(Format):
     name = output = "exr"
     has_alpha = True
     shape = "a picture a frame"
+    picture_suffixes = (".exr",)
     bytes_per_pixel = 0.97
     flags: ClassVar[tuple[str, ...]] = ("invert",)
     composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}

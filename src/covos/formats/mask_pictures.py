@@ -28,6 +28,7 @@ class PaletteFormat(ReadableFormat):
     own_sizes = True
     output = MASKS
     shape = "a label map a frame"
+    picture_suffixes = (".png",)
     labels_only = True
     needs_pictures = False
     read_as = "mask pictures"

@@ -176,11 +176,15 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
     return tuple(composed)
 
 
-def formats_by_suffix() -> dict[str, tuple[str, ...]]:
-    """Return the formats that make one file, as they are asked for, by the suffix of the file."""
+def formats_by_suffix(*, still: bool = False) -> dict[str, tuple[str, ...]]:
+    """Return the formats that make one file, as they are asked for, by the suffix of the file.
+
+    ``still`` asks for those of a single picture, of which formats with a picture a frame make one file, too.
+    """
     found: dict[str, tuple[str, ...]] = {}
-    for name in FORMATS:
-        for asked, suffix in load_format(name).suffixes().items():
+    for kind in map(load_format, FORMATS):
+        pairs = [(kind.name, each) for each in kind.still_suffixes(None)] if still else kind.suffixes().items()
+        for asked, suffix in pairs:
             found[suffix] = (*found.get(suffix, ()), asked)
     return found
 

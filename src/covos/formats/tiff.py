@@ -39,6 +39,7 @@ class TiffFormat(Format):
     own_sizes = True
     has_alpha = True
     shape = "a picture a frame"
+    picture_suffixes = (".tif", ".tiff")
     bytes_per_pixel = 1.22
     flags: ClassVar[tuple[str, ...]] = ("invert",)
     composes: ClassVar[Mapping[str, str]] = {"alpha": "", "invert": "invert"}

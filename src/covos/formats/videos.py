@@ -26,11 +26,13 @@ from covos.media.writer import VideoWriter
 class VideoFormat(Format):
     """A video, ``<name><suffix>``, with the source's size, presentation times and pixel aspect, and its sound.
 
-    A folder of frames becomes a video at its frame rate. A single image, or a folder with one, becomes a PNG,
-    ``<name>.png``: a video of one frame is of no use to anyone. A *video* of one frame stays a video.
+    A folder of frames becomes a video at its frame rate. A single picture (an image, a folder with one, a frame that
+    was taken of a video) becomes a PNG, ``<name>.png``: a video of one frame is of no use to anyone. A whole *video* of
+    one frame stays a video.
     """
 
     shape = "video"
+    picture_suffixes = (".png",)
     preset: ClassVar[Preset] = H264
 
     def __init_subclass__(cls) -> None:

@@ -23,12 +23,13 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
 from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo, Times
 from covos.media.depth import Deep
 from covos.media.fields import Deinterlace
 from covos.media.folder import DEFAULT_FRAME_RATE
+from covos.media.images import kind_of
 from covos.media.opening import check_rate, open_source
 from covos.media.picture import as_picture
 from covos.media.range import WHOLE, Range
@@ -219,6 +220,20 @@ def open_input(
     except UsageError:
         opened.close()
         raise
+
+
+def is_still(source: str, *, range: Range = WHOLE) -> bool:
+    """Tell if a single picture is taken of a path; what cannot be read is none, and is refused when it is opened.
+
+    A whole video never is one, and is not opened.
+    """
+    try:
+        if not range and Path(source).is_file():
+            return kind_of(Path(source)) == "still"
+        with open_input(source, range=range) as opened:
+            return opened.info.is_still
+    except (CovosError, OSError):
+        return False
 
 
 def _frames(frames: Iterable[object]) -> FramesInMemory:

@@ -83,15 +83,6 @@ def open_source(
     return video
 
 
-def is_still(path: str) -> bool:
-    """Tell if a path is a single picture; one that cannot be read is none, and is refused when it is opened."""
-    target = Path(path)
-    try:
-        return target.is_file() and kind_of(target) == "still"
-    except OSError:
-        return False
-
-
 def check_rate(rate: Fraction) -> None:
     """Refuse what is no number of frames a second, with a UsageError."""
     if rate <= 0:

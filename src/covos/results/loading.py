@@ -265,8 +265,9 @@ def convert(
         EnvironmentProblem: The disk is full or not writable.
     """
     found = load_result(path, source=source)
+    result = found.trim(as_range(range))
     chosen = output_of(
-        path, formats=formats, output=output, composition=composition, still=found.info.is_still, overwrite=overwrite,
+        path, formats=formats, output=output, composition=composition, still=result.info.is_still, overwrite=overwrite,
         keep=keep,
     )  # fmt: skip
     if matte is not False and all(parse_format(name)[0].labels_only for name in chosen.formats):
@@ -276,7 +277,6 @@ def convert(
             fix="add a format with alpha (prores, webm, rgba), or leave --matte (matte=True) out",
         )
     refuse_output(chosen, path=Path(path), result=found, overwrite=overwrite)
-    result = found.trim(as_range(range))
     known = len(result.origin.steps_down)
     if matte is not False:
         network = DEFAULT_MATTER if matte is True else matte

@@ -1,8 +1,9 @@
 """Output: where results go, and which formats are written there. The name of one file chooses its format.
 
-``-o x.mov`` writes that file, and nothing else stays beside it. The run works in a folder beside the file,
-``x.mov.covos``: a stopped run goes on there. At the end its output takes the name ``x.mov``, and the folder is removed.
-It stays if that is asked for, or if frames are missing, damaged or were not computed, since its report lists them.
+``-o x.mov`` writes that file, and nothing else stays beside it. Where a single picture is taken, ``-o x.png`` is that
+picture, cut out. The run works in a folder beside the file, ``x.mov.covos``: a stopped run goes on there. At the end
+its output takes the name ``x.mov``, and the folder is removed. It stays if that is asked for, or if frames are missing,
+damaged or were not computed, since its report lists them.
 
 Any other name is a folder: one that is there, one that ends with a slash, and one without the suffix of a file.
 """
@@ -13,7 +14,7 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
@@ -53,14 +54,15 @@ USUAL: Final = {
 }
 """Format of a file, by its suffix, where none is named."""
 _NEAR = 0.8
-STILL: Final = "prores"
-"""Format of a PNG of a single picture, where none is named: the subject with alpha."""
+USUAL_OF_STILLS: Final = {".exr": "exr", ".png": "rgba", ".tif": "tiff", ".tiff": "tiff", ".webp": "rgba=webp"}
+"""The same for the pictures that are made of a single one: the subject with alpha."""
+_LIKE_JPEG = frozenset({".avif", ".bmp", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
+"""Suffixes of pictures that are not written."""
 _LIKE_MP4 = frozenset(
     {".3gp", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ts", ".wmv"}
 )
 """Suffixes of videos that are not written."""
-_PICTURES = {".exr": "exr", ".jpeg": "rgba", ".jpg": "rgba", ".tif": "tiff", ".tiff": "tiff"}
-"""Formats of folders of pictures that are meant by the suffixes of one."""
+_ONE_FRAME = "--start f30 --end f31"
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 """Suffixes that files have and folders hardly do; ``.v2`` is none."""
 
@@ -75,11 +77,13 @@ class Output:
         is_file: True for one file.
         overwrite: If true, a file of this name is replaced, at the end.
         keep: If true, the folder of the run stays beside the file.
+        still: True if the file is made of a single picture.
     """
 
     path: Path
     formats: tuple[str, ...]
     is_file: bool = False
+    still: bool = False
     overwrite: bool = False
     keep: bool = False
 
@@ -134,7 +138,12 @@ class Output:
         if not self.is_file:
             return saved
         (made,) = saved.outputs
-        if made.suffix.lower() != self.path.suffix.lower():
+        kind, value = parse_format(self.formats[0])
+        fitting = {made.suffix.lower()}
+        if self.still:
+            fitting = {*kind.still_suffixes(value)}
+            made = _only_picture(made, fitting)
+        if self.path.suffix.lower() not in fitting:
             raise UsageError(
                 f"{self.path}: {self.formats[0]} has made {made.name}",
                 why="of a single picture a video format makes a PNG",
@@ -175,7 +184,7 @@ def choose_output(
         usual: Formats of a folder, where none was asked for.
         composition: What they are composed of; a background asks for its format.
         inputs: Number of inputs.
-        still: True if the input is a single picture.
+        still: True if a single picture is taken of the input.
         overwrite: See `Output`.
         keep: See `Output`.
 
@@ -190,7 +199,7 @@ def choose_output(
             fix="name a file or a folder; covos stream writes to a pipe",
         )
     path, suffix = Path(where), Path(where).suffix.lower()
-    if _is_folder(where):
+    if is_folder(where):
         if keep:
             raise UsageError(
                 f"the folder {path} is to be kept (--keep, keep=True)",
@@ -216,23 +225,31 @@ def choose_output(
     kind, value = parse_format(chosen[0])
     if (fitting := kind.value_for(suffix, value)) != value:
         chosen, value = check_formats([f"{kind.name}={fitting}"]), fitting
-    own = kind.suffix_of(value)
-    if own and still and kind.shape == "video":
-        own = ".png"
+    own = kind.still_suffixes(value) if still else tuple(filter(None, [kind.suffix_of(value)]))
     if not own:
         several = "several files" if Path(kind.output).suffix else "a folder"
+        instead = "" if kind.suffix_of(None) else _instead(suffix, still=still)
         raise UsageError(
             f"one file {path} of the format {chosen[0]}",
             why=f"{chosen[0]} writes {several if kind.shape in {'file', 'video'} else kind.shape}",
-            fix=f"name a folder: {_as_folder(path)}{'' if kind.suffix_of(None) else _instead(suffix)}",
+            fix=f"name a folder: {_as_folder(path)}"
+            + (f", or take one frame: {_ONE_FRAME}" if not still and suffix in kind.still_suffixes(value) else instead),
         )
-    if own != suffix:
+    if suffix not in own:
         raise UsageError(
             f"{path} of the format {chosen[0]}",
-            why=f"{chosen[0]} makes {own} files",
-            fix=f"write {path.with_suffix(own)}{_instead(suffix)}",
+            why=f"{chosen[0]} makes {' or '.join(own)} files" + (" of a single picture" if still else ""),
+            fix=f"write {path.with_suffix(own[0])}{_instead(suffix, still=still)}",
         )
-    return Output(path=path, formats=chosen, is_file=True, overwrite=overwrite, keep=keep)
+    return Output(path=path, formats=chosen, is_file=True, still=still, overwrite=overwrite, keep=keep)
+
+
+def _only_picture(made: Path, suffixes: Collection[str]) -> Path:
+    """Return the picture that a format with a folder has made of the one frame; beside it may lie what explains it."""
+    if not made.is_dir():
+        return made
+    (picture,) = (each for each in made.iterdir() if each.suffix in suffixes)
+    return picture
 
 
 def _is_among(path: Path, name: str) -> bool:
@@ -246,7 +263,8 @@ def _is_among(path: Path, name: str) -> bool:
     return any(Path(each).name == path.name and path.samefile(each) for each in matches)
 
 
-def _is_folder(where: str | os.PathLike[str]) -> bool:
+def is_folder(where: str | os.PathLike[str]) -> bool:
+    """Tell if the name of an output is that of a folder, and not of one file."""
     path = Path(where)
     suffix = path.suffix.lower()
     if path.is_dir() or os.fspath(where).endswith(("/", os.sep)):
@@ -258,30 +276,34 @@ def _is_folder(where: str | os.PathLike[str]) -> bool:
 def _by_name(path: Path, *, still: bool) -> str:
     """Return the format that the name of a file asks for."""
     suffix = path.suffix.lower()
-    if still and suffix == ".png":
-        return STILL
-    if suffix in USUAL:
-        return USUAL[suffix]
-    meant = _meant(path, suffix)
+    usual = {**USUAL, **USUAL_OF_STILLS} if still else USUAL
+    if suffix in usual:
+        return usual[suffix]
+    meant = _meant(path, suffix, still=still)
     raise UsageError(
         f"no format writes {suffix} files: {path}",
-        why="the name of a file chooses its format" + ("" if meant else f", among {', '.join(sorted(USUAL))}"),
+        why="the name of a file chooses its format" + ("" if meant else f", among {', '.join(sorted(usual))}"),
         fix=meant or f"choose one of these, or name a folder: {_as_folder(path)}",
     )
 
 
-def _meant(path: Path, suffix: str) -> str:
+def _meant(path: Path, suffix: str, *, still: bool) -> str:
     """Return the remedy for a suffix that no format has, by what comes nearest; nothing if nothing is near."""
     if suffix in _LIKE_MP4:
         return f"write {path.with_suffix('.mp4')} or {path.with_suffix('.mov')}"
+    if still and suffix in _LIKE_JPEG:
+        return f"write {path.with_suffix('.png')} or {path.with_suffix('.webp')}, which have alpha"
     folder = f"{path.with_suffix('')}{os.sep}"
-    if suffix in _PICTURES:
-        return f"write a folder of pictures: -f {_PICTURES[suffix]} -o {folder}"
+    pictures = USUAL_OF_STILLS.get(suffix, "rgba" if suffix in _LIKE_JPEG else "")
+    if pictures:
+        one = f"; or one frame as a file: {_ONE_FRAME}" if suffix in USUAL_OF_STILLS else ""
+        return f"write a folder of pictures: -f {pictures} -o {folder}{one}"
     if named := get_close_matches(suffix[1:], FORMATS, n=1, cutoff=_NEAR):
         own = load_format(named[0]).suffix_of(None)
         return f"did you mean -f {named[0]} -o {path.with_suffix(own) if own else folder}?"
-    swapped = [each for each in USUAL if sorted(each) == sorted(suffix)]
-    close = swapped or get_close_matches(suffix, USUAL, n=1)
+    usual = {**USUAL, **USUAL_OF_STILLS} if still else USUAL
+    swapped = [each for each in usual if sorted(each) == sorted(suffix)]
+    close = swapped or get_close_matches(suffix, usual, n=1)
     return f"did you mean {path.with_suffix(close[0])}?" if close else ""
 
 
@@ -290,8 +312,8 @@ def _as_folder(path: Path) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in formats_by_suffix() else f"{path}{os.sep}"
 
 
-def _instead(suffix: str) -> str:
-    names = formats_by_suffix().get(suffix)
+def _instead(suffix: str, *, still: bool) -> str:
+    names = formats_by_suffix(still=still).get(suffix)
     return "" if names is None else f"; {suffix} files are made by {listed(names, shown=8)}"
 
 
