@@ -8,6 +8,7 @@ from PIL import Image
 
 from covos.core.errors import AnnotationError
 from covos.evaluation.mask_trees import find_sequences
+from covos.formats.mask_tree import pictures_near, places_of
 from covos.masks import write_label_map
 from covos.runs.reading import read_masks
 
@@ -41,6 +42,49 @@ def test_the_order_is_that_of_the_frames_names(tmp_path: Path) -> None:
     for name in ("a.png", "a-1.png", "a-10.png", "a-2.png"):
         put(tmp_path, name)
     assert stems(tmp_path)[0] == ["a", "a-1", "a-2", "a-10"] == list(stems(tmp_path)[1])
+
+
+@pytest.mark.parametrize(
+    ("stems", "places"),
+    [
+        (("00300", "00301", "00310"), [0, 1, 10]),
+        (("f7_mask", "f9_mask"), [0, 2]),
+        (("a1", "b3"), [0, 1]),
+        (("a", "a-1", "a-5"), [0, 1, 2]),
+        (("01", "1", "5"), [0, 1, 2]),
+        (("20240101120000", "20250101120000"), [0, 1]),
+        (("7",), [0]),
+        ((), []),
+    ],
+)
+def test_a_number_in_the_names_is_the_place_in_time(stems: tuple[str, ...], places: list[int]) -> None:
+    assert places_of(stems) == places
+
+
+@pytest.mark.parametrize("objects", [False, True])
+def test_masks_of_some_frames_know_their_distance(tmp_path: Path, objects: bool) -> None:
+    for name in ("8.png", "10.png", "13.png"):
+        put(tmp_path / "1" if objects else tmp_path, name)
+    assert [each.index for each in read_masks(tmp_path).frames] == [0, 2, 5]
+
+
+def test_the_pictures_of_masks_are_looked_for_beside_them(tmp_path: Path) -> None:
+    masks = tmp_path / "Annotations" / "480p" / "bear"
+    for name in ("3.png", "8.png"):
+        put(masks, name)
+    assert pictures_near(masks) is None
+    (tmp_path / "Annotations" / "480p" / "bear.mp4").touch()
+    assert pictures_near(masks) == f"{masks}.mp4"
+    shots = tmp_path / "JPEGImages" / "480p" / "bear"
+    shots.mkdir(parents=True)
+    for name in ("3.jpg", "4.jpg", "8.jpg"):
+        (shots / name).touch()
+    assert pictures_near(masks) == str(shots), "its names fit, which says more than a video"
+    for name in ("3.jpg", "8.jpg"):
+        (masks / name).touch()
+    assert pictures_near(masks) is None, "two are as near"
+    (shots / "8.jpg").unlink()
+    assert pictures_near(masks) == f"{masks}/*.jpg"
 
 
 @pytest.mark.parametrize("within", ["masks", "Annotations/480p", "Annotations"])

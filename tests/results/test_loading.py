@@ -126,6 +126,46 @@ def test_the_source_gives_pictures_and_times(result: covos.Segmentation, clip: P
     assert check_output(tmp_path / "seen") == []
 
 
+def test_holes_in_masks_of_some_frames_go_by_the_frames_near_in_time(tmp_path: Path) -> None:
+    """A hole that is there for a frame is filled between frames that follow one another, not where they lie apart."""
+    for folder, step in (("near", 1), ("far", 5)):
+        (tmp_path / folder).mkdir()
+        for place in range(5):
+            labels = np.zeros((48, 64), np.uint8)
+            labels[10:40, 10:50] = 1
+            labels[20:30, 20:30] = place != 2
+            write_label_map(tmp_path / folder / f"{100 + step * place:05d}.png", labels)
+    filled = {}
+    for folder in ("near", "far"):
+        convert(
+            tmp_path / folder, formats=["palette"], output=tmp_path / f"{folder}-2", edges=covos.Edges(fill_holes=50)
+        )
+        filled[folder] = bool(covos.load_result(tmp_path / f"{folder}-2")[2].labels[25, 25])
+    assert filled == {"near": True, "far": False}
+
+
+def test_masks_without_a_source_name_what_seems_to_be_it(
+    result: covos.Segmentation, clip: Path, tmp_path: Path
+) -> None:
+    (masks,) = result[2:7].save(tmp_path / "out", formats=["palette"]).outputs
+    loose = Path(shutil.move(masks, tmp_path / "loose"))
+    (loose / "00003.png").unlink()
+    with pytest.raises(UsageError) as caught:
+        convert(loose, formats=["overlay"], output=tmp_path / "seen")
+    assert f"--source {clip}" in caught.value.fix
+    again = covos.load_result(loose, source=clip)
+    assert [frame.number for frame in again] == [2, 4, 5, 6]
+
+
+def test_as_many_masks_as_frames_belong_together_whatever_their_numbers(tmp_path: Path) -> None:
+    for folder, numbers in (("masks", (1, 4, 9)), ("shots", (10, 11, 12))):
+        (tmp_path / folder).mkdir()
+        for number in numbers:
+            write_label_map(tmp_path / folder / f"{number}.png", np.ones((48, 64), np.uint8))
+    again = covos.load_result(tmp_path / "masks", source=tmp_path / "shots")
+    assert [frame.stem for frame in again] == ["10", "11", "12"]
+
+
 def test_a_relative_source_counts_from_the_run(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Converted from another folder, where another file has its name; and after run and clip moved together."""
     (tmp_path / "work").mkdir()

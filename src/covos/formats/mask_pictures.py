@@ -9,7 +9,15 @@ import numpy as np
 
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.formats.base import ReadableFormat
-from covos.formats.mask_tree import MASKS, frames_of, mask_files, masks_home, object_files, read_objects_of
+from covos.formats.mask_tree import (
+    MASKS,
+    frames_of,
+    mask_files,
+    masks_home,
+    object_files,
+    places_of,
+    read_objects_of,
+)
 from covos.formats.pictures import write_png
 from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
 from covos.masks import RLE, VOID, encode, present_ids, read_label_map, write_label_map
@@ -50,7 +58,8 @@ class PaletteFormat(ReadableFormat):
         """
         folder = masks_home(masks.path)
         frames = []
-        for index, (stem, path) in enumerate(mask_files(folder).items()):
+        files = mask_files(folder)
+        for index, (stem, path) in zip(places_of([*files]), files.items(), strict=True):
             labels = read_label_map(path)
             objects: dict[Hashable, RLE] = dict(objects_of(labels).items())
             frames.append(ReadFrame(index=index, stem=stem, size=_size(labels), objects=objects))
@@ -110,7 +119,8 @@ class BinaryFormat(ReadableFormat):
         folder = masks_home(masks.path)
         objects = object_files(folder)
         frames = []
-        for index, stem in enumerate(frames_of(objects)):
+        stems = frames_of(objects)
+        for index, stem in zip(places_of(stems), stems, strict=True):
             found = read_objects_of(objects, stem)
             frame = ReadFrame(index=index, stem=stem, size=_size(next(iter(found.values()))))
             for identity, mask in found.items():

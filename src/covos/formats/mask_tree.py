@@ -5,24 +5,32 @@ Conversion and evaluation find masks by these rules:
 - A mask is a BMP, PGM, PNG, TIFF or WebP file that is not hidden. JPEG, AVIF and HEIC files count only where there is
   nothing else: beside masks they are the pictures. (Reading one as a mask is refused, because these change values.)
 - The name of a file without its suffix is the name of its frame; frames are in the natural order of these names.
+- A number in the names that counts the frames is their place in time: masks of 00300, 00301 and 00310 alone leave eight
+  frames out.
 - The masks of a frame are one file, or a file in each of several folders that are named by the numbers of objects.
 - Folders called ``Annotations``, ``masks`` or after a resolution may lie above them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import glob
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from covos.core.errors import AnnotationError
+from covos.core.limits import limits
 from covos.core.types import MaskArray
 from covos.masks import read_binary_mask
-from covos.media.images import LOSSY_SUFFIXES, MASK_SUFFIXES, natural_key
+from covos.media.images import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, natural_key
 
 MASKS = "masks"
 """Folder of the masks that a run writes."""
 
 _REPORT = "report.json"  # covos.runs.schema.REPORT: the room of runs lies above this one
+_NUMBER = re.compile(r"(?P<before>.*?)(?P<number>\d{1,18})(?P<after>\D*)", re.DOTALL | re.ASCII)
+_VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".mxf", ".webm", ".wmv"})
 _WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolution")
 
 
@@ -58,6 +66,56 @@ def object_files(folder: Path) -> dict[int, dict[str, Path]]:
 def frames_of(objects: Mapping[int, Mapping[str, Path]]) -> tuple[str, ...]:
     """Return the names of the frames that any object has a file for, in order."""
     return tuple(sorted({stem for files in objects.values() for stem in files}, key=natural_key))
+
+
+def places_of(stems: Sequence[str]) -> list[int]:
+    """Return the place in time of each frame, from 0 for the first.
+
+    It goes by the last number in the names, if all else in them is the same, and else by their order.
+
+    Args:
+        stems: Names of the frames, in order.
+    """
+    found = [match for stem in stems if (match := _NUMBER.fullmatch(stem))]
+    numbers = [int(match["number"]) for match in found]
+    is_count = len(found) == len(stems) and len({(match["before"], match["after"]) for match in found}) == 1
+    if not is_count or any(one >= other for one, other in pairwise(numbers)):
+        return list(range(len(stems)))
+    places = [number - numbers[0] for number in numbers]
+    return places if places[-1] < limits().frames else list(range(len(stems)))  # a clock's time is no frame's number
+
+
+def pictures_near(masks: Path) -> str | None:
+    """Return the pictures that a folder of masks seems to be of, as a source; None if there are none, or several.
+
+    These are the JPEG files beside the masks, or the pictures of a folder beside that of the masks, if all the masks'
+    names are there; else the one video that lies beside the folder.
+    """
+    masks = masks if masks.name not in {"", ".."} else masks.resolve()
+    stems = set(mask_files(masks))
+    objects = {} if stems else object_files(masks)
+    stems |= set(frames_of(objects))
+    named: dict[str, set[str]] = {}
+    for entry in _entries(masks):
+        if entry.suffix.lower() in LOSSY_SUFFIXES:
+            named.setdefault(f"{glob.escape(str(masks))}/*{entry.suffix}", set()).add(entry.stem)
+    places = [Path(*("JPEGImages" if part == "Annotations" else part for part in masks.parts))]
+    beside = _entries(masks.absolute().parent)
+    places += [masks.parent / entry.name for entry in beside if entry.is_dir()]
+    for place in dict.fromkeys(places):
+        if place != masks and place.is_dir():
+            named[str(place)] = {each.stem for each in _entries(place) if each.suffix.lower() in IMAGE_SUFFIXES}
+    fitting = [place for place, names in named.items() if stems and stems <= names]
+    videos = [str(masks.parent / entry.name) for entry in beside if entry.suffix.lower() in _VIDEOS]
+    found = fitting or videos
+    return found[0] if len(found) == 1 else None
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []
 
 
 def read_objects_of(objects: Mapping[int, Mapping[str, Path]], stem: str) -> dict[int, MaskArray]:

@@ -209,7 +209,7 @@ def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], 
             f"there are {len(result)} masks for {info.frame_count} frames, and no frame has the name {other!r}",
         )
     # Masks with other names, as many as frames: the first belongs to the first.
-    return [frame.number for frame in result.frames]
+    return [*range(len(result))] if named else [frame.number for frame in result.frames]
 
 
 def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:

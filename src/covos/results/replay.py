@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.compose import fitted
+from covos.formats.mask_tree import pictures_near
 from covos.formats.table import check_formats, parse_format, probability_bits, readable_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -160,6 +162,9 @@ class Replay:
         info = self.info
         held = self.held if isinstance(self.held, InMemory) else info.path
         if info.kind == "masks":
+            near = pictures_near(Path(info.path)) if Path(info.path).is_dir() else None
+            if near is not None:
+                fix = f"are they of {near}? add --source {shlex.quote(near)}, or load_result(path, source={near!r})"
             raise UsageError(
                 f"{what} needs the pictures", why=f"{info.path} holds masks and does not name their source", fix=fix
             )
