@@ -75,6 +75,9 @@ def test_the_pictures_of_masks_are_looked_for_beside_them(tmp_path: Path) -> Non
     assert pictures_near(masks) is None
     (tmp_path / "Annotations" / "480p" / "bear.mp4").touch()
     assert pictures_near(masks) == f"{masks}.mp4"
+    for name in ("3.png", "8.png"):
+        put(tmp_path / "Annotations" / "480p" / "bear-older", name)
+    assert pictures_near(masks) == f"{masks}.mp4", "other masks are no pictures"
     shots = tmp_path / "JPEGImages" / "480p" / "bear"
     shots.mkdir(parents=True)
     for name in ("3.jpg", "4.jpg", "8.jpg"):

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from PIL import Image
+
 from covos.core.errors import AnnotationError
 from covos.core.limits import limits
 from covos.core.types import MaskArray
@@ -88,7 +90,7 @@ def places_of(stems: Sequence[str]) -> list[int]:
 def pictures_near(masks: Path) -> str | None:
     """Return the pictures that a folder of masks seems to be of, as a source; None if there are none, or several.
 
-    These are the JPEG files beside the masks, or the pictures of a folder beside that of the masks, if all the masks'
+    These are the JPEG files beside the masks, or the pictures in colour of a folder beside theirs, if all the masks'
     names are there; else the one video that lies beside the folder.
     """
     masks = masks if masks.name not in {"", ".."} else masks.resolve()
@@ -103,12 +105,22 @@ def pictures_near(masks: Path) -> str | None:
     beside = _entries(masks.absolute().parent)
     places += [masks.parent / entry.name for entry in beside if entry.is_dir()]
     for place in dict.fromkeys(places):
-        if place != masks and place.is_dir():
-            named[str(place)] = {each.stem for each in _entries(place) if each.suffix.lower() in IMAGE_SUFFIXES}
+        pictures = [each for each in _entries(place) if each.suffix.lower() in IMAGE_SUFFIXES]
+        if place != masks and pictures and not _is_mask(pictures[0]):
+            named[str(place)] = {each.stem for each in pictures}
     fitting = [place for place, names in named.items() if stems and stems <= names]
     videos = [str(masks.parent / entry.name) for entry in beside if entry.suffix.lower() in _VIDEOS]
     found = fitting or videos
     return found[0] if len(found) == 1 else None
+
+
+def _is_mask(path: Path) -> bool:
+    """Tell if a picture has no colours of its own, as masks have none."""
+    try:
+        with Image.open(path) as image:
+            return image.mode in {"1", "L", "P", "I", "I;16"}
+    except OSError:
+        return False
 
 
 def _entries(folder: Path) -> list[Path]:
