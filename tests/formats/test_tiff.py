@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -12,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, SourceInfo, Tags
+from covos.core.types import Colour, FrameResult, SourceInfo, Tags
 from covos.formats.composition import Composition
 from covos.formats.table import check_formats, composed_formats, make_writer, parse_format
 from covos.formats.tiff import write_tiff
@@ -108,6 +109,50 @@ def test_the_file_states_its_alpha_and_its_pixels(tmp_path: Path, premultiplied:
     assert frame.deep is not None
     expected = full[..., :3] / (full[..., 3:] / 65535 if premultiplied else 1)
     np.testing.assert_allclose(frame.deep(), expected, atol=1)
+
+
+@pytest.mark.parametrize("primaries", [None, 1, 5, 6, 11, 12, 99])
+def test_the_file_states_its_colours(
+    tmp_path: Path, deep: tuple[FrameResult, NDArray[np.uint16]], info: MakeInfo, primaries: int | None
+) -> None:
+    """Read by Little CMS, through Pillow: to XYZ, for which the expected numbers are worked out from H.273."""
+    colour = None if primaries is None else Colour(primaries=primaries, transfer=1, matrix=1)
+    with Image.open(written(tmp_path, "tiff", deep[0], info(tags=Tags(bits=16, colour=colour)))) as image:
+        stated = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+    samples = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [60, 130, 200]]], np.uint8)
+    lab = ImageCms.profileToProfile(
+        Image.fromarray(samples), stated, ImageCms.createProfile("LAB"), renderingIntent=1, outputMode="LAB"
+    )
+    assert lab is not None
+    shown = np.asarray(lab).astype(int)[0]
+    shown[:, 1:] -= 256 * (shown[:, 1:] > 127)
+    expected = _lab(samples[0] / 255, CHROMATICITIES.get(primaries or 1, CHROMATICITIES[1]))
+    inside = np.abs(expected[:, 1:]).max(axis=1) < 127
+    np.testing.assert_allclose(shown[inside] * [100 / 255, 1, 1], expected[inside], atol=1.2)
+    assert (stated.profile.profile_description == "sRGB") == (primaries in {None, 1, 99})
+
+
+CHROMATICITIES = {
+    1: ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290)),
+    5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), (0.3127, 0.3290)),
+    6: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), (0.3127, 0.3290)),
+    11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290)),
+}
+
+
+def _lab(coded: NDArray[np.float64], chromaticities: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
+    """CIE L*a*b* of D50, the white adapted by Bradford's cones."""
+    xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in chromaticities])
+    colours = (np.linalg.solve(xyz[:3].T, xyz[3])[:, None] * xyz[:3]).T
+    cones = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+    white = np.array([0.9642, 1.0, 0.8249])
+    light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    seen = np.linalg.inv(cones) @ (((cones @ white) / (cones @ xyz[3]))[:, None] * (cones @ colours @ light.T))
+    ratio = (seen / white[:, None]).T
+    root = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = root.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
 def test_a_picture_that_is_faint_all_over_keeps_its_light(tmp_path: Path) -> None:

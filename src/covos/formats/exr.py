@@ -20,6 +20,7 @@ from covos.core.types import FrameResult
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.light import Light, to_light
+from covos.formats.primaries import chromaticities_of
 from covos.masks.object_ids import present_ids
 from covos.media.tags import is_timecode_rate, later, timecode_parts
 
@@ -27,13 +28,6 @@ LAYER = "CryptoObject"
 """Name of the layer with the objects' ids."""
 _LEVELS = 2
 """Pairs of objects and shares that one pixel can hold."""
-_CHROMATICITIES = {
-    # ITU-T H.273, table 2: x and y of red, green, blue and white.
-    1: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
-    5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, 0.3127, 0.3290),
-    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, 0.3127, 0.3290),
-    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290),
-}
 
 
 class ExrFormat(Format):
@@ -102,7 +96,7 @@ class ExrFormat(Format):
             "type": openexr.scanlineimage,
             "compression": openexr.ZIP_COMPRESSION,
             "pixelAspectRatio": float(info.pixel_aspect),
-            "chromaticities": _CHROMATICITIES.get(tags.colour.primaries if tags.colour else 1, _CHROMATICITIES[1]),
+            "chromaticities": chromaticities_of(tags),
             **(_manifest(names) if names else {}),
         }
         rate = info.frame_rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
@@ -18,9 +18,10 @@ from covos.core.types import FrameResult
 from covos.formats.alpha_videos import ALPHA_KINDS
 from covos.formats.base import Format
 from covos.formats.pictures import grey_levels
+from covos.formats.primaries import profile_of
 
-_SHORT, _LONG, _RATIONAL = 3, 4, 5
-_CODES = {_SHORT: "H", _LONG: "I", _RATIONAL: "I"}
+_SHORT, _LONG, _RATIONAL, _BYTES = 3, 4, 5, 7
+_CODES = {_SHORT: "H", _LONG: "I", _RATIONAL: "I", _BYTES: "B"}
 _STRIP = 1 << 18
 """Bytes of a strip, about: a reader decodes a strip at a time."""
 _PREMULTIPLIED, _STRAIGHT = 1, 2
@@ -32,7 +33,7 @@ class TiffFormat(Format):
     """``tiff/<stem>.tif``: the subject with alpha, 16 bits a sample, without a loss.
 
     Alpha is straight, with the source's colours under it; or premultiplied as ``tiff=premultiplied``. The file states
-    which it is, and the pixel aspect. More than 8 bits of a source are kept.
+    which it is, the pixel aspect, and a colour profile. More than 8 bits of a source are kept.
     """
 
     name = output = "tiff"
@@ -63,11 +64,17 @@ class TiffFormat(Format):
             colours = np.rint(colours * composed.opacity[..., None]).astype(np.uint16)
         pixels = np.dstack([colours, grey_levels(composed.opacity, bits=16)])
         path = self._folder.file(f"{self.output}/{result.frame.stem}.tif")
-        write_tiff(path, pixels, premultiplied=premultiplied, pixel_aspect=self._info.pixel_aspect)
+        aspect, profile = self._info.pixel_aspect, profile_of(self._info.tags)
+        write_tiff(path, pixels, premultiplied=premultiplied, pixel_aspect=aspect, profile=profile)
 
 
 def write_tiff(
-    path: Path, pixels: NDArray[np.uint16], *, premultiplied: bool, pixel_aspect: Fraction = Fraction(1)
+    path: Path,
+    pixels: NDArray[np.uint16],
+    *,
+    premultiplied: bool,
+    pixel_aspect: Fraction = Fraction(1),
+    profile: bytes | None = None,
 ) -> None:
     """Write a TIFF with alpha, whole or not at all.
 
@@ -79,6 +86,7 @@ def write_tiff(
         pixels: H x W x 4 uint16, full range.
         premultiplied: True if the colours are multiplied by the alpha.
         pixel_aspect: Width of a pixel by its height.
+        profile: The colour profile (ICC.1) that the file states; None for none.
     """
     height, width = pixels.shape[:2]
     rows = max(1, _STRIP // (width * 8))
@@ -88,7 +96,7 @@ def write_tiff(
     sizes = [len(each) for each in strips]
     aspect = pixel_aspect.limit_denominator(1 << 16)
     starts = [8 + sum(sizes[:at]) for at in range(len(sizes))]
-    fields: list[tuple[int, int, list[int]]] = [
+    fields: list[tuple[int, int, Sequence[int]]] = [
         (256, _LONG, [width]),
         (257, _LONG, [height]),
         (258, _SHORT, [16] * 4),
@@ -105,6 +113,8 @@ def write_tiff(
         (317, _SHORT, [2]),  # differences of neighbours
         (338, _SHORT, [_PREMULTIPLIED if premultiplied else _STRAIGHT]),
     ]
+    if profile is not None:
+        fields.append((34675, _BYTES, profile))
     content = b"".join(strips)
     content += bytes(len(content) % 2)
     place = 8 + len(content)
@@ -112,7 +122,7 @@ def write_tiff(
         temporary.write_bytes(b"II*\0" + struct.pack("<I", place) + content + _directory(fields, place=place))
 
 
-def _directory(fields: list[tuple[int, int, list[int]]], *, place: int) -> bytes:
+def _directory(fields: list[tuple[int, int, Sequence[int]]], *, place: int) -> bytes:
     """Return the directory of a file, and behind it the values that do not fit into it."""
     entries, behind = struct.pack("<H", len(fields)), b""
     start = place + 2 + 12 * len(fields) + 4
