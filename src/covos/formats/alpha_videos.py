@@ -10,18 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import UsageError
 from covos.core.labelling import NAMELESS
 from covos.core.types import FrameResult, ProbabilityArray
+from covos.formats.alpha import AlphaKindFormat, rgba_of
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import refuse_inverted
-from covos.formats.pictures import grey_levels
 from covos.formats.videos import VideoFormat
 from covos.masks.object_ids import present_ids
 from covos.media.presets import FFV1, PRORES_4444, QTRLE, VP9_ALPHA
-
-ALPHA_KINDS = ("straight", "premultiplied")
-"""Of the colours of a file with alpha; the first is what it has where nothing is said."""
 
 
 class _AlphaFormat(VideoFormat):
@@ -38,22 +33,16 @@ class _AlphaFormat(VideoFormat):
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the subject with its alpha: H x W x 4 uint8, or uint16 of full range."""
-        composed = self._seen(result)
-        return self._with_alpha(composed, composed.opacity)
+        return self._with_alpha(self._seen(result))
 
-    def _with_alpha(self, composed: ComposedResult, opacity: ProbabilityArray) -> NDArray[Any]:
-        straight = not self._is_premultiplied
-        colours: NDArray[Any]
-        if self.lossless or not straight:
-            colours = composed.deep_colours if self._is_deep else composed.colours
-        else:
-            colours = composed.deep_drawn_out if self._is_deep else composed.drawn_out
-        if not straight:
-            colours = np.rint(colours * opacity[..., None])
-        rgba: NDArray[Any] = np.empty((*opacity.shape, 4), np.uint16 if self._is_deep else np.uint8)
-        rgba[..., :3] = colours
-        rgba[..., 3] = grey_levels(opacity, bits=16 if self._is_deep else 8)
-        return rgba
+    def _with_alpha(self, composed: ComposedResult, opacity: ProbabilityArray | None = None) -> NDArray[Any]:
+        return rgba_of(
+            composed,
+            opacity,
+            deep=self._is_deep,
+            premultiplied=self._is_premultiplied,
+            drawn_out=not self.lossless,
+        )
 
     @property
     def _is_premultiplied(self) -> bool:
@@ -70,7 +59,7 @@ class WebmFormat(_AlphaFormat):
     preset = VP9_ALPHA
 
 
-class _EditedFormat(_AlphaFormat):
+class _EditedFormat(AlphaKindFormat, _AlphaFormat):
     """A video with alpha for editing programs: ``premultiplied`` as well, and ``each`` object in a file of its own.
 
     The file of an object that appears later begins with transparent frames: all files have the clip's length. The sound
@@ -81,19 +70,6 @@ class _EditedFormat(_AlphaFormat):
     composes: ClassVar[Mapping[str, str]] = {"alpha": "", "each_object": "each", "invert": "invert"}
 
     @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept ``straight`` or ``premultiplied``, and ``each`` or ``invert``, with a comma between."""
-        main, options = cls.parsed(value)
-        if main not in ALPHA_KINDS and not (options and not main):
-            raise UsageError(
-                f"{cls.name}={value}",
-                why="its alpha is straight or premultiplied, and it has a file, or one for each object",
-                fix=f"write {cls.name}, {cls.name}=premultiplied, {cls.name}=each, {cls.name}=invert or "
-                f"{cls.name}=premultiplied,each",
-            )
-        refuse_inverted("invert" in options, each="each" in options)
-
-    @classmethod
     def suffix_of(cls, value: str | None) -> str:
         """Return the video's; none with a file for each object."""
         return "" if "each" in cls.parsed(value)[1] else super().suffix_of(value)
@@ -102,10 +78,6 @@ class _EditedFormat(_AlphaFormat):
     def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
         """Return that of a PNG; none with a file for each object."""
         return () if "each" in cls.parsed(value)[1] else super().still_suffixes(value)
-
-    @property
-    def _is_premultiplied(self) -> bool:
-        return self.parsed(self._value)[0] == "premultiplied"
 
     @property
     def warnings(self) -> tuple[str, ...]:

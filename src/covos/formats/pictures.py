@@ -16,7 +16,8 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult, LabelArray, ProbabilityArray
+from covos.core.types import FrameResult, LabelArray
+from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Bits, Format
 from covos.formats.compose import ComposedResult
@@ -42,20 +43,13 @@ def write_png(path: Path, pixels: NDArray[Any]) -> None:
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
 
 
-def grey_levels(probability: ProbabilityArray, *, bits: Bits) -> NDArray[Any]:
-    """Round a probability to H x W uint8 or, of 16 bits, uint16."""
-    if bits == 16:
-        return np.asarray(np.rint(probability * np.float32(65535)), np.uint16)
-    return np.asarray(cv2.convertScaleAbs(probability, alpha=255), np.uint8)  # saturates and rounds in one pass
-
-
 class _OfBits(Format):
     """A picture a frame, of 8 or 16 bits."""
 
     own_sizes = True
     shape = "a picture a frame"
     picture_suffixes = (".png",)
-    choices = ("8", "16")
+    choices: ClassVar[tuple[str, ...]] = ("8", "16")
     offers: ClassVar[str] = "it has 8 or 16 bits"
     flags: ClassVar[tuple[str, ...]] = ("invert",)
     composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
@@ -134,7 +128,7 @@ class RgbaFormat(_OfBits):
         if suffix == _WEBP:
             _write_webp(path, composed.rgba)
         elif self._bits == 16:
-            write_png(path, np.dstack([composed.deep_colours, grey_levels(composed.opacity, bits=16)]))
+            write_png(path, rgba_of(composed, deep=True))
         else:
             write_png(path, composed.rgba)
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import UsageError
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult
-from covos.formats.alpha_videos import ALPHA_KINDS
-from covos.formats.base import Format
-from covos.formats.pictures import grey_levels
+from covos.formats.alpha import AlphaKindFormat, rgba_of
 from covos.formats.primaries import profile_of
 
 _SHORT, _LONG, _RATIONAL, _BYTES = 3, 4, 5, 7
@@ -29,7 +25,7 @@ _LEVEL = 3
 """Of deflate: higher ones take several times as long, and save hardly anything of a photograph."""
 
 
-class TiffFormat(Format):
+class TiffFormat(AlphaKindFormat):
     """``tiff/<stem>.tif``: the subject with alpha, 16 bits a sample, without a loss.
 
     Alpha is straight, with the source's colours under it; or premultiplied as ``tiff=premultiplied``. The file states
@@ -42,27 +38,10 @@ class TiffFormat(Format):
     shape = "a picture a frame"
     picture_suffixes = (".tif", ".tiff")
     bytes_per_pixel = 1.22
-    flags: ClassVar[tuple[str, ...]] = ("invert",)
-    composes: ClassVar[Mapping[str, str]] = {"alpha": "", "invert": "invert"}
-
-    @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept ``straight`` or ``premultiplied``, and ``invert``, with a comma between."""
-        main, options = cls.parsed(value)
-        if main not in ALPHA_KINDS and not (options and not main):
-            raise UsageError(
-                f"{cls.name}={value}",
-                why="its alpha is straight or premultiplied",
-                fix=f"write {cls.name}, {cls.name}=premultiplied or {cls.name}=premultiplied,invert",
-            )
 
     def _add(self, result: FrameResult) -> None:
-        composed = self._seen(result)
-        premultiplied = self.parsed(self._value)[0] == "premultiplied"
-        colours = composed.deep_colours
-        if premultiplied:
-            colours = np.rint(colours * composed.opacity[..., None]).astype(np.uint16)
-        pixels = np.dstack([colours, grey_levels(composed.opacity, bits=16)])
+        premultiplied = self._is_premultiplied
+        pixels = rgba_of(self._seen(result), deep=True, premultiplied=premultiplied)
         path = self._folder.file(f"{self.output}/{result.frame.stem}.tif")
         aspect, profile = self._info.pixel_aspect, profile_of(self._info.tags)
         write_tiff(path, pixels, premultiplied=premultiplied, pixel_aspect=aspect, profile=profile)
