@@ -28,6 +28,7 @@ from covos.core.device import choose_precision
 from covos.core.types import FrameResult, SourceInfo
 from covos.engines.ladder import Ladder
 from covos.engines.matting import load_matte_engine, matted
+from covos.formats.carriers import CARRIERS
 from covos.formats.summaries import SampledFormat
 from covos.formats.table import FORMATS, make_writer, parse_format
 from covos.media.opening import open_source
@@ -37,6 +38,8 @@ from recorded import keep
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
 SUMMED = 48  # frames of the clip that is summed up: all are shown
+# Ways to write a picture without alpha, of all but the subject: nearly all of the picture's detail.
+FURTHER = ("matte=16", *(f"green=invert,{name}" for name in CARRIERS))
 FIRST = 15  # before it there is not much to see
 
 
@@ -87,7 +90,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=20, help="frames to write")
     parser.add_argument("--rounds", type=int, default=2, help="times to write them; the fastest counts")
     parser.add_argument("--matte", action="store_true", help="write results that have mattes")
-    parser.add_argument("--formats", nargs="+", default=[*FORMATS, "matte=16"])
+    parser.add_argument("--formats", nargs="+", default=[*FORMATS, *FURTHER])
     arguments = parser.parse_args()
     with open_source(EXAMPLE) as source:
         info = replace(source.info, has_audio=False)  # sound is copied: it costs the same everywhere

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, Tags
@@ -360,6 +362,70 @@ def test_prores_keeps_the_bits_of_a_background(
         rows = next(container.decode(video=0)).to_ndarray(format="gray16le").astype(float)
     levels = len(np.unique(np.round(rows.mean(axis=0) / 64)))
     assert levels > 40 if bits > 8 else levels < 24
+
+
+def _pixels(path: Path) -> NDArray[Any]:
+    """RGB as PyAV, OpenCV or OpenEXR's own library reads it."""
+    if path.suffix == ".mkv":
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].codec_context.name == "ffv1"
+            decoded = next(container.decode(video=0))
+            deep = decoded.format.components[0].bits > 8
+            return decoded.to_ndarray(format="rgb48le" if deep else "rgb24")
+    (picture,) = path.iterdir()
+    if picture.suffix == ".exr":
+        opened = import_module("OpenEXR").File(str(picture), separate_channels=True)
+        assert set(opened.channels()) == {"R", "G", "B"}
+        return np.stack([opened.channels()[name].pixels for name in "RGB"], axis=-1)
+    return np.asarray(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED))[..., ::-1]
+
+
+@pytest.mark.parametrize("carrier", ["ffv1", "tiff", "png", "exr"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_is_lossless_keeps_all_of_the_source_and_of_the_background(
+    tmp_path: Path, result: Any, info: Any, carrier: str, bits: int
+) -> None:
+    source, behind = (np.random.default_rng(seed).integers(0, 65536, (48, 64, 3)).astype(np.uint16) for seed in (1, 2))
+    cv2.imwrite(str(tmp_path / "behind.png"), behind[..., ::-1])
+    one = result(ids=(1,))
+    left = np.zeros((48, 64), np.float32)
+    left[:, :32] = 1
+    frame = replace(one.frame, image=np.asarray(source >> 8, np.uint8), deep=source.copy if bits > 8 else None)
+    half = replace(one, frame=frame, probability=left, labels=left.astype(np.uint8), matte=left)
+    name = f"background={tmp_path / 'behind.png'},{carrier}"
+    check_formats([name])
+    folder, about = OutputFolder(tmp_path / "out"), info(tags=Tags(bits=bits))
+    writer = make_writer(name, folder, info=about, source_path=tmp_path / "none")
+    writer.write(half)
+    (path,) = writer.close()
+    assert path == tmp_path / "out" / ("background.mkv" if carrier == "ffv1" else "background")
+    found = _pixels(path)
+    assert found.dtype == {"exr": np.float16, "tiff": np.uint16}.get(carrier, np.uint16 if bits > 8 else np.uint8)
+    wanted = np.where(left[..., None] > 0, source, behind)
+    if bits == 8:
+        wanted = np.asarray(wanted >> 8, np.uint8)
+    if carrier == "exr":
+        np.testing.assert_allclose(found.astype(np.float32), to_light(wanted), rtol=1e-3, atol=1e-7)
+    else:
+        scale = 257 if (carrier, bits) == ("tiff", 8) else 1
+        np.testing.assert_array_equal(found, wanted.astype(int) * scale)
+
+
+def test_a_file_asks_for_how_a_background_is_written(tmp_path: Path) -> None:
+    white = Composition(background="white")
+    assert choose_output(tmp_path / "x.mkv", composition=white).formats == ("background=white,ffv1",)
+    for name, still in (("x.tif", "background=white,tiff"), ("x.exr", "background=white,exr")):
+        assert choose_output(tmp_path / name, composition=white, still=True).formats == (still,)
+        with pytest.raises(UsageError, match="one file") as caught:
+            choose_output(tmp_path / name, composition=white)
+        assert "--start f30 --end f31" in caught.value.fix
+    assert choose_output(tmp_path / "x.png", composition=white, still=True).formats == ("background=white",)
+    deep = choose_output(tmp_path / "x.png", ["background=png"], composition=white, still=True)
+    assert deep.formats == ("background=white,png",)
+    with pytest.raises(UsageError, match="prores and tiff together"):
+        check_formats(["blur=2%,tiff,prores"])
+    with pytest.raises(UsageError, match=r"x\.mov of the format green=ffv1"):
+        choose_output(tmp_path / "x.mov", ["green=ffv1"])
 
 
 def test_a_mov_with_a_background_is_prores(tmp_path: Path, beach: Path) -> None:

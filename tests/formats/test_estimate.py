@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from covos.formats.table import FORMATS, size_notes
+from covos.formats.table import FORMATS, expected_sizes, size_notes
 
 
 def test_small_results_are_not_announced(tmp_path: Path, info) -> None:
@@ -27,3 +27,9 @@ def test_a_disk_that_is_too_small_is_named(tmp_path: Path, info, monkeypatch: py
     large, full = size_notes(["rgba"], info=made, folder=tmp_path / "out")
     assert large == "rgba will take about 141 MB"
     assert f"{tmp_path / 'out'} has 50 MB free" in full
+
+
+def test_a_background_is_as_large_as_the_way_in_which_it_is_written(info) -> None:
+    asked = ("background=white", "background=white,prores", "blur=2%,tiff", "green=exr")
+    plain, video, pictures, light = expected_sizes(asked, info=info()).values()
+    assert plain == 0 < video < pictures < light

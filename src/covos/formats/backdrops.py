@@ -20,6 +20,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record
 from covos.core.types import Frame, SourceInfo
+from covos.formats.carriers import CARRIERS, CarrierName, carrier_in
 from covos.formats.compose import deep_picture
 from covos.formats.composition import Seconds, refuse_inverted, refuse_reversed, split_options
 from covos.masks.edges import Length, in_pixels
@@ -28,8 +29,6 @@ from covos.media.source import Source
 
 WHITE: Final = "#ffffff"
 BLUR: Final = "blur"
-PRORES: Final = "prores"
-"""Option of a format's value that asks for ProRes, in place of H.264."""
 _CODE = re.compile(r"#([0-9a-fA-F]{3}){1,2}")
 
 
@@ -42,7 +41,7 @@ class Backdrop(Record):
         end: Second at which it begins again; None for its end.
         wrap: Length over which its light wraps around the subject.
         shadow: True if the subject's shadow falls on it.
-        prores: True if ProRes is written, in place of H.264.
+        carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
     """
 
@@ -53,7 +52,7 @@ class Backdrop(Record):
     end: Seconds | None = None
     wrap: Length = "0"
     shadow: bool = False
-    prores: bool = False
+    carrier: CarrierName | None = None
     invert: bool = False
 
     @model_validator(mode="after")
@@ -68,10 +67,11 @@ class Backdrop(Record):
         main, options = split_options(
             value,
             known=("start", "end", "wrap"),
-            flags=("shadow", PRORES, "invert"),
+            flags=("shadow", "invert", *CARRIERS),
             whole=lambda name: is_there(Path(name)),
         )
-        return cls(what=main or WHITE, **options)  # type: ignore[arg-type]
+        carrier, others = carrier_in(options)
+        return cls(what=main or WHITE, carrier=carrier, **others)  # type: ignore[arg-type]
 
     @property
     def colour(self) -> str | None:
@@ -137,20 +137,21 @@ class Blurred(Record):
     Attributes:
         radius: Of the disc that a point becomes.
         wrap: Length of light that wraps around the subject.
-        prores: True if ProRes is written, in place of H.264.
+        carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
     """
 
     radius: Length = "5%"
     wrap: Length = "0"
-    prores: bool = False
+    carrier: CarrierName | None = None
     invert: bool = False
 
     @classmethod
     def parse(cls, value: str | None) -> Blurred:
         """Read ``2%,wrap=1%``."""
-        main, options = split_options(value or "", known=("wrap",), flags=(PRORES, "invert"))
-        found = cls(**({"radius": main} if main else {}), **options)  # type: ignore[arg-type]
+        main, options = split_options(value or "", known=("wrap",), flags=("invert", *CARRIERS))
+        carrier, others = carrier_in(options)
+        found = cls(**({"radius": main} if main else {}), carrier=carrier, **others)  # type: ignore[arg-type]
         if not in_pixels(found.radius, 1.0):
             raise UsageError(f"blur={value}", why="it has no radius", fix="write blur, or blur=2%")
         return found

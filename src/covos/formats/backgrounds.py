@@ -12,14 +12,16 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from covos.core.types import Frame, FrameResult
-from covos.formats.backdrops import PRORES, WHITE, Backdrop, Blurred, Clip, Plain
+from covos.formats.backdrops import WHITE, Backdrop, Blurred, Clip, Plain
+from covos.formats.carriers import CARRIERS, TO_LOOK_AT, Carrier, CarrierName, carrier_for, carrier_in
 from covos.formats.compose import ComposedResult, deep_picture, lay_over
 from covos.formats.composition import with_options
+from covos.formats.exr import check_exr_installed
 from covos.formats.light import defocused, shadow, to_light, to_picture, wrapped
 from covos.formats.videos import VideoFormat
 from covos.masks.edges import in_pixels
 from covos.media.listing import list_pictures
-from covos.media.presets import PRORES_422, Preset
+from covos.media.presets import Preset
 
 GREEN = "#00ff00"
 """Colour keys are set to it when they are opened."""
@@ -28,33 +30,74 @@ GREEN = "#00ff00"
 class _LaidFormat(VideoFormat):
     """The subject over another picture, with light of it around its edges where that is asked for.
 
-    It is H.264 to look at, or ProRes 422 HQ to go on with, as ``background=beach.mp4,prores``.
+    It is H.264 to look at. To go on with, it is written in another way, as ``background=beach.mp4,prores``: ProRes 422
+    HQ, FFV1, or a picture a frame, as TIFF, PNG or OpenEXR. These keep more than 8 bits a sample of a source.
     """
 
     @classmethod
     @abstractmethod
-    def is_prores(cls, value: str | None) -> bool:
-        """Return True if a value asks for ProRes."""
+    def carrier_name(cls, value: str | None) -> CarrierName | None:
+        """Return the way of writing that a value asks for."""
+
+    @classmethod
+    def _check_carrier(cls, value: str) -> None:
+        """Refuse a way of writing whose package is missing."""
+        if cls.carrier_name(value) == "exr":
+            check_exr_installed()
+
+    @classmethod
+    def _carrier_of(cls, value: str | None) -> Carrier:
+        name = cls.carrier_name(value)
+        return TO_LOOK_AT if name is None else CARRIERS[name]
 
     @classmethod
     def suffix_of(cls, value: str | None) -> str:
-        """Return that of H.264 or ProRes."""
-        return (PRORES_422 if cls.is_prores(value) else cls.preset).suffix
+        """Return that of the video; none of pictures."""
+        return cls._carrier_of(value).suffix
+
+    @classmethod
+    def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
+        """Return those of the pictures that are asked for, or that of a PNG."""
+        return cls._carrier_of(value).suffixes or cls.picture_suffixes
 
     @classmethod
     def suffixes(cls) -> dict[str, str]:
-        """Return both."""
-        return {cls.name: cls.preset.suffix, f"{cls.name}={PRORES}": PRORES_422.suffix}
+        """Return those of all kinds of video."""
+        others = {f"{cls.name}={name}": each.suffix for name, each in CARRIERS.items() if each.suffix}
+        return {cls.name: cls.preset.suffix, **others}
 
     @classmethod
     def value_for(cls, suffix: str, value: str | None) -> str | None:
-        """Ask for ProRes beside all else, if the file is to be one."""
-        asks = suffix == PRORES_422.suffix and not cls.is_prores(value)
-        return with_options(value, {PRORES: True}) if asks else value
+        """Ask for what the file is to be, beside all else, if nothing else is asked for."""
+        asked = carrier_for(suffix)
+        return value if asked is None or cls.carrier_name(value) else with_options(value, {asked: True})
+
+    @classmethod
+    def size_of(cls, value: str | None) -> float:
+        """Return that of the way in which it is written."""
+        return cls._carrier_of(value).bytes_per_pixel
+
+    @cached_property
+    def _carrier(self) -> Carrier:
+        return self._carrier_of(self._value)
 
     @property
     def _chosen(self) -> Preset:
-        return PRORES_422 if self.is_prores(self._value) else self.preset
+        return self._carrier.preset or self.preset
+
+    @property
+    def _is_deep(self) -> bool:
+        return self._carrier.is_deep and self._info.tags.bits > 8
+
+    def _add(self, result: FrameResult) -> None:
+        if self._carrier.write is None:
+            super()._add(result)
+            return
+        path = self._folder.file(f"{self.name}/{result.frame.stem}{self._carrier.suffixes[0]}")
+        self._carrier.write(path, self.picture(result), self._info, result.frame)
+
+    def _finish_all(self) -> tuple[Path, ...]:
+        return super()._finish_all() if self._carrier.write is None else (self._folder.path / self.name,)
 
     @abstractmethod
     def behind(self, result: ComposedResult) -> NDArray[Any]:
@@ -84,10 +127,11 @@ class BackgroundFormat(_LaidFormat):
     ``#rrggbb`` is a colour, and so is ``white``. A file is scaled to fill the frame and cut where it does not fit; a
     video is shown at its own speed, in a loop. ``blur`` is the source out of focus. After it may stand, with commas
     between, ``start=SECONDS`` and ``end=SECONDS`` of a video, ``wrap=LENGTH`` for light that wraps around the edges,
-    ``shadow``, ``invert`` for the background in the subject's place, and ``prores``.
+    ``shadow``, ``invert`` for the background in the subject's place, and how it is written, such as ``tiff``.
     """
 
     name = "background"
+    flags: ClassVar[tuple[str, ...]] = ("shadow", "invert", *CARRIERS)
     composes: ClassVar[Mapping[str, str]] = {
         "background": "",
         "background_start": "start",
@@ -102,6 +146,7 @@ class BackgroundFormat(_LaidFormat):
     def check_value(cls, value: str) -> None:
         """Accept what a `Backdrop` is made of, if its file can be read."""
         Backdrop.parse(value).check()
+        cls._check_carrier(value)
 
     @classmethod
     def files_of(cls, value: str | None) -> tuple[Path, ...]:
@@ -112,9 +157,9 @@ class BackgroundFormat(_LaidFormat):
         return list_pictures(file.iterdir()).files if file.is_dir() else (file,)
 
     @classmethod
-    def is_prores(cls, value: str | None) -> bool:
+    def carrier_name(cls, value: str | None) -> CarrierName | None:
         """See `Backdrop`."""
-        return Backdrop.parse(value or WHITE).prores
+        return Backdrop.parse(value or WHITE).carrier
 
     @property
     def wrap(self) -> str:
@@ -175,11 +220,12 @@ class BlurFormat(_LaidFormat):
     def check_value(cls, value: str) -> None:
         """Accept a radius above zero, and ``wrap=LENGTH`` after it."""
         Blurred.parse(value)
+        cls._check_carrier(value)
 
     @classmethod
-    def is_prores(cls, value: str | None) -> bool:
+    def carrier_name(cls, value: str | None) -> CarrierName | None:
         """See `Blurred`."""
-        return Blurred.parse(value).prores
+        return Blurred.parse(value).carrier
 
     @cached_property
     def _blurred(self) -> Blurred:
@@ -208,13 +254,19 @@ class GreenFormat(_LaidFormat):
 
     name = "green"
 
-    flags: ClassVar[tuple[str, ...]] = (PRORES, "invert")
+    flags: ClassVar[tuple[str, ...]] = ("invert", *CARRIERS)
     composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     @classmethod
-    def is_prores(cls, value: str | None) -> bool:
-        """Return True for ``prores``."""
-        return PRORES in cls.parsed(value)[1]
+    def check_value(cls, value: str) -> None:
+        """Accept its flags."""
+        super().check_value(value)
+        cls._check_carrier(value)
+
+    @classmethod
+    def carrier_name(cls, value: str | None) -> CarrierName | None:
+        """Return the one that is asked for."""
+        return carrier_in(cls.parsed(value)[1])[0]
 
     def behind(self, result: ComposedResult) -> NDArray[Any]:
         """Return plain green."""

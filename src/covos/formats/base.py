@@ -125,13 +125,13 @@ class Format(ABC):
         """Return the format's name with what is asked of its composition, by the fields of `composes`."""
         options = {cls.composes[field]: given for field, given in asked.items()}
         if "" in options:
-            if value is not None:
+            if cls.parsed(value)[0]:
                 raise UsageError(
                     f"{cls.name} {options['']} beside the format {cls.name}={value}",
                     why="both name a value, and the format takes one",
                     fix="leave one of them out, or run covos once for each, to a folder of its own",
                 )
-            value = str(options.pop(""))
+            value = ",".join([str(options.pop("")), *([value] if value else [])])
         said = with_options(value, options)
         return f"{cls.name}={said}" if said else cls.name
 

@@ -215,4 +215,5 @@ def lay_over(result: FrameResult, background: NDArray[Samples]) -> NDArray[Sampl
     if background.dtype == np.uint8:
         return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), background.dtype)
     colours, behind = (each.astype(np.float32) for each in (composed.deep_colours, background))
-    return np.asarray(np.rint(cv2.blendLinear(colours, behind, alpha, 1 - alpha)), background.dtype)
+    # Not by OpenCV's, which takes a hundred thousandth off: half a level of these.
+    return np.asarray(np.rint(behind + alpha[..., None] * (colours - behind)), background.dtype)

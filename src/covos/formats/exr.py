@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult
+from covos.core.types import Frame, FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.light import Light, to_light
@@ -51,8 +52,7 @@ class ExrFormat(Format):
     @classmethod
     def check_installed(cls) -> None:
         """Refuse to begin without the packages that write it."""
-        for name in ("OpenEXR", "mmh3"):
-            _imported(name)
+        check_exr_installed("mmh3")
 
     def _add(self, result: FrameResult) -> None:
         composed = self._seen(result)
@@ -70,11 +70,8 @@ class ExrFormat(Format):
         self._save(result, channels, names=named)
 
     def _save(self, result: FrameResult, channels: dict[str, NDArray[Any]], *, names: Collection[str]) -> None:
-        openexr, content = _imported("OpenEXR"), BytesIO()
-        openexr.File(self._header(openexr, result, names), channels).write(content)
-        # Not by the library itself, which does not say of a failing disk what is wrong with it.
-        with atomic_path(self._folder.file(f"{self.output}/{result.frame.stem}.exr")) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        path = self._folder.file(f"{self.output}/{result.frame.stem}.exr")
+        write_exr(path, channels, info=self._info, frame=result.frame, further=_manifest(names) if names else {})
 
     @cached_property
     def _known(self) -> dict[int, None]:
@@ -90,32 +87,73 @@ class ExrFormat(Format):
         # A point ends the name of a layer, and a blank is not taken by every program.
         return "_".join(self._labels.of(identity).replace(".", " ").split()) + str(identity)
 
-    def _header(self, openexr: Any, result: FrameResult, names: Collection[str]) -> dict[str, Any]:
-        info, tags = self._info, self._info.tags
-        header: dict[str, Any] = {
-            "type": openexr.scanlineimage,
-            "compression": openexr.ZIP_COMPRESSION,
-            "pixelAspectRatio": float(info.pixel_aspect),
-            "chromaticities": chromaticities_of(tags),
-            **(_manifest(names) if names else {}),
-        }
-        rate = info.frame_rate
-        if rate is not None:
-            # Two whole numbers of 32 bits; the average rate of uneven times may be of larger ones.
-            header["framesPerSecond"] = rate.limit_denominator(10_000)
-        if tags.reel is not None:
-            header["reelName"] = tags.reel
-        # Each picture has the timecode of its own frame, counted at the rate of the whole source.
-        whole = info.whole_rate
-        if tags.timecode is not None and whole is not None and is_timecode_rate(whole, drops=False):
-            hours, minutes, seconds, frame, drops = timecode_parts(
-                later(tags.timecode, result.frame.number, rate=whole)
-            )
-            header["timeCode"] = openexr.TimeCode(hours, minutes, seconds, frame, int(drops), *[0] * 13)
-        return header
-
     def _finish(self) -> Path:
         return self._folder.path / self.output
+
+
+def write_exr(
+    path: Path,
+    channels: Mapping[str, NDArray[Any]],
+    *,
+    info: SourceInfo,
+    frame: Frame,
+    further: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write an OpenEXR picture, whole or not at all; its header states what is known of the source and the frame.
+
+    Args:
+        path: The file.
+        channels: H x W float16 or float32 each, by name.
+        info: Facts about the source.
+        frame: The frame.
+        further: Texts that the header has as well.
+
+    Raises:
+        EnvironmentProblem: The package that writes it is missing, or the disk is full or failed.
+    """
+    openexr, content = _imported("OpenEXR"), BytesIO()
+    openexr.File({**_header(openexr, info, frame), **further}, dict(channels)).write(content)
+    # Not by the library itself, which does not say of a failing disk what is wrong with it.
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def _header(openexr: Any, info: SourceInfo, frame: Frame) -> dict[str, Any]:
+    tags = info.tags
+    header: dict[str, Any] = {
+        "type": openexr.scanlineimage,
+        "compression": openexr.ZIP_COMPRESSION,
+        "pixelAspectRatio": float(info.pixel_aspect),
+        "chromaticities": chromaticities_of(tags),
+    }
+    rate = info.frame_rate
+    if rate is not None:
+        # Two whole numbers of 32 bits; the average rate of uneven times may be of larger ones.
+        header["framesPerSecond"] = rate.limit_denominator(10_000)
+    if tags.reel is not None:
+        header["reelName"] = tags.reel
+    # Each picture has the timecode of its own frame, counted at the rate of the whole source.
+    whole = info.whole_rate
+    if tags.timecode is not None and whole is not None and is_timecode_rate(whole, drops=False):
+        hours, minutes, seconds, number, drops = timecode_parts(later(tags.timecode, frame.number, rate=whole))
+        header["timeCode"] = openexr.TimeCode(hours, minutes, seconds, number, int(drops), *[0] * 13)
+    return header
+
+
+def planes_of(light: Light, prefix: str = "") -> dict[str, NDArray[np.float16]]:
+    """Return light as planes of red, green and blue, half floats, by the names that OpenEXR has for them."""
+    half = light.astype(np.float16)
+    return {f"{prefix}{name}": np.ascontiguousarray(half[..., place]) for place, name in enumerate("RGB")}
+
+
+def check_exr_installed(*further: str) -> None:
+    """Refuse to begin without the package that writes OpenEXR, and further ones.
+
+    Raises:
+        EnvironmentProblem: One is missing.
+    """
+    for name in ("OpenEXR", *further):
+        _imported(name)
 
 
 def _imported(name: str) -> Any:
@@ -128,9 +166,8 @@ def _imported(name: str) -> Any:
 
 
 def _layer(prefix: str, light: Light, share: NDArray[np.float32]) -> dict[str, NDArray[np.float16]]:
-    premultiplied = light * share[..., None]
-    planes = {"R": premultiplied[..., 0], "G": premultiplied[..., 1], "B": premultiplied[..., 2], "A": share}
-    return {f"{prefix}{name}": np.ascontiguousarray(plane.astype(np.float16)) for name, plane in planes.items()}
+    premultiplied = np.asarray(light * share[..., None], np.float32)
+    return {**planes_of(premultiplied, prefix), f"{prefix}A": np.ascontiguousarray(share.astype(np.float16))}
 
 
 def _ids(shares: dict[str, NDArray[np.float32]], *, size: tuple[int, int]) -> dict[str, NDArray[np.float32]]:

@@ -37,7 +37,7 @@ class TiffFormat(AlphaKindFormat):
     has_alpha = True
     shape = "a picture a frame"
     picture_suffixes = (".tif", ".tiff")
-    bytes_per_pixel = 1.22
+    bytes_per_pixel = 1.25
 
     def _add(self, result: FrameResult) -> None:
         premultiplied = self._is_premultiplied
@@ -51,24 +51,24 @@ def write_tiff(
     path: Path,
     pixels: NDArray[np.uint16],
     *,
-    premultiplied: bool,
+    premultiplied: bool = False,
     pixel_aspect: Fraction = Fraction(1),
     profile: bytes | None = None,
 ) -> None:
-    """Write a TIFF with alpha, whole or not at all.
+    """Write a TIFF of 16 bits, with alpha or without, whole or not at all.
 
     By TIFF 6.0 (Adobe, 1992): little-endian, deflate, differences of neighbours. Pillow writes no such colours, OpenCV
     states no kind of alpha, and FFmpeg states straight alone.
 
     Args:
         path: The file.
-        pixels: H x W x 4 uint16, full range.
-        premultiplied: True if the colours are multiplied by the alpha.
+        pixels: H x W x 3 or 4 uint16, full range.
+        premultiplied: True if the colours are multiplied by the alpha, the fourth sample.
         pixel_aspect: Width of a pixel by its height.
         profile: The colour profile (ICC.1) that the file states; None for none.
     """
-    height, width = pixels.shape[:2]
-    rows = max(1, _STRIP // (width * 8))
+    height, width, samples = pixels.shape
+    rows = max(1, _STRIP // (width * 2 * samples))
     coded = pixels.astype("<u2")
     coded[:, 1:] -= pixels[:, :-1]  # around 65536, as the reader adds them
     strips = [zlib.compress(coded[at : at + rows].tobytes(), _LEVEL) for at in range(0, height, rows)]
@@ -78,20 +78,21 @@ def write_tiff(
     fields: list[tuple[int, int, Sequence[int]]] = [
         (256, _LONG, [width]),
         (257, _LONG, [height]),
-        (258, _SHORT, [16] * 4),
+        (258, _SHORT, [16] * samples),
         (259, _SHORT, [8]),  # deflate
         (262, _SHORT, [2]),  # RGB
         (273, _LONG, starts),
-        (277, _SHORT, [4]),
+        (277, _SHORT, [samples]),
         (278, _LONG, [rows]),
         (279, _LONG, sizes),
         (282, _RATIONAL, [aspect.denominator, 1]),
         (283, _RATIONAL, [aspect.numerator, 1]),
-        (284, _SHORT, [1]),  # the four samples of a pixel lie together
+        (284, _SHORT, [1]),  # the samples of a pixel lie together
         (296, _SHORT, [1]),  # resolution: a ratio, of no unit
         (317, _SHORT, [2]),  # differences of neighbours
-        (338, _SHORT, [_PREMULTIPLIED if premultiplied else _STRAIGHT]),
     ]
+    if samples == 4:
+        fields.append((338, _SHORT, [_PREMULTIPLIED if premultiplied else _STRAIGHT]))
     if profile is not None:
         fields.append((34675, _BYTES, profile))
     content = b"".join(strips)

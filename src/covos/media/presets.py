@@ -172,3 +172,9 @@ FFV1 = Preset(
     pixel_aspect="lost",
     sound=MKV_SOUND,
 )
+FFV1_OPAQUE = replace(
+    FFV1,
+    pixel_format="bgr0",
+    deep=((10, "gbrp10le"), (12, "gbrp12le"), (16, "gbrp16le")),
+    has_alpha=False,
+)

@@ -1,0 +1,98 @@
+"""Carriers: how a picture without alpha is written, to look at or to go on with, with all bits that the source has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.errors import UsageError
+from covos.core.types import Frame, SourceInfo
+from covos.formats.exr import planes_of, write_exr
+from covos.formats.light import to_light
+from covos.formats.pictures import write_png
+from covos.formats.primaries import profile_of
+from covos.formats.tiff import write_tiff
+from covos.media.presets import FFV1_OPAQUE, H264, PRORES_422, Preset
+
+CarrierName: TypeAlias = Literal["exr", "ffv1", "png", "prores", "tiff"]
+WritePicture: TypeAlias = Callable[[Path, NDArray[Any], SourceInfo, Frame], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """A way to write pictures without alpha: as a video, or each as a file.
+
+    Attributes:
+        preset: The kind of video; None where each picture is a file.
+        suffixes: Those that a picture may have, the usual one first; none of a video.
+        write: Writes a picture, H x W x 3 RGB, uint8 or uint16 of full range.
+        bytes_per_pixel: Size on disk, as of `covos.formats.base.Format`: with all of the source's detail.
+    """
+
+    preset: Preset | None = None
+    suffixes: tuple[str, ...] = ()
+    write: WritePicture | None = None
+    bytes_per_pixel: float = 0.0
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the video; empty if there is none."""
+        return "" if self.preset is None else self.preset.suffix
+
+    @property
+    def is_deep(self) -> bool:
+        """True if it holds more than eight bits a sample."""
+        return self.preset is None or bool(self.preset.deep)
+
+
+def _write_tiff(path: Path, pixels: NDArray[Any], info: SourceInfo, _: Frame) -> None:
+    wide = pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint16) * 257
+    write_tiff(path, wide, pixel_aspect=info.pixel_aspect, profile=profile_of(info.tags))
+
+
+def _write_png(path: Path, pixels: NDArray[Any], _: SourceInfo, __: Frame) -> None:
+    write_png(path, pixels)
+
+
+def _write_exr(path: Path, pixels: NDArray[Any], info: SourceInfo, frame: Frame) -> None:
+    write_exr(path, planes_of(to_light(pixels)), info=info, frame=frame)
+
+
+TO_LOOK_AT: Final = Carrier(preset=H264)
+"""Where nothing is asked for."""
+CARRIERS: Final[dict[CarrierName, Carrier]] = {
+    "prores": Carrier(preset=PRORES_422, bytes_per_pixel=0.50),
+    "ffv1": Carrier(preset=FFV1_OPAQUE, bytes_per_pixel=0.33),
+    "tiff": Carrier(suffixes=(".tif", ".tiff"), write=_write_tiff, bytes_per_pixel=0.83),
+    "png": Carrier(suffixes=(".png",), write=_write_png, bytes_per_pixel=0.49),
+    "exr": Carrier(suffixes=(".exr",), write=_write_exr, bytes_per_pixel=1.20),
+}
+"""By the option of a format's value that asks for it: ``background=beach.mp4,tiff``."""
+
+
+def carrier_in(options: dict[str, str]) -> tuple[CarrierName | None, dict[str, str]]:
+    """Return the carrier that a format's options ask for, and the other options.
+
+    Raises:
+        UsageError: They ask for several.
+    """
+    asked = [name for name in CARRIERS if name in options]
+    if len(asked) > 1:
+        raise UsageError(
+            f"{' and '.join(asked)} together",
+            why="an output is written in one way",
+            fix=f"leave {asked[-1]} out, or run covos once for each, to a folder of its own",
+        )
+    others = {name: given for name, given in options.items() if name not in asked}
+    return (asked[0] if asked else None), others
+
+
+def carrier_for(suffix: str) -> CarrierName | None:
+    """Return the carrier that a file of this suffix asks for. A PNG has eight bits unless 16 are asked for."""
+    fitting = (name for name, each in CARRIERS.items() if suffix in (each.suffix, *each.suffixes) and name != "png")
+    return next(fitting, None)
