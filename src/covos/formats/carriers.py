@@ -66,11 +66,11 @@ def _write_exr(path: Path, pixels: NDArray[Any], info: SourceInfo, frame: Frame)
 TO_LOOK_AT: Final = Carrier(preset=H264)
 """Where nothing is asked for."""
 CARRIERS: Final[dict[CarrierName, Carrier]] = {
-    "prores": Carrier(preset=PRORES_422, bytes_per_pixel=0.50),
-    "ffv1": Carrier(preset=FFV1_OPAQUE, bytes_per_pixel=0.33),
-    "tiff": Carrier(suffixes=(".tif", ".tiff"), write=_write_tiff, bytes_per_pixel=0.83),
-    "png": Carrier(suffixes=(".png",), write=_write_png, bytes_per_pixel=0.49),
-    "exr": Carrier(suffixes=(".exr",), write=_write_exr, bytes_per_pixel=1.20),
+    "prores": Carrier(preset=PRORES_422, bytes_per_pixel=0.46),
+    "ffv1": Carrier(preset=FFV1_OPAQUE, bytes_per_pixel=0.30),
+    "tiff": Carrier(suffixes=(".tif", ".tiff"), write=_write_tiff, bytes_per_pixel=0.75),
+    "png": Carrier(suffixes=(".png",), write=_write_png, bytes_per_pixel=0.43),
+    "exr": Carrier(suffixes=(".exr",), write=_write_exr, bytes_per_pixel=1.09),
 }
 """By the option of a format's value that asks for it: ``background=beach.mp4,tiff``."""
 

@@ -37,7 +37,7 @@ class TiffFormat(AlphaKindFormat):
     has_alpha = True
     shape = "a picture a frame"
     picture_suffixes = (".tif", ".tiff")
-    bytes_per_pixel = 1.25
+    bytes_per_pixel = 1.22
 
     def _add(self, result: FrameResult) -> None:
         premultiplied = self._is_premultiplied
