@@ -139,10 +139,23 @@ def test_a_matte_that_a_download_found_is_kept_for_what_comes_after_it(
     assert kept.read_bytes() == found, "nothing was looked for again"
 
 
+@pytest.mark.parametrize("matte", [False, True])
+def test_all_but_the_subject_is_shown_as_it_is_downloaded(client: httpx.Client, job: str, matte: bool) -> None:
+    whole = downloaded(client, job, matte=matte, composition={"invert": True})
+    subject, rest = (cutout(client, job, matte=matte, invert=invert) for invert in (False, True))
+    same(rest, whole)
+    assert np.abs(subject[..., 3].astype(int) + rest[..., 3] - 255).max() <= 1
+    client.patch(f"/api/jobs/{job}/objects/2", json={"hidden": True})
+    shown = cutout(client, job, matte=matte, invert=True)
+    assert shown[24, 20, 3] < 50, "this one is kept out"
+    assert shown[24, 72, 3] > 200, "and what is hidden is in the rest"
+
+
 def test_a_frame_without_objects_is_empty(client: httpx.Client, job: str) -> None:
     for number in (2, 1):
         client.delete(f"/api/jobs/{job}/objects/{number}")
     assert cutout(client, job)[..., 3].max() == 0, "nothing is cut out"
+    assert cutout(client, job, invert=True)[..., 3].min() == 255, "and all is left"
 
 
 def mask(labels: np.ndarray) -> FrameMask:

@@ -34,7 +34,7 @@ class Cutouts:
         self._lock = threading.Lock()
         self._found: OrderedDict[tuple[str, int], tuple[FrameMask, SoftMask]] = OrderedDict()
 
-    def picture(self, clip: Clip, asked: Shown, *, width: int, matte: bool | None) -> bytes:
+    def picture(self, clip: Clip, asked: Shown, *, width: int, matte: bool | None, invert: bool = False) -> bytes:
         """Return a frame's subject as a PNG with straight alpha.
 
         Args:
@@ -43,6 +43,7 @@ class Cutouts:
             width: Pixels, at most.
             matte: True finds the frame's matte if it is not known, false leaves it out. None finds it if other frames
                 have one, as downloads do.
+            invert: If true, it is all but the subject.
 
         Raises:
             UsageError: There is no such frame.
@@ -80,6 +81,7 @@ class Cutouts:
             edges=edges,
             hidden=hidden,
             width=width,
+            invert=invert,
         )
         answer = self._pictures.last(task, name=clip.kept.name)
         assert isinstance(answer, bytes)

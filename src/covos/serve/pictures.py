@@ -90,6 +90,7 @@ class CutOut:
         edges: Changes of the edges; smoothing over time is left out.
         hidden: Objects that are not shown.
         width: Of the picture, at most.
+        invert: If true, all but the subject is shown.
     """
 
     video: Video
@@ -99,6 +100,7 @@ class CutOut:
     edges: Edges
     hidden: tuple[int, ...]
     width: int
+    invert: bool = False
 
     def run(self, here: Here) -> None:
         """Tell the file's bytes."""
@@ -114,11 +116,12 @@ class CutOut:
         told = watched(self.near, self.edges, cuts=self.cuts)
         hole = next(hole for each, hole in told if each.index == mask.index)
         composed = ComposedResult.of(self.edges.changed(result, hole=hole))
-        opacity = composed.opacity
-        if any(identity in self.hidden for identity in mask.objects):
-            shares = [composed.share_of(each) for each in mask.objects if each not in self.hidden]
-            opacity = np.asarray(sum(shares, np.zeros_like(opacity)), np.float32)
-        rgba = _rgba(composed.colours, opacity, width=self.width)
+        seen = composed.inverse if self.invert else composed
+        opacity = seen.opacity
+        if hidden := [composed.share_of(each) for each in mask.objects if each in self.hidden]:
+            without = np.asarray(sum(hidden, np.zeros_like(opacity)), np.float32)
+            opacity = np.clip(opacity + without if self.invert else opacity - without, 0, 1)
+        rgba = _rgba(seen.colours, opacity, width=self.width)
         quick = [cv2.IMWRITE_PNG_COMPRESSION, 1]
         done, content = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), quick)
         assert done, "PNG takes every picture of 8 bits"

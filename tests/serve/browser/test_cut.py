@@ -92,6 +92,41 @@ def test_the_frame_at_rest_is_shown_as_it_will_be_exported(page: Any, job: str, 
     assert page.evaluate(PIXEL, [150, 10]) == [0, 0, 0]
 
 
+def test_all_but_the_subject_is_shown_as_it_will_be_exported(page: Any, job: str) -> None:
+    """The ground shows where the subject was, and the clip around it: in the quick look, and in the true one."""
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("Home")
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    show(page, "ground")
+    page.fill("#ground-colour", "#2040c0")
+    page.wait_for_selector(TRUE)
+    around = page.evaluate(PIXEL, [150, 10])
+    assert around == pytest.approx([0x20, 0x40, 0xC0], abs=3)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.check("#invert")
+    for state in ("coming", "true"):
+        page.wait_for_selector(f"main[data-cut='{state}']")
+        assert page.evaluate(PIXEL, [74, 56]) == pytest.approx([0x20, 0x40, 0xC0], abs=12), state
+        assert page.evaluate(PIXEL, [150, 10]) != pytest.approx([0x20, 0x40, 0xC0], abs=30), state
+    assert any("invert=true" in each for each in asked)
+    show(page, "matte")
+    page.wait_for_selector(TRUE)
+    assert [page.evaluate(PIXEL, place) for place in ([74, 56], [150, 10])] == [[0, 0, 0], [255, 255, 255]]
+
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#formats input:checked")
+    page.check("#formats li[data-format=prores] input")
+    assert page.is_checked("#export-invert"), "the export is as the page shows it"
+    page.uncheck("#export-invert")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(TRUE)
+    assert not page.is_checked("#invert"), "and the page is as the export will be"
+    assert page.evaluate(PIXEL, [74, 56]) == [255, 255, 255]
+
+
 def test_a_new_object_takes_its_pixels_from_the_others_at_once(page: Any, job: str) -> None:
     page.goto(job)
     page.wait_for_selector(READY)

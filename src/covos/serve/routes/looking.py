@@ -61,13 +61,15 @@ def looking_router(desk: Desk) -> APIRouter:
         request: Request,
         job: str,
         index: int | Source,
+        *,
         w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280,
         matte: bool | None = None,
+        invert: bool = False,
     ) -> Response:
         """Return a frame's subject as downloads have it, as a PNG with straight alpha, at most so many pixels wide.
 
         With ``matte``, the opacity of its edges is found if it is not known; if that is false, it is left out. Without
-        it, that is found if other frames have one, as in downloads.
+        it, that is found if other frames have one, as in downloads. With ``invert`` it is all but the subject.
         """
         _refuse_negative(index)
         clip = desk.clip(job)
@@ -75,7 +77,7 @@ def looking_router(desk: Desk) -> APIRouter:
         async with cutting:
             if await request.is_disconnected():
                 return Response(status_code=204)
-            content = await run_in_threadpool(desk.cutouts.picture, clip, index, width=w, matte=matte)
+            content = await run_in_threadpool(desk.cutouts.picture, clip, index, width=w, matte=matte, invert=invert)
         return Response(content, media_type="image/png", headers={"cache-control": "no-store"})
 
     @router.get("/jobs/{job}/proxy", responses=file_answer("video/mp4"))

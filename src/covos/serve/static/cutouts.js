@@ -47,7 +47,7 @@ export class Cutouts {
   /** @param {State} state @param {number} width */
   name(state, width) {
     const matte = { yes: "&matte=true", no: "&matte=false", "": "" }[state.matte];
-    return `jobs/${state.id}/frames/${state.frame}/cutout?w=${width}${matte}`;
+    return `jobs/${state.id}/frames/${state.frame}/cutout?w=${width}${matte}${state.invert ? "&invert=true" : ""}`;
   }
 
   /**

@@ -69,7 +69,7 @@ export function wanted(format, state) {
   const from = input("export-from").value.trim().replace(",", ".");
   const to = input("export-to").value.trim().replace(",", ".");
   // What is the subject's alone is not asked for where all else is kept.
-  const inverted = format.options.includes("invert") && input("export-invert").checked;
+  const inverted = format.options.includes("invert") && state.invert;
   /** @type {Composition} */
   const all = {
     background: background(),
@@ -115,7 +115,7 @@ export function showOptions(format, state) {
   }
   /** @type {HTMLOptionElement} */ (behind.querySelector("[value=path]")).hidden = !state.server?.media;
   if (behind.value === "blur") for (const row of document.querySelectorAll("#export-choice [data-option=shadow]")) /** @type {HTMLElement} */ (row).hidden = true;
-  if (has.has("invert") && input("export-invert").checked) for (const row of document.querySelectorAll("#export-choice [data-option=shadow], #export-choice [data-option=each_object]")) /** @type {HTMLElement} */ (row).hidden = true;
+  if (has.has("invert") && state.invert) for (const row of document.querySelectorAll("#export-choice [data-option=shadow], #export-choice [data-option=each_object]")) /** @type {HTMLElement} */ (row).hidden = true;
   const wrap = Number(input("export-wrap").value);
   setText(byId("export-wrap-out"), wrap ? `${wrap}% of the height` : "off");
   if (valueOf !== format.name) choices(format);
@@ -159,6 +159,15 @@ export function startOptions(changed) {
     });
     store.watch(({ matte }) => {
       select(id).value = matte;
+    });
+  }
+  for (const id of ["invert", "export-invert"]) {
+    input(id).addEventListener("change", () => {
+      store.set({ invert: input(id).checked });
+      changed();
+    });
+    store.watch(({ invert }) => {
+      input(id).checked = invert;
     });
   }
   byId("export-choice").addEventListener("input", changed);

@@ -41,6 +41,7 @@ export const FIRST = Object.freeze({
   object: null,
   view: /** @type {State["view"]} */ (settings.view),
   matte: /** @type {State["matte"]} */ (settings.matte),
+  invert: false,
   bare: false,
   cross: null,
   asking: 0,
@@ -51,7 +52,7 @@ export const FIRST = Object.freeze({
 
 /** What of the state belongs to a job and begins anew with another. */
 const OF_A_JOB = /** @type {const} */ (["job", "upload", "refusal", "opening", "expired", "progress", "timeline", "frame", "live",
-  "playing", "speed", "marks", "object", "bare", "cross", "asking", "clicks", "told", "exporting"]);
+  "playing", "speed", "marks", "object", "invert", "bare", "cross", "asking", "clicks", "told", "exporting"]);
 
 /** @param {State} state @returns {State} */
 function cleared(state) {

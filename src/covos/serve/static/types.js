@@ -69,6 +69,7 @@
  * @property {number | null} object Object that clicks go to; null makes a new one.
  * @property {View} view
  * @property {"" | "yes" | "no"} matte How edges are cut out, here and in downloads: closely, without a matte, or as found so far.
+ * @property {boolean} invert Everything but the subject is cut out, here and in downloads.
  * @property {boolean} bare The mask is hidden for a moment.
  * @property {[number, number] | null} cross Crosshair of pointing by keys, in pixels of the clip.
  * @property {number} asking Clicks that wait for their mask.

@@ -227,8 +227,13 @@ export class Viewer {
       context.fillStyle = view === "matte" ? "#000" : (context.createPattern(this.ground, "repeat") ?? "#999");
       context.fillRect(left, top, width, height);
     }
-    if (!masks.length) return;
     const { cutout } = shown;
+    const all = state.invert && !masks.length && !state.bare;
+    if (all && view === "matte") {
+      context.fillStyle = "#fff";
+      context.fillRect(left, top, width, height);
+    } else if (all && shown.picture) context.drawImage(shown.picture, left, top, width, height);
+    if (!masks.length) return;
     const canvas = cutout ?? shape(masks.map((each) => each.mask.counts), shown.size).canvas;
     const feather = cutout ? 0 : soft(state, place.scale);
     // The cut is put together at the size of the canvas, so that zooming in costs no memory.
@@ -240,10 +245,11 @@ export class Viewer {
     cut.filter = feather > 0.3 ? `blur(${feather}px)` : "none";
     cut.drawImage(canvas, left, top, width, height);
     cut.filter = "none";
-    cut.globalCompositeOperation = "source-in";
+    // The true cut-out is inverted already.
+    cut.globalCompositeOperation = state.invert && !cutout ? "source-out" : "source-in";
     if (view === "matte") {
       cut.fillStyle = "#fff";
-      cut.fillRect(0, 0, this.scratch.width, this.scratch.height);
+      cut.fillRect(left, top, width, height);
     } else if (!cutout && shown.picture) cut.drawImage(shown.picture, left, top, width, height);
     context.drawImage(this.scratch, 0, 0);
   }
