@@ -22,7 +22,7 @@ from covos.core.types import Frame, Tags
 from covos.formats import backdrops
 from covos.formats.backdrops import Backdrop, Clip
 from covos.formats.composition import Composition
-from covos.formats.light import defocused, disc, shadow, to_light, to_picture, wrapped
+from covos.formats.light import defocused, disc, to_light, to_picture, wrapped
 from covos.formats.table import check_formats, composed_formats, make_writer
 from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output
@@ -205,42 +205,6 @@ def test_light_wraps_around_the_edge_and_no_farther() -> None:
     dark = wrapped(laid, np.zeros_like(background), opacity, radius=8)
     np.testing.assert_array_equal(dark, laid)
     np.testing.assert_array_equal(wrapped(laid, background, np.zeros_like(opacity), radius=8), laid)
-
-
-def ground(shade: float, tint: tuple[float, float, float]) -> tuple[Any, Any]:
-    """A subject on a plain ground, with a darker patch of some tint below it."""
-    y, x = np.mgrid[:120, :160]
-    opacity = (np.hypot(x - 80, y - 50) < 22).astype(np.float32)
-    image = np.full((120, 160, 3), (150, 140, 130), np.float32)
-    light = to_light(image.astype(np.uint8))
-    patch = np.hypot((x - 80) / 2, y - 78) < 8
-    light[patch] *= np.float32(shade) * np.array(tint, np.float32)
-    image = to_picture(light, np.zeros(0, np.uint8))
-    image[opacity > 0] = (200, 30, 30)
-    return image, opacity
-
-
-def test_what_the_subject_darkens_is_its_shadow() -> None:
-    left = shadow(*ground(0.5, (1, 1, 1)))
-    assert left[80, 80] == pytest.approx(0.57, abs=0.08)
-    assert left[30, 20] > 0.98
-    assert left[50, 115] > 0.95
-    assert left.max() <= 1
-
-
-def test_a_shadow_is_darkest_where_nearly_nothing_is_left_whatever_its_tint() -> None:
-    left = shadow(*ground(0.05, (0.5, 0.7, 2.0)))
-    assert left[80, 80] < 0.4
-
-
-def test_ground_of_another_colour_is_no_shadow() -> None:
-    assert shadow(*ground(0.7, (0.3, 1.3, 0.3))).min() > 0.9
-    assert shadow(*ground(1.0, (1, 1, 1))).min() > 0.98
-    nothing = np.zeros((120, 160), np.float32)
-    assert shadow(ground(0.5, (1, 1, 1))[0], nothing).min() == 1
-
-
-# ---- values --------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_asked_for_stands_in_the_names_of_the_formats(beach: Path) -> None:

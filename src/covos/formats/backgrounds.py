@@ -17,7 +17,8 @@ from covos.formats.carriers import CARRIERS, TO_LOOK_AT, Carrier, CarrierName, c
 from covos.formats.compose import ComposedResult, deep_picture, lay_over
 from covos.formats.composition import with_options
 from covos.formats.exr import check_exr_installed
-from covos.formats.light import defocused, shadow, to_light, to_picture, wrapped
+from covos.formats.light import defocused, to_light, to_picture, wrapped
+from covos.formats.shadows import Shadows
 from covos.formats.videos import VideoFormat
 from covos.masks.edges import in_pixels
 from covos.media.listing import list_pictures
@@ -189,7 +190,11 @@ class BackgroundFormat(_LaidFormat):
         # A picture out of focus has the shadow already.
         if not self._backdrop.shadow or self._shown is None:
             return image
-        return to_picture(to_light(image) * shadow(frame.image, result.opacity)[..., None], image)
+        return to_picture(to_light(image) * self._shadows.of(frame.image, result.opacity)[..., None], image)
+
+    @cached_property
+    def _shadows(self) -> Shadows:
+        return Shadows()
 
     @cached_property
     def _backdrop(self) -> Backdrop:

@@ -1,4 +1,4 @@
-"""Work on pictures in linear light, as lenses do it: out of focus, light around an edge, shadows.
+"""Work on pictures in linear light, as lenses do it: out of focus, light around an edge.
 
 Coded values are taken for sRGB (IEC 61966-2-1). Blurring them as they are would make bright points grey; in linear
 light they become the discs that a camera shows.
@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import ImageArray, ProbabilityArray
-from covos.masks.distance import distance_to
+from covos.core.types import ProbabilityArray
 from covos.masks.foreground import Samples
 
 Light: TypeAlias = NDArray[np.float32]
@@ -32,20 +31,6 @@ _FAINT = 1e-3
 
 _WRAP = 0.6
 """Strength of the light that wraps around an edge."""
-
-_SMALL = 270
-"""Height at which shadows are looked for: they are soft."""
-_NEAR = 0.22
-"""A shadow lies within this distance of its subject, in heights of the frame."""
-_RIM = 0.02
-"""Within this distance a pixel may have some of the subject's light, in heights of the frame."""
-_DARKEST = 0.25
-_NOISE = 0.08
-"""Darkening below this is the grain of the picture."""
-_DARK = 0.4
-"""Share of the ground's light below which the colour counts less and less."""
-_COLOUR = 0.06
-"""Width of the colours that are taken for the same ground, in shares of red, green and blue."""
 
 
 @cache
@@ -159,12 +144,12 @@ def wrapped(
         radius: How far inwards it is seen, in pixels.
     """
     sigma = max(radius / 2, 0.5)
-    share = np.asarray(_WRAP * opacity * _softened(1 - opacity, sigma), np.float32)
+    share = np.asarray(_WRAP * opacity * softened(1 - opacity, sigma), np.float32)
     x, y, width, height = cv2.boundingRect((share > 1 / 512).view(np.uint8))
     if not width:
         return laid
     part = np.s_[y : y + height, x : x + width]
-    spill = _softened(to_light(background), sigma)[part] * share[part][..., None]
+    spill = softened(to_light(background), sigma)[part] * share[part][..., None]
     light = to_light(np.ascontiguousarray(laid[part]))
     found = laid.copy()
     # Two lights on one another, which never become more than white.
@@ -172,56 +157,7 @@ def wrapped(
     return found
 
 
-def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
-    """Estimate how much the subject darkens what is around it.
-
-    In a band around the subject, the light of the source is compared with that of the ground farther away. Light that
-    is darker and of the same colour is in the subject's shadow. A dark thing of the ground's own colour, beside the
-    subject, looks the same; light ground of another colour beyond it does not.
-
-    Args:
-        image: The source, H x W x 3 uint8 RGB.
-        opacity: H x W float32 in [0, 1].
-
-    Returns:
-        H x W float32: the share of the light that is left, 1 where there is no shadow.
-    """
-    height, width = opacity.shape
-    scale = min(1.0, _SMALL / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    light = np.asarray(cv2.resize(to_light(image), size, interpolation=cv2.INTER_AREA), np.float32)
-    seen = np.asarray(cv2.resize(opacity, size, interpolation=cv2.INTER_AREA), np.float32)
-    subject = seen > 0.05
-    if not subject.any() or subject.all():
-        return np.ones((height, width), np.float32)
-    distance = distance_to(subject, exact=True)
-    reach = max(_NEAR * size[1], 2.0)
-    # The ground beside the subject has some of its colour, which is no shadow's.
-    free = (distance > max(_RIM * size[1], 1.0)).astype(np.float32)
-    here = _mean(light, free, sigma=max(0.008 * size[1], 0.5))
-    beyond = _mean(light, free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2, sigma=reach)
-    brightness, expected = here.sum(axis=2) + 1e-4, beyond.sum(axis=2) + 1e-4
-    apart = np.abs(here / brightness[..., None] - beyond / expected[..., None]).sum(axis=2)
-    # A pixel that is nearly black has no colour to compare, as in the deep shadow under a car.
-    apart *= np.clip(brightness / (_DARK * expected), 0, 1) ** 2
-    alike = np.exp(-((apart / _COLOUR) ** 2))
-    # None at the end of the band, so that it has no rim.
-    fading = np.clip(2 - 2 * distance / reach, 0, 1)
-    darkened = np.clip((1 - brightness / expected - _NOISE) / (1 - _NOISE), 0, 1 - _DARKEST)
-    # Under the rim, and under the subject where it is soft, it is as it is beside it.
-    kept = np.asarray(1 - free * darkened * alike * fading, np.float32)
-    left = _mean(kept[..., None], free, sigma=max(0.015 * size[1], 0.7))
-    return np.asarray(cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _mean(light: Light, weight: NDArray[np.float32], *, sigma: float) -> Light:
-    """Average the light near by, by weight; where none is, by what is farther away."""
-    weight = np.asarray(weight + _EMPTY, np.float32)
-    spread = _softened(np.asarray(light * weight[..., None], np.float32), sigma).reshape(light.shape)
-    return np.asarray(spread / _softened(weight, sigma)[..., None], np.float32)
-
-
-def _softened(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def softened(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Blur by a Gaussian; a wide one on a smaller picture."""
     height, width = values.shape[:2]
     step = max(1.0, sigma / 4)

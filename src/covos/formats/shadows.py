@@ -1,0 +1,259 @@
+"""Shadows: how much the subject darkens what is around it, so that another background can be darkened likewise.
+
+In a band around the subject, the light of each place is compared with what it would be without the subject. Best is the
+light that the same place had in earlier frames, when the subject was elsewhere: a dark thing that stands there was as
+dark then. The pictures are laid over one another for that, so a camera may move. Where no frame tells, it is the light
+of the ground farther away. What is darker then may be a thing as well, so less counts: the shadow has to lie at the
+subject's foot. In both cases a shadow is of the ground's colour, and begins at the subject.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.types import ImageArray, MaskArray, ProbabilityArray
+from covos.formats.light import Light, softened, to_light
+from covos.masks.distance import distance_to
+
+_SMALL = 270
+"""Height at which shadows are looked for: they are soft."""
+_NEAR = 0.22
+"""A shadow lies within this distance of its subject, in heights of the frame."""
+_RIM = 0.02
+"""Within this distance a pixel may have some of the subject's light, in heights of the frame."""
+_FOOT = (0.45, 0.7)
+"""Shares of a subject's height, from its top: one frame shows no shadow above the first, and all below the second."""
+_DARKEST = 0.25
+_NOISE = 0.08
+"""Darkening below this is the grain of the picture."""
+_FAINT = 0.1
+"""Darkening below this belongs to a shadow only beside what is darker."""
+_DARK = 0.4
+"""Share of the ground's light below which the colour counts less and less."""
+_COLOUR = 0.06
+"""Width of the colours that are taken for the same ground, in shares of red, green and blue."""
+_EMPTY = 1e-6
+_SURE = 3
+"""Frames after which the light of a place is known."""
+_LASTING = 16
+"""Frames over which it is averaged."""
+_OTHER = 0.2
+"""Middle deviation of the light from what is known, as a logarithm, above which the frame is of another shot."""
+_CORNERS = 200
+_LEAST_CORNERS = 12
+_BETTER = 0.95
+"""Share of the difference between two frames that is left by a movement of the camera which is more than a guess."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Scene:
+    """A frame at the size at which shadows are looked for.
+
+    Attributes:
+        light: h x w x 3 float32.
+        grey: h x w uint8, as it is coded.
+        subject: h x w bool.
+        distance: h x w float32, pixels to the subject; infinite where there is none.
+    """
+
+    light: Light
+    grey: NDArray[np.uint8]
+    subject: MaskArray
+    distance: NDArray[np.float32]
+
+    @property
+    def height(self) -> int:
+        return int(self.light.shape[0])
+
+    @property
+    def away(self) -> MaskArray:
+        """Where no shadow of the subject falls."""
+        return np.asarray(self.distance > max(_NEAR * self.height, 2.0))
+
+
+class Shadows:
+    """Finds the shadow of the subject in the frames of a clip, as they come.
+
+    It remembers one small picture, the ground without the subject's shadow, however long the clip is.
+    """
+
+    def __init__(self) -> None:
+        self._before: _Scene | None = None
+        self._ground: Light | None = None
+        self._known: NDArray[np.float32] | None = None
+        """Number of frames that have told of a place, up to `_LASTING`."""
+        self._moving = 0
+        """Frames in which the ground may not lie exactly, after the camera has moved."""
+
+    def of(self, image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
+        """Return how much light the subject leaves to what is around it in the next frame.
+
+        Args:
+            image: The source, H x W x 3 uint8 RGB.
+            opacity: H x W float32 in [0, 1].
+
+        Returns:
+            H x W float32: the share of the light that is left, 1 where there is no shadow.
+        """
+        height, width = opacity.shape
+        scene = _scene(image, opacity)
+        self._lay_over(scene)
+        left = np.ones(scene.grey.shape, np.float32)
+        if scene.subject.any() and not scene.subject.all():
+            left = self._left(scene)
+        self._learn(scene)
+        self._before = scene
+        return np.asarray(cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def _left(self, scene: _Scene) -> NDArray[np.float32]:
+        height, distance = scene.height, scene.distance
+        reach = max(_NEAR * height, 2.0)
+        # The ground beside the subject has some of its colour, which is no shadow's.
+        free = (distance > max(_RIM * height, 1.0)).astype(np.float32)
+        here = _mean(scene.light, free, sigma=max(0.008 * height, 0.5))
+        far = free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2
+        foot = _at_foot(scene)
+        darkened = _darkened(here, _mean(scene.light, far, sigma=reach)) * foot
+        if self._ground is not None and self._known is not None:
+            share = np.minimum(self._known / np.float32(_SURE), 1)
+            before = _mean(self._ground, share, sigma=max(0.008 * height, 0.5))
+            told = _darkened(here, before)
+            if self._moving:  # frames do not lie over one another to a pixel
+                told = _darkened(here, np.asarray(cv2.erode(before, np.ones((5, 5), np.uint8)), np.float32)) * foot
+            darkened = share * told + (1 - share) * darkened
+        # None at the end of the band, so that it has no rim.
+        darkened *= free * np.clip(2 - 2 * distance / reach, 0, 1)
+        darkened = np.where(_begins_at(distance <= max(_RIM * height, 1.0) + 2, darkened), darkened, 0)
+        # Under the rim, and under the subject where it is soft, it is as it is beside it.
+        kept = np.asarray(1 - darkened, np.float32)
+        return _mean(kept[..., None], free, sigma=max(0.015 * height, 0.7))[..., 0]
+
+    def _lay_over(self, scene: _Scene) -> None:
+        """Bring what is known of the ground to where it lies in a frame, or forget it if that cannot be told."""
+        before, ground, known = self._before, self._ground, self._known
+        if before is None or ground is None or known is None:
+            return
+        motion = _motion(before, scene) if before.grey.shape == scene.grey.shape else None
+        if motion is None:
+            self._ground = self._known = None
+            return
+        self._moving = max(0, self._moving - 1)
+        if not _stands_still(before, scene, motion):
+            size = scene.grey.shape[1], scene.grey.shape[0]
+            weighted = cv2.warpAffine(ground * (known > 0)[..., None], motion, size, flags=cv2.INTER_LINEAR)
+            whole = cv2.warpAffine((known > 0).astype(np.float32), motion, size, flags=cv2.INTER_LINEAR)
+            known = np.asarray(cv2.warpAffine(known, motion, size, flags=cv2.INTER_NEAREST), np.float32)
+            known[whole < 0.99] = 0
+            ground = np.asarray(weighted / np.maximum(whole, _EMPTY)[..., None], np.float32)
+            self._moving = _LASTING
+        told = scene.away & (known > 0)
+        if told.any():
+            change = np.log(_sum(scene.light)[told] + 1e-2) - np.log(_sum(ground)[told] + 1e-2)
+            middle = np.median(change)
+            if np.median(np.abs(change - middle)) > _OTHER:
+                self._ground = self._known = None
+                return
+            ground = ground * np.float32(np.exp(middle))  # exposure, and clouds
+        self._ground, self._known = ground, known
+
+    def _learn(self, scene: _Scene) -> None:
+        """Take the light of all places that are away from the subject."""
+        if self._ground is None or self._known is None:
+            self._ground, self._known = scene.light.copy(), np.zeros(scene.grey.shape, np.float32)
+        self._known = np.minimum(self._known + scene.away, _LASTING).astype(np.float32)
+        share = (scene.away / np.maximum(self._known, 1))[..., None].astype(np.float32)
+        self._ground = np.asarray(self._ground + share * (scene.light - self._ground), np.float32)
+
+
+def _scene(image: ImageArray, opacity: ProbabilityArray) -> _Scene:
+    height, width = opacity.shape
+    scale = min(1.0, _SMALL / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    light = np.asarray(cv2.resize(to_light(image), size, interpolation=cv2.INTER_AREA), np.float32)
+    subject = np.asarray(cv2.resize(opacity, size, interpolation=cv2.INTER_AREA)) > 0.05
+    grey = np.asarray(cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY), np.uint8)
+    distance = distance_to(subject, exact=True) if subject.any() else np.full(grey.shape, np.inf, np.float32)
+    return _Scene(light=light, grey=grey, subject=subject, distance=np.asarray(distance, np.float32))
+
+
+def _darkened(here: Light, expected: Light) -> NDArray[np.float32]:
+    """Return the share of the expected light that lacks, h x w, where the colour is the same."""
+    brightness, without = _sum(here) + 1e-4, _sum(expected) + 1e-4
+    apart = _sum(np.abs(here / brightness[..., None] - expected / without[..., None]))
+    # A pixel that is nearly black has no colour to compare, as in the deep shadow under a car.
+    apart *= np.clip(brightness / (_DARK * without), 0, 1) ** 2
+    alike = np.exp(-((apart / _COLOUR) ** 2))
+    lacking = np.clip((1 - brightness / without - _NOISE) / (1 - _NOISE), 0, 1 - _DARKEST)
+    return np.asarray(lacking * alike, np.float32)
+
+
+def _sum(light: Light) -> NDArray[np.float32]:
+    return np.asarray(cv2.transform(light, np.ones((1, 3), np.float32)), np.float32)
+
+
+def _at_foot(scene: _Scene) -> NDArray[np.float32]:
+    """Return how far each place lies at the foot of the part of the subject that is nearest, h x w in [0, 1]."""
+    count, parts, boxes, _ = cv2.connectedComponentsWithStats(scene.subject.view(np.uint8))
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~scene.subject).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    part_of = np.zeros(nearest.max() + 1, np.int32)
+    part_of[nearest[scene.subject]] = parts[scene.subject]
+    part = part_of[nearest]
+    tops, heights = boxes[:, cv2.CC_STAT_TOP], boxes[:, cv2.CC_STAT_HEIGHT]
+    down = (np.arange(scene.height)[:, None] - tops[part]) / np.maximum(heights[part], 1)
+    assert count > 1, "there is a subject"
+    return np.asarray(np.clip((down - _FOOT[0]) / (_FOOT[1] - _FOOT[0]), 0, 1), np.float32)
+
+
+def _begins_at(subject: MaskArray, darkened: NDArray[np.float32]) -> MaskArray:
+    """Return the places that are darker, and hang together with such a place at the subject."""
+    _, parts = cv2.connectedComponents((darkened > _FAINT).view(np.uint8))
+    touching = np.unique(parts[subject & (parts > 0)])
+    kept = np.isin(parts, touching) & (parts > 0)
+    return np.asarray(cv2.dilate(kept.view(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+
+
+def _motion(before: _Scene, after: _Scene) -> NDArray[np.float64] | None:
+    """Return the motion of the camera from one frame to the next, 2 x 3; None if it cannot be told."""
+    ground = ((before.distance > 2) * np.uint8(255)).astype(np.uint8)
+    corners: Any
+    corners = cv2.goodFeaturesToTrack(before.grey, _CORNERS, 0.01, 5, mask=ground)
+    if corners is None:
+        # Nothing to be seen: a plain wall, or a black frame.
+        return np.eye(2, 3) if np.abs(before.grey.astype(int) - after.grey).mean() < 2 else None
+    found, status, _ = cv2.calcOpticalFlowPyrLK(before.grey, after.grey, corners, None)  # type: ignore[call-overload]
+    told = status[:, 0] > 0
+    if told.sum() < min(_LEAST_CORNERS, len(corners)):
+        return None
+    here, there = corners[told], found[told]
+    if len(here) < _LEAST_CORNERS:  # too few for more than a shift
+        return np.column_stack([np.eye(2), np.median(there - here, axis=0)[0]])
+    motion: Any
+    motion, inliers = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=1.0)
+    return None if motion is None or inliers.sum() * 2 < len(here) else np.asarray(motion, np.float64)
+
+
+def _stands_still(before: _Scene, after: _Scene, motion: NDArray[np.float64]) -> bool:
+    """Tell if the frames lie over one another about as well without the motion that was found."""
+    height, width = after.grey.shape
+    ground = (before.distance > 2) & (after.distance > 2)
+    if not ground.any():
+        return True
+    moved = cv2.warpAffine(
+        before.grey, motion, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    error, left = (float(cv2.absdiff(each, after.grey)[ground].mean()) for each in (before.grey, moved))
+    return left >= _BETTER * error
+
+
+def _mean(light: Light, weight: NDArray[np.float32], *, sigma: float) -> Light:
+    """Average the light near by, by weight; where none is, by what is farther away."""
+    weight = np.asarray(weight + _EMPTY, np.float32)
+    spread = softened(np.asarray(light * weight[..., None], np.float32), sigma).reshape(light.shape)
+    return np.asarray(spread / softened(weight, sigma)[..., None], np.float32)
