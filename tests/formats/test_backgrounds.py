@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, Tags
@@ -375,6 +376,22 @@ def test_what_is_lossless_keeps_all_of_the_source_and_of_the_background(
         np.testing.assert_array_equal(found, wanted.astype(int) * scale)
 
 
+@pytest.mark.parametrize(("carrier", "error"), [("webp", 0), ("jpeg", 6)])
+def test_pictures_to_look_at_have_eight_bits(tmp_path: Path, result: Any, info: Any, carrier: str, error: int) -> None:
+    one = result(ids=(1,))
+    ramp = np.broadcast_to(np.linspace(2000, 60000, 64).astype(np.uint16)[None, :, None], (48, 64, 3))
+    frame = replace(one.frame, image=np.asarray(ramp >> 8, np.uint8), deep=ramp.copy)
+    whole = replace(one, frame=frame, probability=np.ones((48, 64), np.float32), labels=np.ones((48, 64), np.uint8))
+    writer = make_writer(
+        f"green={carrier}", OutputFolder(tmp_path), info=info(tags=Tags(bits=16)), source_path=tmp_path / "none"
+    )
+    writer.write(whole)
+    (path,) = writer.close()
+    with Image.open(next(path.iterdir())) as picture:
+        assert (picture.format, picture.mode) == (carrier.upper(), "RGB")
+        assert np.abs(np.asarray(picture).astype(int) - frame.image).max() <= error
+
+
 def test_a_file_asks_for_how_a_background_is_written(tmp_path: Path) -> None:
     white = Composition(background="white")
     assert choose_output(tmp_path / "x.mkv", composition=white).formats == ("background=white,ffv1",)
@@ -384,6 +401,14 @@ def test_a_file_asks_for_how_a_background_is_written(tmp_path: Path) -> None:
             choose_output(tmp_path / name, composition=white)
         assert "--start f30 --end f31" in caught.value.fix
     assert choose_output(tmp_path / "x.png", composition=white, still=True).formats == ("background=white",)
+    for name, asked in (("x.jpg", "jpeg"), ("x.jpeg", "jpeg"), ("x.webp", "webp")):
+        assert choose_output(tmp_path / name, composition=white, still=True).formats == (f"background=white,{asked}",)
+    with pytest.raises(UsageError, match=r"no format writes \.jpg files") as caught:
+        choose_output(tmp_path / "x.jpg", still=True)
+    assert "--background white" in caught.value.fix
+    with pytest.raises(UsageError, match="of the format matte") as caught:
+        choose_output(tmp_path / "x.webp", ["matte"], still=True)
+    assert ".webp files are made by preview, rgba=webp" in caught.value.fix
     deep = choose_output(tmp_path / "x.png", ["background=png"], composition=white, still=True)
     assert deep.formats == ("background=white,png",)
     with pytest.raises(UsageError, match="prores and tiff together"):

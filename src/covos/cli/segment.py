@@ -183,7 +183,7 @@ def _closing_line(saved: Saved) -> str:
     if saved.was_done:
         return f"{frames} done already, -y starts anew: {parts}"
     if saved.resumed == saved.frames:
-        return f"{frames} that were done, in {saved.seconds:.1f} s: {parts}"
+        return f"{frames} that {'was' if saved.frames == 1 else 'were'} done, in {saved.seconds:.1f} s: {parts}"
     if saved.resumed:
         return f"{frames}, {saved.resumed} of them by an earlier run, in {saved.seconds:.1f} s: {parts}"
     speed = saved.frames / saved.seconds if saved.seconds else 0.0

@@ -9,17 +9,21 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from covos.core.errors import UsageError
+from covos.core.files import atomic_path
 from covos.core.types import Frame, SourceInfo
 from covos.formats.exr import planes_of, write_exr
 from covos.formats.light import to_light
-from covos.formats.pictures import write_png
+from covos.formats.pictures import write_png, write_webp
 from covos.formats.primaries import profile_of
 from covos.formats.tiff import write_tiff
 from covos.media.presets import FFV1_OPAQUE, H264, PRORES_422, Preset
 
-CarrierName: TypeAlias = Literal["exr", "ffv1", "png", "prores", "tiff"]
+_QUALITY = 95
+"""Of JPEG, with colours at full size: what it loses is not seen."""
+CarrierName: TypeAlias = Literal["exr", "ffv1", "jpeg", "png", "prores", "tiff", "webp"]
 WritePicture: TypeAlias = Callable[[Path, NDArray[Any], SourceInfo, Frame], None]
 
 
@@ -30,13 +34,15 @@ class Carrier:
     Attributes:
         preset: The kind of video; None where each picture is a file.
         suffixes: Those that a picture may have, the usual one first; none of a video.
-        write: Writes a picture, H x W x 3 RGB, uint8 or uint16 of full range.
+        write: Writes a picture, H x W x 3 RGB: uint8, or uint16 of full range.
+        deep: False of pictures that have eight bits a sample.
         bytes_per_pixel: Size on disk, as of `covos.formats.base.Format`: with all of the source's detail.
     """
 
     preset: Preset | None = None
     suffixes: tuple[str, ...] = ()
     write: WritePicture | None = None
+    deep: bool = True
     bytes_per_pixel: float = 0.0
 
     @property
@@ -47,7 +53,7 @@ class Carrier:
     @property
     def is_deep(self) -> bool:
         """True if it holds more than eight bits a sample."""
-        return self.preset is None or bool(self.preset.deep)
+        return self.deep if self.preset is None else bool(self.preset.deep)
 
 
 def _write_tiff(path: Path, pixels: NDArray[Any], info: SourceInfo, _: Frame) -> None:
@@ -57,6 +63,15 @@ def _write_tiff(path: Path, pixels: NDArray[Any], info: SourceInfo, _: Frame) ->
 
 def _write_png(path: Path, pixels: NDArray[Any], _: SourceInfo, __: Frame) -> None:
     write_png(path, pixels)
+
+
+def _write_webp(path: Path, pixels: NDArray[Any], _: SourceInfo, __: Frame) -> None:
+    write_webp(path, pixels)
+
+
+def _write_jpeg(path: Path, pixels: NDArray[Any], _: SourceInfo, __: Frame) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="JPEG", quality=_QUALITY, subsampling=0)
 
 
 def _write_exr(path: Path, pixels: NDArray[Any], info: SourceInfo, frame: Frame) -> None:
@@ -70,6 +85,8 @@ CARRIERS: Final[dict[CarrierName, Carrier]] = {
     "ffv1": Carrier(preset=FFV1_OPAQUE, bytes_per_pixel=0.30),
     "tiff": Carrier(suffixes=(".tif", ".tiff"), write=_write_tiff, bytes_per_pixel=0.75),
     "png": Carrier(suffixes=(".png",), write=_write_png, bytes_per_pixel=0.43),
+    "webp": Carrier(suffixes=(".webp",), write=_write_webp, deep=False, bytes_per_pixel=0.38),
+    "jpeg": Carrier(suffixes=(".jpg", ".jpeg"), write=_write_jpeg, deep=False, bytes_per_pixel=0.14),
     "exr": Carrier(suffixes=(".exr",), write=_write_exr, bytes_per_pixel=1.09),
 }
 """By the option of a format's value that asks for it: ``background=beach.mp4,tiff``."""

@@ -43,6 +43,23 @@ def write_png(path: Path, pixels: NDArray[Any]) -> None:
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
 
 
+def write_webp(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write RGB or RGBA as WebP, without a loss, also under the alpha; whole or not at all.
+
+    Raises:
+        UsageError: It is too large.
+    """
+    if max(pixels.shape) > _WEBP_SIDE:
+        raise UsageError(
+            f"{path} of {pixels.shape[1]}x{pixels.shape[0]} pixels",
+            why=f"a WebP has at most {_WEBP_SIDE} on a side",
+            fix="write PNG or TIFF",
+        )
+    with atomic_path(path) as temporary:
+        # More effort takes several times as long, and saves a tenth.
+        Image.fromarray(pixels).save(temporary, format="WEBP", lossless=True, exact=True, method=0, quality=0)
+
+
 class _OfBits(Format):
     """A picture a frame, of 8 or 16 bits."""
 
@@ -107,8 +124,9 @@ class RgbaFormat(_OfBits):
 
     @classmethod
     def size_of(cls, value: str | None) -> float:
-        """Return a size for 16 bits that is four times as large: their low bytes are noise."""
-        return cls.bytes_per_pixel * (4 if cls.bits_of(value) == 16 else 1)
+        """Return a size for 16 bits that is four times as large, since their low bytes are noise; WebP takes less."""
+        kinds = {"16": 4 * cls.bytes_per_pixel, "webp": 0.55}
+        return kinds.get(cls.parsed(value)[0], cls.bytes_per_pixel)
 
     @classmethod
     def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
@@ -126,28 +144,11 @@ class RgbaFormat(_OfBits):
         (suffix,) = self.still_suffixes(self._value)
         path = self._folder.file(f"{self.output}/{result.frame.stem}{suffix}")
         if suffix == _WEBP:
-            _write_webp(path, composed.rgba)
+            write_webp(path, composed.rgba)
         elif self._bits == 16:
             write_png(path, rgba_of(composed, deep=True))
         else:
             write_png(path, composed.rgba)
-
-
-def _write_webp(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write H x W x 4 RGBA without a loss, the colours under its alpha, too; whole or not at all.
-
-    Raises:
-        UsageError: It is too large.
-    """
-    if max(pixels.shape) > _WEBP_SIDE:
-        raise UsageError(
-            f"rgba=webp of {pixels.shape[1]}x{pixels.shape[0]} pixels",
-            why=f"a WebP has at most {_WEBP_SIDE} on a side",
-            fix="write rgba, which is PNG",
-        )
-    with atomic_path(path) as temporary:
-        # More effort takes several times as long, and saves a tenth.
-        Image.fromarray(pixels).save(temporary, format="WEBP", lossless=True, exact=True, method=0, quality=0)
 
 
 class CutoutFormat(Format):

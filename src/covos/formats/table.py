@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -183,7 +183,12 @@ def formats_by_suffix(*, still: bool = False) -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, tuple[str, ...]] = {}
     for kind in map(load_format, FORMATS):
-        pairs = [(kind.name, each) for each in kind.still_suffixes(None)] if still else kind.suffixes().items()
+        pairs: Iterable[tuple[str, str]] = kind.suffixes().items()
+        if still:
+            usual = kind.still_suffixes(None)
+            others = {f"{kind.name}={each}": kind.still_suffixes(each) for each in kind.choices}
+            pairs = [(kind.name, each) for each in usual]
+            pairs += [(asked, each) for asked, own in others.items() for each in own if each not in usual]
         for asked, suffix in pairs:
             found[suffix] = (*found.get(suffix, ()), asked)
     return found

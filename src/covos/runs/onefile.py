@@ -57,7 +57,8 @@ _NEAR = 0.8
 USUAL_OF_STILLS: Final = {".exr": "exr", ".png": "rgba", ".tif": "tiff", ".tiff": "tiff", ".webp": "rgba=webp"}
 """The same for the pictures that are made of a single one: the subject with alpha."""
 _LIKE_JPEG = frozenset({".avif", ".bmp", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
-"""Suffixes of pictures that are not written."""
+"""Suffixes of pictures that have no alpha, or are not written."""
+_JPEG = frozenset({".jpeg", ".jpg"})
 _LIKE_MP4 = frozenset(
     {".3gp", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ts", ".wmv"}
 )
@@ -292,7 +293,8 @@ def _meant(path: Path, suffix: str, *, still: bool) -> str:
     if suffix in _LIKE_MP4:
         return f"write {path.with_suffix('.mp4')} or {path.with_suffix('.mov')}"
     if still and suffix in _LIKE_JPEG:
-        return f"write {path.with_suffix('.png')} or {path.with_suffix('.webp')}, which have alpha"
+        alpha = f"write {path.with_suffix('.png')} or {path.with_suffix('.webp')}, which have alpha"
+        return f"{alpha}; or lay the subject over something: --background white" if suffix in _JPEG else alpha
     folder = f"{path.with_suffix('')}{os.sep}"
     pictures = USUAL_OF_STILLS.get(suffix, "rgba" if suffix in _LIKE_JPEG else "")
     if pictures:
