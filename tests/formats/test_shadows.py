@@ -97,15 +97,15 @@ def test_a_dark_thing_away_from_the_subject_is_no_shadow() -> None:
     assert left[162, 214] > 0.95, "it lies at the foot, and ground lies between"
 
 
-@pytest.mark.parametrize("brightness", [1.0, 0.5])
-def test_what_was_as_dark_before_the_subject_came_is_no_shadow(brightness: float) -> None:
-    """A dark box at the foot, of the ground's own colour, touches the shadow; clouds may come in the meantime."""
+@pytest.mark.parametrize("brightness", [(1.0,), (0.5,), (1.0, 0.9)])
+def test_what_was_as_dark_before_the_subject_came_is_no_shadow(brightness: tuple[float, ...]) -> None:
+    """A dark box at the foot, of the ground's own colour, touches the shadow; clouds may come, the exposure waver."""
     box = (140, 200, 190, 230)
     shadows = Shadows()
     for frame in range(12):
         shadows.of(*scene(40 + 3 * frame, boxes=(box,)))
-    for at in range(76, 190, 6):
-        left = shadows.of(*scene(at, boxes=(box,), brightness=brightness))
+    for place, at in enumerate(range(76, 190, 6)):
+        left = shadows.of(*scene(at, boxes=(box,), brightness=brightness[place % len(brightness)]))
     assert left[foot(at)] < 0.7, "the subject has its shadow"
     assert left[174:182, 206:224].min() > 0.9, "the box has none"
     alone = Shadows().of(*scene(at, boxes=(box,)))
@@ -136,6 +136,22 @@ def test_a_camera_may_move() -> None:
     assert left[foot(at)] < 0.75
     place = slice(300 + 12 - pan, 300 + 26 - pan)
     assert left[150:175, place].min() > 0.85
+
+
+def test_plain_ground_has_no_corners_and_is_known_all_the_same() -> None:
+    """Nothing to track but the subject: the exposure wavers, and the camera stands still."""
+    shadows = Shadows()
+
+    def plain(at: float, level: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        image, opacity = scene(at)
+        image[opacity == 0] = level
+        return image, opacity
+
+    for frame in range(8):
+        shadows.of(*plain(40 + 3 * frame, 150 - frame % 4))
+    image, opacity = plain(220, 150)
+    image[100:125, 236:262][opacity[100:125, 236:262] == 0] = 108
+    assert shadows.of(image, opacity)[112, 252] < 0.7
 
 
 def test_after_a_cut_nothing_is_known_of_before() -> None:

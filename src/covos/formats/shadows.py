@@ -46,6 +46,8 @@ _OTHER = 0.2
 """Middle deviation of the light from what is known, as a logarithm, above which the frame is of another shot."""
 _CORNERS = 200
 _LEAST_CORNERS = 12
+_GRAIN = 2.0
+"""Levels by which frames of a camera that stands still may differ."""
 _BETTER = 0.95
 """Share of the difference between two frames that is left by a movement of the camera which is more than a guess."""
 
@@ -143,7 +145,7 @@ class Shadows:
             self._ground = self._known = None
             return
         self._moving = max(0, self._moving - 1)
-        if not _stands_still(before, scene, motion):
+        if not np.array_equal(motion, np.eye(2, 3)):
             size = scene.grey.shape[1], scene.grey.shape[0]
             weighted = cv2.warpAffine(ground * (known > 0)[..., None], motion, size, flags=cv2.INTER_LINEAR)
             whole = cv2.warpAffine((known > 0).astype(np.float32), motion, size, flags=cv2.INTER_LINEAR)
@@ -220,36 +222,44 @@ def _begins_at(subject: MaskArray, darkened: NDArray[np.float32]) -> MaskArray:
 
 
 def _motion(before: _Scene, after: _Scene) -> NDArray[np.float64] | None:
-    """Return the motion of the camera from one frame to the next, 2 x 3; None if it cannot be told."""
+    """Return the motion of the camera from one frame to the next, 2 x 3; None if it cannot be told.
+
+    It is none at all where that fits about as well: laying over one another blurs.
+    """
+    ground = (before.distance > 2) & (after.distance > 2)
+    still = np.eye(2, 3)
+    if not ground.any():
+        return None
+    height, width = after.grey.shape
+
+    def differs(one: NDArray[np.uint8], other: NDArray[np.uint8] = after.grey) -> float:
+        change = one[ground].astype(np.float32) - other[ground]
+        return float(np.abs(change - np.median(change)).mean())  # whatever the exposure does
+
+    error, found = differs(before.grey), _tracked(before, after)
+    if found is None:
+        # Plain ground has no corners, and things that move may have most of them. A camera that stands still changes
+        # less than a step by a pixel would.
+        step = min(differs(np.roll(before.grey, 1, axis=axis), before.grey) for axis in (0, 1))
+        return still if error <= max(step, _GRAIN) else None
+    moved = cv2.warpAffine(before.grey, found, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return found if differs(np.asarray(moved, np.uint8)) < _BETTER * error else still
+
+
+def _tracked(before: _Scene, after: _Scene) -> NDArray[np.float64] | None:
+    """Return the motion of most corners of the ground; None if they do not agree on one."""
     ground = ((before.distance > 2) * np.uint8(255)).astype(np.uint8)
     corners: Any
     corners = cv2.goodFeaturesToTrack(before.grey, _CORNERS, 0.01, 5, mask=ground)
     if corners is None:
-        # Nothing to be seen: a plain wall, or a black frame.
-        return np.eye(2, 3) if np.abs(before.grey.astype(int) - after.grey).mean() < 2 else None
+        return None
     found, status, _ = cv2.calcOpticalFlowPyrLK(before.grey, after.grey, corners, None)  # type: ignore[call-overload]
     told = status[:, 0] > 0
-    if told.sum() < min(_LEAST_CORNERS, len(corners)):
+    if told.sum() < _LEAST_CORNERS:
         return None
-    here, there = corners[told], found[told]
-    if len(here) < _LEAST_CORNERS:  # too few for more than a shift
-        return np.column_stack([np.eye(2), np.median(there - here, axis=0)[0]])
     motion: Any
-    motion, inliers = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=1.0)
-    return None if motion is None or inliers.sum() * 2 < len(here) else np.asarray(motion, np.float64)
-
-
-def _stands_still(before: _Scene, after: _Scene, motion: NDArray[np.float64]) -> bool:
-    """Tell if the frames lie over one another about as well without the motion that was found."""
-    height, width = after.grey.shape
-    ground = (before.distance > 2) & (after.distance > 2)
-    if not ground.any():
-        return True
-    moved = cv2.warpAffine(
-        before.grey, motion, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    error, left = (float(cv2.absdiff(each, after.grey)[ground].mean()) for each in (before.grey, moved))
-    return left >= _BETTER * error
+    motion, inliers = cv2.estimateAffinePartial2D(corners[told], found[told], ransacReprojThreshold=1.0)
+    return None if motion is None or inliers.sum() * 2 < told.sum() else np.asarray(motion, np.float64)
 
 
 def _mean(light: Light, weight: NDArray[np.float32], *, sigma: float) -> Light:
