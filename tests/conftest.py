@@ -11,7 +11,6 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 # Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -31,9 +30,9 @@ from clips import bright_clip
 from covos.core import process
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
-from covos.models.lite import CovosLite
 from kept_models import USERS, load_model
 from loaded import load_module
+from small import make_small
 
 # A machine that tests may be busy: what takes long is no failure. Every run draws other examples.
 settings.register_profile("covos", deadline=None, max_examples=40)
@@ -85,19 +84,9 @@ def limited() -> Iterator[Callable[..., Limits]]:
 
 @pytest.fixture(scope="module")
 def small_networks() -> Iterator[None]:
-    """Networks see small frames: for rooms whose tests ask what becomes of masks, not how good these are.
-
-    The subject of the small clips is then hardly seen. It is made to count, which `test_small.py` watches: masks that
-    are empty would be equal whatever became of them.
-    """
-    segment = CovosLite.segment
-
-    def readily(self: CovosLite, *given: Any, **named: Any) -> torch.Tensor:
-        return segment(self, *given, **named) + 11
-
+    """Networks see small frames: for rooms whose tests ask what becomes of masks, not how good these are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("covos.model.DEFAULT_AREA", 96 * 128)
-        patch.setattr(CovosLite, "segment", readily)
+        make_small(patch.setattr, area=96 * 128, readiness=11.0)
         yield
 
 

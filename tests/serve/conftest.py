@@ -1,4 +1,7 @@
-"""A server, once for all tests of the API and of the page; `test_stopped.py` has servers as users start them."""
+"""A server, once for all tests of the API and of the page.
+
+`test_stopped.py` and `test_log.py` have servers as users start them.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ COUNT = 9
 
 AS_USERS_DO = (sys.executable, "-m", "covos")
 QUICK = (sys.executable, str(Path(__file__).with_name("quick.py")))
-"""The same program, whose processes begin sooner."""
+"""The same program, whose processes begin sooner, and whose networks see small frames."""
 
 
 @contextmanager

@@ -17,11 +17,12 @@ from cvat_sdk.masks import decode_mask, encode_mask
 
 from covos.serve.cvat import handler, init_context
 
+pytestmark = pytest.mark.usefixtures("small_networks")
 HEIGHT, WIDTH = 48, 64
 
 
 @pytest.fixture(scope="module")
-def context() -> SimpleNamespace:
+def context(small_networks: None) -> SimpleNamespace:
     context = SimpleNamespace(user_data=SimpleNamespace(), Response=SimpleNamespace)
     init_context(context)
     return context

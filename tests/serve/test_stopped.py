@@ -19,7 +19,7 @@ from covos.core.errors import CancelledError, EnvironmentProblem
 from covos.serve.clip import RECORD, Clip, Kept
 from covos.serve.views import view_of
 from covos.serve.workers import Progress, TaskWorker
-from serve.serving import Endless, serving
+from serve.serving import QUICK, Endless, serving
 
 FRAMES = 40
 PATIENCE = 120.0
@@ -41,7 +41,10 @@ def wait_for(client: httpx.Client, job: str, right: Callable[[dict[str, Any]], b
 @pytest.mark.parametrize("end_by", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])  # alike
 def test_a_search_goes_on_where_it_was(end_by: int, tmp_path: Path, make_clip: Callable[..., Path]) -> None:
     root, source = tmp_path / "clips", make_clip(frames=FRAMES)
-    with serving("--root", str(root), end_by=end_by) as address, httpx.Client(base_url=address) as client:
+    with (
+        serving("--root", str(root), program=QUICK, end_by=end_by) as address,
+        httpx.Client(base_url=address) as client,
+    ):
         with source.open("rb") as file:
             job = client.post("/api/jobs", files={"file": ("clip.mp4", file)}, timeout=PATIENCE).json()["id"]
         wait_for(client, f"{job}/masks", lambda now: len(now["frames"]) > 16)
@@ -52,7 +55,7 @@ def test_a_search_goes_on_where_it_was(end_by: int, tmp_path: Path, make_clip: C
     before = journal.read_bytes().splitlines()
     assert 16 < len(before) < FRAMES
 
-    with serving("--root", str(root)) as address, httpx.Client(base_url=address) as client:
+    with serving("--root", str(root), program=QUICK) as address, httpx.Client(base_url=address) as client:
         done = wait_for(client, job, lambda now: now["stage"] is None and now["state"] not in {"queued", "running"})
         assert (done["state"], done["error"], done["done"]) == ("done", None, FRAMES)
     after = journal.read_bytes().splitlines()
