@@ -17,11 +17,14 @@ from covos.core.types import Box, Point
 from covos.masks import read_label_map, write_label_map
 from covos.prompts.values import PointPrompt
 
-AT_FULL_SIZE = True
-"""See `conftest.py`."""
-
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks see enough to tell what a box holds from what is beside it."""
+    monkeypatch.setattr("covos.model.DEFAULT_AREA", 192 * 256)
 
 
 def run(clip: Path, out: Path, *more: str) -> int:
@@ -67,6 +70,7 @@ def test_a_click_is_followed(clip: Path, random_follower: Path, tmp_path: Path, 
     assert "prompt 1" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("larger")
 def test_boxes_and_points_of_several_objects_on_several_frames(
     clip: Path, random_follower: Path, tmp_path: Path
 ) -> None:
@@ -81,6 +85,7 @@ def test_boxes_and_points_of_several_objects_on_several_frames(
     assert not (third[:32] == 7).any()
 
 
+@pytest.mark.usefixtures("larger")
 def test_a_prompt_file_says_what_the_options_say(clip: Path, random_follower: Path, tmp_path: Path) -> None:
     write_label_map(tmp_path / "mask.png", square().astype(np.uint8) * 5)
     content = {
