@@ -178,8 +178,9 @@ def test_another_object_is_followed_beside_the_first(model: Model, clip: Path, m
 @pytest.mark.slow
 def test_a_correction_helps_much_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr("covos.model.DEFAULT_AREA", 192 * 256)  # where one click finds the object that got lost
     corrections, scenes = import_module("corrections"), import_module("scenes_staged")
-    staged = scenes.staged_clip(3, frames=20)  # two that look the same cross, and one gets lost
+    staged = scenes.staged_clip(3, frames=16)  # two that look the same cross, and one gets lost
     clip = corrections.Clip(name=staged.name, truth=staged.labels)
     with covos.load_model(device="cpu", precision="fp32").session(list(staged.images)) as session:
         session.add_labels(0, labels=staged.labels[0])
