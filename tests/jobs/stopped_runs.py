@@ -1,31 +1,29 @@
-"""Jobs that are killed, or meet a full disk: a program, so that each can be a process.
+"""Jobs that are killed, or meet a full disk: each in a fork of the tests' process, which has loaded what they need.
 
-It reads the model once and then runs each order of its standard input, one JSON object a line, in a fork:
-``{"clip": path, "output": path, "formats": [...], "kill_at": n or 0, "disk": bytes or null}``; it answers each with a
-line ``{"status": wait status, "moments": n, "error": text}``. Moments are the points at which a run may be killed:
-every record of the journal, half written, and every file that is about to take its final name.
+Moments are the points at which a run may be killed: every record of the journal, half written, and every file that is
+about to take its final name.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from children import in_child
 from covos.core import files as atomic
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult
 from covos.formats.base import Format
 from covos.formats.table import TABLE
 from covos.job import Job
-from covos.model import Model, load_model
+from covos.model import Model
 from covos.plan import Plan
 from covos.runs.journal import Journal
 
@@ -68,38 +66,38 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run(order: Mapping[str, object], model: Model, answer: int) -> None:
-    moments = Moments(int(str(order["kill_at"])))
-    if order["disk"] is not None:
-        limit = int(str(order["disk"]))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    error: CovosError | None
-    try:
-        plan = Plan(source=str(order["clip"]), formats=tuple(order["formats"]))  # type: ignore[arg-type]
-        Job(plan, str(order["output"]), load=lambda _: model).run()
-        error = None
-    except CovosError as raised:
-        error = raised
-    os.write(answer, json.dumps({"moments": moments.count, "error": error and str(error)}).encode())
-    os._exit(0 if error is None else error.exit_code)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The end of a run: if it was killed, its exit code and its error otherwise, and the moments that it passed."""
+
+    killed: bool = False
+    code: int = 0
+    error: str = ""
+    moments: int = 0
 
 
-def main() -> None:
+def run(
+    model: Model, clip: Path, output: Path, *, formats: Sequence[str], kill_at: int = 0, disk: int | None = None
+) -> Ended:
+    """Run a job in a fork, which is killed at a moment, from 1, or may write so many bytes to a file."""
+    child = in_child(lambda: _run(model, clip, output, formats, kill_at, disk), seconds=120)
+    if child.end == "died":
+        assert child.answer == "SIGKILL"
+        return Ended(killed=True)
+    assert child.end == "answered", child.answer
+    return Ended(**child.answer)
+
+
+def _run(
+    model: Model, clip: Path, output: Path, formats: Sequence[str], kill_at: int, disk: int | None
+) -> dict[str, object]:
     sys.modules["covos.formats.raw"] = sys.modules[__name__]
     TABLE["raw"] = "raw:Raw"
-    model = load_model(device="cpu", precision="fp32")
-    model.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
-    for line in sys.stdin:
-        reader, writer = os.pipe()
-        if not (child := os.fork()):
-            with suppress(BaseException):
-                run(json.loads(line), model, writer)
-            os._exit(70)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
-            said = json.loads(pipe.read() or b"{}")
-        print(json.dumps({"status": os.waitpid(child, 0)[1], **said}), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    moments = Moments(kill_at)
+    if disk is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))
+    try:
+        Job(Plan(source=str(clip), formats=tuple(formats)), str(output), load=lambda _: model).run()
+    except CovosError as error:
+        return {"code": error.exit_code, "error": str(error), "moments": moments.count}
+    return {"moments": moments.count}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
+import numpy as np
 import pytest
 
 import covos
 from checked_output import check_output
+from clips import write_clip
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import exclusive
 from covos.events import FrameDone, Started
@@ -27,11 +27,14 @@ from covos.plan import Plan
 from covos.runs.folder import LIST, LOCK
 from covos.runs.schema import ProblemRecord, load_report
 from covos.task import choose_task
+from jobs.stopped_runs import Ended
+from jobs.stopped_runs import run as run_in_fork
+from stub_model import bright_model
 
 FORMATS = ("palette", "overlay", "raw")
 FRAMES = 10  # two batches and a half
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
-Order = Callable[..., dict[str, Any]]
+Ending = Callable[..., Ended]
 Run = Callable[..., Outcome]
 
 
@@ -54,25 +57,15 @@ def assert_finished(folder: Path, expected: dict[str, bytes]) -> None:
     assert load_report(folder).problem is None
 
 
-@pytest.fixture(scope="module")
-def orders() -> Iterator[Order]:
-    """Carries out an order of ``stopped_runs.py``."""
-    program = Path(__file__).with_name("stopped_runs.py")
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, str(program)], stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+@pytest.fixture
+def ended() -> Ending:
+    """Run a job in a fork, see `stopped_runs.py`. The other tests here have networks, and references to go on with."""
+    model = bright_model()
 
-        def order(
-            clip: Path, output: Path, *, formats: Sequence[str] = FORMATS, kill_at: int = 0, disk: int | None = None
-        ) -> dict[str, Any]:
-            order = {"clip": str(clip), "output": str(output), "formats": formats, "kill_at": kill_at, "disk": disk}
-            print(json.dumps(order), file=process.stdin, flush=True)
-            answer: dict[str, Any] = json.loads(process.stdout.readline())  # type: ignore[union-attr]
-            return answer
+    def run_one(clip: Path, output: Path, **how: Any) -> Ended:
+        return run_in_fork(model, clip, output, **{"formats": FORMATS, **how})
 
-        yield order
-        process.stdin.close()
+    return run_one
 
 
 @pytest.fixture
@@ -82,30 +75,30 @@ def long_clip(make_clip) -> Path:
 
 @posix
 @pytest.mark.parametrize("points", [8, pytest.param(24, marks=pytest.mark.thorough)])
-def test_killed_at_any_moment(orders: Order, long_clip: Path, tmp_path: Path, points: int) -> None:
-    whole = orders(long_clip, tmp_path / "whole")
-    assert whole["status"] == 0
+def test_killed_at_any_moment(ended: Ending, long_clip: Path, tmp_path: Path, points: int) -> None:
+    whole = ended(long_clip, tmp_path / "whole")
+    assert whole == Ended(moments=ANY)
     expected = content(tmp_path / "whole")
     assert {name.split("/")[0] for name in expected} == {".covos-files", "masks", "overlay.mp4", "raw"}
-    moments = whole["moments"]
+    moments = whole.moments
     assert moments >= 3 * FRAMES  # a record and two files a frame, and the rest
     for point in range(points):
         kill_at = 1 + point * (moments - 1) // (points - 1)
         out = tmp_path / f"killed{kill_at}"
-        assert orders(long_clip, out, kill_at=kill_at)["status"] == signal.SIGKILL
-        again = orders(long_clip, out)
-        assert again["status"] == 0, (kill_at, again)
+        assert ended(long_clip, out, kill_at=kill_at).killed
+        again = ended(long_clip, out)
+        assert again == Ended(moments=ANY), kill_at
         assert_finished(out, expected)
 
 
 @posix
 @pytest.mark.slow
-def test_killed_again_and_again(orders: Order, long_clip: Path, tmp_path: Path) -> None:
-    assert orders(long_clip, tmp_path / "whole")["status"] == 0
+def test_killed_again_and_again(ended: Ending, long_clip: Path, tmp_path: Path) -> None:
+    assert ended(long_clip, tmp_path / "whole") == Ended(moments=ANY)
     out = tmp_path / "out"
     for kill_at in (8, 12, 16):
-        assert orders(long_clip, out, kill_at=kill_at)["status"] == signal.SIGKILL
-    assert orders(long_clip, out)["status"] == 0
+        assert ended(long_clip, out, kill_at=kill_at).killed
+    assert ended(long_clip, out) == Ended(moments=ANY)
     assert_finished(out, content(tmp_path / "whole"))
 
 
@@ -116,27 +109,30 @@ def test_killed_again_and_again(orders: Order, long_clip: Path, tmp_path: Path) 
         (FORMATS, 0),
         (FORMATS, 20),  # the list of files
         (FORMATS, 300),  # covos.json
-        (("palette",), 1300),  # the journal, after some frames
+        (("palette",), 6000),  # the journal, after some frames
         (("raw",), 6000),  # the journal with probabilities, or the format
-        (("overlay",), 2500),  # the video, at its end
+        (("overlay",), 150_000),  # the video, at its end
     ],
 )
-def test_a_full_disk(orders: Order, long_clip: Path, tmp_path: Path, formats: Sequence[str], disk: int) -> None:
-    assert orders(long_clip, tmp_path / "whole", formats=formats)["status"] == 0
+def test_a_full_disk(ended: Ending, long_clip: Path, tmp_path: Path, formats: Sequence[str], disk: int) -> None:
+    if formats == ("overlay",):  # a video of noise is larger than the journal
+        noise = np.random.default_rng(0).integers(0, 120, (FRAMES, 192, 256, 3), dtype=np.uint8)
+        write_clip(long_clip, noise, crf="12")
+    assert ended(long_clip, tmp_path / "whole", formats=formats) == Ended(moments=ANY)
     out = tmp_path / "out"
-    full = orders(long_clip, out, formats=formats, disk=disk)
-    assert os.waitstatus_to_exitcode(full["status"]) == EnvironmentProblem.exit_code, full
-    assert "cannot be" in full["error"] or "could not be written" in full["error"]
+    full = ended(long_clip, out, formats=formats, disk=disk)
+    assert full.code == EnvironmentProblem.exit_code, full
+    assert "cannot be" in full.error or "could not be written" in full.error
     if disk >= 1000:  # with less not even the terms are written
-        assert re.search(r"; about [\d.]+ [kMG]B more are needed for all 10 frames", full["error"]), full
+        assert re.search(r"; about [\d.]+ [kMG]B more are needed for all 10 frames", full.error), full
     journal = out / "journal.jsonl"
     if disk < 1000:
         assert not out.exists()
     else:
         assert journal.read_bytes().endswith(b"\n")
-        assert f"{len(journal.read_bytes().splitlines())} frames are safe in {out}" in full["error"]
+        assert f"{len(journal.read_bytes().splitlines())} frames are safe in {out}" in full.error
         assert not list(out.rglob("*.partial*"))
-    assert orders(long_clip, out, formats=formats)["status"] == 0
+    assert ended(long_clip, out, formats=formats) == Ended(moments=ANY)
     assert_finished(out, content(tmp_path / "whole"))
 
 
