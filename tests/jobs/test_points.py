@@ -133,16 +133,12 @@ def test_following_is_taken_up_again_where_prompts_changed(
 
     first, fix, second = (0, 1, square()), (18, 1, square(18)), (14, 2, far())
 
-    def followed(*masks: tuple[int, int, np.ndarray]) -> list[np.ndarray]:
-        """Follow from the first frame after each mask."""
-        with model.session(clip, follower=random_follower) as fresh, monkeypatch.context() as anew:
-            anew.setattr(IncrementalPass, "_is_known", lambda self, engine: False)
-            for frame, identity, mask in masks:
-                fresh.add_mask(frame, identity, mask=mask)
-                result = fresh.propagate("forward")
-            return [frame.labels for frame in result]
-
-    expected = [followed(first), followed(first, fix), followed(first, fix, second)]
+    expected = []
+    with model.session(clip, follower=random_follower) as fresh, monkeypatch.context() as anew:
+        anew.setattr(IncrementalPass, "_is_known", lambda self, engine: False)  # from the first frame after each mask
+        for frame, identity, mask in (first, fix, second):
+            fresh.add_mask(frame, identity, mask=mask)
+            expected.append([each.labels for each in fresh.propagate("forward")])
     with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=first[2])
         found = [[frame.labels for frame in session.propagate("forward")]]
