@@ -16,6 +16,7 @@ from PIL import Image
 
 from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
+from covos.media.profiles import deep_in_srgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,8 +76,11 @@ def _scaled(samples: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
     return np.asarray(samples.clip(0, (1 << bits) - 1) >> (bits - 8), np.uint8)
 
 
-def deep_pixels(path: Place, image: Image.Image) -> Deep | None:
-    """Return the samples of an opened image if it has 16 bits a sample; None if it has fewer, or real numbers."""
+def deep_pixels(path: Place, image: Image.Image, *, is_plain: bool = True) -> Deep | None:
+    """Return the samples of an opened image if it has 16 bits a sample; None if it has fewer, or real numbers.
+
+    Colours of a profile that the image states are brought to sRGB, if it ``is_plain``: no HDR.
+    """
     if image.mode.startswith("I"):
         grey = np.asarray(image)
         return Deep(samples=_upright(grey.clip(0, 65535).astype(np.uint16), image), stated=_stated(image))
@@ -97,6 +101,9 @@ def deep_pixels(path: Place, image: Image.Image) -> Deep | None:
     if _is_premultiplied(image):
         # Not by the largest alpha: a picture may be faint all over.
         samples = _straight(samples, bits=stated or 16)
+    # Who states a profile has pictures of full range.
+    if is_plain and stated is None and (brought := deep_in_srgb(samples, image.info.get("icc_profile"))) is not None:
+        samples, stated = brought, 16
     return Deep(samples=_upright(samples, image), stated=stated)
 
 

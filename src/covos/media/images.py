@@ -150,7 +150,7 @@ def read_picture(path: Place, *, bits: int | None = None, uses_alpha: bool | Non
         return _as_used(_deep_pixels(light, bits=BITS, tones=None), uses_alpha)
     with opened_image(path) as opened:
         tones = _tones(path) if opened.format in _STATING_TONES else None
-        deep = deep_pixels(path, opened)
+        deep = deep_pixels(path, opened, is_plain=tones is None)
         if deep is not None:
             return _as_used(_deep_pixels(deep, bits=bits or deep.bits, tones=tones), uses_alpha)
         image = ImageOps.exif_transpose(opened)
