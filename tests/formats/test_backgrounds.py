@@ -399,7 +399,8 @@ def test_a_file_asks_for_how_a_background_is_written(tmp_path: Path) -> None:
         assert choose_output(tmp_path / name, composition=white, still=True).formats == (still,)
         with pytest.raises(UsageError, match="one file") as caught:
             choose_output(tmp_path / name, composition=white)
-        assert "--start f30 --end f31" in caught.value.fix
+        assert "writes a picture a frame" in caught.value.why
+        assert caught.value.fix == f"name a folder: {tmp_path / 'x'}, or take one frame: --start f30 --end f31"
     assert choose_output(tmp_path / "x.png", composition=white, still=True).formats == ("background=white",)
     for name, asked in (("x.jpg", "jpeg"), ("x.jpeg", "jpeg"), ("x.webp", "webp")):
         assert choose_output(tmp_path / name, composition=white, still=True).formats == (f"background=white,{asked}",)
@@ -411,6 +412,10 @@ def test_a_file_asks_for_how_a_background_is_written(tmp_path: Path) -> None:
     assert ".webp files are made by preview, rgba=webp" in caught.value.fix
     deep = choose_output(tmp_path / "x.png", ["background=png"], composition=white, still=True)
     assert deep.formats == ("background=white,png",)
+    for wrong, meant in (("green=tif", "green=tiff"), ("background=jpg", "jpeg"), ("green=Prores", "green=prores")):
+        with pytest.raises(UsageError) as caught:
+            check_formats([wrong])
+        assert f"did you mean {meant}?" in caught.value.fix
     with pytest.raises(UsageError, match="prores and tiff together"):
         check_formats(["blur=2%,tiff,prores"])
     with pytest.raises(UsageError, match=r"x\.mov of the format green=ffv1"):

@@ -39,8 +39,8 @@ FileOrFolder: TypeAlias = Annotated[
         "-o",
         "--output",
         metavar="PATH",
-        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov, whose name chooses the "
-        "format: then nothing else is left.",
+        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov, or cut.png of a picture or of "
+        "one frame, whose name chooses the format: then nothing else is left.",
     ),
 ]
 Keep: TypeAlias = Annotated[

@@ -107,7 +107,7 @@ class Backdrop(Record):
             return
         if not is_there(self.file):
             code = self.what.startswith("#")
-            near = difflib.get_close_matches(self.what.lower(), (*ImageColor.colormap, BLUR), n=1)
+            near = difflib.get_close_matches(self.what.lower(), (*CARRIERS, BLUR, *ImageColor.colormap), n=1)
             raise UsageError(
                 f"background {self.what} cannot be used",
                 why="a colour is # and three or six hexadecimal digits" if code else "there is no such file or colour",

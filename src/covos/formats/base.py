@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -102,9 +103,12 @@ class Format(ABC):
             raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
         main, options = cls.parsed(value)
         if main or not options:
-            fix = " or ".join(f"{cls.name}={flag}" for flag in cls.flags)
+            near = get_close_matches(main.lower(), cls.flags, n=1)
+            known = ", ".join(f"{cls.name}={flag}" for flag in cls.flags)
             raise UsageError(
-                f"{cls.name}={value}", why="it is no value of this format", fix=f"write {cls.name}, or {fix}"
+                f"{cls.name}={value}",
+                why="it is no value of this format",
+                fix=f"did you mean {cls.name}={near[0]}?" if near else f"write one of {cls.name}, {known}",
             )
 
     @classmethod

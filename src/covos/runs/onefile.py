@@ -228,13 +228,14 @@ def choose_output(
         chosen, value = check_formats([f"{kind.name}={fitting}"]), fitting
     own = kind.still_suffixes(value) if still else tuple(filter(None, [kind.suffix_of(value)]))
     if not own:
-        several = "several files" if Path(kind.output).suffix else "a folder"
+        pictures = suffix in kind.still_suffixes(value)
+        several = "a picture a frame" if pictures else "several files" if Path(kind.output).suffix else "a folder"
         instead = "" if kind.suffix_of(None) else _instead(suffix, still=still)
         raise UsageError(
             f"one file {path} of the format {chosen[0]}",
             why=f"{chosen[0]} writes {several if kind.shape in {'file', 'video'} else kind.shape}",
             fix=f"name a folder: {_as_folder(path)}"
-            + (f", or take one frame: {_ONE_FRAME}" if not still and suffix in kind.still_suffixes(value) else instead),
+            + (f", or take one frame: {_ONE_FRAME}" if not still and pictures else instead),
         )
     if suffix not in own:
         raise UsageError(
@@ -311,7 +312,8 @@ def _meant(path: Path, suffix: str, *, still: bool) -> str:
 
 def _as_folder(path: Path) -> str:
     """Return a name that is a folder for sure."""
-    return str(path.with_suffix("")) if path.suffix.lower() in formats_by_suffix() else f"{path}{os.sep}"
+    known = path.suffix.lower() in formats_by_suffix() | formats_by_suffix(still=True)
+    return str(path.with_suffix("")) if known else f"{path}{os.sep}"
 
 
 def _instead(suffix: str, *, still: bool) -> str:
