@@ -168,6 +168,14 @@ def test_one_frame_of_a_clip_is_no_video(clip: Path, place: Path, capsys: Captur
     assert left(place) == []
 
 
+def test_one_frame_is_spoken_of_as_one(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    words = ["segment", str(clip), "-o", str(tmp_path / "out"), "--start", "f3", "--end", "f4", "--device", "cpu"]
+    assert main([*words, "--precision", "fp32", "--min-area", "100%"]) == 0
+    assert "no subject is left in the frame: " in capsys.readouterr().err
+    assert main([*words, "--precision", "fp32", "--min-area", "100%", "-f", "npz"]) == 0
+    assert "1 frame that was done" in capsys.readouterr().err
+
+
 def test_one_frame_of_a_result_makes_a_picture(clip: Path, tmp_path: Path, place: Path) -> None:
     assert run(clip, "-o", tmp_path / "out", "-f", "palette") == 0
     words = ["convert", str(tmp_path / "out"), "-o", str(place / "x.tif"), "--start", "f3", "--end", "f4", "-q"]

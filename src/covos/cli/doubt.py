@@ -32,15 +32,15 @@ def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | No
     kept = run or (None if saved.page is None else saved.folder)
     if saved.frames and quality.flags.get("empty") == saved.frames:
         show = f"covos open {shlex.quote(name if kept is None else str(kept))}"
-        frames = counted(saved.frames, "frame")
+        where = "the frame" if saved.frames == 1 else f"any of {counted(saved.frames, 'frame')}"
         if edges is not None and (removing := edges.removing):
             asked = " and ".join(_as_options(removing))
             return (
-                f"no subject is left in any of {frames}: none was found, or {asked} removed it: "
+                f"no subject is left in {where}: none was found, or {asked} removed it: "
                 f"try it without. To show the object: --point X,Y@FRAME, or by clicks: {show}"
             )
         return (
-            f"nothing was found in any of {frames}, so no subject is in what is written. "
+            f"nothing was found in {where}, so no subject is in what is written. "
             f"To show the object: --point X,Y@FRAME, or by clicks: {show}"
         )
     if not quality.suspicious:
