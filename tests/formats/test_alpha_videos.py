@@ -184,6 +184,19 @@ def test_pictures_of_16_bits_stay_what_they_are(tmp_path: Path, name: str, still
         assert len(np.unique(back[..., 0])) > 256  # more levels than 8 bits have
 
 
+def test_the_png_of_a_single_picture_is_straight_and_says_so(tmp_path: Path, soft, info) -> None:
+    still = info(kind="image", frame_count=1)
+    found = {}
+    for name in ("prores", "prores=premultiplied"):
+        writer = make_writer(name, OutputFolder(tmp_path / name), info=still, source_path=tmp_path / "none")
+        writer.write(soft)
+        (path,) = writer.close()
+        found[name] = path.read_bytes(), writer.warnings
+    assert found["prores"][0] == found["prores=premultiplied"][0]
+    assert found["prores"][1] == ()
+    assert "alpha is straight" in found["prores=premultiplied"][1][0]
+
+
 def test_mixed_pixels_are_deep_as_well(soft) -> None:
     deep = (soft.frame.image.astype(np.uint16) << 8) + 77
     composed = ComposedResult.of(replace(soft, frame=replace(soft.frame, deep=lambda: deep)))

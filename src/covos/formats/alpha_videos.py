@@ -80,14 +80,20 @@ class _EditedFormat(AlphaKindFormat, _AlphaFormat):
         return () if "each" in cls.parsed(value)[1] else super().still_suffixes(value)
 
     @property
+    def _is_premultiplied(self) -> bool:
+        return super()._is_premultiplied and not self._info.is_still  # PNG has straight alpha, and nothing else
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """Also that there was no object to write, or that all is one."""
+        """Also that there was no object to write, or that all is one, or that alpha is straight all the same."""
         told = {
             0: "no object was found, and no file is written",
             1: "these frames have one object, and one file is written; if one object is several things, run with "
             '--objects auto (objects="auto"), or point at each',
         }.get(len(self._known))
         more = [f"{self.name}: {told}"] if self._is_each and self._written and told else []
+        if self._written and super()._is_premultiplied and not self._is_premultiplied:
+            more.append(f"{self.name}: a single picture is a PNG, whose alpha is straight; tiff has premultiplied ones")
         return *super().warnings, *more
 
     @property
