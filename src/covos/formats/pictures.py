@@ -56,7 +56,7 @@ def write_webp(path: Path, pixels: NDArray[np.uint8]) -> None:
             fix="write PNG or TIFF",
         )
     with atomic_path(path) as temporary:
-        # More effort takes several times as long, and saves a tenth.
+        # More effort saves less than a tenth in four times the time, and a fifth in twelve times (768x432, one frame).
         Image.fromarray(pixels).save(temporary, format="WEBP", lossless=True, exact=True, method=0, quality=0)
 
 
