@@ -11,6 +11,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 # Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -44,8 +45,18 @@ cv2.setNumThreads(1)
 # whichever of them is the first. `python -m covos`, in tests of processes and of the server, starts them as users do.
 if "forkserver" in multiprocessing.get_all_start_methods():
     process.CONTEXT = multiprocessing.get_context("forkserver")
-    multiprocessing.set_forkserver_preload(["covos.jobs", "covos.training.lite", "covos.evaluation.evaluator"])
+    preload = ["covos.jobs", "covos.training.lite", "covos.evaluation.evaluator", "small_forks"]
+    multiprocessing.set_forkserver_preload(preload)
     multiprocessing.forkserver.set_forkserver_preload = lambda _: None  # type: ignore[assignment]
+    _begin = multiprocessing.forkserver._forkserver.ensure_running
+
+    def _begin_here() -> None:
+        # It finds modules by this alone, and passes over those that it does not find.
+        paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with mock.patch.dict(os.environ, {"PYTHONPATH": paths}):
+            _begin()
+
+    multiprocessing.forkserver._forkserver.ensure_running = _begin_here  # type: ignore[method-assign]
 
 MakeClip = Callable[..., Path]
 

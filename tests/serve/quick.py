@@ -14,7 +14,7 @@ from covos.core.fresh import fork_server
 
 if __name__ == "__main__":
     # The process that is forked finds modules by this alone, and passes over those that it does not find.
-    here, tests = Path(__file__).parent, Path(__file__).parents[1]
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(here), str(tests), *filter(None, [os.environ.get("PYTHONPATH")])])
+    tests = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
     process.CONTEXT = fork_server(["covos.serve.networks", "small_forks"])  # type: ignore[assignment]
     run()

@@ -1,4 +1,4 @@
-"""A process that imports this sees small frames, and so do its forks: those of the server of the tests.
+"""A process that imports this sees small frames, and so do its forks: workers, and the processes of the tests' server.
 
 They are large enough for the page to call frames sure, which its words tell.
 """
