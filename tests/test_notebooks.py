@@ -14,8 +14,6 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-LONG = {"train-on-your-own-folder", "evaluate-and-compare", "data"}
-"""Notebooks that say nothing that tests of training, of scoring and of data do not ask."""
 MOST_BYTES = 1_500_000
 
 
@@ -28,11 +26,8 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
     return [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "notebook",
-    [pytest.param(path, marks=pytest.mark.thorough if path.stem in LONG else (), id=path.stem) for path in NOTEBOOKS],
-)
+@pytest.mark.thorough  # what they call is asked by tests of results, of data, of training and of scoring
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(notebook: Path) -> None:
     before = notebook.read_bytes()
     done = execute(FOLDER, notebook.stem)

@@ -24,7 +24,7 @@ from loaded import ROOT, load_module
 DOCS = ROOT / "docs"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough  # `make docs` builds it as strictly, for every change (`.github/workflows/check.yml`)
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not installed: make docs installs it")
 def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path / "site")]
