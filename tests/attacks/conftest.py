@@ -17,6 +17,11 @@ SECONDS = 60
 """The most that an attack may take; an attack that is stopped takes some hundredths."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _small(small_networks: None) -> None:
+    """No attack asks how good masks are."""
+
+
 @pytest.fixture(autouse=True)
 def _must_end() -> Iterator[None]:
     # Ends the whole run, with the traceback: what hangs in a library cannot be interrupted otherwise.

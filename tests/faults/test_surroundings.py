@@ -72,6 +72,7 @@ def segment_on(threads: int, clip: Path, out: Path) -> int:
     return main(["segment", str(clip), "-o", str(out), "-f", "palette", "-q"])
 
 
+@pytest.mark.usefixtures("small_networks")
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a fork")
 def test_threads_change_no_mask(clip: Path, tmp_path: Path) -> None:
     from children import in_child  # it needs POSIX

@@ -190,9 +190,9 @@ def test_a_worker_with_several_processors_computes_two_frames_at_a_time(
     monkeypatch.setattr(device, "_GRANTED", [None])
     before, threads = torch.get_num_threads(), cv2.getNumThreads()
     try:
-        device.configure_threads(cpus=4)
+        device.configure_threads(cpus=2)
         assert run(models, tmp_path / "one", source=clip).status == "done"
-        Actor("cpu", 4, __version__, limits())
+        Actor("cpu", 2, __version__, limits())
         assert device.calls_at_once() == 2
         assert run(models, tmp_path / "two", source=clip).status == "done"
     finally:
