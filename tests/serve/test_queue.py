@@ -52,3 +52,20 @@ def test_notes_are_of_the_last_time_and_a_step_before_the_work_is_named(tmp_path
             time.sleep(0.01)
         assert queue.view(clip).notes == told
     assert seen == ["looking for cuts", ""] * 2
+
+
+def test_a_search_is_done_when_nothing_is_refused_for_it(tmp_path: Path) -> None:
+    """Else a client that waits for the end would be told that the clip is busy."""
+    seen = list[str]()
+
+    def search() -> None:
+        clip.change(state="done")
+        seen.append(queue.view(clip).state)
+
+    clip = begun(tmp_path / "one")
+    queue = WorkQueue(TaskWorker(Plan(source="clip"), root=tmp_path), limit=4)
+    queue.start()
+    queue.put(Work(clip=clip, stage="finding", run=search), state="queued")
+    while queue.busy(clip):
+        time.sleep(0.01)
+    assert (seen, queue.view(clip).state) == (["running"], "done")

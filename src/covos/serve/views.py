@@ -45,7 +45,8 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
         return JobView(
             id=kept.id,
             name=kept.name,
-            state=kept.state,
+            # Until the search lets go of the clip, an edit or a download would still be refused.
+            state="running" if clip.stage == "finding" else kept.state,
             stage=clip.stage,
             step=clip.step,
             done=clip.done,
