@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,22 @@ def test_a_source_of_8_bits_is_written_as_before(tmp_path: Path, soft, info) -> 
     (path,) = written(tmp_path, "ffv1", [soft], info(tags=Tags())).paths
     with av.open(str(path)) as container:
         assert container.streams.video[0].codec_context.pix_fmt == "bgra"
+
+
+@pytest.mark.parametrize(
+    ("rate", "start", "kept", "said"),
+    [
+        (50, 0, "01:00:00:00", ""),
+        (50, 26, "01:00:00:13", ""),
+        (50, 27, None, "the timecode 01:00:00:27 is not kept: one frame of 2 is taken, so begin at a timecode"),
+        (25, 0, None, "the timecode 01:00:00:00 is not kept: one frame of 2 leaves 12.5 a second, which timecode does"),
+    ],
+)
+def test_the_timecode_of_each_second_frame_is_kept_where_the_rate_counts_it(
+    tmp_path: Path, soft: FrameResult, info, rate: int, start: int, kept: str | None, said: str
+) -> None:
+    part = info(tags=Tags(timecode="01:00:00:00"), frame_rate=Fraction(rate, 2), start=start, every=2, times="zero")
+    writer = written(tmp_path, "prores", [soft, soft], part)
+    with open_source(tmp_path / "prores.mov") as source:
+        assert source.info.tags.timecode == kept
+    assert [text.startswith(f"prores: {said}") for text in writer.warnings] == [True] * bool(said)

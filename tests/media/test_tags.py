@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from covos.core.types import Colour, Tags
 from covos.media.opening import open_source
 from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
-from covos.media.tags import later
+from covos.media.tags import later, thinned
 from covos.media.writer import VideoWriter
 
 PRESETS = [H264, VP9_ALPHA, PRORES_4444, QTRLE, FFV1]
@@ -136,3 +136,36 @@ def test_a_timecode_that_the_frame_rate_does_not_count_is_told(tmp_path: Path) -
 )
 def test_a_later_timecode(timecode: str, frames: int, rate: Any, expected: str) -> None:
     assert later(timecode, frames, rate=Fraction(rate)) == expected
+
+
+@pytest.mark.parametrize(
+    ("timecode", "every", "rate", "expected"),
+    [
+        ("01:00:00:00", 2, 50, "01:00:00:00"),
+        ("01:00:59:48", 2, 50, "01:00:59:24"),
+        ("01:00:00:096", 4, 100, "01:00:00:024"),
+        ("00:01:00;04", 2, Fraction(60000, 1001), "00:01:00;02"),  # the first number that is not dropped, in both
+        ("10:00:00:15", 5, Fraction(120000, 1001), "10:00:00:03"),
+    ],
+)
+def test_the_timecode_of_each_nth_frame_is_on_the_same_clock(
+    timecode: str, every: int, rate: Any, expected: str
+) -> None:
+    assert thinned(timecode, every=every, rate=Fraction(rate)) == expected
+    # Three frames of what is left are as long as their multiple of the whole.
+    there = later(timecode, every * 3, rate=Fraction(rate))
+    assert thinned(there, every=every, rate=Fraction(rate)) == later(expected, 3, rate=Fraction(rate) / every)
+
+
+@pytest.mark.parametrize(
+    ("timecode", "every", "rate", "said"),
+    [
+        ("01:00:00:00", 2, 25, "one frame of 2 leaves 12.5 a second, which timecode does not count"),
+        ("01:00:00;00", 5, Fraction(120000, 1001), "23.976 a second, which timecode with dropped numbers does not"),
+        ("01:00:00:00", 3, 75, "the source has 75 frames a second, which timecode does not count"),
+        ("01:00:00:03", 2, 50, "begin at a timecode whose frames divide by 2"),
+    ],
+)
+def test_why_each_nth_frame_has_no_timecode(timecode: str, every: int, rate: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        thinned(timecode, every=every, rate=Fraction(rate))

@@ -19,7 +19,7 @@ from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
 from covos.masks.draw import draw_on_planes
 from covos.media.presets import H264, Preset
-from covos.media.tags import is_timecode_rate, later
+from covos.media.tags import is_timecode_rate, later, thinned
 from covos.media.writer import VideoWriter
 
 
@@ -46,7 +46,7 @@ class VideoFormat(Format):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Things that the videos could not keep of the source."""
-        found: dict[str, None] = {}
+        found = dict.fromkeys(self._lost)
         for video in self._videos.values():
             found |= dict.fromkeys(video.warnings)
             bottom, right = video.padding
@@ -101,17 +101,28 @@ class VideoFormat(Format):
         return {}
 
     @cached_property
+    def _lost(self) -> list[str]:
+        return []
+
+    @cached_property
     def _pictures(self) -> list[Path]:
         return []
 
     def _tags(self, index: int) -> Tags:
         """Return those of the source, with the timecode of the first frame that is written."""
-        tags, rate = self._info.tags, self._info.frame_rate
-        if tags.timecode is None or rate is None or not is_timecode_rate(rate, drops=False):
+        tags, rate, every = self._info.tags, self._info.whole_rate, self._info.every
+        if tags.timecode is None or rate is None:
             return tags
-        if self._info.every > 1:  # it counts frames, and most of them are left out
-            return replace(tags, timecode=None)
-        return replace(tags, timecode=later(tags.timecode, self._info.start + index, rate=rate))
+        # At a rate that it does not count, the timecode of a later frame is unknown; so is that of each n-th one.
+        counted = is_timecode_rate(rate, drops=False)
+        timecode = later(tags.timecode, self._info.start + index * every, rate=rate) if counted else tags.timecode
+        if every > 1:
+            try:
+                timecode = thinned(timecode, every=every, rate=rate)
+            except ValueError as error:
+                self._lost.append(f"the timecode {timecode} is not kept: {error}")
+                return replace(tags, timecode=None)
+        return replace(tags, timecode=timecode)
 
     def _finish_all(self) -> tuple[Path, ...]:
         for video in self._videos.values():
