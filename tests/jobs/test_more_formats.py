@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 import covos
 import covos.task
 from checked_output import check_output
+from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.find import FindEngine
 from covos.job import Job
@@ -189,12 +191,39 @@ def test_other_terms_are_refused(clip: Path, tmp_path: Path, model: Model) -> No
     with pytest.raises(UsageError, match="references: 5 before, 3 now"):
         run(clip, tmp_path / "out", model, "palette", task=choose_task(references=3))
     run(clip, tmp_path / "out", model, "matte")
-    with pytest.raises(UsageError, match="format matte beside the format matte=16"):
-        run(clip, tmp_path / "out", model, "matte=16")
     (tmp_path / "out" / "journal.jsonl").unlink()
     with pytest.raises(UsageError, match=r"journal\.jsonl was removed"):
         run(clip, tmp_path / "out", model, "rgba")
     assert (tmp_path / "out" / "masks" / "00000.png").exists()
+
+
+def test_a_format_with_another_value_is_refused_with_the_command_that_makes_it(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "a run", model, "palette", "background=#ff0000")
+    run(clip, tmp_path / "new", model, "prores")
+    request.getfixturevalue("no_network")
+    with pytest.raises(UsageError, match=r"format background=#0000ff beside the format background=#ff0000") as caught:
+        run(clip, tmp_path / "a run", model, "palette", "background=#0000ff", "rgba")
+    command, _, rest = caught.value.fix.partition(" writes it")
+    assert rest == " without the network"
+    _, *arguments = shlex.split(command)
+    assert main(arguments) == 0
+    assert {path.name for path in (tmp_path / "a run-background").iterdir()} >= {"background.mp4", "rgba"}
+    with pytest.raises(UsageError, match="format prores=premultiplied beside") as caught:
+        run(clip, tmp_path / "new", model, "prores=premultiplied", edges=covos.Edges(grow=1))
+    assert caught.value.fix.endswith("; add your edges")
+
+
+def test_a_stopped_run_of_another_value_is_to_be_finished_first(tmp_path: Path, clip: Path, model: Model) -> None:
+    events = iter(Job(Plan(source=clip, formats=("matte",)), tmp_path / "out", load=lambda _plan: model))
+    for event in events:
+        if isinstance(event, covos.FrameDone) and event.index == 4:
+            events.close()  # type: ignore[attr-defined]
+            break
+    with pytest.raises(UsageError, match="format matte=16 beside the format matte in") as caught:
+        run(clip, tmp_path / "out", model, "matte=16")
+    assert caught.value.fix.startswith("finish this run without it (-f matte), then: covos convert ")
 
 
 def test_converting_a_run_gives_what_the_run_would_have_written(clip: Path, tmp_path: Path, model: Model) -> None:

@@ -12,7 +12,7 @@ from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import split_options, with_options
+from covos.formats.composition import ONE_MORE, split_options, with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -133,7 +133,7 @@ class Format(ABC):
                 raise UsageError(
                     f"{cls.name} {options['']} beside the format {cls.name}={value}",
                     why="both name a value, and the format takes one",
-                    fix="leave one of them out, or run covos once for each, to a folder of its own",
+                    fix=f"leave one of them out; {ONE_MORE}",
                 )
             value = ",".join([str(options.pop("")), *([value] if value else [])])
         said = with_options(value, options)

@@ -14,6 +14,7 @@ from PIL import Image
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
 from covos.core.types import Frame, SourceInfo
+from covos.formats.composition import ONE_MORE
 from covos.formats.exr import planes_of, write_exr
 from covos.formats.light import to_light
 from covos.formats.pictures import write_png, write_webp
@@ -103,7 +104,7 @@ def carrier_in(options: dict[str, str]) -> tuple[CarrierName | None, dict[str, s
         raise UsageError(
             f"{' and '.join(asked)} together",
             why="an output is written in one way",
-            fix=f"leave {asked[-1]} out, or run covos once for each, to a folder of its own",
+            fix=f"leave {asked[-1]} out; {ONE_MORE}",
         )
     others = {name: given for name, given in options.items() if name not in asked}
     return (asked[0] if asked else None), others

@@ -100,6 +100,8 @@ def refuse_inverted(invert: bool, *, shadow: bool = False, each: bool = False) -
 
 PLAIN = Composition()
 """Nothing is asked for."""
+ONE_MORE = "the other is then made of the finished run, without the network: covos convert RUN -f FORMAT -o OTHER/"
+"""Remedy, after what to leave out, for two outputs that one folder cannot hold."""
 
 
 def with_options(value: str | None, options: dict[str, Any]) -> str:

@@ -128,10 +128,12 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     for each in [names] if isinstance(names, str) else names:  # one by itself is a sequence, of letters
         kind, value = parse_format(each)
         if chosen.setdefault(kind.name, each) != each:
+            from covos.formats.composition import ONE_MORE
+
             raise UsageError(
                 f"the format {chosen[kind.name]} beside the format {each}",
                 why="their files would have the same names",
-                fix="run covos once for each, to a folder of its own",
+                fix=f"ask for one of them; {ONE_MORE}",
             )
         if value is not None:
             kind.check_value(value)

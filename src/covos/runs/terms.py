@@ -147,6 +147,7 @@ class RunTerms(Terms):
             return False
         found = _read(folder)
         if self._is_mended(found):
+            self._refuse_variants(found, folder)
             return False
         held = "the result" if found.complete else "an unfinished run"
         fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
@@ -172,7 +173,28 @@ class RunTerms(Terms):
                 why="the file that it names has another content now",
                 fix="choose another folder, convert to one (covos convert), or start anew with -y (overwrite=True)",
             )
+        self._refuse_variants(found, folder)
         return found.complete and set(self.formats) <= set(found.formats) and not self._anew(found)
+
+    def _refuse_variants(self, found: _RunFile, folder: OutputFolder) -> None:
+        """Refuse a format that the folder has with another value: its files would take the place of those there."""
+        there = {name.partition("=")[0]: name for name in found.formats}
+        more = [name for name in self.formats if name not in found.formats]
+        clash = next((name for name in more if name.partition("=")[0] in there), None)
+        if clash is None:
+            return
+        kind = clash.partition("=")[0]
+        run, other = str(folder.path), folder.path.with_name(f"{folder.path.name}-{kind}")
+        wanted = " ".join(f"-f {shlex.quote(name)}" for name in more)
+        convert = f"covos convert {shlex.quote(run)} {wanted} -o {shlex.quote(f'{other}/')}"
+        is_done = found.is_whole and found.inputs.fingerprint == self.inputs.fingerprint
+        begin = "" if is_done else f"finish this run without it (-f {shlex.quote(there[kind])}), then: "
+        changed = " and ".join(name for name in LATER if self.settings.get(name) != found.settings.get(name))
+        raise UsageError(
+            f"the format {clash} beside the format {there[kind]} in {run}",
+            why="their files would have the same names",
+            fix=f"{begin}{convert} writes it without the network" + (f"; add your {changed}" if changed else ""),
+        )
 
     def _anew(self, found: RunTerms) -> str:
         """Say what is asked for of the same masks in another way; empty if nothing is."""
