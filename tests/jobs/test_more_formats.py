@@ -59,7 +59,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
     def computing(*_arguments: object, **_options: object) -> None:
         raise AssertionError("the network was run again")
 
-    monkeypatch.setattr(type(model.network), "forward", computing)
+    monkeypatch.setattr(type(model.network), "encode", computing)
     monkeypatch.setattr(FindEngine, "run", computing, raising=False)
 
 
