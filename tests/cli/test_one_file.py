@@ -265,6 +265,49 @@ def test_what_is_composed_makes_the_file_too(tmp_path: Path) -> None:
         choose_output(tmp_path / "x.mp4", ["green"], composition=white)
 
 
+@pytest.mark.parametrize(
+    ("name", "formats", "background", "fix"),
+    [
+        ("seq.%04d.png", [], None, "-f rgba -o PLACE/seq/, for PLACE/seq/rgba/00000.png and so on"),
+        ("seq.####.exr", [], None, "-f exr -o PLACE/seq/, for PLACE/seq/exr/00000.exr and so on"),
+        ("%05d.webp", [], None, "-f rgba=webp -o PLACE/frames/, for PLACE/frames/rgba/00000.webp and so on"),
+        ("m_%d.png", ["matte=16"], None, "-f matte=16 -o PLACE/m/, for PLACE/m/matte/00000.png and so on"),
+        ("m_%d.png", ["palette"], None, "-f palette -o PLACE/m/, for PLACE/m/masks/00000.png and so on"),
+        ("b.%04d.tif", [], "white", "-f background=white,tiff -o PLACE/b/, for PLACE/b/background/00000.tif and so on"),
+        ("b.%04d.png", ["blur"], None, "-f blur=png -o PLACE/b/, for PLACE/b/blur/00000.png and so on"),
+        (
+            "x.%04d.mov",
+            ["prores"],
+            None,
+            "-f rgba -o PLACE/x/, for PLACE/x/rgba/00000.png and so on; for one file:",
+        ),
+        ("seq_%04d/", [], None, "-f rgba -o PLACE/seq/, for PLACE/seq/rgba/00000.png and so on"),
+    ],
+)
+def test_a_pattern_of_names_is_refused_with_the_folder_that_has_numbered_files(
+    tmp_path: Path, name: str, formats: list[str], background: str | None, fix: str
+) -> None:
+    with pytest.raises(UsageError, match=r"the pattern .* in the name of an output") as caught:
+        choose_output(f"{tmp_path}/{name}", formats, composition=Composition(background=background))
+    assert fix.replace("PLACE", str(tmp_path)) in caught.value.fix
+
+
+def test_what_a_pattern_is_refused_for_writes_these_files(clip: Path, place: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", place / "seq.%04d.png") == 2
+    said = capsys.readouterr().err
+    assert left(place) == []
+    _, _, words = said.partition("a folder: ")
+    options, _, first = words.partition(", for ")
+    assert run(clip, *options.split()) == 0
+    assert Path(first.split()[0]).is_file()
+
+
+def test_a_name_with_a_percent_sign_is_no_pattern(tmp_path: Path) -> None:
+    assert choose_output(tmp_path / "100%done.mp4").is_file
+    (tmp_path / "take_%d").mkdir()
+    assert choose_output(tmp_path / "take_%d").path == tmp_path / "take_%d"
+
+
 def test_folders_are_folders(tmp_path: Path) -> None:
     (tmp_path / "old.mov").mkdir()
     for name in ("out", "out.v2", "old.mov", "new.mov/", "x.xyz/"):

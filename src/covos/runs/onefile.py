@@ -13,18 +13,20 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from covos.core.errors import EnvironmentProblem, UsageError, listed
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import is_there
-from covos.formats.composition import PLAIN, Composition
+from covos.formats.composition import PLAIN, Composition, with_options
 from covos.formats.table import (
     ASIDE,
     DEFAULT_FORMATS,
@@ -66,6 +68,8 @@ _LIKE_MP4 = frozenset(
 _ONE_FRAME = "--start f30 --end f31"
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 """Suffixes that files have and folders hardly do; ``.v2`` is none."""
+_PATTERN = re.compile(r"%(0?\d+)?[diu](?![a-z])|#{2,}", re.IGNORECASE)
+"""A place for the number of a frame, as FFmpeg and programs for effects take it: ``seq.%04d.png``, ``seq.####.exr``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,8 +194,8 @@ def choose_output(
         keep: See `Output`.
 
     Raises:
-        UsageError: It is standard output; a format is unknown; or it is one file, and there are several inputs or
-            formats, or the format does not make such a file.
+        UsageError: It is standard output, or a pattern of names; a format is unknown; or it is one file, and there are
+            several inputs or formats, or the format does not make such a file.
     """
     if os.fspath(where) == "-":
         raise UsageError(
@@ -200,6 +204,7 @@ def choose_output(
             fix="name a file or a folder; covos stream writes to a pipe",
         )
     path, suffix = Path(where), Path(where).suffix.lower()
+    _refuse_pattern(path, formats or (), composition=composition)
     if is_folder(where):
         if keep:
             raise UsageError(
@@ -244,6 +249,40 @@ def choose_output(
             fix=f"write {path.with_suffix(own[0])}{_instead(suffix, still=still)}",
         )
     return Output(path=path, formats=chosen, is_file=True, still=still, overwrite=overwrite, keep=keep)
+
+
+def _refuse_pattern(path: Path, formats: Sequence[str], *, composition: Composition) -> None:
+    """Refuse a pattern in the name of an output that is not there: what is written would have it in its name."""
+    if (found := _PATTERN.search(path.name)) is None or path.exists():
+        return
+    suffix = path.suffix.lower()
+    plain = path.with_name(_PATTERN.sub("", path.name.removesuffix(path.suffix)).rstrip("._- ") or "frames")
+    usual = USUAL_OF_STILLS.get(suffix, "rgba")
+    asked = composed_formats(formats or ([] if composition.background is not None else [usual]), composition)
+    chosen = _of_pictures(asked[0], suffix) or usual
+    kind, value = parse_format(chosen)
+    pictures = kind.name if Path(kind.output).suffix else kind.output
+    first = plain / pictures / f"00000{kind.still_suffixes(value)[0]}"
+    is_one = suffix in USUAL and suffix not in USUAL_OF_STILLS
+    one = f"; for one file: -o {shlex.quote(f'{plain}{path.suffix}')}" if is_one else ""
+    raise UsageError(
+        f"the pattern {found[0]} in the name of an output, {path}",
+        why="covos numbers pictures itself, in a folder of their format",
+        fix=f"name the format and a folder: -f {shlex.quote(chosen)} -o {shlex.quote(f'{plain}{os.sep}')}, for {first} "
+        f"and so on{one}",
+    )
+
+
+def _of_pictures(name: str, suffix: str) -> str | None:
+    """Return the format with the value by which it writes a picture of this suffix a frame; None if it has none."""
+    kind, value = parse_format(name)
+    for given in (kind.value_for(suffix, value), with_options(value, {suffix[1:]: True})):
+        with suppress(CovosError):
+            if given:
+                kind.check_value(given)
+            if not kind.suffix_of(given) and suffix in kind.still_suffixes(given):
+                return f"{kind.name}={given}" if given else kind.name
+    return None
 
 
 def _only_picture(made: Path, suffixes: Collection[str]) -> Path:
