@@ -39,7 +39,13 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
 SUMMED = 48  # frames of the clip that is summed up: all are shown
 # The last are the ways to write a picture without alpha, of all but the subject: nearly all of the picture's detail.
-FURTHER = ("matte=16", "rgba=webp", *(f"green=invert,{name}" for name in CARRIERS))
+FURTHER = (
+    "matte=16",
+    "matte-video=prores",
+    "matte-video=ffv1",
+    "rgba=webp",
+    *(f"green=invert,{name}" for name in CARRIERS),
+)
 FIRST = 15  # before it there is not much to see
 
 

@@ -149,6 +149,7 @@ VIDEOS: dict[str, tuple[str, Callable[[FrameResult], NDArray[Any]], float, float
     "ffv1": ("ffv1.mkv", rgba, 0, 0),
     "green": ("green.mp4", lambda result: over(result, (0, 255, 0)), 5, 0),
     "matte-video": ("matte-video.mp4", lambda result: alpha(result)[..., None].repeat(3, -1), 2, 0),
+    "matte-video=ffv1": ("matte-video.mkv", lambda result: alpha(result)[..., None].repeat(3, -1), 1, 0),
     "overlay": ("overlay.mp4", lambda result: draw_overlay(result.frame.image, result.labels), 10, 0),
     "prores": ("prores.mov", rgba, 1, 1),
     "qtrle": ("qtrle.mov", rgba, 0, 0),

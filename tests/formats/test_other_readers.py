@@ -58,6 +58,8 @@ def written(
         ("green=prores", ".mov", (SUBJECT, GREEN), 6),
         ("background=#102030", ".mp4", (SUBJECT, (16, 32, 48)), 6),
         ("matte-video", ".mp4", ((255, 255, 255), (0, 0, 0)), 3),
+        ("matte-video=prores", ".mov", ((255, 255, 255), (0, 0, 0)), 3),
+        ("matte-video=ffv1", ".mkv", ((255, 255, 255), (0, 0, 0)), 0),
     ],
 )
 def test_videos_have_their_frames_size_rate_and_colours(

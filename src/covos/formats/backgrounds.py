@@ -13,22 +13,19 @@ from numpy.typing import NDArray
 
 from covos.core.types import Frame, FrameResult
 from covos.formats.backdrops import WHITE, Backdrop, Blurred, Clip, Plain
-from covos.formats.carriers import CARRIERS, TO_LOOK_AT, Carrier, CarrierName, carrier_for, carrier_in
+from covos.formats.carriers import CARRIERS, CarriedFormat, CarrierName, carrier_in
 from covos.formats.compose import ComposedResult, deep_picture, lay_over
-from covos.formats.composition import with_options
 from covos.formats.exr import check_exr_installed
 from covos.formats.light import defocused, to_light, to_picture, wrapped
 from covos.formats.shadows import Shadows
-from covos.formats.videos import VideoFormat
 from covos.masks.edges import in_pixels
 from covos.media.listing import list_pictures
-from covos.media.presets import Preset
 
 GREEN = "#00ff00"
 """Colour keys are set to it when they are opened."""
 
 
-class _LaidFormat(VideoFormat):
+class _LaidFormat(CarriedFormat):
     """The subject over another picture, with light of it around its edges where that is asked for.
 
     It is H.264 to look at. To go on with, it is written in another way, as ``background=beach.mp4,prores``: ProRes 422
@@ -36,59 +33,10 @@ class _LaidFormat(VideoFormat):
     """
 
     @classmethod
-    @abstractmethod
-    def carrier_name(cls, value: str | None) -> CarrierName | None:
-        """Return the way of writing that a value asks for."""
-
-    @classmethod
     def _check_carrier(cls, value: str) -> None:
         """Refuse a way of writing whose package is missing."""
         if cls.carrier_name(value) == "exr":
             check_exr_installed()
-
-    @classmethod
-    def _carrier_of(cls, value: str | None) -> Carrier:
-        name = cls.carrier_name(value)
-        return TO_LOOK_AT if name is None else CARRIERS[name]
-
-    @classmethod
-    def suffix_of(cls, value: str | None) -> str:
-        """Return that of the video; none of pictures."""
-        return cls._carrier_of(value).suffix
-
-    @classmethod
-    def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
-        """Return those of the pictures that are asked for, or that of a PNG."""
-        return cls._carrier_of(value).suffixes or cls.picture_suffixes
-
-    @classmethod
-    def suffixes(cls) -> dict[str, str]:
-        """Return those of all kinds of video."""
-        others = {f"{cls.name}={name}": each.suffix for name, each in CARRIERS.items() if each.suffix}
-        return {cls.name: cls.preset.suffix, **others}
-
-    @classmethod
-    def value_for(cls, suffix: str, value: str | None) -> str | None:
-        """Ask for what the file is to be, beside all else, if nothing else is asked for."""
-        asked = carrier_for(suffix)
-        return value if asked is None or cls.carrier_name(value) else with_options(value, {asked: True})
-
-    @classmethod
-    def size_of(cls, value: str | None) -> float:
-        """Return that of the way in which it is written."""
-        return cls._carrier_of(value).bytes_per_pixel
-
-    @cached_property
-    def _carrier(self) -> Carrier:
-        return self._carrier_of(self._value)
-
-    @property
-    def _chosen(self) -> Preset:
-        return self._carrier.preset or self.preset
-
-    @property
-    def _is_deep(self) -> bool:
-        return self._carrier.is_deep and self._info.tags.bits > 8
 
     def _add(self, result: FrameResult) -> None:
         if self._carrier.write is None:

@@ -1,11 +1,16 @@
-"""Carriers: how a picture without alpha is written, to look at or to go on with, with all bits that the source has."""
+"""Carriers: how a picture without alpha is written, to look at or to go on with, with all bits that the source has.
+
+A format that offers several is a `CarriedFormat`.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +19,13 @@ from PIL import Image
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
 from covos.core.types import Frame, SourceInfo
-from covos.formats.composition import ONE_MORE
+from covos.formats.composition import ONE_MORE, with_options
 from covos.formats.exr import planes_of, write_exr
 from covos.formats.light import to_light
 from covos.formats.pictures import write_png, write_webp
 from covos.formats.primaries import profile_of
 from covos.formats.tiff import write_tiff
+from covos.formats.videos import VideoFormat
 from covos.media.presets import FFV1_OPAQUE, H264, PRORES_422, Preset
 
 _QUALITY = 95
@@ -114,3 +120,59 @@ def carrier_for(suffix: str) -> CarrierName | None:
     """Return the carrier that a file of this suffix asks for. A PNG has eight bits unless 16 are asked for."""
     fitting = (name for name, each in CARRIERS.items() if suffix in (each.suffix, *each.suffixes) and name != "png")
     return next(fitting, None)
+
+
+class CarriedFormat(VideoFormat):
+    """A format that is H.264 to look at. To go on with, its value asks for another carrier: ``green=prores``."""
+
+    carriers: ClassVar[tuple[CarrierName, ...]] = tuple(CARRIERS)
+    """The carriers that it offers."""
+
+    @classmethod
+    @abstractmethod
+    def carrier_name(cls, value: str | None) -> CarrierName | None:
+        """Return the way of writing that a value asks for."""
+
+    @classmethod
+    def _carrier_of(cls, value: str | None) -> Carrier:
+        name = cls.carrier_name(value)
+        return TO_LOOK_AT if name is None else CARRIERS[name]
+
+    @classmethod
+    def suffix_of(cls, value: str | None) -> str:
+        """Return that of the video; none of pictures."""
+        return cls._carrier_of(value).suffix
+
+    @classmethod
+    def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
+        """Return those of the pictures that are asked for, or that of a PNG."""
+        return cls._carrier_of(value).suffixes or cls.picture_suffixes
+
+    @classmethod
+    def suffixes(cls) -> dict[str, str]:
+        """Return those of all kinds of video."""
+        others = {f"{cls.name}={name}": CARRIERS[name].suffix for name in cls.carriers if CARRIERS[name].suffix}
+        return {cls.name: cls.preset.suffix, **others}
+
+    @classmethod
+    def value_for(cls, suffix: str, value: str | None) -> str | None:
+        """Ask for what the file is to be, beside all else, if nothing else is asked for."""
+        asked = carrier_for(suffix)
+        return value if asked not in cls.carriers or cls.carrier_name(value) else with_options(value, {asked: True})
+
+    @classmethod
+    def size_of(cls, value: str | None) -> float:
+        """Return that of the way in which it is written."""
+        return cls._carrier_of(value).bytes_per_pixel
+
+    @cached_property
+    def _carrier(self) -> Carrier:
+        return self._carrier_of(self._value)
+
+    @property
+    def _chosen(self) -> Preset:
+        return self._carrier.preset or self.preset
+
+    @property
+    def _is_deep(self) -> bool:
+        return self._carrier.is_deep and self._info.tags.bits > 8

@@ -43,7 +43,7 @@ TABLE = {
     "ffv1": "alpha_videos:Ffv1Format",
     "green": "backgrounds:GreenFormat",
     "matte": "pictures:MatteFormat",
-    "matte-video": "videos:MatteVideoFormat",
+    "matte-video": "matte_videos:MatteVideoFormat",
     "overlay": "videos:OverlayFormat",
     "preview": "summaries:PreviewFormat",
     "prores": "alpha_videos:ProresFormat",

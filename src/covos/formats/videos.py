@@ -1,16 +1,14 @@
-"""Formats that are a video: their base, the alpha alone, and the source with marks."""
+"""Formats that are a video: their base, and the source with marks."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, Tags
@@ -132,22 +130,6 @@ class VideoFormat(Format):
     def _abandon(self) -> None:
         for video in self._videos.values():
             video.abort()
-
-
-class MatteVideoFormat(VideoFormat):
-    """The alpha as a grey video, for editing programs as a luma matte above the source clip: white is the subject.
-
-    Limited range and tagged so, as all H.264 that programs expect. Black and white come back as 0 and 255 whether or
-    not a program looks at the tag, at the price of 219 levels instead of 256.
-    """
-
-    name = "matte-video"
-    flags: ClassVar[tuple[str, ...]] = ("invert",)
-    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
-
-    def picture(self, result: FrameResult) -> NDArray[np.uint8]:
-        """Return the alpha in three equal channels."""
-        return np.repeat(self._seen(result).alpha[..., None], 3, axis=2)
 
 
 class OverlayFormat(VideoFormat):
