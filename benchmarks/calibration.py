@@ -42,7 +42,7 @@ from covos.evaluation import jaccard
 from covos.model import load_model
 from covos.models.cards import card_path
 from covos.models.follow import FollowFeatures
-from covos.models.registry import build_follower, find_follower
+from covos.models.registry import find_follower
 from scenes_staged import cast_and_ground, staged_clip
 
 Clip = tuple[ImageArray, LabelArray]
@@ -74,7 +74,7 @@ def main() -> None:
     configure_threads()
     model = load_model(options.model, device=options.device)
     entry = find_follower(options.follower, encoder=model.entry)
-    network = build_follower(entry, encoder=model.entry).to(model.device)
+    network = model.follower(options.follower).network  # as the model computes: in its precision
     calibration = Calibration.from_card(entry.card.calibration)
     if options.fit:
         cases = list(_followed(_staged(options, seed=FIT_SEED), FollowEngine(model.engine.encoder, network)))
