@@ -1,6 +1,7 @@
 """Do flagged frames really score lower? The flags and the confidence of the report against ground truth.
 
-    python benchmarks/quality.py --data DAVIS [--subset val_open] [--follow] [--model covos-lite] [--rows rows.jsonl]
+    python benchmarks/quality.py --data DAVIS [--subset val_open] [--follow] [--quality best] [--model covos-lite]
+        [--rows rows.jsonl]
 
 Segments the sequences of a subset, or follows the objects of their first masks (``--follow``), scores each frame's J
 (first and last frames included; the mean over the objects that the truth or the result shows), and prints for each kind
@@ -31,6 +32,7 @@ from scipy.stats import spearmanr
 
 import covos
 from covos.data import open_dataset, read_labels
+from covos.engines.choices import DEFAULT_QUALITY, VIEWS, Quality
 from covos.evaluation.measures import jaccard
 from covos.masks import objects_in
 from covos.runs.quality import KINDS, find_flags, suspicion
@@ -47,7 +49,7 @@ BINS = 10
 Numbers = NDArray[np.float64]
 
 
-def measured(root: Path, *, subset: str, model: str, follow: bool) -> Iterator[dict[str, Any]]:
+def measured(root: Path, *, subset: str, model: str, follow: bool, quality: Quality) -> Iterator[dict[str, Any]]:
     """The row of each frame, with its sequence, size and J."""
     dataset = open_dataset(root, layout="davis")
     loaded = covos.load_model(model)
@@ -55,11 +57,11 @@ def measured(root: Path, *, subset: str, model: str, follow: bool) -> Iterator[d
         first = video.frames[0].image
         assert first is not None
         if follow:
-            session = loaded.session(first.parent)
+            session = loaded.session(first.parent, quality=quality)
             session.add_labels(0, labels=read_labels(video, video.frames[0]))
             results = session.stream("forward")
         else:
-            results = covos.stream(first.parent, model=loaded)
+            results = covos.stream(first.parent, model=loaded, quality=quality)
         before = None
         for result, frame in zip(results, video.frames, strict=True):
             row = frame_row(result, seconds=0, before=before)
@@ -161,12 +163,14 @@ def main() -> None:
     parser.add_argument("--subset", default="val_open", help="list of sequences")
     parser.add_argument("--follow", action="store_true", help="follow the objects of the first masks")
     parser.add_argument("--model", default="covos-lite", help="a name, or a .safetensors file")
+    parser.add_argument("--quality", default=DEFAULT_QUALITY, choices=VIEWS, help="of finding and following")
     parser.add_argument("--rows", type=Path, help="file to keep the rows in")
     arguments = parser.parse_args()
     if arguments.rows is not None and arguments.rows.exists():
         rows = [json.loads(line) for line in arguments.rows.read_text().splitlines()]
     else:
-        rows = list(measured(arguments.data, subset=arguments.subset, model=arguments.model, follow=arguments.follow))
+        given = {name: getattr(arguments, name) for name in ("subset", "model", "follow", "quality")}
+        rows = list(measured(arguments.data, **given))
         if arguments.rows is not None:
             arguments.rows.write_text("".join(json.dumps(row) + "\n" for row in rows))
     print(table(rows))
