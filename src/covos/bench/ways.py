@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 import torch
 
-from covos.core.device import Precision, choose_precision
+from covos.core.device import Precision, has_bfloat16
 from covos.runtimes.choice import ChosenRuntime, Runtime, choose_computing, is_installed
 
 
@@ -38,7 +38,7 @@ def ways(runtime: ChosenRuntime | Literal["all"] = "all") -> list[Way]:
     Args:
         runtime: ``"all"``, or the one to take; ``"auto"`` is the one that a run takes by itself.
     """
-    narrow = choose_precision(torch.device("cpu")) == torch.bfloat16
+    narrow = has_bfloat16()
     here = [way for way in _EVERY if is_installed(way.runtime) and (narrow or way.precision != "bf16")]
     if runtime == "all":
         return here

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 import sys
 from contextlib import suppress
@@ -19,6 +20,7 @@ Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
 """Precision of the arithmetic; see `choose_precision`."""
 
 _NAME = re.compile(r"auto|cpu|mps|cuda(:(?P<index>\d+))?")
+_CPUS = Path("/proc/cpuinfo")
 _QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
 _QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 
@@ -67,9 +69,13 @@ def available_devices() -> tuple[str, ...]:
 def choose_precision(device: torch.device, requested: Precision = "auto") -> torch.dtype:
     """Choose the dtype to compute in, by what the processor computes natively.
 
-    With ``"auto"``: on a CPU bfloat16 if it has instructions for it (AVX512-BF16 or AMX), else float32, because
-    emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32. Other
-    requests are taken as they are, but float16 on a CPU, where torch has no fast kernels for it, is refused.
+    With ``"auto"``: on a CPU bfloat16 if it computes faster in it, else float32. It does with AMX, and with AVX512-BF16
+    unless it is Intel's, where these instructions are no faster than those for float32. On CUDA bfloat16 if native,
+    else float16; elsewhere float32. Other requests are taken as they are, but float16 on a CPU, where torch has no fast
+    kernels for it, is refused.
+
+    Raises:
+        UsageError: The precision is unknown, or float16 on a CPU.
     """
     import torch
 
@@ -87,11 +93,29 @@ def choose_precision(device: torch.device, requested: Precision = "auto") -> tor
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    # torch keeps these private, under names that come and go: one that is not there counts as a no.
-    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    if device.type == "cpu" and any(getattr(torch.cpu, question, bool)() for question in questions):
+    if device.type == "cpu" and (_has("_is_amx_tile_supported") or (has_bfloat16() and not _is_of_intel())):
         return torch.bfloat16
     return torch.float32
+
+
+def has_bfloat16() -> bool:
+    """Tell if the processor has instructions for bfloat16, be they faster than those for float32 or not."""
+    return _has("_is_amx_tile_supported") or _has("_is_avx512_bf16_supported")
+
+
+def _has(question: str) -> bool:
+    import torch
+
+    # torch keeps these private, under names that come and go: one that is not there counts as a no.
+    return bool(getattr(torch.cpu, question, bool)())
+
+
+def _is_of_intel() -> bool:
+    """Tell if the processor is Intel's, where the system says so."""
+    with suppress(OSError), _CPUS.open(encoding="utf-8", errors="replace") as lines:
+        vendor = next((line for line in lines if line.startswith("vendor_id")), "")
+        return "GenuineIntel" in vendor
+    return "GenuineIntel" in platform.processor()
 
 
 def usable_cpus() -> int:
