@@ -367,18 +367,10 @@ class FindEngine(Generic[FeaturesT]):
         logit = mean_logit(self.ladder.moved(tuple(views)))
         if not torch.isfinite(logit).all():
             return uncomputed(frame)
-        own_probability = to_probability(logit, size=frame.size)
-        probability = own_probability
-        if refine == "crf":  # else the picture is not made for nothing
-            probability = crf_filter(frame.image, probability, device=self.encoder.device)
-        mask = probability > THRESHOLD
-        return FrameResult(
-            frame=frame,
-            probability=probability,
-            labels=mask.astype(np.uint8),
-            # By the network's own probabilities: a CRF's marginals are near 0 and 1 whether they are right or not.
-            confidence=expected_jaccard(own_probability, mask),
-        )
+        own = to_probability(logit, size=frame.size)
+        if refine != "crf":  # else the picture is not made for nothing
+            return subject_of(frame, own)
+        return subject_of(frame, crf_filter(frame.image, own, device=self.encoder.device), own=own)
 
     def logits(self, observed: Sequence[Observed], encoded: FeaturesT, references: References[FeaturesT]) -> Tensor:
         """Segment encoded frames as `stream` does; to be called while the encoder is computing.
@@ -444,6 +436,21 @@ def mean_logit(logits: Sequence[Tensor]) -> Tensor:
     *smaller, largest = logits
     enlarged = [upsample_to(logit[None, None], largest.shape)[0, 0] for logit in smaller]
     return torch.stack([*enlarged, largest]).mean(dim=0) if smaller else largest
+
+
+def subject_of(frame: Frame, probability: ProbabilityArray, *, own: ProbabilityArray | None = None) -> FrameResult:
+    """Return the result of a frame by the probability of its subject, H x W float32.
+
+    The confidence is by the network's ``own`` probability, where another was made of it: a CRF's marginals are near 0
+    and 1 whether they are right or not.
+    """
+    mask = probability > THRESHOLD
+    return FrameResult(
+        frame=frame,
+        probability=probability,
+        labels=mask.astype(np.uint8),
+        confidence=expected_jaccard(probability if own is None else own, mask),
+    )
 
 
 def uncomputed(frame: Frame) -> FrameResult:

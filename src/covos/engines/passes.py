@@ -143,12 +143,16 @@ def look_for_cuts(
             return shots
 
 
-def observed(source: Source, encoder: FrameEncoder[Any]) -> Iterator[Observed]:
-    """Read a source from its beginning and observe its frames, ahead of who asks for them.
+def observed(source: Source, encoder: FrameEncoder[Any], *, start: int = 0) -> Iterator[Observed]:
+    """Read a source from its beginning and observe its frames, from one on, ahead of who asks for them.
 
     One thread decodes, and another finds what moves, while the network works on earlier frames.
     """
-    return prefetch(encoder.observe(prefetch(source, depth=AHEAD)), depth=AHEAD)
+    frames: Iterator[Frame] = prefetch(source, depth=AHEAD)
+    if start:  # the frame before it is needed for the motion
+        frames = (frame for frame in frames if frame.index >= start - 1)
+    every: Iterator[Observed] = prefetch(encoder.observe(frames), depth=AHEAD)
+    return (each for each in every if each.frame.index >= start) if start else every
 
 
 def references_of(

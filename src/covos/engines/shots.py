@@ -102,8 +102,12 @@ class Shots:
 
         They are spread evenly; with a ``seed``, they are drawn at random from the shot, or from equal parts of it.
         """
-        pairs = zip((0, *self.cuts), (*self.cuts, self.frame_count), strict=True)
-        return tuple(span for start, stop in pairs for span in self._of_shot(start, stop, references, seed))
+        return tuple(span for shot in self.each for span in self._of_shot(shot.start, shot.stop, references, seed))
+
+    @property
+    def each(self) -> tuple[range, ...]:
+        """The frames of each shot."""
+        return tuple(range(start, stop) for start, stop in pairwise((0, *self.cuts, self.frame_count)))
 
     def _of_shot(self, start: int, stop: int, count: int, seed: int | None) -> Iterator[Span]:
         length = stop - start
@@ -116,7 +120,7 @@ class Shots:
             yield Span(start, stop, tuple(start + each for each in chosen))
             return
         parts = max(count, math.ceil(length * count / self.window))
-        bounds = [start + part * length // parts for part in range(parts + 1)]
+        bounds = equal_bounds(range(start, stop), parts)
         if seed is None:
             every = tuple(start + each for each in uniform_references(length, references=parts))
         else:
@@ -129,6 +133,11 @@ class Shots:
                 end = bounds[part]
                 yield Span(at, end, every[first : first + count])
                 at, first = end, following
+
+
+def equal_bounds(frames: range, parts: int) -> list[int]:
+    """Return where equal parts of some frames begin, and the end of the last one."""
+    return [frames.start + part * len(frames) // parts for part in range(parts + 1)]
 
 
 def one_shot(source: Source) -> Shots:

@@ -20,19 +20,19 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from covos.core.ahead import prefetch
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.backward import Spool
 from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, check_references
 from covos.engines.encoding import sigmoid
-from covos.engines.find import THRESHOLD, FindEngine, expected_jaccard, uncomputed
+from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.follow_result import Given
 from covos.engines.motion import Observed
-from covos.engines.passes import AHEAD, Before, Known, follow_back, made_for, observed, references_of
-from covos.engines.shots import Shots, one_shot
+from covos.engines.passes import Before, Known, follow_back, made_for, observed, references_of
+from covos.engines.shots import Shots, equal_bounds, one_shot
 from covos.engines.stages import StageProgress
 from covos.media.source import Source
 from covos.models.choices import Fusion, Refinement, check_refinement
@@ -62,13 +62,11 @@ class _Seed(NamedTuple):
 
 def stretches_of(shots: Shots) -> tuple[range, ...]:
     """Divide shots into equal stretches of at most `STRETCH` frames, in order."""
-    pairs = pairwise((0, *shots.cuts, shots.frame_count))
-    return tuple(each for start, stop in pairs for each in _equal_parts(range(start, stop), most=STRETCH))
+    return tuple(stretch for shot in shots.each for stretch in _equal_parts(shot, most=STRETCH))
 
 
 def _equal_parts(frames: range, *, most: int) -> tuple[range, ...]:
-    count = -(-len(frames) // most)
-    bounds = [frames.start + part * len(frames) // count for part in range(count + 1)] if count else []
+    bounds = equal_bounds(frames, -(-len(frames) // most)) if frames else []
     return tuple(range(start, stop) for start, stop in pairwise(bounds))
 
 
@@ -158,8 +156,8 @@ def find_and_follow(
             found = before.others(remembered, fusion=chosen)
             for result in islice(found, start % batch):  # found again, for those after them to be as they were
                 yield next(restored)(result.frame)
-            again, bound = _observed_from(source, own, start), own.within(shown)
-            stretches = (_Stretch(each, source, bound, memory=memory).results(found, again) for each in todo)
+            again, bound = observed(source, own.encoder, start=start), own.within(shown)
+            stretches = (_in_stretch(each, found, again, source, bound, memory=memory) for each in todo)
             # A source that gives more frames than it promised is found to its end.
             for each in chain(chain.from_iterable(stretches), found):
                 if isinstance(each, StageProgress):
@@ -172,76 +170,57 @@ def find_and_follow(
     return results()
 
 
-def _observed_from(source: Source, follower: FollowEngine, start: int) -> Iterator[Observed]:
-    """Read a source from its beginning, as the pass that finds did, and observe the frames from one on."""
-    frames = prefetch(source, depth=AHEAD)
-    # The one before is needed for the motion.
-    late = (frame for frame in frames if frame.index >= start - 1)
-    every = prefetch(follower.encoder.observe(late), depth=AHEAD)
-    return (each for each in every if each.frame.index >= start)
+def _in_stretch(
+    stretch: range,
+    found: Iterator[FrameResult],
+    again: Iterator[Observed],
+    source: Source,
+    follower: FollowEngine,
+    *,
+    memory: int,
+) -> Iterator[FrameResult | StageProgress]:
+    """Take the frames of a stretch from the passes that find and follow; yield one result for each, after progress.
+
+    What was found waits in a temporary file for what is followed.
+    """
+    count, choice = len(stretch), SeedChoice(stretch)
+    with Spool() as waiting, Spool() as backward:
+        for done, result in enumerate(islice(found, count), 1):
+            choice.see(result)
+            if not np.isnan(result.confidence):  # else it was not computed
+                logit = _logit(result.probability)
+                waiting.put(FramePrediction(index=result.frame.index, log_odds=logit[None], objects=()))
+            yield StageProgress(stage="find", done=done, total=count)
+        frames, given = islice(again, count), choice.given()
+        if not given:
+            for each in frames:
+                yield _found_at(each.frame, waiting)
+            return
+        yield from follow_back(source, follower, given, memory=memory, spool=backward, start=stretch.start)
+        for result in follower.forward(frames, given, memory=memory, spool=backward):
+            yield _mean(result, waiting)
 
 
-class _Stretch:
-    """One stretch: what was found in it waits in a temporary file for what is followed."""
-
-    def __init__(self, frames: range, source: Source, follower: FollowEngine, *, memory: int) -> None:
-        self._frames, self._source, self._follower, self._memory = frames, source, follower, memory
-
-    def results(self, found: Iterator[FrameResult], again: Iterator[Observed]) -> Iterator[FrameResult | StageProgress]:
-        """Take the frames of the stretch from both passes; yield one result for each, after some progress."""
-        count = len(self._frames)
-        choice = SeedChoice(self._frames)
-        with Spool() as waiting, Spool() as backward:
-            for done, result in enumerate(islice(found, count), 1):
-                choice.see(result)
-                if not np.isnan(result.confidence):  # else it was not computed
-                    waiting.put(_logit_of(result))
-                yield StageProgress(stage="find", done=done, total=count)
-            given = choice.given()
-            frames = islice(again, count)
-            if not given:
-                for each in frames:
-                    yield _found_at(each.frame, waiting)
-                return
-            yield from follow_back(
-                self._source, self._follower, given, memory=self._memory, spool=backward, start=self._frames.start
-            )
-            for result in self._follower.forward(frames, given, memory=self._memory, spool=backward):
-                yield _mean(result, waiting)
-
-
-def _logit_of(result: FrameResult) -> FramePrediction:
-    logit = torch.special.logit(torch.from_numpy(result.probability), eps=1e-6)
-    return FramePrediction(index=result.frame.index, log_odds=logit[None], objects=())
+def _logit(probability: ProbabilityArray) -> Tensor:
+    return torch.logit(torch.from_numpy(probability), eps=1e-6)
 
 
 def _found_at(frame: Frame, waiting: Spool) -> FrameResult:
     """Return the result of a frame as it was found."""
     found = waiting.get(frame.index)
-    return uncomputed(frame) if found is None else _result(frame, sigmoid(found.log_odds[0].numpy()))
+    return uncomputed(frame) if found is None else subject_of(frame, sigmoid(found.log_odds[0].numpy()))
 
 
 def _mean(followed: FrameResult, waiting: Spool) -> FrameResult:
     """Return the mean of what was followed and what was found; of an object that is out of sight, what was found."""
     found = waiting.get(followed.frame.index)
-    in_sight = any(each.state == "present" for each in followed.objects)
     if found is None:
-        return _result(followed.frame, followed.probability)
+        return subject_of(followed.frame, followed.probability)
+    in_sight = any(each.state == "present" for each in followed.objects)
     if np.isnan(followed.probability).any() or not in_sight:
         return _found_at(followed.frame, waiting)
-    one = found.log_odds[0].clamp(-LOUDEST, LOUDEST)
-    other = torch.special.logit(torch.from_numpy(followed.probability), eps=1e-6).clamp(-LOUDEST, LOUDEST)
-    return _result(followed.frame, sigmoid(((one + other) / 2).numpy()))
-
-
-def _result(frame: Frame, probability: ProbabilityArray) -> FrameResult:
-    mask = probability > THRESHOLD
-    return FrameResult(
-        frame=frame,
-        probability=probability,
-        labels=mask.astype(np.uint8),
-        confidence=expected_jaccard(probability, mask),
-    )
+    one, other = (each.clamp(-LOUDEST, LOUDEST) for each in (found.log_odds[0], _logit(followed.probability)))
+    return subject_of(followed.frame, sigmoid(((one + other) / 2).numpy()))
 
 
 def _refined(result: FrameResult, refine: Refinement, *, engine: FindEngine[Any]) -> FrameResult:
