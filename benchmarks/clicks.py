@@ -15,7 +15,8 @@ non-zero part of an annotation; every so many annotated frames of each sequence 
 Means are over the frames of a sequence, then over sequences; a picture is a sequence, and each of its objects a frame.
 Then J of each method by the share of the frame that the object covers, the mean over all objects, and the processor
 time of one answer. A method is one of `--prompter` of `covos segment`. Its whole answer to all clicks is taken; with
-`--by-sign`, what the sign of the last click asks for, as in a session.
+`--by-sign`, what the sign of the last click asks for, as in a session. With `--known SHARES`, a method is told how
+large the object is, as where it is known from other frames: its true number of pixels, times each share in turn.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from covos.evaluation.clicks import next_click
 from covos.masks import VOID, read_label_map
 from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
+from covos.prompts.known_size import largest_of
 from covos.training.validate import DatasetSource
 
 WANTED = 0.85
@@ -91,9 +93,11 @@ def main() -> None:
     for method in options.methods:
         prompters.append((method, model.prompter(method).prompter))
     tallies = {method: Tally() for method, _ in prompters}
-    for task in _tasks(options, model.engine.encoder):
+    shares = cycle(options.known or [None])
+    for task, share in zip(_tasks(options, model.engine.encoder), shares, strict=False):
+        areas = {} if share is None else {-1: round(share * task.truth.sum())}
         for method, prompter in prompters:
-            _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most, by_sign=options.by_sign)
+            _measure(prompter, task, tallies[method], areas=areas, options=options)
     frames = sum(map(len, tallies[options.methods[0]].clicks.values()))
     print(f"{model.name}, {model.device}, {model.precision}, {threads} threads; {frames} frames")
     print(f"{'':10}" + "".join(f"{method[-26:]:>27}" for method in tallies))
@@ -162,7 +166,10 @@ def _box_around(truth: MaskArray) -> Box:
     return Box(x0=left, y0=top, x1=left + width, y1=top + height)
 
 
-def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int], most: int, by_sign: bool) -> None:
+def _measure(
+    prompter: Prompter, task: Task, tally: Tally, *, areas: dict[int, int], options: argparse.Namespace
+) -> None:
+    counts, most = options.clicks, options.most
     scores = tally.scores.setdefault(task.sequence, {row: [] for row in ("box", *map(_clicks, counts))})
     mask = _ask(prompter, task, tally.first, points=[], box=_box_around(task.truth), previous=None)
     scores["box"].append(_score(mask, task))
@@ -175,8 +182,10 @@ def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int],
             points.append(point)
             previous = mask if count > 1 else None
             started = time.process_time()
-            mask = _ask(prompter, task, tally.further, points=points, box=None, previous=previous)
-            if by_sign and previous is not None:
+            positive = sum(each.positive for each in points) if point.positive else 0
+            largest = largest_of(areas, {}, frame=0, points=positive)
+            mask = _ask(prompter, task, tally.further, points=points, box=None, previous=previous, largest=largest)
+            if options.by_sign and previous is not None:
                 mask = with_points(refined(previous, mask, points=[point]), points)
             tally.processor.append(time.process_time() - started)
         if reached is None and jaccard(mask, task.truth, void=task.void) >= WANTED:
@@ -199,9 +208,10 @@ def _ask(
     points: list[Point],
     box: Box | None,
     previous: MaskArray | None,
+    largest: int | None = None,
 ) -> MaskArray:
     began = time.perf_counter()
-    mask = prompter.mask(task.observed, points=points, box=box, previous=previous)
+    mask = prompter.mask(task.observed, points=points, box=box, previous=previous, largest=largest)
     seconds.append(time.perf_counter() - began)
     return mask
 
@@ -230,6 +240,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--by-sign", action="store_true", help="let a further click only add, or only take away, as sessions do"
     )
+    parser.add_argument("--known", nargs="+", type=float, metavar="SHARE", help="tell about how large the object is")
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()

@@ -54,6 +54,10 @@ class Following:
         known = self._known(frame).objects if frame in self._found else {}
         return {identity: mask for identity in known if (mask := self.mask(frame, identity)) is not None}
 
+    def areas(self, identity: int) -> dict[int, int]:
+        """Return the pixels of an object on the frames where it was surely followed, by their numbers."""
+        return self._found.areas(identity, births=self._seeds.births)
+
     def take(self, frame: FrameMask) -> None:
         """Keep masks that were found elsewhere."""
         there = {*frame.objects, *(each.id for each in frame.states)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -485,13 +485,17 @@ class Session:
         """Take the video as these shots (see `covos.engines.shots`), from the next pass on; to begin with it is one."""
         self._shots, self._bound = shots, None
 
-    def show(self, prompt: PointPrompt) -> PromptedMask:
-        """Show or correct an object by points and a box together; see `add_points` and `add_box`."""
+    def show(self, prompt: PointPrompt, *, areas: Mapping[int, int] | None = None) -> PromptedMask:
+        """Show or correct an object by points and a box together; see `add_points` and `add_box`.
+
+        ``areas`` are the pixels of the object on other frames, by their numbers, as who keeps the masks knows them;
+        None are those that were followed here.
+        """
         new = prompt.object is None or self.seeds.is_absent(prompt.frame, prompt.object)
         followed = None if new or prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self.source.info):
-            return self._mask(identity, prompt, followed=followed)
+            return self._mask(identity, prompt, followed=followed, areas=areas)
 
     def _make_masks(self) -> None:
         """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
@@ -505,11 +509,19 @@ class Session:
             self._mask(identity, prompt, followed=followed)
             self.seeds.done(frame, identity)
 
-    def _mask(self, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
+    def _mask(
+        self,
+        identity: int,
+        prompt: PointPrompt,
+        *,
+        followed: MaskArray | None,
+        areas: Mapping[int, int] | None = None,
+    ) -> PromptedMask:
         given = self.seeds.given().get(place_of(prompt.frame, self.source.info), {})
         known = {**self._following.masks(prompt.frame), **given}
         others = [mask for other, mask in known.items() if other != identity]
-        return self._make_masker().mask(self.seeds, identity, prompt, followed=followed, others=others)
+        areas = self._following.areas(identity) if areas is None else areas
+        return self._make_masker().mask(self.seeds, identity, prompt, followed=followed, others=others, areas=areas)
 
     def _make_masker(self) -> PromptMasker:
         if self._masker is None:

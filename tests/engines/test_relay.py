@@ -21,7 +21,13 @@ class Marker:
         self.asked: list[tuple[int, bool, bool]] = []
 
     def mask(
-        self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        largest: int | None = None,
     ) -> MaskArray:
         self.asked.append((len(points), box is not None, previous is not None))
         mask = np.zeros(observed.frame.size, bool) if previous is None else previous.copy()
@@ -94,7 +100,13 @@ def test_a_click_means_one_of_several_things(alone: tuple[float, ...], columns: 
 def test_a_few_pixels_that_are_surely_not_meant_are_left_out() -> None:
     class Most(Marker):
         def mask(
-            self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+            self,
+            observed: Observed,
+            *,
+            points: Sequence[Point],
+            box: Box | None,
+            previous: MaskArray | None,
+            largest: int | None = None,
         ) -> MaskArray:
             return np.ones(observed.frame.size, bool)
 
@@ -135,3 +147,26 @@ def test_a_click_inside_another_object_means_a_part_of_it(alone: tuple[float, ..
     part = RelayPrompter(first, Alone(*alone)).part(observed, whole, points=POINTS)
     assert set(np.flatnonzero(part[0])) == columns
     assert not first.asked
+
+
+@pytest.mark.parametrize(
+    ("largest", "found"),
+    [(None, {0, 1, 2, 3}), (16, {0, 1, 2, 3}), (8, {1, 2}), (4, {1}), (1, {1})],
+    ids=["not known", "large enough", "two columns", "one column", "as little as there is"],
+)
+def test_a_mask_that_is_larger_than_its_object_can_be_keeps_what_is_surer(largest: int | None, found: set[int]) -> None:
+    """A surer column that does not hang together with the click goes, too."""
+    image = np.zeros((4, 6, 3), np.uint8)
+    observed = Observed(frame=Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+    points = [Point(x=1, y=2)]
+
+    class Wide(Alone):
+        def mask(self, *args: object, **kwargs: object) -> MaskArray:
+            return np.tile(np.arange(6) < 4, (4, 1))
+
+    relay = RelayPrompter(Marker("a", 0), Wide(0.65, 0.99, 0.85, 0.55, 0.1, 0.1))
+    mask = relay.mask(observed, points=points, box=None, previous=None, largest=largest)
+    assert set(np.flatnonzero(mask[0])) == found
+    whole = np.ones((4, 6), bool)
+    part = relay.part(observed, whole, points=points, largest=None if largest is None else min(largest, 8))
+    assert set(np.flatnonzero(part[0])) == ({0, 1, 2} if largest is None else found if largest <= 8 else {1, 2})

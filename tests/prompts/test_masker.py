@@ -8,11 +8,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from covos.core.types import Box, Frame, MaskArray, Point, SourceInfo
+from covos.core.types import Box, Frame, MaskArray, ObjectStatus, Point, SourceInfo
 from covos.engines.motion import Observed
+from covos.masks import encode
+from covos.masks.frame_mask import FrameMask
+from covos.prompts.known_size import areas_around, largest_of
 from covos.prompts.masker import PromptMasker
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt
+from covos.results.followed import FollowedMasks
 
 SIZE = (6, 12)
 
@@ -31,11 +35,19 @@ class Greedy:
     def __init__(self, *shown: int) -> None:
         self.shown = shown
         self.asked = 0
+        self.largest: list[int | None] = []
 
     def mask(
-        self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        largest: int | None = None,
     ) -> MaskArray:
         self.asked += 1
+        self.largest.append(largest)
         return columns(*self.shown)
 
 
@@ -58,7 +70,7 @@ def seeds() -> Seeds:
             kind="video",
             height=SIZE[0],
             width=SIZE[1],
-            frame_count=1,
+            frame_count=60,
             frame_rate=Fraction(25),
             duration=None,
             time_base=Fraction(1, 25),
@@ -124,7 +136,9 @@ def test_a_point_that_the_mask_agrees_with_asks_nobody(seeds: Seeds) -> None:
 class Parting(Greedy):
     """Knows parts of what is there, too: the first two columns."""
 
-    def part(self, observed: Observed, whole: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+    def part(
+        self, observed: Observed, whole: MaskArray, *, points: Sequence[Point], largest: int | None = None
+    ) -> MaskArray:
         first = np.flatnonzero(whole[0])[:2]
         return columns(*first.tolist())
 
@@ -137,3 +151,63 @@ def test_a_new_object_inside_another_is_a_part_of_it(seeds: Seeds) -> None:
     seeds.add(0, {1: columns(4)}, given_as="mask")
     corrected = masker.mask(seeds, 1, on(6), followed=None, others=[other]).mask
     assert shown(corrected) == {4, 5, 6, 7}, "a further click is no new object"
+
+
+def test_a_prompter_is_told_how_large_the_object_is_elsewhere(seeds: Seeds) -> None:
+    prompter = Greedy(0, 1, 2, 3)
+    masker = Masker(prompter)
+    seeds.add(50, {1: columns(0, 1, 2)}, given_as="mask")  # 18 pixels, a period of frames later: four times as many
+    masker.mask(seeds, 1, on(2), followed=None)
+    masker.mask(seeds, 1, on(9), followed=None)  # the mask lacked something: it may be twice as large
+    masker.mask(seeds, 1, on(3, positive=False), followed=None)  # takes away alone
+    masker.mask(seeds, 2, on(6).model_copy(update={"object": 2}), followed=None)  # on no other frame
+    assert prompter.largest == [72, 144, None, None]
+
+
+@pytest.mark.parametrize(
+    ("shown", "followed", "largest"),
+    [
+        ({}, {}, None),
+        ({40: 30}, {}, None),
+        ({50: 30}, {}, 72),
+        ({50: 30}, {30: 500, 31: 100, 32: 110}, 255),
+        ({0: 900, 50: 30}, {}, 72),
+        ({}, {45: 2, 60: 100}, 112),
+    ],
+    ids=[
+        "nothing is known",
+        "this frame alone",
+        "ten frames away",
+        "the median of what was followed",
+        "a nearer mask tells more",
+        "the nearest mask may be of a thing that hides",
+    ],
+)
+def test_an_object_is_about_as_large_as_on_the_frames_around(
+    shown: dict[int, int], followed: dict[int, int], largest: int | None
+) -> None:
+    assert largest_of(shown, followed, frame=40, points=1) == largest
+
+
+def test_a_mask_tells_its_size_if_it_is_sure() -> None:
+    def mask(index: int, confidence: float | None) -> FrameMask:
+        states = () if confidence is None else (ObjectStatus(id=1, state="present", confidence=confidence),)
+        return FrameMask(
+            index=index,
+            stem=f"{index:05}",
+            pts=index,
+            time_base=Fraction(1, 25),
+            status="decoded",
+            confidence=1.0,
+            size=SIZE,
+            objects={1: encode(columns(0, 1))},
+            states=states,
+        )
+
+    frames = {each.index: each for each in (mask(0, 0.9), mask(1, 0.2), mask(2, None), mask(70, 0.9))}
+    assert areas_around(frames, 3, 1) == {0: 12, 2: 12}
+    assert areas_around(frames, 3, 2) == {}
+    found = FollowedMasks()
+    found.keep(frames.values(), births={1: 1}, step=1)
+    assert found.areas(1, births={1: 1}) == {0: 12, 2: 12, 70: 12}
+    assert found.areas(1, births={1: 2}) == {}, "another object has its id now"

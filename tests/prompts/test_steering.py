@@ -38,7 +38,9 @@ class Drawn:
 
     name = "drawn"
 
-    def mask(self, observed: Any, *, points: Sequence[Point], box: Box | None, previous: Any) -> np.ndarray:
+    def mask(
+        self, observed: Any, *, points: Sequence[Point], box: Box | None, previous: Any, largest: Any = None
+    ) -> np.ndarray:
         x, y = (points[0].x, points[0].y) if box is None else ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
         mask = np.zeros(SIZE, bool)
         mask[next(part for part in (ONE, OTHER, APART) if filled(part)[int(y), int(x)])] = True

@@ -58,9 +58,15 @@ class GrabCutPrompter:
         self.encoder = encoder
 
     def mask(
-        self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        largest: int | None = None,
     ) -> MaskArray:
-        """See `covos.engines.prompt.Prompter.mask`."""
+        """See `covos.engines.prompt.Prompter.mask`; a cut knows no surer pixels, so ``largest`` changes nothing."""
         frame = observed.frame
         height, width = size = self.encoder.size_of(frame)
         scale_x, scale_y = width / frame.size[1], height / frame.size[0]

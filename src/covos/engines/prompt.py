@@ -32,6 +32,8 @@ SURELY_NOT = 0.2
 
 SURE = (THRESHOLD, 0.6, 0.7, 0.8)
 """Probabilities from which a pixel is a part's: the next one is tried where the part is nearly the whole."""
+SURER = (*SURE, 0.9, 0.95, 0.98)
+"""The same where a mask is larger than its object can be."""
 NEARLY_ALL = 0.6
 """A click for a new object, inside another one, means a part of it: no more than this share, if it can be told."""
 
@@ -44,7 +46,13 @@ class Prompter(Protocol):
         """Name, for reports."""
 
     def mask(
-        self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        largest: int | None = None,
     ) -> MaskArray:
         """Segment one object of one frame.
 
@@ -53,6 +61,8 @@ class Prompter(Protocol):
             points: Inside the frame; at least one positive, unless there is a box or an earlier mask.
             box: Inside the frame, around the object.
             previous: H x W bool: the mask that the points correct.
+            largest: The pixels that the object has at most, where that is known. A prompter that can tell surer pixels
+                from others leaves the others out; one that cannot gives what it has.
 
         Returns:
             H x W bool of the frame's size: all positive points are in it, no negative one is. It can be empty only
@@ -92,7 +102,13 @@ class NetworkPrompter:
         self._latest: tuple[Observed, PromptFeatures] | None = None
 
     def mask(
-        self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        largest: int | None = None,
     ) -> MaskArray:
         """See `Prompter.mask`; a `UsageError` if nothing at all is shown, or the mask has another size."""
         height, width = observed.frame.size
@@ -109,7 +125,7 @@ class NetworkPrompter:
                 fix="give it at the frame's size",
             )
         probability = self.probability(observed, points=points, box=box, previous=previous)
-        return with_points(probability > THRESHOLD, points)
+        return as_large(probability, points, largest=largest)
 
     def probability(
         self,
@@ -201,6 +217,21 @@ def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
     return changed.astype(np.bool_)
 
 
+def as_large(probability: ProbabilityArray, points: Sequence[Point], *, largest: int | None) -> MaskArray:
+    """Return what is probably meant, H x W bool; where that is larger than the object can be, the surer part of it.
+
+    Of the surer part, level by level (`SURER`), only what hangs together with a positive point is taken.
+    """
+    mask = with_points(probability > THRESHOLD, points)
+    if largest is None or mask.sum() <= largest:
+        return mask
+    for level in SURER:
+        mask = parts_at(with_points(probability > level, points), points)
+        if mask.sum() <= largest:
+            break
+    return mask
+
+
 def agree(mask: MaskArray, points: Sequence[Point]) -> bool:
     """Return true if a mask, H x W bool, has all positive points and no negative one: they have nothing to change."""
     return all(mask[int(each.y), int(each.x)] == each.positive for each in points)
@@ -271,7 +302,9 @@ def _small(mask: MaskArray, cells: tuple[int, int]) -> Tensor:
 class PartPrompter(Prompter, Protocol):
     """A prompter that also finds a thing which is a part of a mask that is there; `RelayPrompter` is one."""
 
-    def part(self, observed: Observed, whole: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+    def part(
+        self, observed: Observed, whole: MaskArray, *, points: Sequence[Point], largest: int | None = None
+    ) -> MaskArray:
         """See `RelayPrompter.part`."""
 
 
@@ -302,11 +335,19 @@ class RelayPrompter:
         return f"{self.first.name}+{self.then.name}"
 
     def mask(
-        self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
+        self,
+        observed: Observed,
+        *,
+        points: Sequence[Point],
+        box: Box | None,
+        previous: MaskArray | None,
+        largest: int | None = None,
     ) -> MaskArray:
         """See `Prompter.mask`."""
         if previous is not None:
-            return self.then.mask(observed, points=points, box=box, previous=previous) if points else previous
+            if not points:
+                return previous
+            return self.then.mask(observed, points=points, box=box, previous=previous, largest=largest)
         begun = self.first.mask(observed, points=points, box=box, previous=None)
         if not points:
             return begun
@@ -315,14 +356,19 @@ class RelayPrompter:
             return joined
         alone = self.then.probability(observed, points=points)
         if joined.any() and (alone[joined] < DOUBT).mean() > MEANT:
-            return parts_at(with_points(alone > THRESHOLD, points), points)
-        return with_points(joined & (alone > SURELY_NOT), points)
+            mask = parts_at(with_points(alone > THRESHOLD, points), points)
+        else:
+            mask = with_points(joined & (alone > SURELY_NOT), points)
+        return mask if largest is None or mask.sum() <= largest else as_large(alone, points, largest=largest)
 
-    def part(self, observed: Observed, whole: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+    def part(
+        self, observed: Observed, whole: MaskArray, *, points: Sequence[Point], largest: int | None = None
+    ) -> MaskArray:
         """Find the thing that is pointed at, H x W bool, where it is known to be a part of a mask.
 
         GrabCut would begin with the subject, which is mostly that mask. The network is asked alone, and what it is
-        surer of is taken, level by level (`SURE`), as long as this is nearly the whole mask (`NEARLY_ALL`).
+        surer of is taken, level by level (`SURE`), as long as this is nearly the whole mask (`NEARLY_ALL`), or larger
+        than it can be (see `Prompter.mask`).
         """
         probability = self.then.probability(observed, points=points)
         inside = parts_at(whole, points)
@@ -331,4 +377,5 @@ class RelayPrompter:
             part = parts_at(with_points(probability > level, points), points)
             if (part & inside).sum() <= NEARLY_ALL * inside.sum():
                 break
-        return with_points(part, points)
+        part = with_points(part, points)
+        return part if largest is None or part.sum() <= largest else as_large(probability, points, largest=largest)

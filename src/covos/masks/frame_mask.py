@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, Ob
 from covos.masks.object_ids import present_ids
 from covos.masks.rle import RLE, decode, encode
 from covos.masks.soft import SoftMask, soft_edge
+
+SURE: Final = 0.5
+"""Confidence, an expected J, from which the size of a mask tells how large its object is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,13 @@ class FrameMask:
     def matte(self) -> ProbabilityArray | None:
         """H x W float32 in [0, 1]: the opacity of all objects together; None where no matte was made."""
         return None if self.kept_matte is None else self.kept_matte.restore(self.mask)
+
+    def sure_area(self, identity: int) -> int:
+        """Return the pixels of an object; 0 if it has no mask here, or an unsure one. What was drawn is sure."""
+        if (mask := self.objects.get(identity)) is None:
+            return 0
+        confidence = next((each.confidence for each in self.states if each.id == identity), 1.0)
+        return mask.area if confidence >= SURE else 0
 
     def with_soft_edge(self) -> FrameMask:
         """Return the same masks with a soft edge where none is known: masks that were changed by hand (`soft_edge`)."""

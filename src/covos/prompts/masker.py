@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from covos.masks import decode
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.lite import Features
+from covos.prompts.known_size import largest_of
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt
@@ -87,6 +89,7 @@ class PromptMasker:
         *,
         followed: MaskArray | None,
         others: Sequence[MaskArray] = (),
+        areas: Mapping[int, int] = MappingProxyType({}),
     ) -> PromptedMask:
         """Make a mask of points and a box, and a seed of the mask.
 
@@ -101,6 +104,8 @@ class PromptMasker:
             prompt: Checked.
             followed: The mask that following found on this frame.
             others: The masks of the other objects on this frame, given or followed.
+            areas: Pixels of the object on other frames where it was followed surely, by their numbers; where it was
+                shown is known from the seeds.
 
         Raises:
             UsageError: Nothing is left of the object.
@@ -112,7 +117,19 @@ class PromptMasker:
         if previous is not None and agree(previous, prompt.points):
             mask = previous
         else:
-            mask = self._ask(seeds, identity, every, prompt, previous=previous, corrects=bool(corrects), others=others)
+            positive = (
+                sum(each.positive for each in every.points) if any(each.positive for each in prompt.points) else 0
+            )
+            mask = self._ask(
+                seeds,
+                identity,
+                every,
+                prompt,
+                previous=previous,
+                corrects=bool(corrects),
+                others=others,
+                largest=largest_of(seeds.areas(identity), areas, frame=prompt.frame, points=positive),
+            )
         if not mask.any():
             raise UsageError(
                 f"nothing is left of object {identity} on frame {prompt.frame}",
@@ -136,6 +153,7 @@ class PromptMasker:
         previous: MaskArray | None,
         corrects: bool,
         others: Sequence[MaskArray],
+        largest: int | None,
     ) -> MaskArray:
         """Ask the prompter about all points so far, and take of its answer what the new ones ask for."""
         observed, points = self.look(prompt.frame), (*every.points, *seeds.others_points(prompt.frame, identity))
@@ -144,9 +162,9 @@ class PromptMasker:
         meant = [any(each.positive and other[int(each.y), int(each.x)] for each in prompt.points) for other in others]
         if previous is None and any(meant) and isinstance(self.prompter, PartPrompter):
             whole = np.logical_or.reduce([other for other, on in zip(others, meant, strict=True) if on])
-            mask = self.prompter.part(observed, whole, points=points)
+            mask = self.prompter.part(observed, whole, points=points, largest=largest)
         else:
-            mask = self.prompter.mask(observed, points=points, box=None, previous=previous)
+            mask = self.prompter.mask(observed, points=points, box=None, previous=previous, largest=largest)
         for other, on in zip(others, meant, strict=True):
             if not on:  # before the answer is taken apart: what hangs together by another object alone is two parts
                 mask = mask & ~(other if previous is None else other & ~previous)

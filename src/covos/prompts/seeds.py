@@ -115,6 +115,10 @@ class Seeds:
         """Return the seed of an object on a frame, if there is one."""
         return self._states[-1].get((frame, identity))
 
+    def areas(self, identity: int) -> dict[int, int]:
+        """Return the pixels of an object on the frames that show it, by their numbers."""
+        return {seed.frame: seed.mask.area for seed in self.current if seed.object == identity and not seed.is_absent}
+
     def is_absent(self, frame: int, identity: int) -> bool:
         """Tell if the user has said that an object is not to be seen on a frame."""
         seed = self.get(frame, identity)

@@ -61,6 +61,15 @@ class FollowedMasks:
         every = (*self._earlier.get(frame, ()), *(() if found is None else (found,)))
         return next((each for each in reversed(every) if each.step in older), None)
 
+    def areas(self, identity: int, *, births: Mapping[int, int]) -> dict[int, int]:
+        """Return the pixels of an object on the frames where its mask is there and sure, by their numbers."""
+        own = {
+            number: mask
+            for number, (mask, then, _) in self._found.items()
+            if then.get(identity) == births.get(identity)
+        }
+        return {number: area for number, mask in own.items() if (area := mask.sure_area(identity))}
+
     def masks(self, frame: int, *, births: Mapping[int, int]) -> FrameMask:
         """Return the masks of a frame, without objects that are no more, by the births of now."""
         mask, then, _ = self._found[frame]

@@ -16,6 +16,7 @@ from covos.core.types import Point, SourceInfo
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
+from covos.prompts.known_size import areas_around
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask, confirmed_frames, to_follow
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame, name_of, with_indices
@@ -170,7 +171,10 @@ class Editing:
     ) -> tuple[RLE, tuple[SeedMask, ...]]:
         """Make the mask of prompts on a frame, of which the masks are known; return it, and the seeds with it."""
         shown = clip.shown([known])[0]
-        task = Click(video=clip.video, seeds=seeds, known=shown, frame=known.index, object=number, said=said)
+        areas = areas_around(clip.frames, known.index, number)
+        task = Click(
+            video=clip.video, seeds=seeds, known=shown, frame=known.index, object=number, said=said, areas=areas
+        )
         return self._clicked(clip, task)
 
     @staticmethod

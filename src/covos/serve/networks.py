@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from covos.media.source import Health
 from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
-from covos.prompts.values import RegionPrompt
+from covos.prompts.values import PointPrompt, RegionPrompt
 from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
@@ -172,6 +172,7 @@ class Click:
         frame: Its index.
         object: Number of the object.
         said: The prompts, one after another.
+        areas: Pixels of the object on the frames around, by their index.
     """
 
     video: Video
@@ -180,6 +181,7 @@ class Click:
     frame: int
     object: int
     said: tuple[Said, ...]
+    areas: Mapping[int, int] = field(default_factory=dict)
 
     def run(self, here: Here) -> None:
         """Tell the mask."""
@@ -202,11 +204,10 @@ class Click:
         elif said.box is not None:
             session.add_box(frame, self.object, box=said.box)
         else:
-            session.add_points(
-                frame,
-                self.object,
-                points=[(point.x, point.y) for point in said.points],
-                labels=[int(point.positive) for point in said.points],
+            numbers = session.source.info.numbers
+            session.show(
+                PointPrompt(frame=frame, object=self.object, points=tuple(said.points)),
+                areas={numbers[index]: area for index, area in self.areas.items()},
             )
 
 
