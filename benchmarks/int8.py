@@ -1,7 +1,7 @@
 """covos-lite in 8 bits on this processor: time of its networks, J and F, by the parts that stay in float32.
 
     pip install nncf
-    python benchmarks/int8.py --data DAVIS [--frames 1] [--rounds 30] [--json FILE]
+    python benchmarks/int8.py --data DAVIS [--frames 1] [--rounds 30] [--json FILE] [--name TABLE]
 
 NNCF calibrates the graphs on frames of ``train``, after which OpenVINO computes them on one thread. Weights have a
 scale for each channel, and use 7 of their 8 bits: without VNNI (AVX2) the processor adds products in 16 bits, which 8
@@ -130,6 +130,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="DAVIS tree")
     parser.add_argument("--frames", type=int, default=1, help="score every so many frames")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--name", default="parts", help="the name of the table in the file")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     if find_spec("nncf") is None:
@@ -172,7 +173,7 @@ def main() -> None:
         rows.append([way, *times, sum(times), found.j, found.f, (found.j + found.f) / 2, float(np.mean(same))])
         print(f"{way:40}" + "".join(f"{value:9.4f}" for value in rows[-1][1:]), flush=True)
     columns = ["in 8 bits", *(f"{stage}, ms" for stage in one), "both, ms", "J", "F", "J&F", "J with float32"]
-    keep(options.json, "parts", columns=columns, rows=rows, digits=[0, 1, 1, 1, 4, 4, 4, 4])
+    keep(options.json, options.name, columns=columns, rows=rows, digits=[0, 1, 1, 1, 4, 4, 4, 4])
 
 
 if __name__ == "__main__":
