@@ -146,11 +146,9 @@ class Model:
     def follows_found(self, task: Find) -> bool:
         """Tell if the subject of a video is followed, too, from where it was found most surely.
 
-        It is at the best quality, unless it is steered, or no follower was trained on the features of this model.
+        It is at the best quality, unless no follower was trained on the features of this model.
         """
-        if task.quality not in FOUND_AND_FOLLOWED or task.steer is not None:
-            return False
-        return goes_with(DEFAULT_FOLLOWER, encoder=self.entry)
+        return task.quality in FOUND_AND_FOLLOWED and goes_with(DEFAULT_FOLLOWER, encoder=self.entry)
 
     def follower(self, name: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> FollowEngine:
         """Return the engine that follows with a covos-follow; its network is loaded once.

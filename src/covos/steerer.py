@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from covos.core.types import FrameResult
+from covos.engines.choices import FOUND_FOLLOWED_AT
+from covos.engines.find import FindEngine
 from covos.engines.passes import Known, find_subject, steer_subject
 from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
+from covos.engines.steer import SteeringRule, keep_in_regions
+from covos.engines.surest import follow_found, refined_mean
 from covos.media.source import Source
 from covos.model import Model
+from covos.models.registry import DEFAULT_FOLLOWER
 from covos.prompts.masker import ChosenPrompter
 from covos.prompts.steering import SteeringMasks, check_steering, steering_masks, telling_apart
 from covos.prompts.values import on_frames
@@ -54,20 +60,39 @@ class Steerer:
             said |= {"follower": self._load().describe_follower(self._steer.follower), "memory": self._steer.memory}
         return said if self._prompter is None else {**said, "prompter": dict(self._prompter.described)}
 
-    def run(self, known: Iterable[Known], *, shots: Shots) -> Iterator[FrameResult | StageProgress]:
-        """Give the steered results, the first of them as they are known."""
+    def run(
+        self, known: Iterable[Known], *, shots: Shots, then_followed: bool = False
+    ) -> Iterator[FrameResult | StageProgress]:
+        """Give the steered results, the first of them as they are known.
+
+        With ``then_followed``, the subject that is left is followed from where it was found most surely; nothing may
+        be known then.
+        """
         model, masks = self._load(), self._masks()
-        return steer_subject(
+        engine, finding = model.engine.at(self._task.quality), self._task.finding
+        if then_followed:  # the mean is refined, not what goes into it
+            finding = {**finding, "refine": "none"}
+        steered = steer_subject(
             self._source,
-            model.engine.at(self._task.quality),
+            engine,
             masks.rule,
             follower=model.follower(self._steer.follower) if self._steer.follows else None,
             given=masks.given,
             memory=self._steer.memory,
             shots=shots,
             known=known,
-            **self._task.finding,
+            **finding,
         )
+        if not then_followed:
+            return steered
+        follower = model.follower(DEFAULT_FOLLOWER).at(FOUND_FOLLOWED_AT)
+        means = follow_found(self._source, steered, follower, shots=shots)
+        return (each if isinstance(each, StageProgress) else self._ended(each, masks.rule, engine) for each in means)
+
+    def _ended(self, mean: FrameResult, rule: SteeringRule, engine: FindEngine[Any]) -> FrameResult:
+        """Refine a mean, if that is wanted, and take away what of it lies outside of the fixed regions."""
+        result = refined_mean(mean, self._task.refine, engine=engine)
+        return keep_in_regions(result, rule=rule) if rule.within or rule.exclude else result
 
     def _masks(self) -> SteeringMasks:
         if self._made is None:

@@ -171,8 +171,9 @@ class Work:
         return results if journal is None else _again(results, journal)
 
     def _find(self, task: Find, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
-        if self._steerer is not None and self._steerer.follows:
-            results = self._steerer.run((), shots=self._shots)
+        then_followed = self._follows_found(task)
+        if self._steerer is not None and (self._steerer.follows or then_followed):
+            results = self._steerer.run((), shots=self._shots, then_followed=then_followed)
             return results if journal is None else _again(results, journal)
         known = () if journal is None else (record.restore for record in journal.replay())
         if self._steerer is not None:
@@ -181,7 +182,7 @@ class Work:
         if journal is not None and journal.earlier is not None:
             return self._find_again(engine, task, journal)
         finding: dict[str, Any] = {"shots": self._shots, "known": known, "kept": self._kept, **task.finding}
-        if not self._follows_found(task):
+        if not then_followed:
             return find_subject(self._source, engine, **finding)
         follower = self.model.follower(DEFAULT_FOLLOWER).at(FOUND_FOLLOWED_AT)
         resumed = 0 if journal is None else journal.resumed

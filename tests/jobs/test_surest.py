@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 import covos
+from covos.core.types import Point
 from covos.engines import surest
 from covos.events import Advanced, FrameDone, Started
 from covos.job import Job
 from covos.model import Model
 from covos.plan import Plan
+from covos.prompts.values import PointPrompt
 from covos.runs.writing import Saved
-from covos.task import Find
+from covos.task import Find, Steer
 
 FRAMES = 22
 BEST = Find(quality="best")
@@ -42,6 +44,10 @@ def run(model: Model, clip: Path, folder: Path, **fields: Any) -> Saved:
     saved = Job(plan, folder, load=lambda _: model).run()
     assert isinstance(saved, Saved)
     return saved
+
+
+def negative(x: int, y: int) -> Point:
+    return Point(x=int(x), y=int(y), positive=False)
 
 
 def masks(folder: Path) -> list[bytes]:
@@ -148,11 +154,48 @@ def test_a_report_says_with_which_follower(model: Model, clip: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("_stretches")
-def test_a_picture_and_a_steered_subject_are_not_followed(
-    model: Model, make_clip: Callable[..., Path], clip: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("refine", ["none", "crf"])
+def test_a_steered_subject_is_followed_without_what_was_taken_away(
+    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refine: str
 ) -> None:
     seeds = followed_from(monkeypatch)
-    assert len(list(covos.stream(clip, model=model, quality="best", within=[(0, 0, 40, 40)]))) == FRAMES
+    box = (0, 0, 40, 40)
+    steered = list(covos.stream(clip, model=model, quality="best", within=[box], refine=refine))
+    assert len(seeds) == 6
+    assert [each.frame.index for each in steered] == list(range(FRAMES))
+    for each in steered:
+        assert not each.probability[40:].any()
+        assert not each.probability[:, 40:].any()
+    monkeypatch.setattr(surest, "SURE", 2.0)
+    found = list(covos.stream(clip, model=model, quality="best", within=[box], refine=refine))
+    assert any(not np.allclose(a.probability, b.probability, atol=0.05) for a, b in zip(steered, found, strict=True))
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_what_is_left_beside_an_excluded_thing_is_followed(
+    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = followed_from(monkeypatch)
+    subject = next(iter(covos.stream(clip, model=model, quality="best"))).labels > 0
+    rows, columns = np.nonzero(subject)
+    seeds.clear()
+    task = Find(quality="best", steer=Steer(shown=(PointPrompt(frame=0, points=(negative(columns[0], rows[0]),)),)))
+    run(model, clip, tmp_path / "whole", task=task)
+    settings = json.loads((tmp_path / "whole" / "report.json").read_text())["settings"]
+    assert {"steer", "then_followed", "follower"} <= settings.keys()
+    stopped = Job(Plan(source=str(clip), task=task, formats=("palette",)), tmp_path / "out", load=lambda _: model)
+    for event in stopped:
+        if isinstance(event, FrameDone) and event.index == 12:
+            stopped.cancel()
+    assert run(model, clip, tmp_path / "out", task=task).resumed > 0
+    assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_a_picture_is_not_followed(
+    model: Model, make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = followed_from(monkeypatch)
     assert len(list(covos.stream(make_clip(frames=1), model=model, quality="best"))) == 1
     assert seeds == []
 

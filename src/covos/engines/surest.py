@@ -13,9 +13,9 @@ stopped goes on at the stretch that it was in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import replace
-from itertools import chain, islice, pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -139,40 +139,65 @@ def find_and_follow(
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
     shots = shots or one_shot(source)
-    finder, own = made_for(source, engine, shots), follower.cut_at(shots.cuts)
+    finder = made_for(source, engine, shots)
 
     def results() -> Iterator[FrameResult | StageProgress]:
-        with ExitStack() as open_passes:
-            remembered = references_of(source, finder, shots, references=references, seed=reference_seed, kept=kept)
-            open_passes.enter_context(closing(remembered))
-            shown = references_of(source, own.finder, shots)
-            open_passes.enter_context(closing(shown))
+        remembered = references_of(source, finder, shots, references=references, seed=reference_seed, kept=kept)
+        with closing(remembered):
             restored = iter(known)
-            todo = [each for each in stretches_of(shots) if each.stop > resumed]
-            start = todo[0].start if todo else shots.frame_count
+            start = next((each.start for each in stretches_of(shots) if each.stop > resumed), shots.frame_count)
             batch = finder.encoder.batch
             before = Before(source, observed(source, finder.encoder), finder)
             yield from before.restored(islice(restored, start // batch * batch))
             found = before.others(remembered, fusion=chosen)
             for result in islice(found, start % batch):  # found again, for those after them to be as they were
                 yield next(restored)(result.frame)
-            again, bound = observed(source, own.encoder, start=start), own.within(shown)
-            stretches = (_in_stretch(each, found, again, source, bound, memory=memory) for each in todo)
-            # A source that gives more frames than it promised is found to its end.
-            for each in chain(chain.from_iterable(stretches), found):
+            for each in follow_found(source, found, follower, shots=shots, memory=memory, start=start):
                 if isinstance(each, StageProgress):
                     yield each
                 elif (restore := next(restored, None)) is not None:
                     yield restore(each.frame)
                 else:
-                    yield _refined(each, refine, engine=finder)
+                    yield refined_mean(each, refine, engine=finder)
 
     return results()
 
 
+def follow_found(
+    source: Source,
+    found: Iterator[FrameResult | StageProgress],
+    follower: FollowEngine,
+    *,
+    shots: Shots,
+    memory: int = DEFAULT_MEMORY,
+    start: int = 0,
+) -> Iterator[FrameResult | StageProgress]:
+    """Follow a subject that was found from its surest frames, and give the mean of both.
+
+    Args:
+        source: Read once to follow forward, and in part to follow backward.
+        found: The subject as it was found, from a frame on with which a stretch begins; and progress, which is passed
+            on.
+        follower: Follows it.
+        shots: The shots of the source.
+        memory: See `covos.engines.memory`.
+        start: Index of that frame.
+
+    Yields:
+        One result for each frame that was found, in order, and how far the stages before it are.
+    """
+    own = follower.cut_at(shots.cuts)
+    with closing(references_of(source, own.finder, shots)) as shown:
+        again, bound = observed(source, own.encoder, start=start), own.within(shown)
+        for stretch in stretches_of(shots):
+            if stretch.start >= start:
+                yield from _in_stretch(stretch, found, again, source, bound, memory=memory)
+        yield from found  # a source that gives more frames than it promised is found to its end
+
+
 def _in_stretch(
     stretch: range,
-    found: Iterator[FrameResult],
+    found: Iterator[FrameResult | StageProgress],
     again: Iterator[Observed],
     source: Source,
     follower: FollowEngine,
@@ -185,11 +210,16 @@ def _in_stretch(
     """
     count, choice = len(stretch), SeedChoice(stretch)
     with Spool() as waiting, Spool() as backward:
-        for done, result in enumerate(islice(found, count), 1):
+        done = 0
+        while done < count and (result := next(found, None)) is not None:
+            if isinstance(result, StageProgress):
+                yield result
+                continue
             choice.see(result)
             if not np.isnan(result.confidence):  # else it was not computed
                 logit = _logit(result.probability)
                 waiting.put(FramePrediction(index=result.frame.index, log_odds=logit[None], objects=()))
+            done += 1
             yield StageProgress(stage="find", done=done, total=count)
         frames, given = islice(again, count), choice.given()
         if not given:
@@ -223,7 +253,8 @@ def _mean(followed: FrameResult, waiting: Spool) -> FrameResult:
     return subject_of(followed.frame, sigmoid(((one + other) / 2).numpy()))
 
 
-def _refined(result: FrameResult, refine: Refinement, *, engine: FindEngine[Any]) -> FrameResult:
+def refined_mean(result: FrameResult, refine: Refinement, *, engine: FindEngine[Any]) -> FrameResult:
+    """Fit a mean to the picture, if that is wanted."""
     if refine != "crf":
         return result
     probability = crf_filter(result.frame.image, result.probability, device=engine.encoder.device)
