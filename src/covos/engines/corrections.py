@@ -29,7 +29,7 @@ REACH = 2 / 288
 """Share of the height of a frame by which a change may lie beside where it was a frame before."""
 GAP = 4
 """Frames in a row in which both answers may agree before a change ends: both may be wrong where two things cross."""
-LESS_SURE = 0.05
+LESS_SURE = 0.03
 """Fall of the confidence, an expected J, from which the old mask of an object stays."""
 
 
