@@ -11,7 +11,8 @@ from covos.engines.find import FindEngine
 from covos.engines.passes import Known, find_subject, steer_subject
 from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
-from covos.engines.steer import SteeringRule, keep_in_regions
+from covos.engines.steer import keep_in_regions
+from covos.engines.steering_rule import SteeringRule
 from covos.engines.surest import follow_found, refined_mean
 from covos.media.source import Source
 from covos.model import Model

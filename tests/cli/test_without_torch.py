@@ -41,6 +41,7 @@ COMMANDS: dict[str, int] = {
     "convert masks/a -o out -f no-format": 2,
     "evaluate masks missing --protocol davis2017-semi": 3,
     "batch missing.csv -o out": 3,
+    "batch clip.mp4 -o batch -q --device cpu": 0,  # its workers load it
     "stream missing.mp4 out.mkv": 3,
     "stream clip.mp4 taken.mp4 --container matroska": 2,
     "predict missing -o out": 3,

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -25,6 +28,36 @@ def test_what_is_there_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("cuda") == torch.device("cuda")
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     assert resolve_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize(
+    ("told", "platform", "loads"),
+    [
+        ("cuda: str | None = None\nhip: str | None = None\n", "linux", False),
+        ("cuda = '12.8'\nhip = None\n", "linux", True),
+        ("cuda = None\nhip = '6.2'\n", "linux", True),
+        ("cuda = None\nhip = None\n", "darwin", True),  # a build for macOS has Metal, and tells of no version of it
+        ("__version__ = '3.0'\n", "linux", True),
+        ("damaged (", "linux", True),
+        (None, "linux", True),
+    ],
+)
+def test_torch_is_loaded_only_where_it_may_know_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str | None, platform: str, loads: bool
+) -> None:
+    """Its place is taken by a package that says if it was loaded."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise LookupError('it is loaded')")
+    if told is not None:
+        (tmp_path / "torch" / "version.py").write_text(told)
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "platform", platform)
+    if loads:
+        with pytest.raises(LookupError, match="it is loaded"):
+            available_devices()
+    else:
+        assert available_devices() == ("cpu",)
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])

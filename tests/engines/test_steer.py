@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from covos.core.types import Box, FrameResult
-from covos.engines.steer import REACH, SteeringRule, in_boxes, keep_in_regions, steer_results
+from covos.engines.steer import REACH, keep_in_regions, steer_results
+from covos.engines.steering_rule import SteeringRule, in_boxes
 
 SIZE = (60, 100)
 DROP = SteeringRule(dropped=frozenset({1}), kept=frozenset({2}))

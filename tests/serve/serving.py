@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +43,7 @@ def serving(*options: str, program: Sequence[str] = AS_USERS_DO, end_by: int = s
             found = re.search(r"http://127\.0\.0\.1:\d+/", line)
             assert found, line
             yield found[0]
+            assert not _has_loaded_torch(process.pid), "the server's own process computes nothing: see serve/tasks.py"
         finally:
             process.send_signal(end_by)
             try:
@@ -52,6 +53,13 @@ def serving(*options: str, program: Sequence[str] = AS_USERS_DO, end_by: int = s
                 assert "ERROR" not in rest, rest
             finally:
                 process.kill()
+
+
+def _has_loaded_torch(pid: int) -> bool:
+    """Tell if a process has torch's libraries in its memory; false where the system does not say."""
+    with suppress(OSError):
+        return "/torch/lib/" in Path(f"/proc/{pid}/maps").read_text()
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,10 +32,10 @@ from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.edits import SUBJECT
 from covos.serve.errors import NotThereError, NotYetError
-from covos.serve.networks import Click, Export, Track
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.rules import Rules
 from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State
+from covos.serve.tasks import Click, Export, Track
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
 from covos.serve.workers import Answer, Clicked, Progress, Task, TaskWorker, Video
@@ -297,7 +297,7 @@ def test_a_track_both_ways_counts_each_frame_once(monkeypatch: pytest.MonkeyPatc
     session = SimpleNamespace(source=SimpleNamespace(info=info), stream=stream)
     networks = SimpleNamespace(session=lambda *_, **__: session)
     monkeypatch.setattr("covos.serve.networks.Networks.of", lambda _: networks)
-    monkeypatch.setattr("covos.serve.networks.FrameMask", SimpleNamespace(of=lambda mask: mask))
+    monkeypatch.setattr("covos.serve.tasks.FrameMask", SimpleNamespace(of=lambda mask: mask))
     told: list[Answer] = []
     here = SimpleNamespace(tell=told.append, stop=threading.Event())
     Track(video=Video(path="clip.mp4"), seeds=(), parts=(("forward", 5, 9), ("backward", 5, 6))).run(here)  # type: ignore[arg-type]

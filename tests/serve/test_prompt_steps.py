@@ -16,8 +16,8 @@ from covos.serve.clip import Clip
 from covos.serve.editing import Editing
 from covos.serve.edits import SUBJECT, Edit, thing_of
 from covos.serve.errors import NotThereError, NotYetError
-from covos.serve.networks import Click
 from covos.serve.schema import MaskCode, NewPrompt, NewTrack
+from covos.serve.tasks import Click
 from covos.serve.views import view_of
 from covos.serve.workers import Answer, Clicked, Task
 from serve.serving import SIZE, begun

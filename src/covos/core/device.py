@@ -6,8 +6,10 @@ import math
 import os
 import platform
 import re
+import runpy
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -59,11 +61,28 @@ def resolve_device(name: str) -> torch.device:
 
 
 def available_devices() -> tuple[str, ...]:
-    """List the names of the devices that this machine and this build of torch offer, the CPU first."""
+    """List the names of the devices that this machine and this build of torch offer, the CPU first.
+
+    A build without any other device tells so in its file of versions, so torch is not loaded for that.
+    """
+    if _built_for_cpu_alone():
+        return ("cpu",)
     import torch
 
     cuda = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
     return ("cpu", *cuda, *(("mps",) if torch.backends.mps.is_available() else ()))
+
+
+def _built_for_cpu_alone() -> bool:
+    """Tell if torch is a build without CUDA, ROCm and Metal; false where only torch itself knows."""
+    if "torch" in sys.modules or sys.platform == "darwin":
+        return False
+    found = find_spec("torch")  # it looks for the package, and loads nothing of it
+    for folder in (found and found.submodule_search_locations) or ():
+        with suppress(OSError, SyntaxError):
+            told = runpy.run_path(str(Path(folder) / "version.py"))
+            return "cuda" in told and told["cuda"] is None and told.get("hip") is None
+    return False
 
 
 def choose_precision(device: torch.device, requested: Precision = "auto") -> torch.dtype:

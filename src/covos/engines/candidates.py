@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from covos.core.types import MaskArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Appearance = NDArray[np.float32]
 """Mean key of a thing, K float32 of length 1: what it looks like to the network."""

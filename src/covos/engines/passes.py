@@ -30,7 +30,8 @@ from covos.engines.motion import Observed
 from covos.engines.shot_references import ShotReferences
 from covos.engines.shots import Shots, find_shots, one_shot
 from covos.engines.stages import StageProgress
-from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
+from covos.engines.steer import keep_in_regions, steer_results
+from covos.engines.steering_rule import SteeringRule
 from covos.masks.frame_mask import FrameMask
 from covos.masks.rims import without_rims
 from covos.masks.scaling import to_size

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import Box, FrameResult, MaskArray
+from covos.core.types import FrameResult, MaskArray
 from covos.engines.find import THRESHOLD, expected_jaccard
+from covos.engines.steering_rule import SteeringRule
 from covos.masks.distance import distance_to
 from covos.masks.scaling import to_size
 
@@ -31,35 +31,6 @@ SAME_PLACE = 0.5
 """Share of a part that has to lie on a thing of the frame before or after, for the two to be one."""
 REACH = 6
 """Frames over which a part is known from its place. So many results are held at a time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SteeringRule:
-    """The sides of what is followed, and the regions that are fixed.
-
-    Attributes:
-        kept: Ids of followed objects that are the subject.
-        dropped: Ids of followed objects that are not.
-        only_kept: If true, what no kept object covers is not the subject.
-        within: Boxes; with any, the subject lies in these alone.
-        exclude: Boxes in which there is no subject.
-    """
-
-    kept: frozenset[int] = frozenset()
-    dropped: frozenset[int] = frozenset()
-    only_kept: bool = False
-    within: tuple[Box, ...] = ()
-    exclude: tuple[Box, ...] = ()
-
-    @property
-    def follows(self) -> bool:
-        """True if anything is followed for it."""
-        return bool(self.kept or self.dropped)
-
-    def outside(self, size: tuple[int, ...]) -> MaskArray:
-        """Return the pixels of a frame of a size (height, width) that the fixed regions take away, H x W bool."""
-        outside = in_boxes(self.exclude, size=size)
-        return outside | ~in_boxes(self.within, size=size) if self.within else outside
 
 
 def steer_results(pairs: Iterable[tuple[FrameResult, FrameResult]], *, rule: SteeringRule) -> Iterator[FrameResult]:
@@ -107,15 +78,6 @@ def _without(found: FrameResult, gone: MaskArray, rule: SteeringRule) -> FrameRe
         labels=mask.astype(np.uint8),
         confidence=expected_jaccard(probability, mask),
     )
-
-
-def in_boxes(boxes: tuple[Box, ...], *, size: tuple[int, ...]) -> MaskArray:
-    """Return the pixels of a frame of a size (height, width) that lie in any of the boxes, H x W bool."""
-    inside = np.zeros(size, np.bool_)
-    for box in boxes:
-        rows, columns = slice(ceil(box.y0), ceil(box.y1)), slice(ceil(box.x0), ceil(box.x1))
-        inside[rows, columns] = True
-    return inside
 
 
 class _Sides:

@@ -28,14 +28,18 @@ def choose_workers(device: str) -> int:
 
     A network gains little by a second thread, so that two processes of one thread do more than one of two.
     """
-    if device in {"auto", "cuda"}:
-        if gpus := [each for each in available_devices() if each.startswith("cuda")]:
-            return len(gpus)
-    elif device != "cpu":
+    if gpus := _gpus_for(device):
+        return len(gpus)
+    if device not in {"auto", "cuda", "cpu"}:
         return 1
     memory = free_memory()
     most = usable_cpus() if memory is None else min(usable_cpus(), memory // NEEDED)
     return max(1, most)
+
+
+def _gpus_for(device: str) -> list[str]:
+    """Return the GPUs that workers share, where a device stands for all of them."""
+    return [each for each in available_devices() if each.startswith("cuda")] if device in {"auto", "cuda"} else []
 
 
 class Processes(Hands["Numbered"]):
@@ -48,8 +52,7 @@ class Processes(Hands["Numbered"]):
 
     def __init__(self, *, device: str, **settings: Any) -> None:
         super().__init__(**settings)
-        gpus = [each for each in available_devices() if each.startswith("cuda")]
-        self._devices = gpus if gpus and device in ("auto", "cuda") else [device]
+        self._devices = _gpus_for(device) or [device]
         self._free = list(range(self.count))
 
     def engage(self) -> Numbered:

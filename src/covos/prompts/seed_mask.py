@@ -78,6 +78,13 @@ class SeedMask:
         said |= {**self.pointed.at.describe(), "prompter": self.pointed.prompter}
         return {**said, "corrects": self.pointed.corrects} if self.pointed.corrects else said
 
+    def at_frame(self, frame: int) -> SeedMask:
+        """Return it under another number of its frame: a session and the server count frames in their own ways."""
+        pointed = self.pointed
+        if pointed is not None:
+            pointed = replace(pointed, at=pointed.at.model_copy(update={"frame": frame}))
+        return replace(self, frame=frame, pointed=pointed)
+
     def without(self, mask: MaskArray, *, by: int) -> SeedMask:
         """Return it without the pixels that now belong to another object; a UsageError if nothing is left."""
         own = decode(self.mask)

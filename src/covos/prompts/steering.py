@@ -18,12 +18,14 @@ from covos.engines.candidates import share_inside, split
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow_result import Given
 from covos.engines.prompt import Prompter, RelayPrompter
-from covos.engines.steer import WHOLE, SteeringRule, in_boxes
+from covos.engines.steer import WHOLE
+from covos.engines.steering_rule import SteeringRule, in_boxes
 from covos.masks.distance import distance_to
 from covos.masks.scaling import to_size
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import ChosenPrompter, observed_at, unreadable
+from covos.prompts.regions import fixed_rule
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import (
     PointPrompt,
@@ -130,12 +132,6 @@ def steering_masks(
                 sides[side].add(identity)
     rule = replace(fixed_rule(fixed), kept=frozenset(sides[1]), dropped=frozenset(sides[-1]), only_kept=only_kept)
     return SteeringMasks(given=seeds.given(), rule=rule)
-
-
-def fixed_rule(regions: Sequence[RegionPrompt]) -> SteeringRule:
-    """Return the rule of regions that are fixed: boxes of all frames."""
-    boxes = {role: tuple(each.box for each in regions if each.role == role) for role in ("within", "exclude")}
-    return SteeringRule(within=boxes["within"], exclude=boxes["exclude"])
 
 
 def telling_apart(chosen: ChosenPrompter) -> ChosenPrompter:

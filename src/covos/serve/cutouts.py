@@ -10,9 +10,9 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
 from covos.serve.clip import Clip, check_frame, name_of
 from covos.serve.errors import NotYetError
-from covos.serve.networks import FindMatte
 from covos.serve.pictures import CutOut
 from covos.serve.schema import Shown
+from covos.serve.tasks import FindMatte
 from covos.serve.views import around
 from covos.serve.workers import Matted, TaskWorker
 

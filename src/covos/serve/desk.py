@@ -27,7 +27,6 @@ from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
 from covos.serve.index import Index
-from covos.serve.networks import Find, Look, Warm
 from covos.serve.opened import check_fits, load_run
 from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
 from covos.serve.places import file_below, link
@@ -36,6 +35,7 @@ from covos.serve.roots import is_of
 from covos.serve.rules import Rules
 from covos.serve.run_source import is_run, version_of
 from covos.serve.schema import JobView, Shown
+from covos.serve.tasks import Find, Look, Warm
 from covos.serve.uploads import Upload, Uploads, suffix_of
 from covos.serve.views import view_of_unread
 from covos.serve.workers import Task, TaskWorker, Video

@@ -18,10 +18,10 @@ from covos.serve.clip import Clip, Ready
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.legends import LEGEND, legend_of
-from covos.serve.networks import Export
 from covos.serve.pictures import CheckFormat
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, NewResult, Wanted
+from covos.serve.tasks import Export
 from covos.serve.workers import Matted, TaskWorker
 
 

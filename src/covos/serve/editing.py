@@ -33,11 +33,11 @@ from covos.serve.edits import (
     without,
 )
 from covos.serve.errors import NotThereError, NotYetError
-from covos.serve.networks import Click, Track
 from covos.serve.prompt_steps import Said, beside, got_since, is_in_force, told_of
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import Direction, GivenKind, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
 from covos.serve.spreading import Parts, Spreading, Way
+from covos.serve.tasks import Click, Track
 from covos.serve.workers import Clicked, TaskWorker
 
 

@@ -17,8 +17,8 @@ from covos.masks import RLE, decode, encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
+from covos.prompts.regions import fixed_rule
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
-from covos.prompts.steering import fixed_rule
 from covos.prompts.values import RegionPrompt
 from covos.serve.schema import COLOURS, Thing
 

@@ -31,10 +31,10 @@ from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
 from covos.serve.errors import in_public
 from covos.serve.guard import misspelt, problem_of
-from covos.serve.networks import Click, Track
 from covos.serve.pictures import Probe
 from covos.serve.places import file_below
 from covos.serve.prompt_steps import Said
+from covos.serve.tasks import Click, Track
 from covos.serve.workers import Clicked, TaskWorker, Video
 
 MODEL = "Covos"

@@ -23,10 +23,10 @@ from covos.serve.guard import LOCAL, Guard
 from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.log import LOG, Answered, log_library, log_request, logging_to
 from covos.serve.metrics import Metrics
-from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
 from covos.serve.places import PAGE
 from covos.serve.rules import Rules
+from covos.serve.tasks import Warm
 
 GRACE = 3
 """Seconds that open requests have to end."""
