@@ -53,7 +53,7 @@ from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
-from covos.engines import follow_pass
+from covos.engines import advice
 from covos.engines.around import Around
 from covos.engines.choices import DEFAULT_MEMORY, FOLLOWED_IN
 from covos.engines.follow import FollowEngine
@@ -163,7 +163,7 @@ def without(name: str | None) -> Iterator[None]:
         if name == "cue":
             stack.enter_context(patch.object(FollowEngine, "within", lambda engine, references: engine))
         elif name == "advice":
-            stack.enter_context(patch.object(follow_pass, "ADVICE", 0.0))
+            stack.enter_context(patch.object(advice, "ADVICE", 0.0))
         elif name == "target":
             unknown = lambda model, fit, owner: torch.zeros(len(owner), fit.shape[1])  # noqa: E731 - a stand-in
             stack.enter_context(patch.object(network, "score", unknown))

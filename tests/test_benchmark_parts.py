@@ -13,7 +13,7 @@ import torch
 
 from covos.core.errors import InputError
 from covos.data import Dataset, open_dataset
-from covos.engines import follow_pass
+from covos.engines import advice
 from covos.engines.calibration import Calibration, Signals, estimate_mask
 from covos.engines.follow import FollowEngine
 from covos.models import follow as follow_network
@@ -287,7 +287,7 @@ def test_where_the_data_say_nothing_the_network_keeps_its_word(calibration: Modu
     ("name", "room", "attribute"),
     [
         ("cue", FollowEngine, "within"),
-        ("advice", follow_pass, "ADVICE"),
+        ("advice", advice, "ADVICE"),
         ("target", follow_network, "score"),
         ("flow", FollowEngine, "_flow"),
     ],

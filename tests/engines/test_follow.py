@@ -1,37 +1,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
-from covos.core.types import Frame, ObjectStatus
-from covos.engines.backward import STEP, SURE, Spool, fuse
+from covos.engines.backward import STEP, Spool
 from covos.engines.encoding import SharedEncoder
 from covos.engines.follow import FollowEngine, at_stride, given_frames, step
-from covos.engines.follow_pass import (
-    ADVICE,
-    ADVICE_LIMIT,
-    ADVISED,
-    GIVEN_LOGIT,
-    FollowPass,
-    FramePrediction,
-    PresenceTracker,
-    _advised,
-)
+from covos.engines.follow_pass import FollowPass, FramePrediction
 from covos.engines.follow_result import result_of, results_around
-from covos.engines.memory import APART, TRUSTED, MemoryBank
+from covos.engines.memory import MemoryBank
 from covos.engines.motion import Observed
-from covos.models.follow import FollowFeatures, ObjectMemory
-from covos.models.target import fit
+from covos.models.follow import FollowFeatures
+from engines.noise_clip import SIZE, box, frames, observed, status
 from random_follower import random_engine
-
-SIZE = (64, 96)
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +25,7 @@ def engine() -> FollowEngine:
     return random_engine(SIZE)
 
 
-def frames(count: int) -> Iterator[Frame]:
-    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
-    for index in range(count):
-        yield Frame(
-            index=index, stem=f"{index:05}", image=np.roll(noise, index, axis=1), pts=index, time_base=Fraction(1, 25)
-        )
-
-
-def observed(count: int) -> list[Observed]:
-    return [Observed(frame=frame, motion=None, small=frame.image) for frame in frames(count)]
-
-
-def box(top: int, left: int, height: int = 20, width: int = 20) -> np.ndarray:
-    mask = np.zeros(SIZE, bool)
-    mask[top : top + height, left : left + width] = True
-    return mask
-
-
 NO_FLOW = np.zeros((SIZE[0] // 4, SIZE[1] // 4, 2), np.float32)
-
-
-def status(identity: int = 1, state: str = "present", confidence: float = 0.5) -> ObjectStatus:
-    return ObjectStatus(id=identity, state=state, confidence=confidence)  # type: ignore[arg-type]
 
 
 def test_masks_of_the_user_come_out_as_they_went_in(engine: FollowEngine) -> None:
@@ -276,47 +240,6 @@ def test_a_spool_lives_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened[0].closed
 
 
-def test_fusion_weighs_by_confidence_and_distance() -> None:
-    forward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), SURE), objects=(status(confidence=0.5),))
-    backward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 1.0), objects=(status(confidence=0.5),))
-    middle = fuse(forward, backward, given={1: (0, 20)})
-    torch.testing.assert_close(middle.log_odds, torch.full((1, 2, 2), (SURE + 1) / 2))
-    near = fuse(forward, backward, given={1: (8, 20)})
-    first, second = 1 / (1 + 2), 1 / (1 + 10)
-    assert float(near.log_odds[0, 0, 0]) == pytest.approx((SURE * first + second) / (first + second), rel=1e-5)
-    sure = fuse(
-        FramePrediction(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)),
-        backward,
-        given={1: (0, 20)},
-    )
-    assert float(sure.log_odds[0, 0, 0]) == pytest.approx((2 * SURE + 1) / 3, rel=1e-5)
-    assert sure.objects[0].confidence == pytest.approx((1 + 0.25) / 1.5)
-
-
-def test_fusion_takes_an_object_that_one_pass_alone_has() -> None:
-    forward = FramePrediction(index=3, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(1),))
-    backward = FramePrediction(
-        index=3,
-        log_odds=torch.stack([torch.full((2, 2), 2.0), torch.full((2, 2), 1.0)]),
-        objects=(status(2), status(1)),
-    )
-    found = fuse(forward, backward, given={1: (0, 9), 2: (8,)})
-    assert found.ids == (1, 2)
-    # The pixel is disputed: the pass that does not know object 2 is the nearer one.
-    assert float(found.log_odds[0, 0, 0]) > float(found.log_odds[1, 0, 0]) > 0
-    assert found.objects[1] == status(2)
-
-
-def test_fusion_lets_the_weightier_pass_say_that_an_object_is_gone() -> None:
-    forward = FramePrediction(
-        index=10, log_odds=torch.full((1, 2, 2), -GIVEN_LOGIT), objects=(status(state="occluded", confidence=0.9),)
-    )
-    backward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 12.0), objects=(status(confidence=0.1),))
-    found = fuse(forward, backward, given={1: (9, 40)})
-    assert found.objects[0].state == "occluded"
-    assert float(found.log_odds.max()) <= -GIVEN_LOGIT
-
-
 def test_objects_that_compete_for_a_pixel_are_compared() -> None:
     (frame,) = frames(1)
     odds = torch.full((2, 16, 24), -8.0)
@@ -351,100 +274,6 @@ def test_of_objects_that_are_as_likely_the_first_stays_and_of_background_and_obj
     assert (result.labels[36:] == 9).all()
 
 
-def features_of(engine: FollowEngine, *, cue: torch.Tensor | None = None, frame: int = 0) -> FollowFeatures:
-    """Features of a frame, with a cue of probabilities at stride 2 if there is one."""
-    with engine.encoder.computing():
-        ((_, features),) = engine.encoded(observed(frame + 1)[frame:])
-    return features if cue is None else features._replace(cue_B1HW=cue, cue_known_B=torch.ones(1))
-
-
-def half(value: bool = True) -> torch.Tensor:
-    """Stride 2: true, or all but that, in the left half."""
-    mask = torch.zeros(SIZE[0] // 2, SIZE[1] // 2)
-    mask[:, : SIZE[1] // 4] = 1
-    return mask if value else 1 - mask
-
-
-def latest(count: int, *, others: torch.Tensor | None = None) -> torch.Tensor:
-    """Latest masks of objects of which all that matters is where the others are."""
-    masks = torch.zeros(count, 2, SIZE[0] // 4, SIZE[1] // 4)
-    if others is not None:
-        masks[:, 1] = others[::2, ::2]
-    return masks
-
-
-def test_the_subject_is_not_listened_to_unless_it_agrees_with_the_object(engine: FollowEngine) -> None:
-    features = features_of(engine, cue=half()[None, None])
-    logit = torch.randn(3, 1, 32, 48) * 9
-    low, high = ADVISED
-    found = _advised(logit, latest(3), features, agreement_P=torch.tensor([low, (low + high) / 2, high]))
-    torch.testing.assert_close(found[0], logit[0])
-    assert torch.equal(_advised(logit, latest(3), features, agreement_P=torch.zeros(3)), logit)
-    bounded = logit.clamp(-ADVICE_LIMIT, ADVICE_LIMIT)
-    advice = torch.where(half() > 0, ADVICE_LIMIT, -ADVICE_LIMIT)
-    for row, weight in ((1, ADVICE / 2), (2, ADVICE)):
-        expected = (1 - weight) * bounded[row, 0] + weight * advice
-        torch.testing.assert_close(found[row, 0], expected, atol=0.02, rtol=0)
-
-
-def test_the_subject_does_not_speak_for_an_object_where_another_one_is(engine: FollowEngine) -> None:
-    features = features_of(engine, cue=torch.ones(1, 1, 32, 48))
-    unsure = torch.zeros(1, 1, 32, 48)
-    found = _advised(unsure, latest(1, others=half()), features, agreement_P=torch.ones(1))[0, 0]
-    clear = slice(2, -2)  # the rim is interpolated
-    limit = pytest.approx(ADVICE * ADVICE_LIMIT, abs=0.01)
-    assert float(-found[:, :24][:, clear].max()) == limit
-    assert float(found[:, 24:][:, clear].min()) == limit
-    # The other one has moved to the right half.
-    flow = torch.zeros_like(features.flow_B2HW)
-    flow[:, 0] = -SIZE[1] / 8
-    moved_on = _advised(unsure, latest(1, others=half()), features._replace(flow_B2HW=flow), agreement_P=torch.ones(1))[
-        0, 0
-    ]
-    assert float(-moved_on[:, 24:][:, clear].max()) == limit
-
-
-def test_a_pass_listens_to_the_subject_where_it_agreed_when_the_object_was_shown(engine: FollowEngine) -> None:
-    def follow(cue: torch.Tensor | None) -> FramePrediction:
-        current = FollowPass(engine.network, memory=2)
-        with engine.encoder.computing():
-            current.step(0, features_of(engine, cue=cue), given={1: half()})
-            again = None if cue is None else half()[None, None]
-            return current.step(1, features_of(engine, cue=again, frame=1))
-
-    inside = half() > 0
-    agreed, disagreed, unknown = (follow(cue) for cue in (half()[None, None], half(False)[None, None], None))
-    difference = agreed.log_odds - disagreed.log_odds
-    assert float(difference[0][inside].mean()) > 1
-    assert float(difference[0][~inside].mean()) < -1
-    # The cue of the second frame goes into the decoder all the same; in random weights it is hardly heard.
-    assert float((unknown.log_odds - disagreed.log_odds).abs().max()) < 1
-
-
-def test_a_subject_that_is_missed_where_the_object_is_shown_is_listened_to_once_it_agrees(engine: FollowEngine) -> None:
-    current = FollowPass(engine.network, memory=2)
-    with engine.encoder.computing():
-        current.step(0, features_of(engine, cue=half(False)[None, None]), given={1: half()})
-        assert float(current._agreements[1].best) < ADVISED[0]
-        seen = features_of(engine, cue=half()[None, None], frame=1)
-        found = (half() * 24 - 12)[None, None]
-        for _ in range(20):
-            before = current._agreements[1]
-            current._note_agreement(found, seen)
-        agreed = current._agreements[1]
-        assert float(before.lately) < float(agreed.lately) <= 1
-        assert float(agreed.best) > ADVISED[1]
-        assert torch.equal(agreed.shown_2, before.shown_2)
-        # A subject that is lost again leaves the object as it was shown.
-        for _ in range(60):
-            current._note_agreement(found, features_of(engine, cue=half(False)[None, None], frame=1))
-        assert float(current._agreements[1].best) < ADVISED[0]
-        # While the object is out of sight, nothing is learned of it.
-        current._trackers[1].state, before = "occluded", current._agreements[1]
-        current._note_agreement(found, seen)
-        assert current._agreements[1] is before
-
-
 def test_the_subject_of_a_video_is_found_by_its_references(engine: FollowEngine) -> None:
     with engine.encoder.computing():
         ((_, alone),) = engine.encoded(observed(1))
@@ -460,31 +289,6 @@ def test_the_subject_of_a_video_is_found_by_its_references(engine: FollowEngine)
     assert bool(features.cue_known_B.all())
     cue = torch.nn.functional.interpolate(features.cue_B1HW, size=SIZE, mode="bilinear")[0, 0].numpy()
     np.testing.assert_allclose(cue, result.probability, atol=0.05)
-
-
-def values(memory: ObjectMemory) -> list[bool]:
-    """For each object, whether a memory knows anything of it."""
-    return memory.value_PMC[..., -1].any(dim=1).tolist()
-
-
-@pytest.fixture
-def judged(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, float]], FollowPass]:
-    """Makes a pass of objects 1 and 2, shown in frame 0, whose masks are then found with these confidences."""
-
-    def make(confidence: dict[int, float]) -> FollowPass:
-        def judge(self: PresenceTracker, estimated: object, *, area: float) -> ObjectStatus:
-            return status(self.identity, confidence=confidence[self.identity])
-
-        monkeypatch.setattr(PresenceTracker, "judge", judge)
-        current = FollowPass(engine.network, memory=2)
-        with engine.encoder.computing():
-            current.step(0, features_of(engine), given={1: half(), 2: half(False)})
-        return current
-
-    return make
-
-
-Judged = Callable[[dict[int, float]], FollowPass]
 
 
 def test_what_stands_out_in_a_frame_is_what_the_picture_alone_shows(engine: FollowEngine) -> None:
@@ -508,74 +312,6 @@ def test_frames_of_several_batches_are_taken_from_what_is_kept(engine: FollowEng
         again = shared.encode([clip[3], clip[1], clip[4]])
         for part, *whole in zip(again, *batches, strict=True):
             torch.testing.assert_close(part, torch.cat(whole)[[3, 1, 4]], atol=0, rtol=0)
-
-
-def test_what_is_not_trusted_is_neither_remembered_for_longer_nor_learned(engine: FollowEngine, judged: Judged) -> None:
-    current = judged({1: TRUSTED + 0.1, 2: TRUSTED - 0.1})
-    with engine.encoder.computing():
-        current.step(APART, features_of(engine, frame=1))
-    (kept,) = current.bank.middle
-    assert kept.index == APART
-    assert values(kept.memory) == [True, False]
-    assert values(current.bank.given[0].memory) == [True, True]
-    assert current._targets[1].since is not None
-    assert current._targets[2].since is None
-    with engine.encoder.computing():
-        model = current._fitted()
-        alone = fit(current._targets[2].given, torch.tensor([0]))
-    torch.testing.assert_close(model.weight_PD[1:], alone.weight_PD, atol=1e-3, rtol=1e-3)
-
-
-def test_nothing_is_kept_for_longer_of_a_frame_in_which_nothing_is_trusted(
-    engine: FollowEngine, judged: Judged
-) -> None:
-    current = judged({1: 0.1, 2: 0.1})
-    with engine.encoder.computing():
-        current.step(APART, features_of(engine, frame=1))
-    assert current.bank.middle == []
-    assert current.bank.latest is not None
-    assert current.bank.latest.index == APART
-
-
-@pytest.mark.parametrize("confidence", [0.1, 0.9])
-def test_where_the_user_corrects_one_object_another_is_kept_if_it_is_trusted(
-    engine: FollowEngine, judged: Judged, confidence: float
-) -> None:
-    current = judged({1: 0.9, 2: confidence})
-    with engine.encoder.computing():
-        current.step(3, features_of(engine, frame=1), given={1: half()})
-    trusted = confidence >= TRUSTED
-    assert values(current.bank.given[3].memory) == [True, trusted]
-    assert (current._targets[2].since is not None) == trusted
-    assert current._targets[1].since is None
-    # The positions of one frame were given of the other object; of this one, those of two.
-    assert float(current._targets[1].given.gram_BDD[0, -1, -1]) > 1.2 * (8 * 12)
-    assert float(current._targets[2].given.gram_BDD[0, -1, -1]) == 8 * 12
-
-
-def test_a_correction_drops_what_was_learned_of_the_object_since(engine: FollowEngine, judged: Judged) -> None:
-    current = judged({1: 0.9, 2: 0.9})
-    with engine.encoder.computing():
-        current.step(APART, features_of(engine, frame=1))
-        assert all(current._targets[each].since is not None for each in (1, 2))
-        current.step(APART + 1, features_of(engine, frame=2), given={1: half()})
-    assert current._targets[1].since is None
-    assert current._targets[2].since is not None
-    assert values(current.bank.middle[0].memory) == [False, True]
-
-
-def test_a_copy_of_a_pass_goes_on_by_itself(engine: FollowEngine, judged: Judged) -> None:
-    current = judged({1: 0.9, 2: 0.9})
-    copied = current.copy()
-    with engine.encoder.computing():
-        first = current.step(APART, features_of(engine, frame=1))
-        current.drop(2)
-        second = copied.step(APART, features_of(engine, frame=1))
-    assert torch.equal(first.log_odds, second.log_odds)
-    assert (current.ids, copied.ids) == ((1,), (1, 2))
-    with engine.encoder.computing():
-        after = current.step(APART + 1, features_of(engine, frame=2))
-    assert after.log_odds.shape == (1, 32, 48)
 
 
 def test_a_thin_mask_is_remembered_by_its_share_of_the_cells() -> None:

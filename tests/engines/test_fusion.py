@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from covos.core.types import ObjectStatus, Presence
-from covos.engines.backward import fuse
+from covos.core.types import Presence
+from covos.engines.backward import SURE, fuse
 from covos.engines.follow_pass import GIVEN_LOGIT, FramePrediction
+from engines.noise_clip import status
 
 GIVEN = {1: (0, 100)}
 
@@ -16,8 +17,7 @@ def answer(index: int, columns: slice, *, state: Presence = "present", confidenc
     """Object 1 in some columns of a frame of 4 x 12 cells; nowhere if it is not present."""
     odds = torch.full((1, 4, 12), -4.0)
     odds[:, :, columns] = 4.0 if state == "present" else -4.0
-    status = ObjectStatus(id=1, state=state, confidence=confidence)
-    return FramePrediction(index=index, log_odds=odds, objects=(status,))
+    return FramePrediction(index=index, log_odds=odds, objects=(status(1, state, confidence),))
 
 
 def columns_of(fused: FramePrediction) -> list[int]:
@@ -91,7 +91,7 @@ def test_pixels_that_both_passes_agree_on_stay_where_their_places_differ(index: 
 def test_a_pixel_that_goes_to_another_object_is_not_claimed_against_it() -> None:
     def both(first: float, second: float) -> FramePrediction:
         odds = torch.tensor([first, second])[:, None, None].expand(2, 4, 12)
-        known = tuple(ObjectStatus(id=identity, state="present", confidence=0.9) for identity in (1, 2))
+        known = tuple(status(identity, confidence=0.9) for identity in (1, 2))
         return FramePrediction(index=60, log_odds=odds, objects=known)
 
     # Over the background alone, the later pass speaks for object 1 as well; it gives the pixel to object 2.
@@ -102,7 +102,7 @@ def test_a_pixel_that_goes_to_another_object_is_not_claimed_against_it() -> None
 
 def test_two_passes_that_say_the_same_are_not_changed() -> None:
     odds = torch.stack([torch.linspace(-6, 6, 48).view(4, 12), torch.linspace(3, -9, 48).view(4, 12)])
-    known = tuple(ObjectStatus(id=identity, state="present", confidence=0.9) for identity in (1, 2))
+    known = tuple(status(identity, confidence=0.9) for identity in (1, 2))
     both = FramePrediction(index=60, log_odds=odds, objects=known)
     torch.testing.assert_close(fuse(both, both, given={1: (0, 90), 2: (40, 90)}).log_odds, odds, atol=1e-4, rtol=0)
 
@@ -118,3 +118,44 @@ def test_an_object_that_one_pass_does_not_know_yet_is_the_others() -> None:
     known = answer(10, slice(3, 5))
     assert fuse(empty, known, given={1: (100,)}) is known
     assert fuse(known, None, given=GIVEN) is known
+
+
+def test_fusion_weighs_by_confidence_and_distance() -> None:
+    forward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), SURE), objects=(status(confidence=0.5),))
+    backward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 1.0), objects=(status(confidence=0.5),))
+    middle = fuse(forward, backward, given={1: (0, 20)})
+    torch.testing.assert_close(middle.log_odds, torch.full((1, 2, 2), (SURE + 1) / 2))
+    near = fuse(forward, backward, given={1: (8, 20)})
+    first, second = 1 / (1 + 2), 1 / (1 + 10)
+    assert float(near.log_odds[0, 0, 0]) == pytest.approx((SURE * first + second) / (first + second), rel=1e-5)
+    sure = fuse(
+        FramePrediction(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)),
+        backward,
+        given={1: (0, 20)},
+    )
+    assert float(sure.log_odds[0, 0, 0]) == pytest.approx((2 * SURE + 1) / 3, rel=1e-5)
+    assert sure.objects[0].confidence == pytest.approx((1 + 0.25) / 1.5)
+
+
+def test_fusion_takes_an_object_that_one_pass_alone_has() -> None:
+    forward = FramePrediction(index=3, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(1),))
+    backward = FramePrediction(
+        index=3,
+        log_odds=torch.stack([torch.full((2, 2), 2.0), torch.full((2, 2), 1.0)]),
+        objects=(status(2), status(1)),
+    )
+    found = fuse(forward, backward, given={1: (0, 9), 2: (8,)})
+    assert found.ids == (1, 2)
+    # The pixel is disputed: the pass that does not know object 2 is the nearer one.
+    assert float(found.log_odds[0, 0, 0]) > float(found.log_odds[1, 0, 0]) > 0
+    assert found.objects[1] == status(2)
+
+
+def test_fusion_lets_the_weightier_pass_say_that_an_object_is_gone() -> None:
+    forward = FramePrediction(
+        index=10, log_odds=torch.full((1, 2, 2), -GIVEN_LOGIT), objects=(status(state="occluded", confidence=0.9),)
+    )
+    backward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 12.0), objects=(status(confidence=0.1),))
+    found = fuse(forward, backward, given={1: (9, 40)})
+    assert found.objects[0].state == "occluded"
+    assert float(found.log_odds.max()) <= -GIVEN_LOGIT

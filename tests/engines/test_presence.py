@@ -4,7 +4,7 @@ import pytest
 
 from covos.core.types import ObjectStatus
 from covos.engines.calibration import MaskEstimate
-from covos.engines.follow_pass import FOUND_AGAIN, PATIENCE, SHOWN, PresenceTracker
+from covos.engines.presence import FOUND_AGAIN, PATIENCE, SHOWN, PresenceTracker
 
 SEEN, GONE = MaskEstimate(0.8, 0.1), MaskEstimate(0.05, 0.9)
 

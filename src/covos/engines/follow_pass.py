@@ -1,7 +1,7 @@
 """One pass over a video, forward or backward, with the objects that it follows.
 
-A pass holds a bounded memory and, for each object, a state; a step takes one frame and gives one prediction. It does
-not know which way time runs.
+A pass holds a bounded memory and, for each object, a state (`covos.engines.presence`); a step takes one frame and gives
+one prediction. It does not know which way time runs.
 
 A frame may be looked at in several views, mirrored or of other sizes. Each has a memory of its own. All answers are
 averaged before the frame is remembered, so every view remembers the mask that all found together.
@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from covos.core.types import ObjectStatus, Presence
+from covos.core.types import ObjectStatus
+from covos.engines.advice import Agreement, advised
 from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, mean_estimate, signals_of
 from covos.engines.ladder import Ladder
 from covos.engines.memory import TRUSTED, MemoryBank
+from covos.engines.presence import PresenceTracker
 from covos.models.follow import (
     MASK_STRIDE,
     OUTPUT_STRIDE,
@@ -34,31 +36,13 @@ from covos.models.follow import (
     target_moments,
 )
 from covos.models.lite import Features
-from covos.models.object_masks import aggregate, certainty, moved, with_others
+from covos.models.object_masks import aggregate, certainty, with_others
 from covos.models.target import TargetKnowledge, TargetModel, TargetMoments, fit
 
 T = TypeVar("T")
 
 GIVEN_LOGIT = 12.0
 """Logit of what the user said."""
-SHOWN = 0.25
-"""Expected J from which a mask is shown; below, what is shown would mostly be something else."""
-FOUND_AGAIN = 0.4
-"""Expected J from which a lost object is there again: garbage is worse than a gap."""
-PATIENCE = 25
-"""Frames of absence after which an object is lost rather than hidden."""
-ADVICE = 0.35
-"""Weight of the subject that covos-lite finds beside what the network makes of an object."""
-ADVISED = (0.4, 0.6)
-"""Agreement of that subject with the object from which it is listened to, and fully."""
-LATELY = 0.1
-"""Weight of a frame in how well that subject has agreed with the object lately."""
-ADVICE_LIMIT = 6.0
-"""Bound of the logits that are mixed: neither may outvote the other by being loud."""
-ADVICE_EPS = 0.0025
-"""The same bound, as a probability."""
-AREA_WEIGHT = 0.1
-"""Weight of a frame in the usual area."""
 
 
 class FollowNetwork(Protocol):
@@ -85,68 +69,6 @@ class FollowNetwork(Protocol):
         self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, belief: Belief, owner_P: Tensor
     ) -> DecodedObjects:
         """Find the objects of a frame that are remembered."""
-
-
-@dataclass(slots=True)
-class PresenceTracker:
-    """State of one object along a pass, with inertia, so that one doubtful frame changes nothing for long.
-
-    It was last seen ``absent`` frames ago. ``usual`` is its area as a share of the frame: a moving mean over the frames
-    that showed it.
-    """
-
-    identity: int
-    state: Presence = "present"
-    absent: int = 0
-    usual: float | None = None
-
-    def given(self, *, area: float) -> ObjectStatus:
-        """Take note of a mask from the user, which is right by definition."""
-        self.state, self.absent = ("present", 0) if area else ("occluded", 1)
-        self.usual = area or self.usual
-        return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
-
-    def begin_shot(self) -> None:
-        """Take the object as lost: it is another shot's, and has to be found again."""
-        self.state, self.absent = "lost", PATIENCE
-
-    def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
-        """Take note of a mask that was found, and of its area as a share of the frame.
-
-        A mask is shown if its expected J is no less than that of an empty one, which is the probability that the
-        object is out of sight: J is 1 where neither truth nor mask shows anything. The confidence is that of the answer
-        given: of a mask, its expected J; of an empty one, that there is nothing.
-        """
-        least = FOUND_AGAIN if self.state == "lost" else SHOWN
-        there = estimated.jaccard >= max(least, estimated.absent)
-        if there:
-            self.state, self.absent = "present", 0
-            self.usual = area if self.usual is None else self.usual + AREA_WEIGHT * (area - self.usual)
-        else:
-            self.absent += 1
-            self.state = "lost" if self.absent > PATIENCE else "occluded"
-        return ObjectStatus(
-            id=self.identity, state=self.state, confidence=estimated.jaccard if there else estimated.absent
-        )
-
-
-class Agreement(NamedTuple):
-    """How well the subject that covos-lite finds agrees with an object: Jaccard indices, float32 in [0, 1]."""
-
-    shown_2: Tensor
-    """Where the object was shown; see `covos.models.follow.agreement`."""
-    lately: Tensor
-    """A moving mean from there on, of what the network makes of the object by itself. covos-lite may miss the subject
-    where it is shown and find it later."""
-
-    @property
-    def best(self) -> Tensor:
-        """The larger of the two."""
-        return torch.maximum(self.shown_2[0], self.lately)
-
-    def noted(self, now: Tensor) -> Agreement:
-        """Return what is known after one more frame."""
-        return self._replace(lately=self.lately + LATELY * (now - self.lately))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,7 +322,7 @@ class FollowPass:
         self.bank.note_reading(decoded.affinity_BNM)
         self._note_agreement(decoded.logit_P1HW, features)
         best = torch.stack([self._agreements[identity].best for identity in self.ids])
-        decoded = decoded._replace(logit_P1HW=_advised(decoded.logit_P1HW, both, features, agreement_P=best))
+        decoded = decoded._replace(logit_P1HW=advised(decoded.logit_P1HW, both, features, agreement_P=best))
         usual = [each.usual for each in self._trackers.values()]
         return signals_of(decoded, features, agreed, usual=usual), decoded.logit_P1HW[:, 0]
 
@@ -477,23 +399,6 @@ class FollowPass:
             else:
                 self._targets[identity] = TargetKnowledge(seen)
         self._model = None
-
-
-def _advised(logit_P1HW: Tensor, latest_P2HW: Tensor, features: FollowFeatures, *, agreement_P: Tensor) -> Tensor:
-    """Mix the cue into the logits of objects, as far as it agrees with them (`Agreement.best`).
-
-    It is mixed in before the frame is remembered: so what one of the two has lost comes back. The cue does not count
-    for this object in the place of another.
-    """
-    trust = ((agreement_P - ADVISED[0]) / (ADVISED[1] - ADVISED[0])).clamp(0, 1)
-    if not trust.any():
-        return logit_P1HW
-    others = F.interpolate(moved(latest_P2HW[:, 1:].float(), features.flow_B2HW), scale_factor=2, mode="bilinear")
-    advice = torch.logit(features.cue_B1HW * (1 - others), eps=ADVICE_EPS)
-    weight = ADVICE * trust.view(-1, 1, 1, 1)
-    return torch.where(
-        weight > 0, (1 - weight) * logit_P1HW.clamp(-ADVICE_LIMIT, ADVICE_LIMIT) + weight * advice, logit_P1HW
-    )
 
 
 def as_remembered(mask_P1HW: Tensor) -> Tensor:
