@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -14,22 +13,19 @@ from typing import Any, Self
 import numpy as np
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, LabelArray, MaskArray
+from covos.core.types import FrameResult, LabelArray
 from covos.engines.choices import (
     DEFAULT_MEMORY,
     DEFAULT_MOST,
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
-    FOLLOWED_APART,
     Direction,
     Quality,
     check_memory,
     choose_direction,
 )
-from covos.engines.follow import FollowEngine
-from covos.engines.passes import discover_objects, follow_objects, follow_to, references_of
-from covos.engines.shot_references import ShotReferences
-from covos.engines.shots import Shots, one_shot
+from covos.engines.passes import follow_objects
+from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
 from covos.engines.steps import LadderStep
 from covos.following import Following
@@ -37,11 +33,10 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
 from covos.media.range import place_of
 from covos.media.source import Source
-from covos.models.lite import Features
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.found import place_found
-from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
+from covos.prompts.masker import PromptedMask
 from covos.prompts.own_size import own_size
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.seeds import Seeds
@@ -50,8 +45,10 @@ from covos.results.replay import Listener, nothing_heard
 from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory
+from covos.session_engines import SessionEngines
+from covos.session_masks import PromptedMasks
 from covos.session_model import SessionModel
-from covos.task import AUTO, described_quality
+from covos.task import AUTO
 
 
 class Session:
@@ -95,16 +92,17 @@ class Session:
         check_memory(memory)
         self.source = source
         self.seeds = Seeds(source.info, own_size=partial(own_size, source))
-        self._load, self._held, self._listen, self._memory = load, held, listen, memory
-        self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
-        self._quality = quality
-        self._model: SessionModel | None = None
-        self._prompter: ChosenPrompter | None = None
-        self._masker: PromptMasker | None = None
-        self._bound: FollowEngine | None = None
-        self._references: ShotReferences[Features] | None = None
-        self._shots = one_shot(source)
+        self._held, self._memory = held, memory
+        self._engines = SessionEngines(
+            source,
+            load=load,
+            follower=os.fspath(follower),
+            prompter=os.fspath(prompter),
+            quality=quality,
+            listen=listen,
+        )
         self._following = Following(source, self.seeds, memory=memory)
+        self._prompted = PromptedMasks(source, self.seeds, self._following, self._engines, memory=memory)
 
     def __enter__(self) -> Self:
         return self
@@ -114,22 +112,18 @@ class Session:
 
     def close(self) -> None:
         """Close the source, and the pass that reads references of it."""
-        if self._references is not None:
-            self._references.close()
+        self._engines.close()
         self.source.close()
 
     @property
     def model(self) -> SessionModel:
         """The model that finds and encodes; it is loaded now if it was not."""
-        if self._model is None:
-            self._model = self._load()
-            self._model.engine.ladder.listen = self._listen
-        return self._model
+        return self._engines.model
 
     @property
     def steps_down(self) -> tuple[LadderStep, ...]:
         """The steps that were taken so far because the memory ran out; the session goes on with less."""
-        return () if self._model is None else tuple(self._model.engine.ladder.steps)
+        return self._engines.steps_down
 
     @property
     def objects(self) -> tuple[int, ...]:
@@ -288,7 +282,7 @@ class Session:
             SourceError: It cannot be read.
         """
         self.seeds.check_frame(frame)
-        self._make_masker().look(frame)
+        self._engines.masker.look(frame)
 
     def preview(self, frame: int) -> LabelArray:
         """Return the known masks of a frame, given and followed ones, without following anything.
@@ -326,11 +320,7 @@ class Session:
 
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
-        engine = self.model.follower(self._follower_name).discovering(self._quality)
-        apart = self.model.prompter(self._prompter_name).divider(engine.encoder.ladder)
-        found = yield from discover_objects(
-            self.source, engine, most=most, references=references, memory=self._memory, shots=self._shots, divider=apart
-        )
+        found = yield from self._engines.discover(most, references=references, memory=self._memory)
         place_found(self.seeds, found)
 
     def confirm(self, frame: int) -> tuple[int, ...]:
@@ -393,8 +383,8 @@ class Session:
         self._following.forget()
         with explaining_memory(self.source.info):
             if chosen == "forward" and listen is None:
-                self._make_masks()
-                self._following.onward(self._follower)
+                self._prompted.make_waiting()
+                self._following.onward(self._engines.follower)
             else:
                 for _ in self._following.kept(self.streaming(chosen), listen=listen or nothing_heard):
                     pass
@@ -428,32 +418,27 @@ class Session:
                 raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
             if start is not None:
                 self.seeds.check_frame(start)
-            self._make_masks()
+            self._prompted.make_waiting()
             way: Direction = "both" if direction == "auto" else chosen
-            return self._following.kept(chain(*self._following.parts(self._follower, way, start=start, limit=limit)))
+            return self._following.kept(
+                chain(*self._following.parts(self._engines.follower, way, start=start, limit=limit))
+            )
 
     def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held."""
-        self._make_masks()
+        self._prompted.make_waiting()
         # If nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
-        follower = self._follower.looking(apart=FOLLOWED_APART.get(self._quality, 1))
         drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", CONFIRMED}}
         results = follow_objects(
             self.source,
-            follower,
+            self._engines.streaming_follower,
             self.seeds.given(),
             memory=self._memory,
             direction=chosen,
             found=set(self.objects) - drawn,
         )
-        return self._ending(results)
-
-    def _ending(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
-        """Give the results, and end the pass that reads the references beside them."""
-        assert self._references is not None, "who follows has them"
-        with closing(self._references):
-            yield from results
+        return self._engines.with_references(results)
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
@@ -467,14 +452,12 @@ class Session:
 
     def origin(self, direction: Direction = "auto") -> Origin:
         """Return what a report says of the results: model, prompts by their hashes, and the settings."""
-        self._make_masks()
+        self._prompted.make_waiting()
         return self.model.origin(
-            follower=self.model.describe_follower(self._follower_name),
             direction=self.direction(direction) if self.seeds.frames else direction,
             memory=self._memory,
             prompts=self.seeds.describe(),
-            **described_quality(self._quality),
-            **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
+            **self._engines.describe(),
         )
 
     def direction(self, asked: Direction) -> Direction:
@@ -483,7 +466,7 @@ class Session:
 
     def cut_at(self, shots: Shots) -> None:
         """Take the video as these shots (see `covos.engines.shots`), from the next pass on; to begin with it is one."""
-        self._shots, self._bound = shots, None
+        self._engines.cut_at(shots)
 
     def show(self, prompt: PointPrompt, *, areas: Mapping[int, int] | None = None) -> PromptedMask:
         """Show or correct an object by points and a box together; see `add_points` and `add_box`.
@@ -491,51 +474,4 @@ class Session:
         ``areas`` are the pixels of the object on other frames, by their numbers, as who keeps the masks knows them;
         None are those that were followed here.
         """
-        new = prompt.object is None or self.seeds.is_absent(prompt.frame, prompt.object)
-        followed = None if new or prompt.object is None else self._following.mask(prompt.frame, prompt.object)
-        identity = self.seeds.check_points(prompt, followed=followed is not None)
-        with explaining_memory(self.source.info):
-            return self._mask(identity, prompt, followed=followed, areas=areas)
-
-    def _make_masks(self) -> None:
-        """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
-        for identity, prompt in self.seeds.waiting:
-            frame, followed = prompt.frame, None
-            if prompt.box is None and self.seeds.get(frame, identity) is None:
-                given, place = self.seeds.given(), place_of(frame, self.source.info)
-                followed = follow_to(
-                    self.source, self._follower, given, frame=place, object_id=identity, memory=self._memory
-                )
-            self._mask(identity, prompt, followed=followed)
-            self.seeds.done(frame, identity)
-
-    def _mask(
-        self,
-        identity: int,
-        prompt: PointPrompt,
-        *,
-        followed: MaskArray | None,
-        areas: Mapping[int, int] | None = None,
-    ) -> PromptedMask:
-        given = self.seeds.given().get(place_of(prompt.frame, self.source.info), {})
-        known = {**self._following.masks(prompt.frame), **given}
-        others = [mask for other, mask in known.items() if other != identity]
-        areas = self._following.areas(identity) if areas is None else areas
-        return self._make_masker().mask(self.seeds, identity, prompt, followed=followed, others=others, areas=areas)
-
-    def _make_masker(self) -> PromptMasker:
-        if self._masker is None:
-            # Another kind of model has not the features that are asked for.
-            self.model.describe_follower(self._follower_name)
-            self._prompter = self.model.prompter(self._prompter_name)
-            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
-        return self._masker
-
-    @property
-    def _follower(self) -> FollowEngine:
-        """The engine that follows, with references of this video."""
-        if self._bound is None:
-            engine = self.model.follower(self._follower_name).at(self._quality).cut_at(self._shots.cuts)
-            self._references = references_of(self.source, engine.finder, self._shots)
-            self._bound = engine.within(self._references)
-        return self._bound
+        return self._prompted.show(prompt, areas=areas)
