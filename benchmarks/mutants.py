@@ -43,7 +43,12 @@ TOPICS = {
     ),
     "formats": Topic(
         files=("formats/cvat.py", "formats/coco.py", "formats/labelstudio.py", "formats/brush.py", "formats/yolo.py"),
-        tests=("formats/test_annotations.py", "formats/test_labels.py", "formats/test_readers.py"),
+        tests=(
+            "formats/test_annotations.py",
+            "formats/test_annotators_files.py",
+            "formats/test_labels.py",
+            "formats/test_readers.py",
+        ),
     ),
     "journal": Topic(files=("runs/journal.py",), tests=("runs/test_journal.py",)),
 }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,75 +15,28 @@ import pytest
 
 from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.core.types import Point
-from covos.masks import decode, encode
+from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import Range
 from covos.plan import Plan
-from covos.prompts.seed_mask import SeedMask
 from covos.prompts.values import PointPrompt, check_points
 from covos.serve import downloads
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, bound_of
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
-from covos.serve.editing import Editing
 from covos.serve.edits import SUBJECT
 from covos.serve.errors import NotThereError, NotYetError
-from covos.serve.queue import Work, WorkQueue
+from covos.serve.queue import WorkQueue
 from covos.serve.rules import Rules
 from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State
-from covos.serve.tasks import Click, Export, Track
+from covos.serve.tasks import Track
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
-from covos.serve.workers import Answer, Clicked, Progress, Task, TaskWorker, Video
+from covos.serve.workers import Answer, Progress, Task, TaskWorker, Video
+from serve.answers import CLICK, Answers, editing_of, mask_of, queue_of, settle
 from serve.serving import COUNT, SIZE, begun
-
-CLICK = NewPrompt(frame=0, points=((1, 1),))
-
-
-def mask_of(index: int, *numbers: int) -> FrameMask:
-    """Masks of objects, a column each."""
-    columns = {number: np.zeros(SIZE, np.bool_) for number in numbers}
-    for number, column in columns.items():
-        column[:, number - 1] = True
-    return FrameMask(
-        index=index,
-        stem=f"{index:05}",
-        pts=index,
-        time_base=Fraction(1, 25),
-        status="ok",
-        confidence=math.nan,
-        size=SIZE,
-        objects={number: encode(column) for number, column in columns.items()},
-    )
-
-
-class Answers:
-    """A process that answers at once; ``meanwhile`` is called before each answer."""
-
-    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        self.meanwhile = meanwhile
-
-    def last(self, task: Task, *, name: str) -> Answer:
-        assert isinstance(task, Click)
-        self.meanwhile()
-        mask = mask_of(task.frame, task.object).objects[task.object]
-        seed = SeedMask(frame=task.frame, object=task.object, mask=mask, given_as="points")
-        rest = [each for each in task.seeds if (each.frame, each.object) != (task.frame, task.object)]
-        return Clicked(object=task.object, mask=mask, seeds=(*rest, seed))
-
-    def run(self, task: Task, *, name: str) -> Iterator[Answer]:
-        if isinstance(task, Export):
-            return
-        assert isinstance(task, Track)
-        for _, first, count in task.parts:
-            for index in range(first, first + count):
-                yield mask_of(index, *{seed.object for seed in task.seeds})
-        self.meanwhile()
-
-    def stop(self) -> None:
-        """Stop nothing: it is done at once."""
 
 
 @pytest.fixture
@@ -95,14 +46,6 @@ def clip(tmp_path: Path) -> Clip:
     clip.found(mask_of(index, SUBJECT) for index in range(3))
     clip.change(state="cancelled")
     return clip
-
-
-def queue_of(networks: Answers) -> WorkQueue:
-    return WorkQueue(networks, limit=4)  # type: ignore[arg-type]
-
-
-def editing_of(clicks: Answers, queue: WorkQueue | None = None) -> Editing:
-    return Editing(queue or queue_of(Answers()), clicks=clicks)  # type: ignore[arg-type]
 
 
 def numbers(clip: Clip) -> list[int]:
@@ -141,15 +84,6 @@ def test_edits_that_come_while_a_mask_is_made_stay(clip: Clip) -> None:
     assert clip.history.things[0].name == "dog"
     assert [(seed.frame, seed.object) for seed in clip.history.seeds] == [(0, 3), (0, 4), (1, 1)]
     assert sorted(clip.history.frames[0].objects) == [1, 3, 4]
-
-
-def settle(queue: WorkQueue, clip: Clip) -> None:
-    """Run what waits, in the queue's own thread, to its end."""
-    over = threading.Event()
-    queue.put(Work(clip=clip, stage="exporting", run=over.set))
-    queue.start()
-    assert over.wait(30)
-    queue.close()
 
 
 def exported(queue: WorkQueue, clip: Clip, **asked: Range) -> None:
@@ -362,85 +296,6 @@ def test_edges_are_edits(clip: Clip) -> None:
     assert (again.history.edges, again.kept.edges) == (wide, wide)
 
 
-def wide(index: int, **objects: tuple[int, ...]) -> FrameMask:
-    """Masks of objects, of these columns each: ``one=(0, 1)``."""
-    masks = {}
-    for number, columns in enumerate(objects.values(), start=1):
-        mask = np.zeros(SIZE, np.bool_)
-        mask[:, list(columns)] = True
-        masks[number] = encode(mask)
-    return replace(mask_of(index), objects=masks)
-
-
-def columns_of(clip: Clip, index: int = 0) -> dict[int, set[int]]:
-    objects = clip.history.frames[index].objects
-    return {number: set(np.flatnonzero(decode(rle)[0]).tolist()) for number, rle in objects.items()}
-
-
-class Painter(Answers):
-    """Each prompt shows the next of these columns, and takes them from the seeds of others, as a session does."""
-
-    def __init__(self, *answers: tuple[int, ...]) -> None:
-        super().__init__()
-        self.answers = list(answers)
-        self.known: list[set[int]] = []
-        """Columns of the subject, as each prompt was told them."""
-
-    def last(self, task: Task, *, name: str) -> Answer:
-        assert isinstance(task, Click)
-        assert task.known is not None
-        subject = task.known.objects.get(SUBJECT)
-        self.known.append(set() if subject is None else set(np.flatnonzero(decode(subject)[0]).tolist()))
-        mask = np.zeros(SIZE, np.bool_)
-        mask[:, list(self.answers.pop(0))] = True
-        rest = [
-            each.without(mask, by=task.object) if each.frame == task.frame else each
-            for each in task.seeds
-            if (each.frame, each.object) != (task.frame, task.object)
-        ]
-        seed = SeedMask(frame=task.frame, object=task.object, mask=encode(mask), given_as="points")
-        return Clicked(object=task.object, mask=seed.mask, seeds=(*rest, seed))
-
-
-def columns_of_seeds(clip: Clip) -> dict[int, set[int]]:
-    return {seed.object: set(np.flatnonzero(decode(seed.mask)[0]).tolist()) for seed in clip.history.seeds}
-
-
-@pytest.fixture
-def horse(tmp_path: Path) -> Clip:
-    """A clip whose subject has four columns of three frames."""
-    clip = begun(tmp_path / "clips" / "one")
-    clip.found(wide(index, subject=(0, 1, 2, 3)) for index in range(3))
-    clip.change(state="cancelled")
-    return clip
-
-
-AGAIN = NewPrompt(frame=0, points=((2, 2),), labels=(0,), object=2)
-
-
-@pytest.mark.parametrize("given", [False, True], ids=["a found subject", "a subject that was shown"])
-def test_what_a_new_object_gives_back_is_the_subjects_again(horse: Clip, given: bool) -> None:
-    subject = [(0, 1, 2, 3)] if given else []
-    editing = editing_of(painter := Painter(*subject, (1, 2, 3, 5), (1, 2), (2,), (2, 3)))
-    if given:
-        editing.prompt(horse, NewPrompt(frame=0, points=((0, 0),), object=SUBJECT))
-    editing.prompt(horse, CLICK)
-    assert columns_of(horse) == {1: {0}, 2: {1, 2, 3, 5}}
-    editing.prompt(horse, AGAIN)
-    assert columns_of(horse) == {1: {0, 3}, 2: {1, 2}}
-    editing.show(horse, SUBJECT, name="horse", hidden=None)  # an edit that has nothing to do with the frame
-    editing.prompt(horse, AGAIN)
-    assert columns_of(horse) == {1: {0, 1, 3}, 2: {2}}
-    assert painter.known[-1] == {0, 1, 2, 3}
-    if given:
-        assert columns_of_seeds(horse) == {1: {0, 1, 3}, 2: {2}}
-    editing.go(horse, back=True)
-    assert columns_of(horse) == {1: {0, 3}, 2: {1, 2}}
-    editing.confirm(horse, 0)  # what is confirmed is where the next prompts begin
-    editing.prompt(horse, AGAIN)
-    assert columns_of(horse) == {1: {0}, 2: {2, 3}}
-
-
 def test_a_frame_is_confirmed_once(clip: Clip) -> None:
     editing = editing_of(Answers())
     editing.prompt(clip, CLICK)
@@ -466,51 +321,3 @@ def test_a_confirmation_that_is_taken_back_leaves_what_was_shown_before(clip: Cl
         editing.unconfirm(clip, 1)
     editing.go(clip, back=True)
     assert clip.confirmed == {1}
-
-
-def test_a_deleted_object_leaves_no_holes(horse: Clip) -> None:
-    queue = queue_of(Answers())
-    editing = editing_of(Painter((0, 1, 2), (1, 4)), queue)
-    editing.prompt(horse, CLICK)
-    editing.prompt(horse, AGAIN)
-    editing.track(horse, NewTrack(start=0, stop=2))
-    settle(queue, horse)
-    assert columns_of(horse, 2) == {1: {0, 2, 3}, 2: {1}}
-    editing.drop(horse, 2)
-    assert [columns_of(horse, index)[SUBJECT] for index in range(3)] == [{0, 1, 2, 3}] * 3
-    editing.go(horse, back=True)
-    assert columns_of(horse, 2) == {1: {0, 2, 3}, 2: {1}}
-
-
-def test_a_deleted_object_gives_nothing_of_what_a_third_has_taken(horse: Clip) -> None:
-    editing = editing_of(Painter((1, 2, 3), (2,)))
-    editing.prompt(horse, CLICK)
-    editing.prompt(horse, CLICK)
-    editing.drop(horse, 2)
-    assert columns_of(horse) == {1: {0, 1, 3}, 3: {2}}
-
-
-def test_an_object_that_was_made_a_part_of_a_deleted_one_does_not_come_back(horse: Clip) -> None:
-    editing = editing_of(Painter((1, 2)))
-    editing.prompt(horse, CLICK)
-    editing.merge(horse, SUBJECT, into=2)
-    editing.drop(horse, 2)
-    assert columns_of(horse) == {}
-
-
-def test_a_seed_has_the_pixels_of_a_deleted_object_again(horse: Clip) -> None:
-    editing = editing_of(Painter((0, 1, 2, 3), (2, 5)))
-    editing.prompt(horse, NewPrompt(frame=0, points=((0, 0),), object=SUBJECT))
-    editing.prompt(horse, CLICK)
-    assert columns_of_seeds(horse) == {1: {0, 1, 3}, 2: {2, 5}}
-    editing.drop(horse, 2)
-    assert columns_of(horse) == columns_of_seeds(horse) == {1: {0, 1, 2, 3}}
-
-
-def test_an_object_that_was_deleted_does_not_come_back_with_the_next_prompt(horse: Clip) -> None:
-    editing = editing_of(Painter((0, 1, 2, 3), (1, 2)))
-    editing.prompt(horse, CLICK)
-    assert columns_of(horse) == {2: {0, 1, 2, 3}}  # all that the subject had there
-    editing.drop(horse, SUBJECT)
-    editing.prompt(horse, AGAIN)
-    assert columns_of(horse) == {2: {1, 2}}
