@@ -36,10 +36,17 @@ def dotted(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def attribute(value: Any, name: str) -> Any:
+    """A name that something promises: a package also has the modules in it, but only once one of them was imported."""
+    if name not in dir(value):
+        raise AttributeError(f"{value} promises no {name}")
+    return getattr(value, name)
+
+
 def reached(name: str) -> Any:
     value: Any = covos
     for part in name.split(".")[1:]:
-        value = getattr(value, part)
+        value = attribute(value, part)
     return value
 
 
@@ -58,7 +65,7 @@ def named(block: str) -> Iterator[tuple[str, Any, ast.Call | None, bool]]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("covos"):
             module = import_module(node.module or "")
             for each in node.names:
-                yield each.name, getattr(module, each.name), None, False
+                yield each.name, attribute(module, each.name), None, False
         elif isinstance(node, ast.Attribute) and dotted(node).startswith("covos."):
             yield dotted(node), reached(dotted(node)), None, False
     for node in ast.walk(tree):

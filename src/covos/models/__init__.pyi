@@ -2,6 +2,7 @@ from .averaging import average as average
 from .cards import Card as Card
 from .cosnet.convert import ConversionReport as ConversionReport
 from .cosnet.convert import convert as convert
+from .cosnet.crf import crf_filter as crf_filter
 from .cosnet.network import Cosnet as Cosnet
 from .follow import CovosFollow as CovosFollow
 from .lite import CovosLite as CovosLite

@@ -1,3 +1,5 @@
+from . import augment as augment
+from . import losses as losses
 from .api import TrainingResult as TrainingResult
 from .api import train as train
 from .console import Console as Console

@@ -110,7 +110,7 @@ def train(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
         workers: Loader processes; 0 loads in this one, as tasks that are defined in a notebook need it.
-        on_event: Gets the events, see `covos.training.events`; one function or several. `Console` prints it.
+        on_event: Gets the events, see `covos.training.TrainingEvent`; one function or several. `Console` prints it.
         **settings: Fields of the recipe to replace, such as ``learning_rate=1e-4`` or ``overfit=2``; docs/recipes.md
             lists them. ``model`` chooses a kind of training that `register` made known.
 

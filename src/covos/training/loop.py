@@ -84,8 +84,8 @@ def train(
     ``validation``, nothing is measured. With ``extend``, a run may go on to more steps or epochs than it was begun
     with: from there it has the rates that a run of the new length has.
 
-    ``on_event`` gets the events, see `covos.training.events`; only the first of several processes measures, saves and
-    finishes. An error that it raises ends the run.
+    ``on_event`` gets the events, see `covos.training.TrainingEvent`; only the first of several processes measures,
+    saves and finishes. An error that it raises ends the run.
 
     Raises:
         CheckpointError: The folder holds a run with another recipe, on other data or from other weights, or ``weights``

@@ -18,18 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from covos.core.types import ImageArray, ProbabilityArray
 from covos.masks.matte import check_pair
-
-if TYPE_CHECKING:
-    from covos.core.types import ImageArray, ProbabilityArray
-
 
 MAX_PIXELS: Final = 480 * 854
 """A larger picture is reduced to this: the kernels are in pixels of DAVIS 480p, and memory stays bounded."""
