@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TextIO
 
 from covos.core.types import SourceInfo
 from covos.serve.clip import Clip
@@ -23,6 +25,8 @@ COUNT = 9
 """(height, width) and frames of `begun`."""
 
 
+BEGIN, END = 120.0, 30.0
+"""Seconds in which a server has to answer, and to end once it is told so: the machine of the tests may be busy."""
 AS_USERS_DO = (sys.executable, "-m", "covos")
 QUICK = (sys.executable, str(Path(__file__).with_name("quick.py")))
 """The same program, whose processes begin sooner, and whose networks see small frames."""
@@ -30,29 +34,44 @@ QUICK = (sys.executable, str(Path(__file__).with_name("quick.py")))
 
 @contextmanager
 def serving(*options: str, program: Sequence[str] = AS_USERS_DO, end_by: int = signal.SIGTERM) -> Iterator[str]:
-    """Run ``covos serve`` on a free port, for a ``with`` block, until this signal; gives its address."""
-    with subprocess.Popen(
-        [*program, "serve", "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    """Run ``covos serve`` on a free port, for a ``with`` block, until this signal; gives its address.
+
+    What it prints goes to a file: a pipe that nobody reads would stop it once it is full.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as printed,
+        subprocess.Popen(
+            [*program, "serve", "--port", "0", *options], stdout=printed, stderr=subprocess.STDOUT
+        ) as process,
+    ):
         try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:\d+/", line)
-            assert found, line
-            yield found[0]
+            yield _address(process, printed)
             assert not _has_loaded_torch(process.pid), "the server's own process computes nothing: see serve/tasks.py"
         finally:
             process.send_signal(end_by)
             try:
-                rest, _ = process.communicate(timeout=30)
-                assert process.returncode == 0
-                assert "Traceback" not in rest, rest
-                assert "ERROR" not in rest, rest
+                process.wait(timeout=END)
+                printed.seek(0)
+                said = printed.read()
+                assert process.returncode == 0, said
+                assert "Traceback" not in said, said
+                assert "ERROR" not in said, said
             finally:
                 process.kill()
+
+
+def _address(process: subprocess.Popen[bytes], printed: TextIO) -> str:
+    """The address that a server prints once it answers."""
+    end = time.monotonic() + BEGIN
+    while True:
+        over = process.poll() is not None  # before the file is read: it may print last what it ends of
+        printed.seek(0)
+        said = printed.read()
+        if found := re.search(r"http://127\.0\.0\.1:\d+/", said):
+            return found[0]
+        assert not over, f"the server ended before it answered, with exit code {process.returncode}: {said}"
+        assert time.monotonic() < end, f"the server did not answer within {BEGIN:.0f} s, and printed: {said!r}"
+        time.sleep(0.02)
 
 
 def _has_loaded_torch(pid: int) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,8 @@ FRAMES, HEIGHT, WIDTH, BLOCK = 20, 128, 192, 16
 BITS = 6
 PATIENCE = 120_000
 """Milliseconds that a page may take for a job: the machine of the tests may be busy."""
+LIMIT = 300.0
+"""Seconds of one test, at most: a wait of the page's own ends before, with a message of what was waited for."""
 
 
 def write_clip(path: Path) -> Path:
@@ -55,10 +61,41 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("browser") / "moving.mp4")
 
 
-# Playwright keeps an event loop running in this thread, which other modules' asyncio cannot have.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Debian's browser: the one that Playwright would fetch by itself may not be had."""
+@contextmanager
+def ended_after(seconds: float, browser: Any) -> Iterator[None]:
+    """Kill a browser if the block takes longer: scripts of a page, and its end, are waited for without any bound.
+
+    Whatever waits for the browser then raises an error, which names the line.
+    """
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    (pid,) = (each["id"] for each in told if each["type"] == "browser")
+    over = threading.Event()
+
+    def watch() -> None:
+        if not over.wait(seconds):
+            print(f"the page took longer than {seconds:.0f} s: its browser was ended", file=sys.stderr)
+            os.kill(pid, signal.SIGKILL)
+
+    watching = threading.Thread(target=watch, daemon=True, name="watches the browser")
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+
+
+def until(page: Any, right: Callable[[], bool], *, what: str) -> None:
+    """Wait until something that the page brings about is so, for `PATIENCE` at most."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not right():
+        assert time.monotonic() < end, f"still not so after {PATIENCE / 1000:.0f} s: {what}"
+        page.wait_for_timeout(50)
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """Run Debian's browser for a ``with`` block: the one that Playwright would fetch by itself may not be had."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
@@ -68,7 +105,16 @@ def chromium() -> Iterator[Any]:
             executable_path=found, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
         )
         yield browser
-        browser.close()
+        if browser.is_connected():
+            with ended_after(LIMIT, browser):
+                browser.close()
+
+
+# Playwright keeps an event loop running in this thread, which other modules' asyncio cannot have.
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -80,26 +126,32 @@ def said() -> list[str]:
 @pytest.fixture
 def page(chromium: Any, said: list[str]) -> Iterator[Any]:
     """A page of a fresh visitor."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    yield opened
-    context.close()
+    with ended_after(LIMIT, chromium):
+        context = chromium.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+        opened = context.new_page()
+        opened.set_default_timeout(PATIENCE)
+        opened.on("console", lambda message: said.append(message.text))
+        opened.on("pageerror", lambda error: said.append(str(error)))
+        yield opened
+        context.close()
     assert not said
+
+
+def send(url: str, data: bytes | None = None, *, method: str | None = None, **headers: str) -> bytes:
+    """Send a request; return what is answered within `PATIENCE`."""
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **headers}, method=method)
+    with urllib.request.urlopen(request, timeout=PATIENCE / 1000) as answer:
+        content: bytes = answer.read()
+        return content
 
 
 def ask(url: str, body: object = None) -> Any:
     """Send JSON, read JSON."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    return json.loads(send(url, None if body is None else json.dumps(body).encode()))
 
 
 @pytest.fixture(scope="session")
-def job(started: tuple[str, Path], clip: Path) -> str:
+def searched(started: tuple[str, Path], clip: Path) -> str:
     """Address of the page on a job whose subject is found."""
     url, root = started
     shutil.copy(clip, root / "media" / "found.mp4")
@@ -108,5 +160,20 @@ def job(started: tuple[str, Path], clip: Path) -> str:
     while (found := ask(f"{url}api/jobs/{identity}"))["state"] != "done" or not found["proxy"]:
         assert found["state"] in {"queued", "running", "done"}, found
         assert time.monotonic() < end, found
-        time.sleep(0.2)
+        time.sleep(0.05)
     return f"{url}#job={identity}"
+
+
+@pytest.fixture
+def job(searched: str) -> Iterator[str]:
+    """The same; the edits of a test that fails go, as those after it would each wait in vain for what they know."""
+    url, identity = searched.split("#job=")
+    before = ask(f"{url}api/jobs/{identity}")["revision"]
+    yield searched
+    end = time.monotonic() + PATIENCE / 1000
+    while (now := ask(f"{url}api/jobs/{identity}"))["revision"] > before:
+        assert time.monotonic() < end, now
+        if now["stage"] is None:
+            send(f"{url}api/jobs/{identity}/undo", b"")
+        else:
+            time.sleep(0.05)

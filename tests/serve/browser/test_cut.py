@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from covos.masks import RLE, decode
-from serve.browser.conftest import ask
+from serve.browser.conftest import ask, send, until
 from serve.browser.test_story import READY, click, revision
 
 TRUE = "main[data-cut='true']"
@@ -35,8 +34,7 @@ def show(page: Any, view: str) -> None:
 
 def cut_out(job: str, frame: int) -> np.ndarray:
     url, identity = job.split("#job=")
-    with urlopen(f"{url}api/jobs/{identity}/frames/{frame}/cutout") as answer:
-        return np.asarray(Image.open(io.BytesIO(answer.read())))
+    return np.asarray(Image.open(io.BytesIO(send(f"{url}api/jobs/{identity}/frames/{frame}/cutout"))))
 
 
 def test_the_frame_at_rest_is_shown_as_it_will_be_exported(page: Any, job: str, tmp_path: Path) -> None:
@@ -127,6 +125,13 @@ def test_all_but_the_subject_is_shown_as_it_will_be_exported(page: Any, job: str
     assert page.evaluate(PIXEL, [74, 56]) == [255, 255, 255]
 
 
+MASKS = """async () => {
+  const { masks } = await import("/static/actions.js");
+  return masks.at(0).objects.map((each) => [each.id, each.counts]);
+}"""
+"""Gives the masks of the first frame that the page has: pairs of the object's number and its run lengths."""
+
+
 def test_a_new_object_takes_its_pixels_from_the_others_at_once(page: Any, job: str) -> None:
     page.goto(job)
     page.wait_for_selector(READY)
@@ -137,22 +142,12 @@ def test_a_new_object_takes_its_pixels_from_the_others_at_once(page: Any, job: s
     revision(page, before + 1)
     url, identity = job.split("#job=")
     (true,) = ask(f"{url}api/jobs/{identity}/masks?start=0&stop=1")["frames"]
-    shown: dict[int, str] = {}
-    for _ in range(100):
-        shown = dict(
-            page.evaluate(
-                """async () => {
-                     const { masks } = await import("/static/actions.js");
-                     return masks.at(0).objects.map((each) => [each.id, each.counts]);
-                   }"""
-            )
-        )
-        if shown == {each["id"]: each["counts"] for each in true["objects"]}:
-            break
-        page.wait_for_timeout(50)
+    known = {each["id"]: each["counts"] for each in true["objects"]}
+    until(page, lambda: dict(page.evaluate(MASKS)) == known, what="the page has the masks of the server")
+    shown = dict(page.evaluate(MASKS))
     masks = [decode(RLE.from_coco({"size": [128, 192], "counts": counts})) for counts in shown.values()]
     assert not np.logical_and.reduce(masks).any() or len(masks) == 1
-    assert shown == {each["id"]: each["counts"] for each in true["objects"]}
+    assert shown == known
     page.keyboard.press("Control+z")
     revision(page, before)
 

@@ -16,15 +16,15 @@ START, EVERY, COUNT = 5, 2, 6
 
 
 @pytest.fixture(scope="module")
-def part(job: str) -> str:
+def part(searched: str) -> str:
     """Address of the page on every second frame from frame 5 to 15, searched."""
-    url, identity = job.split("#job=")
+    url, identity = searched.split("#job=")
     taken = {"start": f"f{START}", "end": f"f{START + EVERY * COUNT}", "every": EVERY}
     made = ask(f"{url}api/jobs", {"job": identity, "range": taken})["id"]
     end = time.monotonic() + PATIENCE / 1000
     while ask(f"{url}api/jobs/{made}")["state"] != "done":
-        assert time.monotonic() < end
-        time.sleep(0.2)
+        assert time.monotonic() < end, "the part is not searched"
+        time.sleep(0.05)
     return f"{url}#job={made}"
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
-from serve.browser.conftest import ask
+from serve.browser.conftest import ask, send
 from serve.browser.test_story import READY, at, click, drag, revision
 
 STATE = "async () => (await import('/static/state.js')).store.state"
@@ -85,10 +84,7 @@ def test_regions_that_are_drawn_quickly_are_all_kept(page: Any, job: str) -> Non
 def test_a_slider_changes_its_own_value_alone(page: Any, job: str) -> None:
     before = opened(page, job)
     url, identity = job.split("#job=")
-    request = Request(
-        f"{url}api/jobs/{identity}/edges", b'{"fill_holes": "40"}', {"content-type": "application/json"}, method="PATCH"
-    )
-    urlopen(request).close()
+    send(f"{url}api/jobs/{identity}/edges", b'{"fill_holes": "40"}', method="PATCH")
     revision(page, before + 1)
     page.evaluate("document.getElementById('edges').open = true")
     page.focus("#feather")
@@ -143,7 +139,7 @@ def test_a_work_that_was_deleted_while_nobody_listened_is_told(page: Any, said: 
     }"""
     page.evaluate(hide, True)
     url, identity = other.split("#job=")
-    urlopen(Request(f"{url}api/jobs/{identity}", method="DELETE")).close()
+    send(f"{url}api/jobs/{identity}", method="DELETE")
     page.evaluate(hide, False)
     page.wait_for_selector("main[data-state=expired]")
     page.wait_for_selector("#offline", state="hidden")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import av
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from covos.masks import RLE, decode, encode
+from serve.browser.conftest import send, until
 
 READY = "main[data-state=ready]"
 
@@ -39,11 +39,8 @@ def at(frame: int) -> str:
 
 def number(page: Any, expected: int) -> int:
     """The number on the canvas, once the picture has come."""
-    for _ in range(100):
-        if (found := page.evaluate(NUMBER)) == expected:
-            break
-        page.wait_for_timeout(50)
-    return int(found)
+    until(page, lambda: page.evaluate(NUMBER) == expected, what=f"the canvas shows frame {expected}")
+    return int(page.evaluate(NUMBER))
 
 
 def click(page: Any, across: float, down: float, **options: Any) -> None:
@@ -335,7 +332,7 @@ def test_an_upload_goes_on_after_a_lost_connection_and_after_a_reload(
                     name: route.request.headers[name] for name in ("tus-resumable", "content-type", "upload-offset")
                 }
                 some = content[parts[-1] : parts[-1] + 1000]
-                urlopen(Request(route.request.url, some, kept, method="PATCH")).close()
+                send(route.request.url, some, method="PATCH", **kept)
                 route.abort("connectionreset")
                 return
         route.continue_()
@@ -345,8 +342,7 @@ def test_an_upload_goes_on_after_a_lost_connection_and_after_a_reload(
     page.wait_for_selector("main[data-state=empty]")
     page.set_input_files("#file", clip)
     page.wait_for_selector("#sending-rate:has-text('goes on by itself')")
-    while len(parts) < 2:
-        page.wait_for_timeout(50)
+    until(page, lambda: len(parts) >= 2, what="the page sends the upload's rest by itself")
     page.reload()
     page.wait_for_selector("#rests li:has-text('moving.mp4')")
     page.set_input_files("#file", clip)
