@@ -197,7 +197,7 @@ def test_a_folder_is_opened_by_the_heads_of_its_files(tmp_path: Path, monkeypatc
         assert set(whole) == {"0000.exr"}
 
 
-def test_a_file_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
+def test_a_file_that_was_cut_off_is_damaged(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).random(SIZE).astype(np.float32)
     content = save(tmp_path / "a.exr", dict.fromkeys("RGB", noise)).read_bytes()
     for share in (0.1, 0.5, 0.95):
@@ -205,3 +205,4 @@ def test_a_file_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
         with pytest.raises(SourceError) as caught:
             read_picture(tmp_path / "a.exr")
         assert "damaged" in caught.value.why
+    assert capfd.readouterr().out == "", "commands print there what other programs read"

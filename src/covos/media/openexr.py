@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from covos.core.errors import EnvironmentProblem
+from covos.core.printed import printing_aside
 from covos.core.signatures import OPENEXR
 from covos.media.depth import Deep
 
@@ -95,7 +96,8 @@ def _file(source: IO[bytes], name: str, *, header_only: bool = False) -> Any:
             fix="pip install 'covos[exr]', or convert them to PNG or TIFF with 16 bits",
         ) from error
     try:
-        file = library.File(source, separate_channels=True, header_only=header_only)
+        with printing_aside():  # it prints a warning of damage
+            file = library.File(source, separate_channels=True, header_only=header_only)
     except (RuntimeError, TypeError, KeyError) as error:
         raise ValueError("the OpenEXR library cannot read it: it is damaged, or has deep samples") from error
     if not file.parts:  # those that are damaged are left out
