@@ -54,6 +54,37 @@ def test_round_trip_in_half_precision(tmp_path: Path) -> None:
     assert read_card(tmp_path / "w.safetensors") == card
 
 
+class Masked(nn.Module):
+    """A network with a finite mask and a weight that are beyond half precision, and with a true infinity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[1.0, 7e4]]))
+        self.small = nn.Parameter(torch.tensor([[1.0, 6e4]]))
+        self.register_buffer("mask", torch.full((3, 3), -1e9).triu(1))
+        self.register_buffer("endless", torch.full((3, 3), float("-inf")).triu(1))
+        self.register_buffer("precise", torch.full((3,), 1e300, dtype=torch.float64))
+
+
+def test_numbers_that_half_precision_does_not_hold_keep_theirs(tmp_path: Path) -> None:
+    network, other = Masked(), Masked()
+    save_weights(tmp_path / "w.safetensors", network, card=CARD)
+    with torch.no_grad():
+        other.weight.zero_()
+        other.mask.zero_()
+    load_weights(tmp_path / "w.safetensors", other)
+    assert torch.equal(other.mask, network.mask)
+    assert torch.equal(other.weight, network.weight)
+    kinds = {name: tensor.dtype for name, tensor in load_file(tmp_path / "w.safetensors").items()}
+    assert kinds == {
+        "weight": torch.float32,
+        "small": torch.float16,
+        "mask": torch.float32,
+        "endless": torch.float16,
+        "precise": torch.float64,
+    }
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [

@@ -40,16 +40,18 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
 def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
     if tensor.is_floating_point():
         # Vectors (norms, biases, running variances) stay float32: they are few, and a small variance would underflow.
-        tensor = tensor.to(precision if tensor.ndim > 1 else torch.float32)
+        # So does a matrix with numbers that would become infinite, such as the -1e9 of a mask of attention.
+        types = (precision if tensor.ndim > 1 else torch.float32, torch.float32, tensor.dtype)
+        tensor = next(short for short in map(tensor.to, types) if torch.equal(short.isfinite(), tensor.isfinite()))
     return tensor.cpu().contiguous()
 
 
 def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch.dtype = torch.float16) -> Card:
     """Write weights and card; return the card with the file's hash and the number of parameters.
 
-    Matrices are in half precision by default: 11 bits are more than a trained weight means. The bytes of the file
-    depend on the tensors and the settings of the network alone: names, dates and scores stand in the card. The folder
-    is made if it is not there.
+    Matrices are in half precision by default: 11 bits are more than a trained weight means. One with numbers beyond
+    the range of that (65504) is in float32. The bytes of the file depend on the tensors and the settings of the network
+    alone: names, dates and scores stand in the card. The folder is made if it is not there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
