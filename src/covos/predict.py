@@ -22,7 +22,7 @@ from covos.core.guarded import read_guarded
 from covos.core.places import Packed, Place, absolute
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
-from covos.data.opening import refuse_division
+from covos.data.opening import refuse_division, refuse_seed_alone
 from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
 from covos.data.trees import pictures
 from covos.engines.choices import DEFAULT_QUALITY, Quality
@@ -80,7 +80,7 @@ def predict(
     output: str | os.PathLike[str],
     subset: str | None = None,
     ratio: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     task: Find = FIND,
     follow: bool | None = None,
@@ -100,7 +100,7 @@ def predict(
         subset: The list of videos to take, of a folder; None takes the test videos, or else all. See `open_subset`,
             as for ``ratio`` and ``seed``.
         ratio: With ``subset="train"`` or ``"val"``, the part that a training with this ratio trains or measures on.
-        seed: Seed of that division.
+        seed: Seed of that division; None is 0.
         model: Model to segment with: a name, a weights file, or a model from `covos.load_model`.
         task: The way to find the subject.
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
@@ -111,8 +111,8 @@ def predict(
         listen: Called with each event of each video.
 
     Raises:
-        UsageError: A setting is wrong, a video is a part of one, ``output`` holds something else, or a subset or a
-            ratio is given for a data set that is open.
+        UsageError: A setting is wrong, a video is a part of one, ``output`` holds something else, a subset, a ratio or
+            a seed is given for a data set that is open, or a seed without a ratio.
         SourceError: The data set has no pictures or no such subset, or no video could be read.
         IncompleteError: Some videos could not be read.
         EnvironmentProblem: The disk is full or not writable.
@@ -209,9 +209,9 @@ def _fault(outcome: Outcome, video: Video) -> CovosError | None:
     return None
 
 
-def _opened(given: object, *, subset: str | None, ratio: float | None, seed: int) -> Dataset:
+def _opened(given: object, *, subset: str | None, ratio: float | None, seed: int | None) -> Dataset:
     if isinstance(given, Dataset):
-        refuse_division(subset=subset, ratio=ratio)
+        refuse_division(subset=subset, ratio=ratio, seed=seed)
         return given
     if isinstance(given, (str, os.PathLike)):
         return open_subset(os.fspath(given), subset=subset, ratio=ratio, seed=seed)
@@ -392,7 +392,7 @@ def open_subset(
     *,
     subset: str | None = None,
     ratio: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     otherwise: Sequence[str] = DEFAULT_SUBSETS,
     layout: Layout | Literal["auto"] = "auto",
 ) -> Dataset:
@@ -403,13 +403,15 @@ def open_subset(
         subset: Of the data set.
         ratio: With the subset ``"train"`` or ``"val"``, the part that a training with this ratio trains or measures
             on; see `covos.data.open_dataset`.
-        seed: Seed of that division.
+        seed: Seed of that division; None is 0.
         otherwise: The first of these that there is, if ``subset`` is None; of a data set without subsets, all videos.
         layout: See `covos.data.open_dataset`.
 
     Raises:
         SourceError: There is no such data set or subset.
+        UsageError: A seed is given without a ratio.
     """
+    refuse_seed_alone(ratio=ratio, seed=seed)
     if ratio is not None:
         return open_dataset(root, layout=layout, subset=subset, ratio=ratio, seed=seed, encoding="ids")
     for name in otherwise if subset is None else [subset]:

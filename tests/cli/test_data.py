@@ -127,6 +127,8 @@ def test_preview_of_a_folder_of_data_sets(tmp_path, capsys):
         (["inspect", str(TIANCHI), "--subset", "val"], 2, "--ratio 0.8 --split-seed 0"),
         (["inspect", str(TIANCHI), "--subset", "test", "--ratio", "0.8"], 2, "no part of a division"),
         (["statistics", str(TIANCHI), "--subset", "val", "--ratio", "80"], 2, "between 0 and 1"),
+        (["inspect", str(TIANCHI), "--split-seed", "3"], 2, "add the ratio of the training, such as --ratio 0.8"),
+        (["inspect", str(TIANCHI), "--layout", "tianchi", "--split-seed", "0"], 2, "without a ratio"),
         (["inspect", str(TIANCHI), "--layout", "coco"], 2, "coco"),
         (["inspect", str(TIANCHI), "--layout", "davis"], 3, "no DAVIS images"),
     ],

@@ -396,6 +396,10 @@ def test_python_takes_the_same_parts(tmp_path: Path) -> None:
         predict(held, output=tmp_path / "not", **part)
     with pytest.raises(UsageError, match="a subset of a data set that is open"):
         predict(held, output=tmp_path / "not", subset="val")
+    with pytest.raises(UsageError, match="a seed of a data set that is open"):
+        predict(held, output=tmp_path / "not", seed=4)
+    with pytest.raises(UsageError, match="without a ratio"):
+        predict(TIANCHI, output=tmp_path / "not", subset="test", seed=4)
     with pytest.raises(SourceError, match="no list of videos nothing"):
         predict(TIANCHI, output=tmp_path / "not", subset="nothing")
     assert not (tmp_path / "not").exists()

@@ -36,6 +36,12 @@ def test_it_is_the_part_that_a_training_has(tree, lists, ratio, seed):
     assert names(collected) == names(opened["val"])
 
 
+@pytest.mark.parametrize("opened", [open_dataset, open_collection])
+def test_a_seed_divides_nothing_without_a_ratio(tianchi, opened):
+    with pytest.raises(UsageError, match=r"a seed of a division \(0\) without a ratio"):
+        opened(tianchi, seed=0)
+
+
 def test_the_error_says_how_to_get_it(tianchi):
     with pytest.raises(NoSubsetError) as caught:
         open_dataset(tianchi, subset="val")

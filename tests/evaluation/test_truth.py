@@ -209,6 +209,11 @@ def test_a_part_that_a_training_divides_off(tmp_path: Path, davis: Path, masks) 
         assert (json.loads(found.to_json())["ratio"], json.loads(found.to_json())["split_seed"]) == (0.67, 3)
     with pytest.raises(UsageError, match="no part of a division"):
         evaluate(predictions, davis, protocol="davis2017-semi", ratio=0.67)
+    for truth in (davis, davis / "Annotations" / "480p"):
+        with pytest.raises(UsageError, match="without a ratio"):
+            evaluate(predictions, truth, protocol="davis2017-semi", seed=0)
+    with pytest.raises(UsageError, match="a seed of a data set that is open"):
+        evaluate(predictions, held, protocol="davis2017-semi", seed=3)
     line = ["evaluate", str(predictions), str(davis), "--protocol", "davis2017-semi", "-q", "--subset", "val"]
     assert main([*line, "--ratio", "0.67", "--split-seed", "3"]) == 0
     assert main(line) != 0

@@ -40,7 +40,7 @@ def inspect(
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
     ratio: options.Ratio = None,
-    split_seed: options.SplitSeed = 0,
+    split_seed: options.SplitSeed = None,
     encoding: EncodingOption = "auto",
     decode_images: Annotated[
         bool,
@@ -85,7 +85,7 @@ def statistics(
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
     ratio: options.Ratio = None,
-    split_seed: options.SplitSeed = 0,
+    split_seed: options.SplitSeed = None,
     encoding: EncodingOption = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file, too.")] = None,
     overwrite: OverwriteOption = False,
@@ -124,7 +124,7 @@ def preview(
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
     ratio: options.Ratio = None,
-    split_seed: options.SplitSeed = 0,
+    split_seed: options.SplitSeed = None,
     encoding: EncodingOption = "auto",
     overwrite: OverwriteOption = False,
     skip_existing: options.SkipExisting = False,
@@ -189,7 +189,7 @@ def _bytes(text: str) -> int:
 
 
 def _open(
-    root: str, *, layout: Layouts, subset: str | None, ratio: float | None, seed: int, encoding: Encodings
+    root: str, *, layout: Layouts, subset: str | None, ratio: float | None, seed: int | None, encoding: Encodings
 ) -> tuple[Dataset, ...]:
     from covos.data import open_collection, open_dataset
 

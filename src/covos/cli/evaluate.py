@@ -38,7 +38,7 @@ def evaluate(
         str | None, typer.Option(help="Name, not path, of a list in the data set's ImageSets, such as val.")
     ] = None,
     ratio: options.Ratio = None,
-    split_seed: options.SplitSeed = 0,
+    split_seed: options.SplitSeed = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything, frame by frame, to this file.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the official CSV files to this folder.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,

@@ -178,7 +178,10 @@ Ratio: TypeAlias = Annotated[
     float | None,
     typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),
 ]
-SplitSeed: TypeAlias = Annotated[int, typer.Option(help="Seed of that training; another seed, another division.")]
+SplitSeed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="With --ratio: seed of that training; another seed, another division.", show_default="0"),
+]
 BenchmarkVideos: TypeAlias = Annotated[
     str | None, typer.Option(help="List of sequences; val or else val_open if not given.")
 ]

@@ -20,7 +20,7 @@ def predict(
     model: options.Model = "covos-lite",
     subset: options.TestVideos = None,
     ratio: options.Ratio = None,
-    split_seed: options.SplitSeed = 0,
+    split_seed: options.SplitSeed = None,
     archive: options.Archive = False,
     quality: options.Quality = "balanced",
     references: options.References = 5,

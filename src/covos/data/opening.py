@@ -13,7 +13,7 @@ from covos.core.shards import place_of
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
-from covos.data.splits import TRAIN_SUBSETS, VALIDATION, VALIDATION_SUBSETS, divide, validation_list
+from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION, VALIDATION_SUBSETS, divide, validation_list
 from covos.data.trees import subfolders
 
 
@@ -53,7 +53,7 @@ def open_dataset(
     resolution: Literal["480p", "1080p", "Full-Resolution"] | None = None,
     encoding: Encoding | None = None,
     ratio: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Dataset:
     """Open a tree of images and annotations. No image is read; a few annotations are, to find their encoding.
 
@@ -68,14 +68,16 @@ def open_dataset(
         ratio: With ``subset="train"`` or ``"val"``, open the part that a training with this ratio trains on or measures
             on: a list of validation where there is one, else a division of the training list, or of all videos, of
             which this share is trained on. Videos without annotations are in neither.
-        seed: Seed of that division, as the recipe has it; another seed, another division.
+        seed: Seed of that division, as the recipe has it (``split_seed``); another seed, another division. None is 0.
 
     Raises:
         SourceError: No such folder, no layout fits, the subset does not exist, or listed videos are missing.
         AnnotationError: The annotations are of different kinds, or a list of objects cannot be read.
-        UsageError: No layout is called so, or ``ratio`` is not between 0 and 1, or given for another subset.
+        UsageError: No layout is called so; ``ratio`` is not between 0 and 1, or given for another subset; or there is a
+            ``seed`` and no ratio.
     """
     root = _folder(root)
+    refuse_seed_alone(ratio=ratio, seed=seed)
     if ratio is not None:
         whole = open_dataset(root, layout=layout, resolution=resolution, encoding=encoding)
         return _divided(whole, subset=subset, ratio=ratio, seed=seed)
@@ -110,7 +112,7 @@ def open_dataset(
     return dataset
 
 
-def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> Dataset:
+def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int | None) -> Dataset:
     """Return the part of a data set that a training trains on, or the one that it measures on."""
     if subset not in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
         raise UsageError(
@@ -118,7 +120,7 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> 
             why="a training divides videos into those it trains on and those it measures on",
             fix='take subset="train" or subset="val" with a ratio; without one, any list of the data set',
         )
-    train, validation, listed = divide(whole, seed=seed, ratio=checked_ratio(ratio))
+    train, validation, listed = divide(whole, seed=seed or 0, ratio=checked_ratio(ratio))
     part = train if subset in TRAIN_SUBSETS else validation
     said = None
     if listed is not None:
@@ -192,7 +194,7 @@ def open_collection(
     subset: str | None = None,
     encoding: Encoding | None = None,
     ratio: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Collection:
     """Open the data set at a root, or each that lies directly below it.
 
@@ -203,13 +205,15 @@ def open_collection(
         encoding: Meaning of the annotations' values; None judges each data set.
         ratio: As for `open_dataset`, of each data set; still pictures, which are trained on whole, are then the
             training's alone.
-        seed: Seed of that division.
+        seed: Seed of that division; None is 0.
 
     Raises:
         SourceError: No such folder, or no data set is found.
         InputError: A data set is found and cannot be opened.
+        UsageError: As for `open_dataset`.
     """
     root = _folder(root)
+    refuse_seed_alone(ratio=ratio, seed=seed)
 
     def opened(folder: Place) -> Dataset:
         if ratio is not None:
@@ -267,15 +271,30 @@ def _folder(root: Place | str) -> Place:
     return root
 
 
-def refuse_division(*, subset: str | None, ratio: float | None) -> None:
+def refuse_division(*, subset: str | None, ratio: float | None, seed: int | None) -> None:
     """Refuse to take a part of a data set that is open, whose videos are taken as they are.
 
     Raises:
-        UsageError: A subset or a ratio is given.
+        UsageError: A subset, a ratio or a seed is given.
     """
-    if subset is not None or ratio is not None:
+    given = {"a ratio": ratio, "a subset": subset, "a seed": seed}
+    if told := [what for what, value in given.items() if value is not None]:
         raise UsageError(
-            f"{'a subset' if ratio is None else 'a ratio'} of a data set that is open",
+            f"{told[0]} of a data set that is open",
             why="its videos are taken as they are",
             fix="give the root of the data set with it; or open the part: covos.data.open_dataset(root, subset=...)",
+        )
+
+
+def refuse_seed_alone(*, ratio: float | None, seed: int | None) -> None:
+    """Refuse a seed where nothing is divided: whoever gives one expects a division.
+
+    Raises:
+        UsageError: See above.
+    """
+    if seed is not None and ratio is None:
+        raise UsageError(
+            f"a seed of a division ({seed}) without a ratio",
+            why="a data set is divided by a ratio, and without one its videos are taken as they are",
+            fix=f"add the ratio of the training, such as --ratio {RATIO} (ratio={RATIO}), or leave the seed out",
         )

@@ -39,7 +39,7 @@ def evaluate(
     protocol: ProtocolName | None = None,
     subset: str | None = None,
     ratio: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -60,7 +60,7 @@ def evaluate(
         subset: The subset to score, such as ``"val"``, of a data set that lists subsets; all of them if not given.
         ratio: With ``subset="train"`` or ``"val"`` of a data set without such a list, the part of it that a training
             with this ratio trains or measures on; see `covos.data.open_dataset`.
-        seed: Seed of that division.
+        seed: Seed of that division; None is 0.
         workers: Number of sequences that are scored at a time: by threads up to four or for a small set, by processes
             else. A script that asks for more than four needs the usual guard ``if __name__ == "__main__"``.
         progress: Called with the number of sequences that are done and of all: first with 0, then after each.
@@ -88,7 +88,7 @@ def evaluate(
     _refuse_other_things(predictions, truth)
     root: Place
     if isinstance(truth, Dataset):
-        refuse_division(subset=subset, ratio=ratio)
+        refuse_division(subset=subset, ratio=ratio, seed=seed)
         _refuse_stills(truth)
         root, annotated = truth.root, truth_of(truth, protocol=rules)
     else:
@@ -108,7 +108,7 @@ def evaluate(
         truth=f"{root}, {counted(len(pairs), 'video')} of it" if isinstance(truth, Dataset) else str(truth),
         subset=subset,
         ratio=ratio,
-        split_seed=None if ratio is None else seed,
+        split_seed=None if ratio is None else seed or 0,
         sequences=tuple(scored),
         notes=(*annotated.notes, *notes),
         pairs=tuple(pairs),

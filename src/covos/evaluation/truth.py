@@ -10,7 +10,7 @@ from covos.core.errors import AnnotationError, UsageError, listed
 from covos.core.places import Packed, Place, inside
 from covos.core.records import Record, read_record
 from covos.data import Dataset, Video
-from covos.data.opening import detect, open_dataset
+from covos.data.opening import detect, open_dataset, refuse_seed_alone
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
 from covos.evaluation.protocols import ScoringProtocol
 from covos.formats.mask_tree import is_run
@@ -28,13 +28,19 @@ class Truth:
 
 
 def find_truth(
-    root: Place, *, protocol: ScoringProtocol, subset: str | None = None, ratio: float | None = None, seed: int = 0
+    root: Place,
+    *,
+    protocol: ScoringProtocol,
+    subset: str | None = None,
+    ratio: float | None = None,
+    seed: int | None = None,
 ) -> Truth:
     """Find the annotations of a DAVIS, YouTube-VOS or TIANCHI tree, or of whatever :func:`find_sequences` takes.
 
     The protocol says which annotations of a DAVIS tree are meant, and whether frames may lack one. With a ratio, the
     subset is that of a division (see `covos.data.open_dataset`).
     """
+    refuse_seed_alone(ratio=ratio, seed=seed)
 
     def opened(home: Place) -> Dataset:
         name = subset if ratio is not None else _list_name(home, subset, protocol=protocol)
