@@ -22,7 +22,8 @@ from covos.models.cosnet.convert import convert
 from covos.models.cosnet.network import COSNETS, Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.run_folder import describe_outcome, read_history
+from covos.training.history import read_history
+from covos.training.run_folder import describe_outcome
 from seen import Seen
 
 pytestmark = pytest.mark.usefixtures("all_narrow")

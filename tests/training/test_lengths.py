@@ -17,9 +17,9 @@ from covos.models.registry import find_model
 from covos.training import Finished, Started, loop
 from covos.training.check import check_data
 from covos.training.gather import gather
+from covos.training.history import read_history
 from covos.training.registry import load_recipe, recipe_names
 from covos.training.run_folder import describe_outcome
-from covos.training.run_log import read_history
 from seen import Seen
 
 Run = Callable[..., Seen]

@@ -22,12 +22,12 @@ from covos.training.api import prepare
 from covos.training.cosnet import CosnetTask
 from covos.training.follow import FollowTask
 from covos.training.gather import gather
+from covos.training.history import HistoryEntry, read_history
 from covos.training.lite import LiteTask
 from covos.training.measuring import named, validation_losses
 from covos.training.prompt import PromptTask
 from covos.training.registry import load_recipe, make_task
 from covos.training.run_folder import describe_outcome
-from covos.training.run_log import HistoryEntry, read_history
 from covos.training.task import Task
 from seen import Seen
 

@@ -13,6 +13,8 @@ from .events import Started as Started
 from .events import StepDone as StepDone
 from .events import TrainingEvent as TrainingEvent
 from .follow import FollowTask as FollowTask
+from .history import HistoryEntry as HistoryEntry
+from .history import SetEntry as SetEntry
 from .lite import LiteTask as LiteTask
 from .prompt import PromptTask as PromptTask
 from .recipe import CosnetRecipe as CosnetRecipe
@@ -22,6 +24,4 @@ from .recipe import PromptRecipe as PromptRecipe
 from .recipe import Recipe as Recipe
 from .registry import recipes as recipes
 from .registry import register as register
-from .run_log import HistoryEntry as HistoryEntry
-from .run_log import SetEntry as SetEntry
 from .task import Task as Task

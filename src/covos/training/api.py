@@ -24,9 +24,9 @@ from covos.training.distributed import ProcessGroup, joined, process_group_from_
 from covos.training.estimate import TimeEstimate
 from covos.training.events import Finished, Scored, TrainingEvent
 from covos.training.gather import Data, TrainingData, gather
+from covos.training.history import HistoryEntry, read_history
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe, make_task
-from covos.training.run_log import HistoryEntry
 from covos.training.state import origin_of
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -57,8 +57,6 @@ class TrainingResult:
     @property
     def history(self) -> list[HistoryEntry]:
         """The losses and scores of the run, in the order of its steps."""
-        from covos.training.run_log import read_history
-
         return read_history(self.folder / "history.jsonl")
 
     def load(self, *, device: str = "auto") -> Model:

@@ -23,8 +23,8 @@ from covos.models.checkpoints import save_weights
 from covos.training.data_record import DataRecord
 from covos.training.divergence import refuse_lost_weights
 from covos.training.events import Finished, Measured, Saved, Scored, StepDone, TrainingEvent
+from covos.training.history import read_history
 from covos.training.measuring import measure_all, named, worst_pictures
-from covos.training.run_log import read_history
 from covos.training.state import TrainingState, save_checkpoint
 from covos.training.task import Task, to_device
 from covos.training.validate import Measurement, SetScores
