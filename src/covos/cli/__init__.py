@@ -31,6 +31,7 @@ from covos.cli.serve import open_clip, serve
 from covos.cli.stream import stream
 from covos.cli.terminal import say
 from covos.cli.train import train
+from covos.cli.validate import validate
 from covos.core.errors import UsageError
 from covos.core.limits import Limits, limits, parse_limit, set_limits
 from covos.core.signals import SIGINT_EXIT, unwinding_signals
@@ -54,6 +55,7 @@ for verb in (
     evaluate,
     reproduce,
     train,
+    validate,
     export,
     serve,
     bench,

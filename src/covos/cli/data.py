@@ -64,8 +64,7 @@ def inspect(
     files = [] if json_file is None else [json_file]
     if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
-    for file in files:
-        _refuse_existing(file, overwrite=overwrite)
+    options.refuse_existing(files, overwrite=overwrite)
     found = []
     for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video.frames) for video in dataset)
@@ -102,8 +101,7 @@ def statistics(
     files = [] if json_file is None else [json_file]
     if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
-    for file in files:
-        _refuse_existing(file, overwrite=overwrite)
+    options.refuse_existing(files, overwrite=overwrite)
     found = []
     for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video) for video in dataset)
@@ -139,8 +137,7 @@ def preview(
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
-    for path in () if skip_existing else paths:
-        _refuse_existing(path, overwrite=overwrite)
+    options.refuse_existing([] if skip_existing else paths, overwrite=overwrite)
     for path, dataset in zip(paths, datasets, strict=True):
         if options.skips([path], overwrite=overwrite, skip=skip_existing):
             continue
@@ -210,13 +207,6 @@ def _write_json(path: Path, datasets: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"datasets": datasets}, indent=2) + "\n", encoding="utf-8")
-
-
-def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    from covos.core.errors import UsageError
-
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists", why="nothing is overwritten unless asked", fix="-y replaces it")
 
 
 def _show(inspection: Inspection, *, every_video: bool) -> None:

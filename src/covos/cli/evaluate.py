@@ -67,7 +67,7 @@ def evaluate(
     outputs = _outputs(json, html, folders.values(), subset)
     if options.skips(outputs, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
-    _refuse_existing(outputs, overwrite=overwrite)
+    options.refuse_existing(outputs, overwrite=overwrite)
     evaluations = [
         _scored(
             partial(
@@ -132,18 +132,6 @@ def _outputs(json: Path | None, html: Path | None, folders: Iterable[Path], subs
 
     files = [path for path in (json, html) if path is not None]
     return files + [folder / name for folder in folders for name in csv_names(subset)]
-
-
-def _refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
-    from covos.core.errors import UsageError
-
-    existing = [path for path in files if path.exists()]
-    if existing and not overwrite:
-        raise UsageError(
-            f"{existing[0]} exists" + (f", and {len(existing) - 1} other outputs" if len(existing) > 1 else ""),
-            why="results are never overwritten unasked",
-            fix="give another name, or -y to replace",
-        )
 
 
 def _scored(score: Callable[..., Evaluation], *, title: str, quiet: bool) -> Evaluation:

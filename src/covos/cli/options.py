@@ -448,3 +448,20 @@ def skips(files: Sequence[Path], *, overwrite: bool, skip: bool, quiet: bool = F
     for file in files if there else ():
         say_skipped(file.name, file, quiet=quiet)
     return there
+
+
+def refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse to replace files.
+
+    Raises:
+        UsageError: One of them is there, and nobody has asked to replace it.
+    """
+    from covos.core.errors import UsageError
+
+    existing = [path for path in files if path.exists()]
+    if existing and not overwrite:
+        raise UsageError(
+            f"{existing[0]} exists" + (f", and {len(existing) - 1} other outputs" if len(existing) > 1 else ""),
+            why="results are never overwritten unasked",
+            fix="give another name, or -y to replace",
+        )

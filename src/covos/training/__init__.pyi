@@ -12,6 +12,7 @@ from .events import Skipped as Skipped
 from .events import Started as Started
 from .events import StepDone as StepDone
 from .events import TrainingEvent as TrainingEvent
+from .finished_weights import measure as measure
 from .follow import FollowTask as FollowTask
 from .history import HistoryEntry as HistoryEntry
 from .history import SetEntry as SetEntry
@@ -25,3 +26,6 @@ from .recipe import Recipe as Recipe
 from .registry import recipes as recipes
 from .registry import register as register
 from .task import Task as Task
+from .validate import Measurement as Measurement
+from .validate import SetScores as SetScores
+from .validate import Validation as Validation

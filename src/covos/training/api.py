@@ -12,12 +12,20 @@ from typing import Any
 
 import torch
 
-from covos.core.device import choose_precision, configure_threads, resolve_device
-from covos.core.errors import EnvironmentProblem, UsageError, one_of
+from covos.core.device import configure_threads, resolve_device
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.data import Dataset
 from covos.model import Model, load_model
 from covos.models.registry import find_model
-from covos.training.arguments import Listener, folder_of, listeners_of, open_sets_of, sources_of
+from covos.training.arguments import (
+    Listener,
+    check_precision,
+    folder_of,
+    listeners_of,
+    open_sets_of,
+    precision_of,
+    sources_of,
+)
 from covos.training.check import DataCheck, check_data
 from covos.training.console import problem_line
 from covos.training.distributed import ProcessGroup, joined, process_group_from_environment
@@ -28,8 +36,6 @@ from covos.training.history import HistoryEntry, read_history
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe, make_task
 from covos.training.state import origin_of
-
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +159,7 @@ def prepare(
     workers: int,
 ) -> Training:
     """Gather the data and choose the machine; nothing is written, and no network is made."""
-    if precision not in PRECISIONS:
-        why = "fp16 gradients underflow without scaling" if precision == "fp16" else "no precision has this name"
-        raise UsageError(f"precision {precision} for training", why=why, fix=one_of(precision, PRECISIONS))
+    check_precision(precision)
     if workers < 0:
         raise UsageError(f"workers = {workers}", why="it is a number of processes", fix="use 0 or more")
     if validation is not None and recipe.overfit:
@@ -166,7 +170,6 @@ def prepare(
     target = resolve_device(device)
     if group.size > 1 and target.type == "cuda":
         target = resolve_device(f"cuda:{group.local_rank}")
-    dtype = choose_precision(target, precision)  # type: ignore[arg-type]
     return Training(
         recipe=recipe,
         start=None if weights is None else find_model(os.fspath(weights)).path,
@@ -180,8 +183,7 @@ def prepare(
             pictures=recipe.measures_pictures,
         ),
         device=target,
-        # The choice of auto on GPUs without bfloat16: good for running a network, not for gradients.
-        precision=torch.float32 if dtype == torch.float16 else dtype,
+        precision=precision_of(target, precision),
         workers=workers,
         group=group,
     )

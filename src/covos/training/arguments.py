@@ -8,12 +8,16 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
 
-from covos.core.errors import UsageError
+import torch
+
+from covos.core.device import choose_precision
+from covos.core.errors import UsageError, one_of
 from covos.data import Dataset, Video
 from covos.training.events import TrainingEvent
 from covos.training.gather import Data
 
 Listener = Callable[[TrainingEvent], None]
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 def listeners_of(given: object) -> tuple[Listener, ...]:
@@ -72,3 +76,18 @@ def open_sets_of(given: object) -> list[Dataset]:
                 fix='open it first: covos.data.open_dataset(root, subset="val"), or dataset.split(0.8)[1]',
             )
     return sets  # type: ignore[return-value]
+
+
+def check_precision(name: str) -> None:
+    """Refuse a precision that no training has."""
+    if name not in PRECISIONS:
+        why = "fp16 gradients underflow without scaling" if name == "fp16" else "no precision has this name"
+        raise UsageError(f"precision {name} for training", why=why, fix=one_of(name, PRECISIONS))
+
+
+def precision_of(device: torch.device, name: str) -> torch.dtype:
+    """Return the dtype that a training computes and measures in on a device, by the name of a precision."""
+    check_precision(name)
+    dtype = choose_precision(device, name)  # type: ignore[arg-type]
+    # The choice of auto on GPUs without bfloat16: good for running a network, not for gradients.
+    return torch.float32 if dtype == torch.float16 else dtype

@@ -15,6 +15,7 @@ from covos.training.check import DataCheck
 from covos.training.divergence import LossTrend, warning_of
 from covos.training.events import Finished, Measured, Skipped, Started, StepDone, TrainingEvent
 from covos.training.gather import TrainingData
+from covos.training.validate import Measurement
 
 if TYPE_CHECKING:
     from covos.training.estimate import TimeEstimate
@@ -82,15 +83,8 @@ class Console:
             )
 
     def _show_scores(self, event: Measured) -> None:
-        found = event.measurement
-        if not found.sets:
-            return
-        what = "validation" if event.step else "validation of the start"
-        if found.j is not None:
-            self.note(f"{what}  J {found.j:.3f}  F {found.f:.3f}")
-        for name, scores in found.sets.items():
-            loss = f"  loss {scores.losses['total']:.3f}" if "total" in scores.losses else ""
-            self.note(f"  {name}: {scores}{loss}")
+        for line in score_lines(event.measurement, what="validation" if event.step else "validation of the start"):
+            self.note(line)
 
     def _left(self, report: StepDone) -> str:
         from covos.training.estimate import TimeEstimate, spoken
@@ -137,3 +131,11 @@ def problem_line(problem: Problem) -> str:
     """Return a problem of the data as a line."""
     cases = f": {', '.join(problem.examples)}" if problem.examples else ""
     return f"{problem.severity}: {problem.what}{cases}"
+
+
+def score_lines(found: Measurement, *, what: str) -> Iterator[str]:
+    """Return scores, a line for the mean of the videos and one for each data set."""
+    if found.j is not None:
+        yield f"{what}  J {found.j:.3f}  F {found.f:.3f}"
+    for name, scores in found.sets.items():
+        yield f"  {name}: {scores}" + (f"  loss {scores.losses['total']:.3f}" if "total" in scores.losses else "")
