@@ -25,8 +25,8 @@ from covos.models.registry import ModelEntry, empty_network, find_model, verify
 
 TRAINING_ONLY = frozenset({
     "name", "steps", "epochs", "step", "learning_rate", "encoder_learning_rate", "weight_decay", "warmup", "power",
-    "gradient_norm", "accumulate", "ema", "validate_every", "checkpoint_every", "ratio", "videos", "overfit", "seed",
-    "split_seed", "start",
+    "gradient_norm", "accumulate", "ema", "validate_every", "checkpoint_every", "keep_best", "ratio", "videos",
+    "overfit", "seed", "split_seed", "start",
 })  # fmt: skip
 """Settings of a training that say nothing of the network."""
 

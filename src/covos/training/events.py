@@ -93,11 +93,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A file stands under its final name: weights with their card beside them, or a checkpoint."""
+    """A file stands under its final name: weights with their card beside them, or a checkpoint.
+
+    Weights of the kind ``"kept"`` are among the best (`Recipe.keep_best`), and go when better ones come.
+    """
 
     step: int
     path: Path
-    kind: Literal["best", "last", "epoch", "checkpoint"]
+    kind: Literal["best", "kept", "last", "epoch", "checkpoint"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

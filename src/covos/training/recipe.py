@@ -57,6 +57,8 @@ class Recipe(Record, extra="forbid", strict=True):
         ema: Decay of the exponential moving average of the weights, which is what is kept; 0 keeps the last weights.
         validate_every: Steps between measurements on the validation set; 0 leaves it to the ends of epochs and run.
         checkpoint_every: Steps between checkpoints; 0 likewise.
+        keep_best: Number of measured weights with the highest J that are kept, as ``step-001000.safetensors``, beside
+            the best of all; their mean may be better (``covos models average``). 1 keeps ``best.safetensors`` alone.
         ratio: Share of the videos in a data set's training list that is trained on, where it has no validation list;
             the rest is measured on. 0 trains on the whole list.
         videos: Number of each data set's training videos that are used, at random; 0 uses all. Where a list is divided
@@ -87,6 +89,7 @@ class Recipe(Record, extra="forbid", strict=True):
     ema: Share
     validate_every: NonNegativeInt
     checkpoint_every: NonNegativeInt
+    keep_best: Count = 1
     ratio: float = 0.0
     videos: NonNegativeInt = 0
     overfit: NonNegativeInt = 0

@@ -13,12 +13,13 @@ from torch import Tensor
 
 import covos
 from covos.core.errors import CovosError
+from covos.core.files import refuse_links
 from covos.core.places import name_of
 from covos.core.progress import counted
 from covos.core.records import write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
-from covos.models.cards import Card
+from covos.models.cards import Card, card_path
 from covos.models.checkpoints import save_weights
 from covos.training.data_record import DataRecord
 from covos.training.divergence import refuse_lost_weights
@@ -109,6 +110,11 @@ def _set_score(found: SetScores) -> dict[str, Any]:
         "losses": {name: round(value, 4) for name, value in found.losses.items()},
         "sequences": {name: [round(j, 4), round(f, 4)] for name, (j, f) in found.videos.sequences.items()},
     }
+
+
+def _name_of(step: int) -> str:
+    """Return the name of weights that are kept beside the best."""
+    return f"step-{step:06}"
 
 
 def describe_outcome(folder: Path) -> str:
@@ -249,8 +255,28 @@ class RunFolder:
         if j is not None and f is not None and best:
             self._save("best", state, kind="best")
             state.best_j, state.best_f, state.best_step = j, f, state.step
+        self._keep_best(state)
 
-    def _save(self, name: str, state: TrainingState, *, kind: Literal["best", "last", "epoch"]) -> Card:
+    def _keep_best(self, state: TrainingState) -> None:
+        """Keep the weights of now under their step, if they are among the best so far, and drop those that no more are.
+
+        The history knows the scores, so a run that goes on keeps the same files as one that was never stopped.
+        """
+        count = self.task.recipe.keep_best
+        if count == 1:
+            return
+        entries = read_history(self.folder / "history.jsonl")
+        found = {entry.step: entry.j for entry in entries if entry.j is not None and 0 < entry.step <= state.step}
+        best = sorted(found, key=lambda step: (-found[step], step))[:count]
+        if state.step in best:
+            self._save(_name_of(state.step), state, kind="kept")
+        for step in found.keys() - best:
+            path = self.folder / f"{_name_of(step)}.safetensors"
+            refuse_links(self.folder, path)
+            for file in (path, card_path(path)):
+                file.unlink(missing_ok=True)
+
+    def _save(self, name: str, state: TrainingState, *, kind: Literal["best", "kept", "last", "epoch"]) -> Card:
         path = self.folder / f"{name}.safetensors"
         card = save_weights(path, state.average, card=self.card, precision=self.task.stored)
         self.tell(Saved(step=state.step, path=path, kind=kind))
