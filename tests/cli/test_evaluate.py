@@ -119,6 +119,23 @@ def test_several_results_side_by_side(
     assert "Side by side" in (tmp_path / "both.html").read_text()
 
 
+def test_any_of_the_results_can_be_what_the_others_are_compared_with(
+    first: Path, second: Path, truth: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [first, second, "--gt", truth, "--protocol", "davis2016", "-q"]
+    for number, name in enumerate(("second", second)):
+        file = tmp_path / f"{number}.json"
+        assert run(*line, "--baseline", name, "--json", file, "--html", tmp_path / f"{number}.html") == 0
+        assert "better than second" in capsys.readouterr().out
+        (change,) = json.loads(file.read_text())["differences"]
+        assert (change["result"], change["from"]) == ("first", "second")
+        assert "to second" in (tmp_path / f"{number}.html").read_text()
+    assert run(*line, "--baseline", truth) == 2
+    assert "none of the predictions" in capsys.readouterr().err
+    assert run(first, truth, "--protocol", "davis2016", "--baseline", first) == 2
+    assert "nothing to be compared with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_without_a_named_ground_truth_two_paths_are_needed(
     first: Path, truth: Path, capsys: pytest.CaptureFixture[str], count: int

@@ -215,6 +215,25 @@ def test_page_of_several_says_what_the_difference_means(results) -> None:
     assert "better than one; 2 sequences cannot tell whether by chance" in text
 
 
+def test_the_baseline_may_be_any_of_them(results) -> None:
+    three, names = [results[0], results[1], results[0]], ["a", "b", "c"]
+    gain = results[1].scores.jf - results[0].scores.jf
+    found = json.loads(comparison_to_json(three, names=names, baseline="b"))
+    assert [(each["result"], each["from"]) for each in found["differences"]] == [("a", "b"), ("c", "b")]
+    assert [each["J&F"] for each in found["differences"]] == pytest.approx([-gain, -gain])
+    rows = [re.split(r"  +", line) for line in comparison_table(three, names=names, baseline="b").splitlines()]
+    header, _, a, b, c = next(rows[at : at + 5] for at in range(len(rows)) if rows[at][0] == "result")
+    assert "to b" in header
+    assert [f"{-gain:+.3f}" in row for row in (a, b, c)] == [True, False, True]
+    assert [line for line in comparison_table(three, names=names).splitlines() if "than a" in line]
+    text = " ".join(read(html_page(three, names=names, baseline="b")).text)
+    assert "from the lowest of b" in text
+    assert "a is" in text
+    assert "worse than b" in text
+    with pytest.raises(UsageError, match="'d' is no result to compare with"):
+        comparison_table(three, names=names, baseline="d")
+
+
 def test_pictures_show_the_annotated_picture(results) -> None:
     import base64
 

@@ -34,6 +34,10 @@ def evaluate(
     truth: Annotated[
         str | None, typer.Option("--gt", help="Ground truth, also shards; needed to compare several predictions.")
     ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="PRED", help="Compare the others with this prediction.", show_default="the first"),
+    ] = None,
     subset: Annotated[
         str | None, typer.Option(help="Name, not path, of a list in the data set's ImageSets, such as val.")
     ] = None,
@@ -62,6 +66,7 @@ def evaluate(
     rules = get_protocol(protocol)
     predictions, annotated = _roles(paths, truth)
     names = result_names(predictions)
+    chosen = _baseline(baseline, predictions, names)
     _refuse_file_name(csv)
     folders = {} if csv is None else _csv_folders(csv, names)
     outputs = _outputs(json, html, folders.values(), subset)
@@ -88,8 +93,8 @@ def evaluate(
     if len(names) == 1:
         say_lines(evaluations[0].table(format))
     else:
-        say_lines(comparison_table(evaluations, names=names, format=format))
-    _write(evaluations, names, json=json, html=html, folders=folders)
+        say_lines(comparison_table(evaluations, names=names, format=format, baseline=chosen))
+    _write(evaluations, names, baseline=chosen, json=json, html=html, folders=folders)
     written = [str(path) for path in (json, html, *folders.values()) if path is not None]
     if written and not quiet:
         say(f"written: {', '.join(written)}", err=True)
@@ -107,6 +112,22 @@ def _roles(paths: Sequence[str], truth: str | None) -> tuple[list[Path], str]:
             fix="name it: covos evaluate PRED... --gt GT --protocol P",
         )
     return [Path(paths[0])], paths[1]
+
+
+def _baseline(given: str | None, predictions: Sequence[Path], names: Sequence[str]) -> str | None:
+    """Return the name of the prediction that the others are compared with, before anything is scored."""
+    from covos.core.errors import UsageError, one_of
+
+    if given is None:
+        return None
+    if len(predictions) < 2:
+        raise UsageError(
+            f"--baseline {given}", why="one prediction has nothing to be compared with", fix="give several, and --gt"
+        )
+    for path, name in zip(predictions, names, strict=True):
+        if given == name or Path(given).absolute() == path.absolute():
+            return name
+    raise UsageError(f"--baseline {given}", why="it is none of the predictions", fix=one_of(given, names))
 
 
 def _refuse_file_name(csv: Path | None) -> None:
@@ -153,6 +174,7 @@ def _write(
     evaluations: Sequence[Evaluation],
     names: Sequence[str],
     *,
+    baseline: str | None,
     json: Path | None,
     html: Path | None,
     folders: dict[str, Path],
@@ -167,10 +189,12 @@ def _write(
             path.parent.mkdir(parents=True, exist_ok=True)
     if json is not None:
         single = len(evaluations) == 1
-        content = evaluations[0].to_json() if single else comparison_to_json(evaluations, names=names)
+        content = (
+            evaluations[0].to_json() if single else comparison_to_json(evaluations, names=names, baseline=baseline)
+        )
         with atomic_path(json) as temporary:
             temporary.write_text(content, encoding="utf-8")
     for evaluation, folder in zip(evaluations, folders.values(), strict=False):
         write_csv(evaluation, folder)
     if html is not None:
-        write_html(evaluations, html, names=names)
+        write_html(evaluations, html, names=names, baseline=baseline)

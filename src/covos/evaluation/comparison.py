@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 from covos.core.progress import counted
 from covos.evaluation.intervals import FEWEST, LEVEL, Interval, bounds, chance_of, contributions, resampled
 from covos.evaluation.layout import Table, TableFormat, check_format, columns, remarks
@@ -78,6 +78,43 @@ def difference(first: Evaluation, other: Evaluation) -> Difference:
     )
 
 
+def differences_from(
+    baseline: str | None, evaluations: Sequence[Evaluation], *, names: Sequence[str]
+) -> tuple[str, tuple[Difference | None, ...]]:
+    """Return the name of the result that the others are compared with, and the difference of each from it.
+
+    Args:
+        baseline: That name; None takes the first.
+        evaluations: One or more, by one protocol on the same sequences.
+        names: A name for each.
+
+    Returns:
+        The name, and in the order of the results their differences; None for the baseline itself.
+
+    Raises:
+        UsageError: No result is called so, or they were not scored by the same protocol on the same sequences.
+    """
+    chosen = names[0] if baseline is None else baseline
+    if chosen not in names:
+        raise UsageError(
+            f"{chosen!r} is no result to compare with", why="none of them has this name", fix=one_of(chosen, names)
+        )
+    at = list(names).index(chosen)
+    first = evaluations[at]
+    return chosen, tuple(None if index == at else difference(first, each) for index, each in enumerate(evaluations))
+
+
+def verdicts_of(
+    differences: Sequence[Difference | None], *, names: Sequence[str], baseline: str, percent: bool = False
+) -> list[str]:
+    """Say what each difference from the baseline means, a line each."""
+    return [
+        describe(found, name=name, than=baseline, percent=percent)
+        for found, name in zip(differences, names, strict=True)
+        if found is not None
+    ]
+
+
 def describe(found: Difference, *, name: str, than: str, percent: bool = False) -> str:
     """Say in one line what a difference means: its numbers in [0, 1], or in percent as beside a table in percent."""
     scale, digits = (100, 1) if percent else (1, 3)
@@ -92,26 +129,31 @@ def describe(found: Difference, *, name: str, than: str, percent: bool = False) 
     return f"{better}, which is beyond chance for sequences like these ({evidence})."
 
 
-def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str], format: TableFormat = "text") -> str:
+def comparison_table(
+    evaluations: Sequence[Evaluation],
+    *,
+    names: Sequence[str],
+    format: TableFormat = "text",
+    baseline: str | None = None,
+) -> str:
     """Return results as text: a line each, what their differences mean, and J&F of each sequence in each.
 
     As Markdown and LaTeX the numbers are percentages, all measures of each result are there, and the best are bold.
     `covos evaluate` prints this table where it is given several predictions.
 
     Args:
-        evaluations: One or more, by one protocol on the same sequences; the others are compared with the first.
+        evaluations: One or more, by one protocol on the same sequences.
         names: A name for each.
         format: ``"text"``, ``"markdown"`` or ``"latex"``.
+        baseline: Name of the result that the others are compared with; None takes the first.
 
     Raises:
-        UsageError: They were not scored by the same protocol on the same sequences, or the format is unknown.
+        UsageError: They were not scored by the same protocol on the same sequences, the format is unknown, or no result
+            is called so.
     """
     check_format(format)
-    differences = [difference(evaluations[0], other) for other in evaluations[1:]]
-    verdicts = [
-        describe(found, name=name, than=names[0], percent=format != "text")
-        for found, name in zip(differences, names[1:], strict=True)
-    ]
+    baseline, differences = differences_from(baseline, evaluations, names=names)
+    verdicts = verdicts_of(differences, names=names, baseline=baseline, percent=format != "text")
     notes = [f"{name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes]
     first = evaluations[0]
     if format == "text":
@@ -119,7 +161,7 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
             f"truth        {first.truth_text}",
             f"protocol     {first.protocol.name}: {first.protocol.summary}",
             "",
-            *columns(_results(evaluations, names=names, differences=differences)),
+            *columns(_results(evaluations, names=names, baseline=baseline, differences=differences)),
             "",
             *verdicts,
             "",
@@ -137,12 +179,16 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
 
 
 def _results(
-    evaluations: Sequence[Evaluation], *, names: Sequence[str], differences: Sequence[Difference]
+    evaluations: Sequence[Evaluation],
+    *,
+    names: Sequence[str],
+    baseline: str,
+    differences: Sequence[Difference | None],
 ) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("result", "J&F", "95 % interval", *MEASURES[1:], f"to {names[0]}", "95 % interval")]
-    changes = [("", ""), *((f"{found.value:+.3f}", bounds(found.interval, sign="+")) for found in differences)]
-    for name, each, change in zip(names, evaluations, changes, strict=True):
+    rows: list[tuple[str, ...]] = [("result", "J&F", "95 % interval", *MEASURES[1:], f"to {baseline}", "95 % interval")]
+    for name, each, found in zip(names, evaluations, differences, strict=True):
         jf, *others = map(number, measured(each.scores))
+        change = ("", "") if found is None else (f"{found.value:+.3f}", bounds(found.interval, sign="+"))
         rows.append((name, jf, bounds(confidence(each)), *others, *change))
     return rows
 
@@ -169,29 +215,30 @@ def _best(rows: Sequence[tuple[str, ...]]) -> frozenset[tuple[int, int]]:
     return frozenset(best)
 
 
-def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return several evaluations as JSON, with the difference of each from the first.
+def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str], baseline: str | None = None) -> str:
+    """Return several evaluations as JSON, with the difference of each from the baseline.
 
     Args:
         evaluations: As for `comparison_table`.
         names: A name for each.
+        baseline: Name of the result that the others are compared with; None takes the first.
 
     Raises:
-        UsageError: They were not scored by the same protocol on the same sequences.
+        UsageError: They were not scored by the same protocol on the same sequences, or no result is called so.
     """
-    changes = []
-    for name, each in zip(names[1:], evaluations[1:], strict=True):
-        found = difference(evaluations[0], each)
-        changes.append(
-            {
-                "result": name,
-                "from": names[0],
-                "J&F": found.value,
-                "interval": None if found.interval is None else [found.interval.low, found.interval.high],
-                "p": found.chance,
-                "verdict": found.verdict,
-            }
-        )
+    baseline, differences = differences_from(baseline, evaluations, names=names)
+    changes = [
+        {
+            "result": name,
+            "from": baseline,
+            "J&F": found.value,
+            "interval": None if found.interval is None else [found.interval.low, found.interval.high],
+            "p": found.chance,
+            "verdict": found.verdict,
+        }
+        for name, found in zip(names, differences, strict=True)
+        if found is not None
+    ]
     content = {
         "format": "covos-comparison",
         "version": JSON_VERSION,

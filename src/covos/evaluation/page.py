@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from covos.core.files import atomic_path
 from covos.core.pages import COLOURS, Line, dot_plot, line_plot, picture_uri, render_page
 from covos.core.types import ImageArray
-from covos.evaluation.comparison import describe, difference
+from covos.evaluation.comparison import differences_from, verdicts_of
 from covos.evaluation.intervals import bounds
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence
 from covos.evaluation.results import Evaluation, confidence
@@ -33,8 +33,11 @@ _EXTRA, _MISSED = (230, 159, 0), (86, 180, 233)
 _DIFFERENCES = (("both", _OBJECT), ("predicted in excess", _EXTRA), ("missed", _MISSED))
 
 
-def html_page(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return one page on one or several results of one ground truth; it loads nothing from anywhere."""
+def html_page(evaluations: Sequence[Evaluation], *, names: Sequence[str], baseline: str | None = None) -> str:
+    """Return one page on one or several results of one ground truth; it loads nothing from anywhere.
+
+    Several are compared with the baseline (see `covos.evaluation.comparison.differences_from`).
+    """
     first = evaluations[0]
     single = len(evaluations) == 1
     title = " and ".join(names) if len(names) < 3 else f"{len(names)} results compared"
@@ -58,13 +61,15 @@ def html_page(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str
         over_time=_over_time(evaluations, names),
         colours=COLOURS,
         differences=_DIFFERENCES,
-        **(_alone(first) if single else _compared(evaluations, names)),
+        **(_alone(first) if single else _compared(evaluations, names, baseline)),
     )
 
 
-def write_html(evaluations: Sequence[Evaluation], path: Path, *, names: Sequence[str]) -> None:
+def write_html(
+    evaluations: Sequence[Evaluation], path: Path, *, names: Sequence[str], baseline: str | None = None
+) -> None:
     """Write :func:`html_page` to a file; an existing one is replaced."""
-    page = html_page(evaluations, names=names)
+    page = html_page(evaluations, names=names, baseline=baseline)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -78,16 +83,18 @@ def _alone(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _compared(evaluations: Sequence[Evaluation], names: Sequence[str]) -> dict[str, Any]:
-    changes = [difference(evaluations[0], other) for other in evaluations[1:]]
-    verdicts = [describe(found, name=name, than=names[0]) for found, name in zip(changes, names[1:], strict=True)]
+def _compared(evaluations: Sequence[Evaluation], names: Sequence[str], baseline: str | None) -> dict[str, Any]:
+    baseline, changes = differences_from(baseline, evaluations, names=names)
+    verdicts = verdicts_of(changes, names=names, baseline=baseline)
     notes = [f"{name}: {note}" for name, each in zip(names, evaluations, strict=True) for note in each.all_notes]
     sequences = [
         (same[0].name, [sequence.scores.jf for sequence in same])
         for same in zip(*(each.sequences for each in evaluations), strict=True)
     ]
-    lowest = sorted(sequences, key=lambda row: row[1][0])[:_MOST_ROWS]
+    at = changes.index(None)
+    lowest = sorted(sequences, key=lambda row: row[1][at])[:_MOST_ROWS]
     return {
+        "baseline": baseline,
         "changes": changes,
         "bounds": bounds,
         "best": max(each.scores.jf for each in evaluations),
