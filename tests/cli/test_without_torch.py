@@ -84,6 +84,22 @@ def test_torch_is_not_loaded(command: str, code: int, answered: dict[str, tuple[
     assert [*answered[command]] == [code, False]
 
 
+GIVING_WORK = (
+    "covos.serve.running",
+    "covos.serve.pictures",
+    "covos.serve.tasks",
+    "covos.fleet.batch",
+    "covos.fleet.cluster",
+)
+"""Modules of processes that give work to others, or read pictures alone."""
+
+
+def test_processes_that_give_work_to_others_do_not_load_torch() -> None:
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    code = "import sys\nfor name in sys.argv[1:]:\n    __import__(name)\n    assert 'torch' not in sys.modules, name"
+    subprocess.run([sys.executable, "-c", code, *GIVING_WORK], check=True, timeout=300)
+
+
 def test_a_missing_video_is_refused_before_any_library_of_pictures_is_loaded(tmp_path: Path) -> None:
     code = "import sys; from covos.cli import main; print(main(sys.argv[1:]), {'numpy', 'cv2', 'av'} & {*sys.modules})"
     done = subprocess.run(
