@@ -143,7 +143,7 @@ def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
         "stretched probability": lambda _image, probability, _unknown, _index: stretched(probability),
     }
     if not quick:
-        methods["guided filter"] = lambda image, probability, _unknown, _index: _guided_filter(
+        methods["guided filter"] = lambda image, probability, _unknown, _index: guided_filter(
             image, stretched(probability)
         )
         methods |= _of_trimaps()
@@ -177,7 +177,7 @@ def _of_trimaps() -> dict[str, Method]:
     return {name: by(estimate) for name, estimate in methods.items()}
 
 
-def _guided_filter(image: ImageArray, probability: ProbabilityArray) -> ProbabilityArray:
+def guided_filter(image: ImageArray, probability: ProbabilityArray) -> ProbabilityArray:
     """He et al., *Guided Image Filtering*, ECCV 2010, with the brightness as the guide."""
     guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     side = (2 * max(4, image.shape[0] // 60) + 1,) * 2
