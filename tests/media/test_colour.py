@@ -70,6 +70,17 @@ def test_matrix_and_range_are_honoured(tmp_path: Path, matrix: int, value_range:
     np.testing.assert_allclose(read_bars(path), COLOURS, atol=2)
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "yuv422p10le", "yuv444p10le"])
+def test_deep_samples_are_right_in_every_row(tmp_path: Path, pix_fmt: str) -> None:
+    tags = (1, LIMITED)
+    path = write(tmp_path / "bars.mp4", matrix=1, value_range=LIMITED, pix_fmt=pix_fmt, tags=tags)
+    with open_source(path) as source:
+        (frame,) = source
+    assert frame.deep is not None
+    for row in frame.deep()[:, 8::16]:
+        np.testing.assert_allclose(row / 257, COLOURS, atol=1.2)
+
+
 @pytest.mark.parametrize(("scale", "matrix"), [(16, 6), (160, 1)])
 def test_untagged_video_is_taken_as_players_take_it(tmp_path: Path, scale: int, matrix: int) -> None:
     path = write(
