@@ -108,6 +108,12 @@ Alpha: TypeAlias = Annotated[
 EachObject: TypeAlias = Annotated[
     bool, typer.Option("--each-object", help="Write a file of prores, qtrle or ffv1 for each object.")
 ]
+KeepHdr: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--keep-hdr", help="Keep the tones of HDR and BT.2020 in prores, ffv1 and exr, as the source has them."
+    ),
+]
 
 
 Invert: TypeAlias = Annotated[

@@ -68,6 +68,7 @@ def segment(
     shadow: options.Shadow = False,
     alpha: options.Alpha = "straight",
     each_object: options.EachObject = False,
+    keep_hdr: options.KeepHdr = False,
     invert: options.Invert = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,

@@ -113,6 +113,8 @@ class Frame:
         source_index: Index among the frames of the whole source where a part of it was opened; None if there is no
             other than ``index``.
         coded: The picture as it was coded; None where it is displayed otherwise, or was coded in another way.
+        hdr: Gives the same as ``deep`` with the transfer and primaries of the source, where these are HDR or BT.2020;
+            all else of the frame has ordinary ones.
     """
 
     index: int
@@ -128,6 +130,7 @@ class Frame:
     deep: Callable[[], NDArray[np.uint16]] | None = None
     source_index: int | None = None
     coded: Planes | None = None
+    hdr: Callable[[], NDArray[np.uint16]] | None = None
 
     __repr__ = short_repr
 
@@ -164,6 +167,11 @@ class Frame:
         given = self.given
         return given if isinstance(given, Later) else None
 
+    @property
+    def unmapped(self) -> Frame:
+        """The frame whose deep colours are HDR or BT.2020, as the source has them; itself if they are neither."""
+        return self if self.hdr is None else replace(self, image=self.given, deep=self.hdr, hdr=None)
+
     def placed(self, index: int, *, source_index: int) -> Frame:
         """Return the frame at another position; a picture that is still to be made stays so."""
         return replace(self, index=index, source_index=source_index, image=self.given)
@@ -193,12 +201,21 @@ class Tags:
         bits: Of a sample; displayed frames have 8 of them.
         timecode: Of the first frame, as ``01:00:00:00``.
         reel: Name of the reel.
+        hdr: Colours of the source itself, where they are HDR or BT.2020 and displayed frames have others.
+        mastered: True if it states the display that HDR was graded on, or the largest light that it has.
     """
 
     colour: Colour | None = None
     bits: int = 8
     timecode: str | None = None
     reel: str | None = None
+    hdr: Colour | None = None
+    mastered: bool = False
+
+    @property
+    def unmapped(self) -> Tags:
+        """Those of frames that keep HDR or BT.2020, which show steps below 10 bits a sample."""
+        return self if self.hdr is None else replace(self, colour=self.hdr, bits=max(self.bits, 10))
 
 
 UNTAGGED = Tags()

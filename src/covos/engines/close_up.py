@@ -50,7 +50,9 @@ class Window:
         """Return this part of a frame as a frame of its own; its motion is what was found in the whole."""
         height, width = observed.frame.size
         image = np.ascontiguousarray(observed.frame.image[self.cells])
-        frame = replace(observed.frame, image=image, alpha=None, bare=None, source_size=None, deep=None, coded=None)
+        frame = replace(
+            observed.frame, image=image, alpha=None, bare=None, source_size=None, deep=None, coded=None, hdr=None
+        )
         motion = observed.motion
         if motion is not None:
             rows, columns = motion.shape[:2]

@@ -37,7 +37,7 @@ class _AlphaFormat(VideoFormat):
 
     def _with_alpha(self, composed: ComposedResult, opacity: ProbabilityArray | None = None) -> NDArray[Any]:
         return rgba_of(
-            composed,
+            composed.unmapped if self._keeps_hdr else composed,
             opacity,
             deep=self._is_deep,
             premultiplied=self._is_premultiplied,
@@ -136,7 +136,19 @@ class _EditedFormat(AlphaKindFormat, _AlphaFormat):
         return np.zeros((self._info.height, self._info.width, 4), np.uint16 if self._is_deep else np.uint8)
 
 
-class ProresFormat(_EditedFormat):
+class _DeepFormat(_EditedFormat):
+    """One that holds 10 bits and more, and so HDR and BT.2020 as the source has them: ``hdr``."""
+
+    flags: ClassVar[tuple[str, ...]] = ("each", "hdr", "invert")
+    composes: ClassVar[Mapping[str, str]] = {**_EditedFormat.composes, "keep_hdr": "hdr"}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Also what could not be kept of HDR."""
+        return *super().warnings, *self._hdr_notes
+
+
+class ProresFormat(_DeepFormat):
     """For editing programs, ProRes 4444: nearly lossless, and large."""
 
     name = "prores"
@@ -153,7 +165,7 @@ class QtrleFormat(_EditedFormat):
     bytes_per_pixel = 1.48
 
 
-class Ffv1Format(_EditedFormat):
+class Ffv1Format(_DeepFormat):
     """For keeping, FFV1: every pixel and every level of alpha as computed, with a checksum for each slice."""
 
     name = "ffv1"

@@ -5,18 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
-from covos.core.types import FrameResult, SourceInfo
+from covos.core.types import FrameResult, SourceInfo, Tags
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import ONE_MORE, split_options, with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
 """Precision with which a format writes the probability; 0 if it does not."""
+
+_MASTERED = (
+    "the display that the source was graded on (MDCV) and its largest light (MaxCLL) are not stated: carry them over "
+    "where you deliver"
+)
 
 OutputShape = Literal["file", "video", "a picture a frame", "a label map a frame", "a picture a frame and object"]
 
@@ -201,6 +207,29 @@ class Format(ABC):
     @property
     def _is_inverted(self) -> bool:
         return "invert" in self.parsed(self._value)[1]
+
+    @cached_property
+    def _keeps_hdr(self) -> bool:
+        """True if colours that are HDR or BT.2020 are written as the source has them."""
+        return self._asks_for_hdr and self._info.tags.hdr is not None
+
+    @property
+    def _asks_for_hdr(self) -> bool:
+        return "hdr" in self.parsed(self._value)[1]
+
+    @property
+    def _told(self) -> Tags:
+        """What the source says, with the colours that are written."""
+        return self._info.tags.unmapped if self._keeps_hdr else self._info.tags
+
+    @property
+    def _hdr_notes(self) -> tuple[str, ...]:
+        """What could not be kept of HDR that is asked for."""
+        if not self._written or not self._asks_for_hdr:
+            return ()
+        if not self._keeps_hdr:
+            return (f"{self.name}: the source is no video in HDR or BT.2020, and there is none to keep",)
+        return (f"{self.name}: {_MASTERED}",) if self._info.tags.mastered else ()
 
     def close(self) -> tuple[Path, ...]:
         """Finish.

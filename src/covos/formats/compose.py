@@ -48,6 +48,15 @@ class ComposedResult(FrameResult):
         return replace(self, inverted=not self.inverted)
 
     @property
+    def unmapped(self) -> ComposedResult:
+        """The result whose deep colours are HDR or BT.2020, as its source has them; itself if they are neither."""
+        return self if self.frame.hdr is None else self._in_its_tones
+
+    @cached_property
+    def _in_its_tones(self) -> ComposedResult:
+        return replace(self, frame=self.frame.unmapped)
+
+    @property
     def fitted(self) -> FrameResult:
         """The result at the size of the source, for outputs of one size: a frame of another is fitted in, with bars."""
         # Not kept where it is the result itself: one that refers to itself lives on until a garbage collection.
@@ -179,6 +188,7 @@ def fitted(frame: Frame) -> Frame:
     if size is None:
         return frame
     alpha = np.full(frame.size, 255, np.uint8) if frame.alpha is None else frame.alpha
+    kept = frame.hdr
     return replace(
         frame,
         deep=None,
@@ -186,6 +196,8 @@ def fitted(frame: Frame) -> Frame:
         image=letterbox(frame.image, size, smooth=True),
         bare=letterbox(frame.colours, size, smooth=True),
         alpha=letterbox(alpha, size, smooth=True),
+        # In ordinary tones, it would be shown by the tones that the file states.
+        hdr=None if kept is None else lambda: letterbox(kept(), size, smooth=True),
         source_size=None,
     )
 

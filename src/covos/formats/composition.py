@@ -47,6 +47,7 @@ class Composition(Record):
             and `tiff`.
         each_object: If true, `prores`, `qtrle` and `ffv1` write a file for each object.
         shadow: If true, the new background is darkened where the subject darkens the source.
+        keep_hdr: If true, `prores`, `ffv1` and `exr` have the tones of a source in HDR or BT.2020, as it has them.
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
     """
 
@@ -59,6 +60,7 @@ class Composition(Record):
     shadow: bool = False
     alpha: AlphaKind = "straight"
     each_object: bool = False
+    keep_hdr: bool = False
     invert: bool = False
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from io import BytesIO
@@ -24,6 +25,7 @@ from covos.formats.light import Light, to_light
 from covos.formats.primaries import chromaticities_of
 from covos.masks.object_ids import present_ids
 from covos.media.tags import is_timecode_rate, later, timecode_parts
+from covos.media.tones import PAPER, light_of
 
 LAYER = "CryptoObject"
 """Name of the layer with the objects' ids."""
@@ -38,7 +40,8 @@ class ExrFormat(Format):
     ``car1.R`` where the object is called so.
     ``CryptoObject00`` and ``CryptoObject01`` hold the objects of each pixel and their shares, after Friedman and Jones,
     *Fully Automatic ID Mattes with Support for Motion Blur and Transparency*, SIGGRAPH 2015 (Cryptomatte, version 1.2).
-    With ``invert``, all but the subject is one layer, and there are no others.
+    With ``invert``, all but the subject is one layer, and there are no others. With ``hdr``, light of an HDR source is
+    its own, 1 is white paper of 203 nits, and light above it goes on.
     """
 
     name = output = "exr"
@@ -46,8 +49,8 @@ class ExrFormat(Format):
     shape = "a picture a frame"
     picture_suffixes = (".exr",)
     bytes_per_pixel = 0.97
-    flags: ClassVar[tuple[str, ...]] = ("invert",)
-    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
+    flags: ClassVar[tuple[str, ...]] = ("hdr", "invert")
+    composes: ClassVar[Mapping[str, str]] = {"keep_hdr": "hdr", "invert": "invert"}
 
     @classmethod
     def check_installed(cls) -> None:
@@ -71,13 +74,24 @@ class ExrFormat(Format):
 
     def _save(self, result: FrameResult, channels: dict[str, NDArray[Any]], *, names: Collection[str]) -> None:
         path = self._folder.file(f"{self.output}/{result.frame.stem}.exr")
-        write_exr(path, channels, info=self._info, frame=result.frame, further=_manifest(names) if names else {})
+        further: dict[str, Any] = {**(_manifest(names) if names else {})}
+        if self._keeps_hdr:
+            further["whiteLuminance"] = PAPER
+        info = replace(self._info, tags=self._told)
+        write_exr(path, channels, info=info, frame=result.frame, further=further)
 
     @cached_property
     def _known(self) -> dict[int, None]:
         return {}
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be kept of HDR."""
+        return self._hdr_notes
+
     def _light(self, composed: ComposedResult) -> Light:
+        if self._keeps_hdr and (own := self._info.tags.hdr) is not None:
+            return light_of(composed.unmapped.deep_colours, own)
         if self._info.tags.bits > 8 and composed.frame.deep is not None:
             return to_light(composed.deep_colours)
         return to_light(composed.colours)
@@ -97,7 +111,7 @@ def write_exr(
     *,
     info: SourceInfo,
     frame: Frame,
-    further: Mapping[str, str] = MappingProxyType({}),
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write an OpenEXR picture, whole or not at all; its header states what is known of the source and the frame.
 
@@ -106,7 +120,7 @@ def write_exr(
         channels: H x W float16 or float32 each, by name.
         info: Facts about the source.
         frame: The frame.
-        further: Texts that the header has as well.
+        further: Texts and numbers that the header has as well, by name.
 
     Raises:
         EnvironmentProblem: The package that writes it is missing, or the disk is full or failed.

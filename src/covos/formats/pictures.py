@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult, LabelArray
+from covos.core.types import Colour, FrameResult, LabelArray
 from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Bits, Format
@@ -24,19 +25,30 @@ from covos.formats.compose import ComposedResult
 from covos.formats.composition import with_options
 
 _MARGIN_PER_DIAGONAL = 1 / 100
+_BEHIND_IHDR = 33
+"""Bytes of a PNG before its second chunk."""
 _WEBP = ".webp"
 _WEBP_SIDE = 16383
 _Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are one further."""
 
 
-def write_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write pixels as they are, whole or not at all: grey, RGB, or RGBA with straight alpha; uint8 or uint16."""
+def write_png(path: Path, pixels: NDArray[Any], *, colour: Colour | None = None) -> None:
+    """Write pixels as they are, whole or not at all: grey, RGB, or RGBA with straight alpha; uint8 or uint16.
+
+    Colours of 16 bits may be others than those of sRGB: the file then states them (``cICP``; PNG 3, 11.3.2.6).
+    """
     with atomic_path(path) as temporary:
         if pixels.dtype == np.uint16 and pixels.ndim == 3:  # Pillow has no such pictures
             order = [2, 1, 0, 3][: pixels.shape[2]]
             how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-            temporary.write_bytes(cv2.imencode(".png", pixels[..., order], how)[1].tobytes())
+            content = cv2.imencode(".png", pixels[..., order], how)[1].tobytes()
+            if colour is not None:
+                # RGB of full range.
+                said = b"cICP" + bytes([colour.primaries, colour.transfer, 0, 1])
+                chunk = struct.pack(">I", 4) + said + struct.pack(">I", zlib.crc32(said))
+                content = content[:_BEHIND_IHDR] + chunk + content[_BEHIND_IHDR:]
+            temporary.write_bytes(content)
             return
         # Alpha is mostly runs of equal bytes, and the detail of a photograph has no repeats to look for: searching
         # only for runs is faster and gives files of the same size.

@@ -61,7 +61,7 @@ class VideoFormat(Format):
         """Write a frame into the video of a name; the first video has the sound."""
         if self._info.is_still:
             self._pictures.append(self._folder.file(f"{name}.png"))
-            write_png(self._pictures[-1], picture)
+            write_png(self._pictures[-1], picture, colour=self._told.colour if self._keeps_hdr else None)
             return
         self._video(name, index=index, time_base=time_base).write(picture, pts=pts)
 
@@ -92,7 +92,7 @@ class VideoFormat(Format):
     @property
     def _is_deep(self) -> bool:
         """True if more than eight bits a sample of the source are kept."""
-        return bool(self._chosen.deep) and self._info.tags.bits > 8
+        return bool(self._chosen.deep) and self._told.bits > 8
 
     @cached_property
     def _videos(self) -> dict[str, VideoWriter]:
@@ -108,7 +108,7 @@ class VideoFormat(Format):
 
     def _tags(self, index: int) -> Tags:
         """Return those of the source, with the timecode of the first frame that is written."""
-        tags, rate, every = self._info.tags, self._info.whole_rate, self._info.every
+        tags, rate, every = self._told, self._info.whole_rate, self._info.every
         if tags.timecode is None or rate is None:
             return tags
         # At a rate that it does not count, the timecode of a later frame is unknown; so is that of each n-th one.

@@ -133,7 +133,15 @@ class PictureReader:
 
     def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
-        colours = np.asarray(self._converted(picture, _deep_format(picture), alpha=False), np.uint16)
+        return self._deep(picture, self._converted(picture, _deep_format(picture), alpha=False))
+
+    def unmapped(self, picture: VideoFrame) -> NDArray[np.uint16]:
+        """Convert the colours of a picture as `deep` does, but keep HDR and BT.2020 as they are coded."""
+        matrix = self._matrix(picture)
+        return self._deep(picture, self._reformat(picture, _deep_format(picture), matrix=matrix).to_ndarray())
+
+    def _deep(self, picture: VideoFrame, converted: NDArray[Any]) -> NDArray[np.uint16]:
+        colours = np.asarray(converted, np.uint16)
         if _is_limited_grey(picture):
             colours = _stretched(colours, bits=picture.format.components[0].bits)
         return _orient(colours, orientation=self._orientations.of(picture))
@@ -147,7 +155,7 @@ class PictureReader:
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         matrix = self._matrix(picture)
         if tones is not None:
-            self._warn(_tones_note(*tones))
+            self._warn(_tones_note(tones[0]))
             deep = self._reformat(picture, "gbrap16le" if alpha else "gbrp16le", matrix=matrix)
             picture, matrix = self._toning.apply(deep, transfer=tones[0], wide=tones[1]), None
         return self._reformat(picture, pixel_format, matrix=matrix).to_ndarray()
@@ -222,10 +230,12 @@ def _stretched(samples: NDArray[np.uint16], *, bits: int) -> NDArray[np.uint16]:
     return np.asarray(full, np.uint16)
 
 
-def _tones_note(transfer: Transfer, wide: bool) -> str:
+def _tones_note(transfer: Transfer) -> str:
     if transfer == "SDR":
-        return "the video has the colours of BT.2020: they are brought to those of BT.709, in what is written, too"
-    return f"the video is HDR ({transfer}): it is tone-mapped, and overlays and cut-outs are of ordinary range"
+        said = "the video has the colours of BT.2020: they are brought to those of BT.709, in what is written, too"
+    else:
+        said = f"the video is HDR ({transfer}): it is tone-mapped, and overlays and cut-outs are of ordinary range"
+    return f"{said}; prores=hdr, ffv1=hdr and exr=hdr keep it"
 
 
 def has_alpha(picture: VideoFrame) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from covos.core.types import Colour, Tags
 from covos.media.tones import transfer_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Numbers of ITU-T H.273.
 BT709 = Colour(primaries=1, transfer=1, matrix=1)
+_BT2020 = 9
 _BT470BG, _SMPTE170M = 5, 6
 _UNSPECIFIED = frozenset({0, 2, 3})
 KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
@@ -68,6 +69,33 @@ def colour_of(picture: VideoFrame) -> Colour:
     )
 
 
+def hdr_of(picture: VideoFrame) -> Colour | None:
+    """Return the colours of a decoded picture that is HDR or has those of BT.2020, as it has them; None of others."""
+    tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
+    if tones is None:
+        return None
+    wide, transfer = tones[1], picture.color_trc
+    if picture.format.is_rgb or picture.format.name.startswith("gray"):
+        matrix = _BT2020 if wide else BT709.matrix
+    else:
+        matrix = (
+            picture.colorspace if picture.colorspace in KNOWN_MATRICES else usual_matrix(picture.height, picture.width)
+        )
+    return Colour(
+        primaries=_BT2020 if wide else picture.color_primaries,
+        transfer=BT709.transfer if transfer in _UNSPECIFIED else transfer,
+        matrix=_SMPTE170M if matrix == _BT470BG else matrix,
+    )
+
+
+def _is_mastered(picture: VideoFrame) -> bool:
+    try:
+        said: Any = picture.side_data
+    except ValueError:  # PyAV does not know all kinds
+        return False
+    return any(said.get(kind) is not None for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
+
+
 def tags_of(container: InputContainer, picture: VideoFrame) -> Tags:
     """Return what a file says; ``picture`` is the first of its video."""
     said: list[Mapping[str, str]] = [*(each.metadata for each in container.streams), container.metadata]
@@ -76,6 +104,8 @@ def tags_of(container: InputContainer, picture: VideoFrame) -> Tags:
         bits=max((each.bits for each in picture.format.components), default=8),
         timecode=next((text for text in _each(said, "timecode") if _TIMECODE.fullmatch(text)), None),
         reel=next(iter(_each(said, "reel_name")), None),
+        hdr=hdr_of(picture),
+        mastered=_is_mastered(picture),
     )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
+    from covos.core.types import Colour
+
     Light = NDArray[np.float64]
 
 Transfer: TypeAlias = Literal["PQ", "HLG", "SDR"]
@@ -60,9 +62,9 @@ def to_ordinary(coded: Light, *, transfer: Transfer, wide: bool) -> Light:
         transfer: ``"PQ"``, ``"HLG"``, or ``"SDR"``, of which the colours alone are turned.
         wide: True if the primaries are those of BT.2020, else BT.709.
     """
+    light = _light(coded, transfer)
     if transfer == "SDR":
-        return np.asarray(np.clip(coded**_DISPLAY_GAMMA @ _TO_BT709.T, 0, 1) ** (1 / _DISPLAY_GAMMA))
-    light = (_nits_of_pq(coded) if transfer == "PQ" else _nits_of_hlg(coded)) / PAPER
+        return np.asarray(np.clip(light @ _TO_BT709.T, 0, 1) ** (1 / _DISPLAY_GAMMA))
     if wide:
         light = np.clip(light @ _TO_BT709.T, 0, None)
     luminance = light @ _LUMA_709
@@ -71,6 +73,35 @@ def to_ordinary(coded: Light, *, transfer: Transfer, wide: bool) -> Light:
     shown = np.clip(light * compressed[..., None], 0, 1)
     # IEC 61966-2-1 (sRGB).
     return np.asarray(np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055))
+
+
+def light_of(image: NDArray[np.uint16], colour: Colour) -> NDArray[np.float32]:
+    """Return the light of a picture in HDR or BT.2020, in its own primaries.
+
+    Args:
+        image: H x W x 3 RGB of full range.
+        colour: As the source has it.
+
+    Returns:
+        H x W x 3 float32. White paper is 1: HDR goes up to 49.3 with PQ, and to 4.9 with HLG.
+    """
+    tones = transfer_of(transfer=colour.transfer, primaries=colour.primaries)
+    assert tones is not None, "it is HDR or BT.2020"
+    if tones[0] == "HLG":  # its channels depend on one another
+        return _light(image / 65535, "HLG").astype(np.float32)
+    return np.asarray(_light_table(tones[0])[image], np.float32)
+
+
+@cache
+def _light_table(transfer: Transfer) -> NDArray[np.float32]:
+    return _light(np.arange(65536) / 65535, transfer).astype(np.float32)
+
+
+def _light(coded: Light, transfer: Transfer) -> Light:
+    """Return the light of coded RGB; white paper is 1."""
+    if transfer == "SDR":
+        return np.asarray(coded**_DISPLAY_GAMMA)
+    return (_nits_of_pq(coded) if transfer == "PQ" else _nits_of_hlg(coded)) / PAPER
 
 
 def _nits_of_pq(coded: Light) -> Light:

@@ -22,7 +22,7 @@ from covos.media.packets import read_packet_table
 from covos.media.picture import is_alpha_used
 from covos.media.source import Health, MissingFrame, Source, check_pixels
 from covos.media.structure import examine
-from covos.media.tags import tags_of
+from covos.media.tags import hdr_of, tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy import uint16
+    from numpy.typing import NDArray
 
     from covos.media.packets import PacketTable
 
@@ -218,6 +220,7 @@ class VideoSource(Source):
                     # Its own reader: another thread may ask, and most never do.
                     deep=partial(deep.deep, picture) if self.info.tags.bits > 8 else None,
                     coded=reader.coded(picture),
+                    hdr=self._unmapped(deep, picture),
                 )
 
     def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:
@@ -250,6 +253,15 @@ class VideoSource(Source):
                     return
                 if index in wanted:
                     yield index, each
+
+    def _unmapped(self, reader: PictureReader, picture: VideoFrame) -> Callable[[], NDArray[uint16]] | None:
+        """Return what makes a picture with the HDR or wide colours of the source, if it has such."""
+        own = self.info.tags.hdr
+        if own is None:
+            return None
+        if hdr_of(picture) != own:
+            self._warn("its transfer or primaries change: where HDR is kept, they are stated as in the first frame")
+        return partial(reader.unmapped, picture)
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
