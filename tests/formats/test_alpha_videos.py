@@ -219,7 +219,7 @@ def test_mixed_pixels_are_deep_as_well(soft) -> None:
 def test_what_is_asked_for_stands_in_the_names() -> None:
     asked = Composition(alpha="premultiplied", each_object=True)
     names = composed_formats(["prores", "webm", "ffv1"], asked)
-    assert names == ("prores=premultiplied,each", "webm", "ffv1=premultiplied,each")
+    assert names == ("prores=premultiplied,each", "webm=each", "ffv1=premultiplied,each")
     assert check_formats(names) == names
     assert composed_formats(["prores"], Composition(each_object=True)) == ("prores=each",)
 

@@ -106,7 +106,10 @@ Alpha: TypeAlias = Annotated[
     typer.Option(help="Colours of prores, qtrle, ffv1 and tiff: as they are, or multiplied by the alpha."),
 ]
 EachObject: TypeAlias = Annotated[
-    bool, typer.Option("--each-object", help="Write a file of prores, qtrle or ffv1 for each object.")
+    bool,
+    typer.Option(
+        "--each-object", help="Write a file for each object, or a folder of pictures, in formats with alpha and mattes."
+    ),
 ]
 KeepHdr: TypeAlias = Annotated[
     bool,

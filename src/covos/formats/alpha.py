@@ -46,7 +46,6 @@ class AlphaKindFormat(Format):
 
 def rgba_of(
     composed: ComposedResult,
-    opacity: ProbabilityArray | None = None,
     *,
     deep: bool,
     premultiplied: bool = False,
@@ -56,7 +55,6 @@ def rgba_of(
 
     Args:
         composed: The subject.
-        opacity: H x W float32 in [0, 1], if it is another than the whole subject's.
         deep: True for 16 bits a sample, with all that the input has.
         premultiplied: If true, colours are multiplied by the alpha.
         drawn_out: If true, straight colours of the subject are drawn out over what is transparent.
@@ -64,7 +62,7 @@ def rgba_of(
     Returns:
         H x W x 4 uint8, or uint16 of full range.
     """
-    opacity = composed.opacity if opacity is None else opacity
+    opacity = composed.opacity
     colours: NDArray[Any]
     if drawn_out and not premultiplied:
         colours = composed.deep_drawn_out if deep else composed.drawn_out

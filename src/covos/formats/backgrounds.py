@@ -32,6 +32,8 @@ class _LaidFormat(CarriedFormat):
     HQ, FFV1, or a picture a frame, as TIFF, PNG or OpenEXR. These keep more than 8 bits a sample of a source.
     """
 
+    lays_over = True
+
     @classmethod
     def _check_carrier(cls, value: str) -> None:
         """Refuse a way of writing whose package is missing."""

@@ -13,7 +13,7 @@ from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, SourceInfo, Tags
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import ONE_MORE, split_options, with_options
+from covos.formats.composition import ONE_MORE, refuse_inverted, split_options, with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -62,6 +62,8 @@ class Format(ABC):
     """True if it does not use the probability."""
     has_alpha: ClassVar[bool] = False
     """True if what it writes is transparent where the subject is not."""
+    lays_over: ClassVar[bool] = False
+    """True if it lays all of the subject over another picture."""
     needs_pictures: ClassVar[bool] = True
     """False if it is made from the masks alone."""
     own_sizes: ClassVar[bool] = False
@@ -116,6 +118,7 @@ class Format(ABC):
                 why="it is no value of this format",
                 fix=f"did you mean {cls.name}={near[0]}?" if near else f"write one of {cls.name}, {known}",
             )
+        refuse_inverted("invert" in options, each="each" in options)
 
     @classmethod
     def parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:

@@ -163,11 +163,17 @@ class ComposedResult(FrameResult):
 
     def share_of(self, identity: int) -> ProbabilityArray:
         """Return the part of the opacity that is of one object: H x W float32. Those of all objects add up to it."""
-        of_it, of_any = (
-            cv2.GaussianBlur(each.astype(np.float32), (0, 0), _SEAM)
-            for each in (self._owners == identity, self._owners > 0)
-        )
-        return np.asarray(self.opacity * of_it / np.maximum(of_any, 1e-6), np.float32)
+        return np.asarray(self.opacity * _part_of(self._owners, identity), np.float32)
+
+    def soft_of(self, identity: int) -> ProbabilityArray:
+        """Return the part of `soft` that is of one object, likewise."""
+        return np.asarray(self.soft * _part_of(self._soft_owners, identity), np.float32)
+
+    def only(self, identity: int) -> ObjectResult:
+        """Return one object by itself."""
+        own = {field.name: getattr(self, field.name) for field in fields(FrameResult)}
+        labels = np.where(self.labels == identity, self.labels, np.uint8(0))
+        return ObjectResult(**{**own, "labels": labels}, whole=self, identity=identity)
 
     @cached_property
     def _owners(self) -> LabelArray:
@@ -175,11 +181,71 @@ class ComposedResult(FrameResult):
         return relabelled(self.labels, self.opacity > 0)
 
     @cached_property
+    def _soft_owners(self) -> LabelArray:
+        return relabelled(self.labels, self.soft > 0)
+
+    @cached_property
     def rgba(self) -> NDArray[np.uint8]:
         """The subject with straight alpha, H x W x 4 uint8; the source's colours kept where nothing is seen of them."""
         rgba = np.asarray(cv2.cvtColor(self.colours, cv2.COLOR_RGB2RGBA), np.uint8)
         rgba[..., 3] = self.alpha
         return _shared(rgba)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ObjectResult(ComposedResult):
+    """One object of a result by itself: its mask, its part of the opacity, and the colours of the whole subject.
+
+    Attributes:
+        whole: The result.
+        identity: Id of the object.
+    """
+
+    whole: ComposedResult
+    identity: int
+
+    @property
+    def unmapped(self) -> ObjectResult:
+        """The object in the tones of its source, see `ComposedResult.unmapped`."""
+        return self.whole.unmapped.only(self.identity)
+
+    @cached_property
+    def opacity(self) -> ProbabilityArray:
+        """Its part of the opacity."""
+        return _shared(self.whole.share_of(self.identity))
+
+    @cached_property
+    def soft(self) -> ProbabilityArray:
+        """Its part of what was computed."""
+        return _shared(self.whole.soft_of(self.identity))
+
+    @property
+    def colours(self) -> ImageArray:
+        """Those of the whole subject: a pixel at the seam of two objects is of both."""
+        return self.whole.colours
+
+    @property
+    def deep_colours(self) -> NDArray[np.uint16]:
+        """Likewise."""
+        return self.whole.deep_colours
+
+    @property
+    def drawn_out(self) -> ImageArray:
+        """Likewise."""
+        return self.whole.drawn_out
+
+    @property
+    def deep_drawn_out(self) -> NDArray[np.uint16]:
+        """Likewise."""
+        return self.whole.deep_drawn_out
+
+
+def _part_of(owners: LabelArray, identity: int) -> ProbabilityArray:
+    """Return how much of each pixel is of one of the objects that pixels belong to; it passes into others smoothly."""
+    of_it, of_any = (
+        cv2.GaussianBlur(each.astype(np.float32), (0, 0), _SEAM) for each in (owners == identity, owners > 0)
+    )
+    return np.asarray(of_it / np.maximum(of_any, 1e-6), np.float32)
 
 
 def fitted(frame: Frame) -> Frame:

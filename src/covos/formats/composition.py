@@ -45,7 +45,8 @@ class Composition(Record):
             ``blur``.
         alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle`, `ffv1`
             and `tiff`.
-        each_object: If true, `prores`, `qtrle` and `ffv1` write a file for each object.
+        each_object: If true, mattes and formats with alpha write each object by itself, a file or a folder of pictures;
+            `exr` has layers.
         shadow: If true, the new background is darkened where the subject darkens the source.
         keep_hdr: If true, `prores`, `ffv1` and `exr` have the tones of a source in HDR or BT.2020, as it has them.
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.

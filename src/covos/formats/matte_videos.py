@@ -14,6 +14,7 @@ from covos.core.types import FrameResult, Tags
 from covos.formats.alpha import grey_levels
 from covos.formats.base import Bits
 from covos.formats.carriers import CarriedFormat, CarrierName, carrier_in
+from covos.formats.each import EachObjectFormat
 
 _PLAIN = "h264"
 _DEEP = 16
@@ -23,20 +24,20 @@ _BYTES_PER_PIXEL: Mapping[CarrierName | None, float] = {"prores": 0.06, "ffv1": 
 """Of a matte, which has far less detail than the pictures that `covos.formats.carriers` measures."""
 
 
-class MatteVideoFormat(CarriedFormat):
+class MatteVideoFormat(EachObjectFormat, CarriedFormat):
     """The alpha as a grey video, for editing programs as a luma matte above the source clip: white is the subject.
 
     H.264 has limited range and is tagged so, as all that programs expect. Black and white come back as 0 and 255
     whether or not a program looks at the tag, at the price of 219 levels instead of 256. To go on with,
     ``matte-video=prores`` has 10 bits, 876 steps, whatever the source has, and ``matte-video=ffv1`` has 16, without a
-    loss.
+    loss. With ``each``, each object has a video.
     """
 
     name = "matte-video"
     carriers = ("prores", "ffv1")
     choices = (_PLAIN, *carriers)
-    flags: ClassVar[tuple[str, ...]] = ("invert", *choices)
-    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", *choices)
+    composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -65,6 +66,9 @@ class MatteVideoFormat(CarriedFormat):
     def size_of(cls, value: str | None) -> float:
         """Return that of a matte."""
         return _BYTES_PER_PIXEL.get(cls.carrier_name(value), 0.0)
+
+    def _add_named(self, name: str, result: FrameResult) -> None:
+        self._put_frame(f"{self.name}-{name}" if name else self.name, result)
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the alpha in three equal channels: H x W x 3 uint8, or uint16 of full range."""

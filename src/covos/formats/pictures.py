@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,9 +21,10 @@ from covos.core.files import atomic_path
 from covos.core.types import Colour, FrameResult, LabelArray
 from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
-from covos.formats.base import Bits, Format
+from covos.formats.base import Bits, Destination
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import with_options
+from covos.formats.composition import refuse_inverted, with_options
+from covos.formats.each import EachObjectFormat
 
 _MARGIN_PER_DIAGONAL = 1 / 100
 _BEHIND_IHDR = 33
@@ -72,26 +74,29 @@ def write_webp(path: Path, pixels: NDArray[np.uint8]) -> None:
         Image.fromarray(pixels).save(temporary, format="WEBP", lossless=True, exact=True, method=0, quality=0)
 
 
-class _OfBits(Format):
-    """A picture a frame, of 8 or 16 bits."""
+class _OfBits(EachObjectFormat):
+    """A picture a frame, of 8 or 16 bits; with ``each``, a folder for each object."""
 
     own_sizes = True
     shape = "a picture a frame"
     picture_suffixes = (".png",)
     choices: ClassVar[tuple[str, ...]] = ("8", "16")
     offers: ClassVar[str] = "it has 8 or 16 bits"
-    flags: ClassVar[tuple[str, ...]] = ("invert",)
-    composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     @classmethod
     def check_value(cls, value: str) -> None:
-        """Accept one of its choices, and ``invert``."""
+        """Accept one of its choices, and ``each`` or ``invert``."""
         main, options = cls.parsed(value)
         if main not in cls.choices and not (options and not main):
             name, others = cls.name, " or ".join(f"{cls.name}={each}" for each in cls.choices[1:])
             raise UsageError(
-                f"{name}={value}", why=cls.offers, fix=f"write {name}, {others}; invert may follow: {name}=16,invert"
+                f"{name}={value}",
+                why=cls.offers,
+                fix=f"write {name}, {others}; each or invert may follow: {name}=16,invert",
             )
+        refuse_inverted("invert" in options, each="each" in options)
 
     @classmethod
     def bits_of(cls, value: str | None) -> Bits:
@@ -101,6 +106,10 @@ class _OfBits(Format):
     @property
     def _bits(self) -> Bits:
         return self.bits_of(self._value)
+
+    def _file(self, name: str, file: str) -> Path:
+        """Return the place of a file of an object, or of the whole subject if there is no name."""
+        return self._folder.file(f"{self.output}/{name}/{file}" if name else f"{self.output}/{file}")
 
 
 class MatteFormat(_OfBits):
@@ -116,9 +125,9 @@ class MatteFormat(_OfBits):
         """Return a size for 16 bits; 8 bits are small."""
         return 0.53 if cls.bits_of(value) == 16 else 0.0
 
-    def _add(self, result: FrameResult) -> None:
+    def _add_named(self, name: str, result: FrameResult) -> None:
         grey = grey_levels(self._seen(result).soft, bits=self._bits)
-        write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
+        write_png(self._file(name, f"{result.frame.stem}.png"), grey)
 
 
 class RgbaFormat(_OfBits):
@@ -143,7 +152,8 @@ class RgbaFormat(_OfBits):
     @classmethod
     def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
         """Return that of PNG or WebP."""
-        return (_WEBP,) if cls.parsed(value)[0] == "webp" else cls.picture_suffixes
+        own = super().still_suffixes(value)
+        return (_WEBP,) if own and cls.parsed(value)[0] == "webp" else own
 
     @classmethod
     def value_for(cls, suffix: str, value: str | None) -> str | None:
@@ -151,10 +161,10 @@ class RgbaFormat(_OfBits):
         main, options = cls.parsed(value)
         return with_options("webp", dict.fromkeys(options, True)) if suffix == _WEBP and not main else value
 
-    def _add(self, result: FrameResult) -> None:
+    def _add_named(self, name: str, result: FrameResult) -> None:
         composed = self._seen(result)
-        (suffix,) = self.still_suffixes(self._value)
-        path = self._folder.file(f"{self.output}/{result.frame.stem}{suffix}")
+        suffix = _WEBP if self.parsed(self._value)[0] == "webp" else ".png"
+        path = self._file(name, f"{result.frame.stem}{suffix}")
         if suffix == _WEBP:
             write_webp(path, composed.rgba)
         elif self._bits == 16:
@@ -163,13 +173,13 @@ class RgbaFormat(_OfBits):
             write_png(path, composed.rgba)
 
 
-class CutoutFormat(Format):
+class CutoutFormat(EachObjectFormat):
     """The subject cropped, a PNG with alpha a frame, ``cutout/<stem>.png``, and ``cutout/box.json``.
 
     One box for the whole clip holds the subject in every frame: pictures of one size, in which the subject moves as it
     does in the clip. A box of its own for each frame would be smaller and would jump. ``box.json`` says where the box
     lies in the source, so that the pictures can be put back. Frames are put aside until the box is known. Outside the
-    subject's own box a frame is transparent black.
+    subject's own box a frame is transparent black. With ``each``, each object has a folder, with a box of its own.
     """
 
     name = output = "cutout"
@@ -177,22 +187,48 @@ class CutoutFormat(Format):
     shape = "a picture a frame"
     picture_suffixes = (".png",)
     bytes_per_pixel = 0.53
-    _parts: ArraysOnDisk | None = None
+    flags: ClassVar[tuple[str, ...]] = ("each",)
+    composes: ClassVar[Mapping[str, str]] = {"each_object": "each"}
 
-    def _add(self, result: FrameResult) -> None:
-        if self._parts is None:
-            self._box_file = self._folder.file(f"{self.output}/box.json")
-            self._parts = ArraysOnDisk(self._folder.path)
-            self._boxes: list[tuple[str, _Box | None]] = []
-        box = _subject_box(result.labels)
-        if box is not None:
-            left, top, right, bottom = box
-            self._parts.append(ComposedResult.of(result).rgba[top:bottom, left:right])
-        self._boxes.append((result.frame.stem, box))
+    def _add_named(self, name: str, result: FrameResult) -> None:
+        if name not in self._crops:
+            self._crops[name] = _Crop(self._folder, f"{self.output}/{name}" if name else self.output)
+        self._crops[name].add(ComposedResult.of(result))
 
     def _finish(self) -> Path:
-        assert self._parts is not None
-        height, width = self._info.height, self._info.width
+        for crop in self._crops.values():
+            crop.write(frame_size=(self._info.height, self._info.width))
+        return super()._finish()
+
+    def _abandon(self) -> None:
+        for crop in self._crops.values():
+            crop.close()
+
+    @cached_property
+    def _crops(self) -> dict[str, _Crop]:
+        return {}
+
+
+class _Crop:
+    """The pictures of one folder, put aside until all have been seen: then the box that holds them all is known."""
+
+    def __init__(self, folder: Destination, place: str) -> None:
+        self._folder, self._place = folder, place
+        self._box_file = folder.file(f"{place}/box.json")
+        self._parts = ArraysOnDisk(folder.path)
+        self._boxes: list[tuple[str, _Box | None]] = []
+
+    def add(self, composed: ComposedResult) -> None:
+        """Put what is seen of a frame aside."""
+        box = _subject_box(composed.labels)
+        if box is not None:
+            left, top, right, bottom = box
+            self._parts.append(composed.rgba[top:bottom, left:right])
+        self._boxes.append((composed.frame.stem, box))
+
+    def write(self, *, frame_size: tuple[int, int]) -> None:
+        """Write the pictures, and the box; of size (height, width) if nothing is seen in any."""
+        height, width = frame_size
         boxes = [box for _, box in self._boxes if box is not None] or [(0, 0, width, height)]
         lefts, tops, rights, bottoms = zip(*boxes, strict=True)
         left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
@@ -201,17 +237,16 @@ class CutoutFormat(Format):
             picture: NDArray[np.uint8] = np.zeros((bottom - top, right - left, 4), np.uint8)
             if box is not None:
                 picture[box[1] - top : box[3] - top, box[0] - left : box[2] - left] = next(parts)
-            write_png(self._folder.file(f"{self.output}/{stem}.png"), picture)
+            write_png(self._folder.file(f"{self._place}/{stem}.png"), picture)
         content = {"left": left, "top": top, "width": right - left, "height": bottom - top}
         frame = {"frame_width": width, "frame_height": height}
         with atomic_path(self._box_file) as temporary:
             temporary.write_text(json.dumps(content | frame) + "\n", encoding="utf-8")
-        self._parts.close()
-        return super()._finish()
+        self.close()
 
-    def _abandon(self) -> None:
-        if self._parts is not None:
-            self._parts.close()
+    def close(self) -> None:
+        """Remove what was put aside."""
+        self._parts.close()
 
 
 def _subject_box(labels: LabelArray) -> _Box | None:

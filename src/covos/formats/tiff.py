@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult
 from covos.formats.alpha import AlphaKindFormat, rgba_of
+from covos.formats.each import EachObjectFormat
 from covos.formats.primaries import profile_of
 
 _SHORT, _LONG, _RATIONAL, _BYTES = 3, 4, 5, 7
@@ -25,11 +27,12 @@ _LEVEL = 3
 """Of deflate: higher ones take several times as long, and save hardly anything of a photograph."""
 
 
-class TiffFormat(AlphaKindFormat):
+class TiffFormat(EachObjectFormat, AlphaKindFormat):
     """``tiff/<stem>.tif``: the subject with alpha, 16 bits a sample, without a loss.
 
     Alpha is straight, with the source's colours under it; or premultiplied as ``tiff=premultiplied``. The file states
-    which it is, the pixel aspect, and a colour profile. More than 8 bits of a source are kept.
+    which it is, the pixel aspect, and a colour profile. More than 8 bits of a source are kept. With ``each``, each
+    object has a folder.
     """
 
     name = output = "tiff"
@@ -38,11 +41,14 @@ class TiffFormat(AlphaKindFormat):
     shape = "a picture a frame"
     picture_suffixes = (".tif", ".tiff")
     bytes_per_pixel = 1.22
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    composes: ClassVar[Mapping[str, str]] = {**AlphaKindFormat.composes, "each_object": "each"}
 
-    def _add(self, result: FrameResult) -> None:
+    def _add_named(self, name: str, result: FrameResult) -> None:
         premultiplied = self._is_premultiplied
         pixels = rgba_of(self._seen(result), deep=True, premultiplied=premultiplied)
-        path = self._folder.file(f"{self.output}/{result.frame.stem}.tif")
+        place = f"{self.output}/{name}" if name else self.output
+        path = self._folder.file(f"{place}/{result.frame.stem}.tif")
         aspect, profile = self._info.pixel_aspect, profile_of(self._info.tags)
         write_tiff(path, pixels, premultiplied=premultiplied, pixel_aspect=aspect, profile=profile)
 

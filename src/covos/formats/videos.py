@@ -54,8 +54,11 @@ class VideoFormat(Format):
         return tuple(f"{self.name}: {text}" for text in found)
 
     def _add(self, result: FrameResult) -> None:
+        self._put_frame(self.name, result)
+
+    def _put_frame(self, name: str, result: FrameResult) -> None:
         frame = result.frame
-        self._put(self.name, self.picture(result), index=frame.index, pts=frame.pts, time_base=frame.time_base)
+        self._put(name, self.picture(result), index=frame.index, pts=frame.pts, time_base=frame.time_base)
 
     def _put(self, name: str, picture: NDArray[Any], *, index: int, pts: int, time_base: Fraction) -> None:
         """Write a frame into the video of a name; the first video has the sound."""

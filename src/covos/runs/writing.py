@@ -23,6 +23,7 @@ from covos.engines.steady import Retoucher
 from covos.engines.steps import LadderStep
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
+from covos.formats.each import EachObjectFormat
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.soft import Depth
@@ -152,7 +153,8 @@ class BackgroundWriters:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings of all writers."""
-        return tuple(text for writer in self._writers for text in writer.warnings)
+        own = (text for writer in self._writers for text in writer.warnings)
+        return (*EachObjectFormat.left_whole(self._writers), *own)
 
     def write(self, result: FrameResult) -> None:
         """Hand over a frame; wait while ``depth`` frames are waiting. An error may be one of an earlier frame."""

@@ -259,10 +259,10 @@ def test_the_options_of_the_chosen_format_and_no_others_are_shown(
         rows = "[...document.querySelectorAll('#export-choice [data-option]')].filter((each) => each.checkVisibility())"
         return set(page.evaluate(f"{rows}.map((each) => each.dataset.option)"))
 
-    assert shown("webm") == {"matte", "invert"}
+    assert shown("webm") == {"matte", "each_object", "invert"}
     assert shown("prores") == {"matte", "alpha", "each_object", "invert"}
     assert shown("coco") == set()
-    assert shown("matte") == {"matte", "value", "invert"}
+    assert shown("matte") == {"matte", "value", "each_object", "invert"}
     assert shown("blur") == {"matte", "value", "light_wrap", "invert"}
     assert shown("background") == {"matte", "background", "light_wrap", "shadow", "invert"}
 
