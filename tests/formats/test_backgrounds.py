@@ -34,9 +34,12 @@ LEVELS = [10, 60, 110, 160, 210]
 @pytest.fixture
 def beach(tmp_path: Path) -> Path:
     """Half a second, five frames of plain grey levels."""
-    path = tmp_path / "beach.mkv"
+    return video(tmp_path / "beach.mkv", rate=10)
+
+
+def video(path: Path, *, rate: int) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=10, width=32, height=32, pix_fmt="bgra", options={"g": "1"})
+        stream = container.add_stream("ffv1", rate=rate, width=32, height=32, pix_fmt="bgra", options={"g": "1"})
         for level in LEVELS:
             image = np.full((32, 32, 3), level, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
@@ -60,9 +63,22 @@ def test_a_video_is_shown_by_its_times_and_begins_again(beach: Path) -> None:
 
 
 def test_a_part_of_a_video_is_shown_in_a_loop(beach: Path) -> None:
-    part = clip(beach, start=0.15, end=0.35)
+    part = clip(beach, start="0.15", end="0.35")
     assert shown(part, [0, 0.04, 0.05, 0.14, 0.15, 0.2, 0.25, 0.4, 0.45]) == [60, 60, 110, 110, 160, 60, 110, 60, 110]
-    assert shown(clip(beach, start=0.2), [0, 0.25, 0.3, 100.0]) == [110, 210, 110, 160]
+    assert shown(clip(beach, start="0.2"), [0, 0.25, 0.3, 100.0]) == [110, 210, 110, 160]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("f1", "f4"), ("00:00:00:01", "00:00:00:04"), ("f1", "0.16"), ("0.04", "f4"), ("00:00.04", "00:00:00:04")],
+)
+def test_a_part_of_a_video_is_named_by_frames_and_timecodes_as_well(tmp_path: Path, start: str, end: str) -> None:
+    quick = clip(video(tmp_path / "beach.mkv", rate=25), start=start, end=end)
+    assert shown(quick, [0, 0.04, 0.08, 0.12, 0.16]) == [60, 110, 160, 60, 110]
+
+
+def test_a_part_goes_to_the_end_by_the_number_behind_the_last_frame(beach: Path) -> None:
+    assert shown(clip(beach, start="f3", end="f5"), [0, 0.1, 0.2, 0.3]) == [160, 210, 160, 210]
 
 
 def test_a_picture_fills_the_frame_and_stays(tmp_path: Path) -> None:
@@ -213,7 +229,7 @@ def test_what_is_asked_for_stands_in_the_names_of_the_formats(beach: Path) -> No
     names = composed_formats(["palette", "background", "blur"], asked)
     assert names == ("palette", f"background={beach},start=0.1,wrap=1%,shadow", "blur=wrap=1%")
     assert check_formats(names) == names
-    assert Backdrop.parse(names[1].partition("=")[2]) == Backdrop(what=str(beach), start=0.1, wrap="1%", shadow=True)
+    assert Backdrop.parse(names[1].partition("=")[2]) == Backdrop(what=str(beach), start="0.1", wrap="1%", shadow=True)
     # A background asks for its format.
     assert composed_formats(["prores"], Composition(background="#102030")) == ("prores", "background=#102030")
 
@@ -233,9 +249,9 @@ def test_a_name_with_commas_is_one_name(beach: Path) -> None:
         (
             [],
             {"background": "#fff", "background_start": 3, "background_end": 2},
-            "background-start 3 and background-end 2",
+            "background-start 3 and end 2 leave no frame",
         ),
-        ([], {"background": "#fff", "background_start": "soon"}, "background-start 'soon' is no time"),
+        ([], {"background": "#fff", "background_start": "soon"}, "background-start 'soon' is no place"),
     ],
 )
 def test_what_cannot_be_composed_is_refused(names: list[str], asked: dict[str, Any], said: str) -> None:
@@ -259,7 +275,11 @@ def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, 
     still = tmp_path / "still.png"
     cv2.imwrite(str(still), np.zeros((8, 8, 3), np.uint8))
     for value, said in [
-        (f"{beach},start=0.5", "background-start 0.5 of"),
+        (f"{beach},start=0.5", "background-start 0.5: 0.5 seconds is beyond the end"),
+        (f"{beach},start=f5", "background-start f5: frame 5 is beyond the end"),
+        (f"{beach},start=f1,end=f6", "background-end f6: frame 6 is beyond the end"),
+        (f"{beach},start=f3,end=0.2", "background-start f3 and end 0.2 leave no frame"),
+        (f"{beach},start=00:00:00:10", "background-start 00:00:00:10"),
         ("nowhere.mp4", "nowhere.mp4"),
         ("#12345", "#12345"),
         ("whit", "whit"),

@@ -88,10 +88,13 @@ Background: TypeAlias = Annotated[
     ),
 ]
 BackgroundStart: TypeAlias = Annotated[
-    str, typer.Option(metavar="TIME", help="Second at which that video begins, as 12.5 or 00:00:12.5.")
+    str,
+    typer.Option(
+        metavar="PLACE", help="Begin that video here: seconds as 12.5 or 00:00:12.5, a frame as f300, or a timecode."
+    ),
 ]
 BackgroundEnd: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Second at which it ends, and begins again.")
+    str | None, typer.Option(metavar="PLACE", help="Let it begin again before this place, likewise.")
 ]
 LightWrap: TypeAlias = Annotated[
     str, typer.Option(metavar="LENGTH", help="Let light of the background wrap around the edges, over this length.")

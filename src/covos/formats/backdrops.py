@@ -19,12 +19,13 @@ from pydantic import ConfigDict, model_validator
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record
-from covos.core.types import Frame, SourceInfo
+from covos.core.types import Frame
 from covos.formats.carriers import CARRIERS, CarrierName, carrier_in
 from covos.formats.compose import deep_picture
-from covos.formats.composition import Seconds, refuse_inverted, refuse_reversed, split_options
+from covos.formats.composition import BEGINNING, background_part, of_background, refuse_inverted, split_options
 from covos.masks.edges import Length, in_pixels
 from covos.media.opening import open_source
+from covos.media.range import Place, read_seconds
 from covos.media.source import Source
 
 WHITE: Final = "#ffffff"
@@ -37,8 +38,8 @@ class Backdrop(Record):
 
     Attributes:
         what: A colour by its code or its name, ``"blur"`` with or without a radius, or a path.
-        start: Second at which a video begins.
-        end: Second at which it begins again; None for its end.
+        start: Place at which a video begins, see `covos.media.range.Range`.
+        end: Place at which it begins again; None for its end.
         wrap: Length over which its light wraps around the subject.
         shadow: True if the subject's shadow falls on it.
         carrier: The way in which it is written, in place of H.264.
@@ -48,8 +49,8 @@ class Backdrop(Record):
     model_config = ConfigDict(extra="forbid")
 
     what: str = WHITE
-    start: Seconds = 0.0
-    end: Seconds | None = None
+    start: Place = BEGINNING
+    end: Place | None = None
     wrap: Length = "0"
     shadow: bool = False
     carrier: CarrierName | None = None
@@ -57,7 +58,7 @@ class Backdrop(Record):
 
     @model_validator(mode="after")
     def _range(self) -> Self:
-        refuse_reversed(self.start, self.end)
+        background_part(self.start, self.end)
         refuse_inverted(self.invert, shadow=self.shadow)
         return self
 
@@ -114,19 +115,32 @@ class Backdrop(Record):
                 fix=(f"did you mean {near[0]}? " if near else "")
                 + "name a picture, a video or a folder of pictures, blur, or a colour such as white or #00b140",
             )
-        info = _facts(self.what, self.file.stat().st_mtime_ns)
-        if info.frame_count <= 1:
+        if _times(self.what, self.start, self.end, self.file.stat().st_mtime_ns) is None:
             self._refuse_part("it is one picture, which is shown all the time")
-        elif self.start and self.start >= (length := Fraction(info.frame_count) / Fraction(info.frame_rate or 25)):
-            raise UsageError(
-                f"background-start {self.start:g} of {self.what}",
-                why=f"it lasts {float(length):.2f} seconds",
-                fix="give a start within it",
-            )
+
+    def times(self, source: Source) -> tuple[Fraction, Fraction | None]:
+        """Return the seconds after its first frame at which it begins, and at which it begins again.
+
+        Args:
+            source: The file, opened.
+
+        Raises:
+            UsageError: A place lies beyond its end, or there is nothing between them.
+        """
+        part = background_part(self.start, self.end)
+        if not part:
+            return Fraction(0), None
+        with of_background():
+            frames = part.frames(source)
+        # A moment between two frames stays what it is.
+        start, end = (None if place is None else read_seconds(place) for place in (self.start, self.end))
+        if self.end is not None and end is None:
+            end = source.time_of(frames.stop)
+        return source.time_of(frames.start) if start is None else start, end
 
     def _refuse_part(self, why: str) -> None:
         """Refuse a start or an end of what has none, and say why."""
-        if self.start or self.end is not None:
+        if background_part(self.start, self.end):
             what = f"background-start or background-end of {self.what}"
             raise UsageError(what, why=why, fix="leave start and end out")
 
@@ -158,10 +172,13 @@ class Blurred(Record):
 
 
 @lru_cache(maxsize=8)
-def _facts(path: str, modified: int) -> SourceInfo:
-    # Names are checked several times on the way to the first frame; opening reads all packets of a video.
+def _times(path: str, start: str, end: str | None, modified: int) -> tuple[Fraction, Fraction | None] | None:
+    """Return `Backdrop.times` of a file as it was at a time; None of a single picture.
+
+    Names are checked several times on the way to the first frame; opening reads all packets of a video.
+    """
     with open_source(path) as source:
-        return source.info
+        return Backdrop(what=path, start=start, end=end).times(source) if source.info.frame_count > 1 else None
 
 
 class Plain:
@@ -194,9 +211,8 @@ class Clip:
     def __init__(self, backdrop: Backdrop, *, size: tuple[int, int], pixel_aspect: Fraction, deep: bool) -> None:
         self._name = backdrop.what
         self._size, self._aspect, self._deep = size, pixel_aspect, deep
-        self._start = Fraction(str(backdrop.start))
-        self._end = None if backdrop.end is None else Fraction(str(backdrop.end))
         self._source: Source = open_source(self._name)
+        self._start, self._end = backdrop.times(self._source)
         self._zero: Fraction | None = None  # its own time of its first frame
         self._first = 0  # index of the frame that is shown at the start
         self._began = Fraction(0)  # time of the output at which this turn began

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import ConfigDict, model_validator
 
 from covos.core.errors import UsageError
-from covos.core.records import Record, spoken
+from covos.core.records import Record
 from covos.masks.edges import Length
-from covos.media.range import read_seconds
+from covos.media.range import Place, Range
 
 AlphaKind: TypeAlias = Literal["straight", "premultiplied"]
-
-
-def _seconds(given: object, info: ValidationInfo) -> float:
-    text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
-    found = read_seconds(text)
-    if found is None:
-        raise UsageError(
-            f"{spoken(info.field_name)} {given!r} is no time of a background",
-            why="it takes seconds, or hours, minutes and seconds, both below 60",
-            fix="write 12.5 or 00:00:12.5",
-        )
-    return float(found)
-
-
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
+BEGINNING: Final = "0"
+"""Start of a background of which nothing is left out."""
 
 
 class Composition(Record):
@@ -39,8 +27,8 @@ class Composition(Record):
     Attributes:
         background: The picture behind the subject, for ``background``: a colour as ``#204060`` or ``white``, a picture,
             a folder of pictures, a video, or ``"blur"``; ``"blur:2%"`` says how far out of focus the source is put.
-        background_start: Second at which a video begins.
-        background_end: Second at which it ends; it is then shown again from its start.
+        background_start: Place at which a video begins: seconds, ``"f300"``, or a timecode, see `covos.Range`.
+        background_end: Place before which it ends; it is then shown again from its start.
         light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and
             ``blur``.
         alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle`, `ffv1`
@@ -55,8 +43,8 @@ class Composition(Record):
     model_config = ConfigDict(extra="forbid")
 
     background: str | None = None
-    background_start: Seconds = 0.0
-    background_end: Seconds | None = None
+    background_start: Place = BEGINNING
+    background_end: Place | None = None
     light_wrap: Length = "0"
     shadow: bool = False
     alpha: AlphaKind = "straight"
@@ -66,7 +54,7 @@ class Composition(Record):
 
     @model_validator(mode="after")
     def _sense(self) -> Composition:
-        refuse_reversed(self.background_start, self.background_end)
+        background_part(self.background_start, self.background_end)
         refuse_inverted(self.invert, shadow=self.shadow, each=self.each_object)
         return self
 
@@ -77,14 +65,19 @@ class Composition(Record):
         return {name: value for name, value in self if value != fields[name].default}
 
 
-def refuse_reversed(start: float, end: float | None) -> None:
-    """Refuse a part of a background that ends before it begins."""
-    if end is not None and end <= start:
-        raise UsageError(
-            f"background-start {start:g} and background-end {end:g}",
-            why="the end is not after the start",
-            fix="give an end above the start",
-        )
+def background_part(start: str, end: str | None) -> Range:
+    """Return the part of a background; refuse one that ends before it begins."""
+    with of_background():
+        return Range(start=None if start == BEGINNING else start, end=end)
+
+
+@contextmanager
+def of_background() -> Iterator[None]:
+    """Name the options of a background where a range is refused: the source has a start and an end, too."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"background-{error.what}", why=error.why, fix=error.fix) from error
 
 
 def refuse_inverted(invert: bool, *, shadow: bool = False, each: bool = False) -> None:
@@ -109,12 +102,8 @@ ONE_MORE = "the other is then made of the finished run, without the network: cov
 
 def with_options(value: str | None, options: dict[str, Any]) -> str:
     """Return a format's value with further options: ``"beach.mp4"`` with a wrap becomes ``"beach.mp4,wrap=1%"``."""
-    said = [key if given is True else f"{key}={_text(given)}" for key, given in options.items()]
+    said = [key if given is True else f"{key}={given}" for key, given in options.items()]
     return ",".join([*([value] if value else []), *said])
-
-
-def _text(given: object) -> str:
-    return f"{given:.6f}".rstrip("0").rstrip(".") if isinstance(given, float) else str(given)
 
 
 def split_options(

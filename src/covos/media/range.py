@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_v
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.core.records import Record
+from covos.core.records import Record, spoken
 from covos.core.types import SourceInfo, Times
 from covos.media.tags import frames_at, is_timecode, is_timecode_rate, timecode_parts
 
@@ -48,7 +48,7 @@ def _place(given: object, info: ValidationInfo) -> str:
         read_seconds(text) is None and not _FRAME.fullmatch(text) and not is_timecode(text)
     ):
         raise UsageError(
-            f"{info.field_name} {given!r} is no place in a video",
+            f"{spoken(info.field_name)} {given!r} is no place in a video",
             why="it takes seconds, minutes and seconds below 60, the number of a frame, or a timecode",
             fix="write 12.5, 01:02.5, 00:01:02.5, f300 for frame 300, or 00:01:02:12 for a timecode with frames",
         )

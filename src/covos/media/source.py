@@ -173,6 +173,15 @@ class Source(ABC):
         index = math.ceil(seconds * rate) if rate is not None else int(seconds > 0)
         return min(index, self.info.frame_count)
 
+    def time_of(self, index: int) -> Fraction:
+        """Return the seconds from the beginning of frame 0 to that of another; behind the last one, to its end."""
+        rate, ticks = self.info.frame_rate, self._ticks()
+        if index >= self.info.frame_count:
+            return self.length
+        if ticks is not None:
+            return (ticks[index] - ticks[0]) * self.info.time_base
+        return index / rate if rate is not None else Fraction(0)
+
     def select(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames with these indices.
 
