@@ -96,6 +96,42 @@ def test_what_is_kept_is_a_whole_result(clip: Path, place: Path) -> None:
     assert left(place) == ["x.mov", "y.webm"]
 
 
+def test_further_formats_lie_in_the_folder_beside_the_file(clip: Path, place: Path, tmp_path: Path) -> None:
+    assert run(clip, "-o", place / "x.mov", "-f", "palette", "-f", "prores", "-f", "coco") == 0
+    assert left(place) == ["x.mov", "x.mov.covos"]
+    kept = place / "x.mov.covos"
+    assert {"masks", "coco.json", "report.json"} <= set(left(kept))
+    assert check_output(kept) == []
+    words = ["convert", str(kept), "-o", str(place / "y.npz"), "-f", "palette", "-f", "npz", "-q"]
+    assert main(words) == 0
+    assert np.load(place / "y.npz")["masks"].shape == (8, 48, 64)
+    assert "masks" in left(place / "y.npz.covos")
+    saved = covos.load_result(kept).save(place / "z.webm", formats=["webm", "binary"])
+    assert saved.outputs == (place / "z.webm", place / "z.webm.covos" / "binary")
+
+
+def test_formats_with_commas_between_are_named_one_by_one(clip: Path, place: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", place / "x.mov", "-f", "prores,palette") == 2
+    assert "fix: name each by itself: -f prores -f palette" in capsys.readouterr().err
+    assert run(clip, "-o", place / "x.mov", "-f", "prores,pallete") == 2
+    assert "each by itself" not in capsys.readouterr().err
+
+
+def test_a_note_at_the_end_says_what_is_gone_with_the_folder(clip: Path, place: Path, capsys: Capture) -> None:
+    words = ["segment", str(clip), "--device", "cpu", "--precision", "fp32", "-o"]
+    assert main([*words, str(place / "x.mov")]) == 0
+    alone = "the file is all that is left"
+    (line,) = (each for each in capsys.readouterr().err.splitlines() if alone in each)
+    assert line.startswith("note: the file is all that is left: with --keep, its masks")
+    assert "covos convert" in line
+    assert "need the networks anew" in line
+    for further in (["--keep"], ["-f", "prores", "-f", "palette"]):
+        assert main([*words, str(place / f"{len(further)}.mov"), *further]) == 0
+        assert alone not in capsys.readouterr().err
+    assert main([*words, str(place / "folder")]) == 0
+    assert alone not in capsys.readouterr().err
+
+
 def test_a_stopped_run_goes_on_beside_its_file(make_clip: MakeClip, place: Path) -> None:
     clip = make_clip(frames=10)
     single = choose_output(place / "x.mov")
@@ -195,7 +231,8 @@ def test_a_folder_of_one_picture_is_a_picture(tmp_path: Path, place: Path) -> No
 @pytest.mark.parametrize(
     ("name", "formats", "inputs", "said"),
     [
-        ("x.mov", ["prores", "webm"], 1, "a file is of one format"),
+        ("x.mov", ["prores", "qtrle"], 1, "a file is of one format, and prores, qtrle make .mov files"),
+        ("x.mov", ["webm", "palette"], 1, "a file is of one format, and none of them makes .mov files"),
         ("x.mov", ["prores"], 2, "each input makes a file of its own"),
         ("x.mp4", ["prores"], 1, "prores makes .mov files"),
         ("x.avi", ["prores"], 1, "prores makes .mov files"),

@@ -169,9 +169,17 @@ _NOTHING_NEW = (
 )
 
 
+_FILE_ALONE = (
+    "note: the file is all that is left: with --keep, its masks and soft edges stay beside it, and covos convert makes "
+    "other formats of them; without, they need the networks anew"
+)
+
+
 def _tell(outcome: Outcome, *, edges: Edges, alone: bool, quiet: bool) -> None:
     if outcome.saved is not None and not quiet:
         say(_closing_line(outcome.saved), err=True)
+        if outcome.saved.report is None:
+            say(_FILE_ALONE, err=True)
         if said := doubt(outcome.saved, outcome.name, edges=edges):
             say(f"note: {said}", err=True)
     elif outcome.error is not None and not alone:

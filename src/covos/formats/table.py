@@ -107,6 +107,8 @@ def parse_format(text: str) -> tuple[type[Format], str | None]:
 def instead_of(name: str) -> str:
     """Return the remedy for a name that no format has: the nearest; the list of all only where none is near."""
     word = name.lower()
+    if all(each.partition("=")[0] in TABLE for each in word.split(",")):
+        return f"name each by itself: {' '.join(f'-f {each}' for each in word.split(','))}"
     suffix = ".mp4" if word in _MP4_SAID else f".{word}"
     if meant := _SAID.get(word):
         return f"for {name}: {', '.join(meant)}"

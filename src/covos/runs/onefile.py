@@ -3,7 +3,7 @@
 ``-o x.mov`` writes that file, and nothing else stays beside it. Where a single picture is taken, ``-o x.png`` is that
 picture, cut out. The run works in a folder beside the file, ``x.mov.covos``: a stopped run goes on there. At the end
 its output takes the name ``x.mov``, and the folder is removed. It stays if that is asked for, or if frames are missing,
-damaged or were not computed, since its report lists them.
+damaged or were not computed, since its report lists them; and if further formats are asked for, which lie in it.
 
 Any other name is a folder: one that is there, one that ends with a slash, and one without the suffix of a file.
 """
@@ -26,6 +26,7 @@ from typing import Final
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import is_there
+from covos.formats.base import Format
 from covos.formats.composition import PLAIN, Composition, with_options
 from covos.formats.table import (
     ASIDE,
@@ -78,7 +79,7 @@ class Output:
 
     Attributes:
         path: The folder or the file.
-        formats: The formats that are written; one of a file.
+        formats: The formats that are written. The first is that of the file; others stay in the folder of the run.
         is_file: True for one file.
         overwrite: If true, a file of this name is replaced, at the end.
         keep: If true, the folder of the run stays beside the file.
@@ -142,8 +143,11 @@ class Output:
         """
         if not self.is_file:
             return saved
-        (made,) = saved.outputs
         kind, value = parse_format(self.formats[0])
+        own = [path for path in saved.outputs if _is_of(path, kind)]
+        # The folder of palette is called as the file of npz.
+        made = next((path for path in own if path.suffix.lower() == self.path.suffix.lower()), own[0])
+        others = tuple(path for path in saved.outputs if path != made)
         fitting = {made.suffix.lower()}
         if self.still:
             fitting = {*kind.still_suffixes(value)}
@@ -166,7 +170,7 @@ class Output:
             if not stays:
                 OutputFolder(saved.folder, overwrite=True).remove()
         if stays:
-            return replace(saved, outputs=(self.path,))
+            return replace(saved, outputs=(self.path, *others))
         return replace(saved, folder=self.path.parent, outputs=(self.path,), report=None, page=None)
 
 
@@ -195,7 +199,7 @@ def choose_output(
 
     Raises:
         UsageError: It is standard output, or a pattern of names; a format is unknown; or it is one file, and there are
-            several inputs or formats, or the format does not make such a file.
+            several inputs, or not just one of the formats makes such a file.
     """
     if os.fspath(where) == "-":
         raise UsageError(
@@ -223,15 +227,11 @@ def choose_output(
     names = formats or ([] if composition.background is not None else [_by_name(path, still=still)])
     chosen = check_formats(composed_formats(names, composition))
     if len(chosen) > 1:
-        raise UsageError(
-            f"one file {path} for {listed(chosen)}",
-            why="a file is of one format",
-            fix=f"ask for one of them, or name a folder: {_as_folder(path)}",
-        )
+        chosen, keep = _file_first(chosen, path, still=still), True
     kind, value = parse_format(chosen[0])
     if (fitting := kind.value_for(suffix, value)) != value:
-        chosen, value = check_formats([f"{kind.name}={fitting}"]), fitting
-    own = kind.still_suffixes(value) if still else tuple(filter(None, [kind.suffix_of(value)]))
+        chosen, value = check_formats([f"{kind.name}={fitting}", *chosen[1:]]), fitting
+    own = _suffixes(kind, value, still=still)
     if not own:
         pictures = suffix in kind.still_suffixes(value)
         several = "a picture a frame" if pictures else "several files" if Path(kind.output).suffix else "a folder"
@@ -249,6 +249,32 @@ def choose_output(
             fix=f"write {path.with_suffix(own[0])}{_instead(suffix, still=still)}",
         )
     return Output(path=path, formats=chosen, is_file=True, still=still, overwrite=overwrite, keep=keep)
+
+
+def _suffixes(kind: type[Format], value: str | None, *, still: bool) -> tuple[str, ...]:
+    """Return the suffixes that the one file of a format may have; none if it makes several."""
+    return kind.still_suffixes(value) if still else tuple(filter(None, [kind.suffix_of(value)]))
+
+
+def _file_first(chosen: tuple[str, ...], path: Path, *, still: bool) -> tuple[str, ...]:
+    """Return several formats, first the one that makes the file; the others lie beside it."""
+    suffix = path.suffix.lower()
+    makers = [
+        name
+        for name in chosen
+        for kind, value in [parse_format(name)]
+        if suffix in _suffixes(kind, kind.value_for(suffix, value), still=still)
+    ]
+    if len(makers) != 1:
+        raise UsageError(
+            f"one file {path} for {listed(chosen)}",
+            why=f"a file is of one format, and {listed(makers) if makers else 'none of them'} "
+            f"make{'' if makers else 's'} {suffix} files",
+            fix=f"ask for one of these, or name a folder: {_as_folder(path)}"
+            if makers
+            else f"name a folder: {_as_folder(path)}{_instead(suffix, still=still)}",
+        )
+    return (*makers, *(name for name in chosen if name not in makers))
 
 
 def _refuse_pattern(path: Path, formats: Sequence[str], *, composition: Composition) -> None:
@@ -283,6 +309,11 @@ def _of_pictures(name: str, suffix: str) -> str | None:
             if not kind.suffix_of(given) and suffix in kind.still_suffixes(given):
                 return f"{kind.name}={given}" if given else kind.name
     return None
+
+
+def _is_of(path: Path, kind: type[Format]) -> bool:
+    """Tell if an output has the name of a format: its own file or folder, or a folder in place of its video."""
+    return path.stem == Path(kind.output).stem and (path.is_dir() or bool(Path(kind.output).suffix))
 
 
 def _only_picture(made: Path, suffixes: Collection[str]) -> Path:
