@@ -19,6 +19,7 @@ import covos  # its types bring torch, once somebody asks for them (`typing.get_
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import read_guarded
+from covos.core.numbered import as_folder, refuse_pattern
 from covos.core.places import Packed, Place, absolute
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
@@ -224,6 +225,7 @@ def _opened(given: object, *, subset: str | None, ratio: float | None, seed: int
 
 def _folder(given: object) -> Path:
     if isinstance(given, (str, os.PathLike)):
+        refuse_pattern(given, fix=as_folder)
         return Path(given)
     raise UsageError(
         f"output={shortened(given)} is no folder",

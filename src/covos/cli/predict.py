@@ -44,11 +44,13 @@ def predict(
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
+    from covos.core.numbered import as_folder, refuse_pattern
     from covos.models.registry import find_model
     from covos.predict import REPORTS, follows, gives_objects, open_subset
     from covos.predict import predict as run
     from covos.task import Find
 
+    refuse_pattern(output, fix=as_folder)
     find_model(model)
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
     for note in () if quiet else videos.notes:

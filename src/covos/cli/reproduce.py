@@ -35,11 +35,13 @@ def reproduce(
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
+    from covos.core.numbered import as_folder, refuse_pattern
     from covos.models.registry import find_model
     from covos.predict import REPORTS
     from covos.reproduce import open_davis2016, reproduce_davis2016
     from covos.task import Find
 
+    refuse_pattern(output, fix=as_folder)
     find_model(model)
     open_davis2016(data, subset=subset)
     from covos.model import load_model  # brings torch: what is wrong is refused before

@@ -95,6 +95,7 @@ def stream(
     refuse_small_address_space()
     from covos.core.device import configure_threads
     from covos.core.errors import IncompleteError, SourceError
+    from covos.core.numbered import refuse_pattern
     from covos.masks import letterbox
     from covos.media.live_sink import LiveSink, codec_of, container_of, refuse_file
     from covos.media.live_video import LiveSource, refuse_missing
@@ -102,6 +103,7 @@ def stream(
     from covos.models.registry import find_model
 
     part = Range(start=start, end=end, every=every)
+    refuse_pattern(output, fix=lambda plain: f"name one file: {plain.with_suffix('.mkv')}; pictures: covos segment")
     kind = container or container_of(output)
     wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
     codec_of(kind, wanted)  # a container that cannot hold it is refused before a camera is opened

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from covos.core.errors import CovosError, UsageError
+from covos.core.numbered import as_folder, refuse_pattern
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.hands import Hands
 from covos.fleet.parts import Part
@@ -105,6 +106,7 @@ class Batch:
             plan=plan, task=task or {}, overwrite=overwrite, skip=skip_existing, trust_prompts=trust_prompts
         )
         self._settings.planned(_NO_CLIP, source="-")  # a setting that is wrong is refused before anything begins
+        refuse_pattern(output, fix=as_folder)
         place = os.fspath(output)
         clips = read_clips(
             [inputs] if isinstance(inputs, str | os.PathLike) else inputs,

@@ -26,6 +26,7 @@ from typing import Final
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import is_there
+from covos.core.numbered import refuse_pattern
 from covos.formats.base import Format
 from covos.formats.composition import PLAIN, Composition, with_options
 from covos.formats.table import (
@@ -69,8 +70,6 @@ _LIKE_MP4 = frozenset(
 _ONE_FRAME = "--start f30 --end f31"
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 """Suffixes that files have and folders hardly do; ``.v2`` is none."""
-_PATTERN = re.compile(r"%(0?\d+)?[diu](?![a-z])|#{2,}", re.IGNORECASE)
-"""A place for the number of a frame, as FFmpeg and programs for effects take it: ``seq.%04d.png``, ``seq.####.exr``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +207,7 @@ def choose_output(
             fix="name a file or a folder; covos stream writes to a pipe",
         )
     path, suffix = Path(where), Path(where).suffix.lower()
-    _refuse_pattern(path, formats or (), composition=composition)
+    refuse_pattern(path, fix=lambda plain: _numbered(plain, suffix, formats or (), composition=composition))
     if is_folder(where):
         if keep:
             raise UsageError(
@@ -277,12 +276,8 @@ def _file_first(chosen: tuple[str, ...], path: Path, *, still: bool) -> tuple[st
     return (*makers, *(name for name in chosen if name not in makers))
 
 
-def _refuse_pattern(path: Path, formats: Sequence[str], *, composition: Composition) -> None:
-    """Refuse a pattern in the name of an output that is not there: what is written would have it in its name."""
-    if (found := _PATTERN.search(path.name)) is None or path.exists():
-        return
-    suffix = path.suffix.lower()
-    plain = path.with_name(_PATTERN.sub("", path.name.removesuffix(path.suffix)).rstrip("._- ") or "frames")
+def _numbered(plain: Path, suffix: str, formats: Sequence[str], *, composition: Composition) -> str:
+    """Return the remedy for a pattern of names: the format and the folder that have numbered files of this suffix."""
     usual = USUAL_OF_STILLS.get(suffix, "rgba")
     asked = composed_formats(formats or ([] if composition.background is not None else [usual]), composition)
     chosen = _of_pictures(asked[0], suffix) or usual
@@ -290,12 +285,10 @@ def _refuse_pattern(path: Path, formats: Sequence[str], *, composition: Composit
     pictures = kind.name if Path(kind.output).suffix else kind.output
     first = plain / pictures / f"00000{kind.still_suffixes(value)[0]}"
     is_one = suffix in USUAL and suffix not in USUAL_OF_STILLS
-    one = f"; for one file: -o {shlex.quote(f'{plain}{path.suffix}')}" if is_one else ""
-    raise UsageError(
-        f"the pattern {found[0]} in the name of an output, {path}",
-        why="covos numbers pictures itself, in a folder of their format",
-        fix=f"name the format and a folder: -f {shlex.quote(chosen)} -o {shlex.quote(f'{plain}{os.sep}')}, for {first} "
-        f"and so on{one}",
+    one = f"; for one file: -o {shlex.quote(f'{plain}{suffix}')}" if is_one else ""
+    return (
+        f"name the format and a folder: -f {shlex.quote(chosen)} -o {shlex.quote(f'{plain}{os.sep}')}, for {first} "
+        f"and so on{one}"
     )
 
 
