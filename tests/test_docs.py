@@ -16,6 +16,7 @@ import pytest
 
 from covos import cli
 from covos.evaluation.protocols import DAVIS2016_VAL
+from covos.formats.table import FORMATS
 from covos.models.cosnet.convert import our_name, recognise
 
 ROOT = Path(__file__).parents[1]
@@ -118,3 +119,15 @@ def test_parts_of_cosnet_are_where_the_page_says() -> None:
     )
     assert len(parts) >= 6
     assert all(names_something(f"covos.models.{part}") for part in parts), parts
+
+
+def test_the_table_of_readers_has_every_format_and_tests_that_name_it() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text()
+    section = text.partition("## Which reader opens it")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    found = {name: re.findall(r"`(.*?)`", tests) for names, _, tests in rows for name in re.findall(r"`(.*?)`", names)}
+    assert set(found) == set(FORMATS)
+    for name, tests in found.items():
+        assert tests
+        for test in tests:
+            assert re.search(rf'["\'(]{name}\b', (ROOT / test).read_text()), (name, test)

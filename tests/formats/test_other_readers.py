@@ -16,6 +16,7 @@ import pytest
 
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import make_writer
+from covos.masks import davis_palette
 from covos.runs.folder import OutputFolder
 
 SIZE = HEIGHT, WIDTH = 96, 128
@@ -33,7 +34,7 @@ def written(
 
     def write(name: str) -> list[Path]:
         about = info(height=HEIGHT, width=WIDTH, frame_count=FRAMES, path=tmp_path / "clip.mp4")
-        writer = make_writer(name, OutputFolder(tmp_path / "out"), info=about, source_path=about.path)
+        writer = make_writer(name, OutputFolder(tmp_path / "out" / name), info=about, source_path=about.path)
         labels = np.zeros(SIZE, np.uint8)
         labels[24:66, 38:82] = 1
         image = np.where(labels[..., None] == 1, np.uint8(SUBJECT), np.uint8(GROUND))
@@ -57,6 +58,8 @@ def written(
         ("green", ".mp4", (SUBJECT, GREEN), 6),
         ("green=prores", ".mov", (SUBJECT, GREEN), 6),
         ("background=#102030", ".mp4", (SUBJECT, (16, 32, 48)), 6),
+        ("blur", ".mp4", (SUBJECT, GROUND), 6),
+        ("overlay", ".mp4", (None, GROUND), 6),
         ("matte-video", ".mp4", ((255, 255, 255), (0, 0, 0)), 3),
         ("matte-video=prores", ".mov", ((255, 255, 255), (0, 0, 0)), 3),
         ("matte-video=ffv1", ".mkv", ((255, 255, 255), (0, 0, 0)), 0),
@@ -66,7 +69,7 @@ def test_videos_have_their_frames_size_rate_and_colours(
     written: Callable[[str], list[Path]],
     name: str,
     suffix: str,
-    colours: tuple[tuple[int, int, int], tuple[int, int, int] | None],
+    colours: tuple[tuple[int, int, int] | None, tuple[int, int, int] | None],
     off: int,
 ) -> None:
     (path,) = written(name)
@@ -95,3 +98,27 @@ def test_pictures_with_alpha_are_what_they_were(written: Callable[[str], list[Pa
         assert picture.shape == (*SIZE, 4)
         np.testing.assert_array_equal(picture[INSIDE], np.broadcast_to([*SUBJECT[::-1], 255], (30, 32, 4)))
         assert not picture[OUTSIDE][..., 3].any()
+
+
+def test_mask_pictures_are_what_they_were(written: Callable[[str], list[Path]]) -> None:
+    (binary,) = written("binary")
+    for file in (*binary.iterdir(), *written("matte")):
+        picture = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert picture.shape == SIZE
+        assert (picture[INSIDE] == 255).all()
+        assert not picture[OUTSIDE].any()
+    for file in written("palette"):  # which OpenCV shows as the colours of the palette
+        picture = cv2.imread(str(file))
+        assert (picture[INSIDE] == davis_palette()[1][::-1]).all()
+        assert not picture[OUTSIDE].any()
+    pictures = [file for file in written("cutout") if file.suffix == ".png"]
+    assert len(pictures) == FRAMES
+    for file in pictures:
+        assert (cv2.imread(str(file), cv2.IMREAD_UNCHANGED)[5:30, 5:30] == (*SUBJECT[::-1], 255)).all()
+
+
+def test_a_sheet_is_a_picture_of_the_frames(written: Callable[[str], list[Path]]) -> None:
+    (file,) = written("sheet")
+    picture = cv2.imread(str(file))
+    assert picture is not None
+    assert (np.abs(picture[..., ::-1].astype(int) - GROUND).max(axis=2) <= 3).mean() > 0.3
