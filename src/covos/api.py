@@ -220,6 +220,8 @@ def live(
     span: int = SPAN,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     memory: int = DEFAULT_MEMORY,
+    matte: bool | str | os.PathLike[str] = False,
+    edges: Edges = NO_EDGES,
     device: str = AUTO,
     precision: Precision = "auto",
     runtime: ChosenRuntime = "auto",
@@ -236,6 +238,8 @@ def live(
         span: As there.
         follower: As there.
         memory: As there.
+        matte: As there.
+        edges: As there.
         device: See `load_model`.
         precision: See `load_model`.
         runtime: See `load_model`.
@@ -245,7 +249,15 @@ def live(
         EnvironmentProblem: The device or the runtime is not there.
     """
     ready = loaded(model, device=device, precision=precision, runtime=runtime)
-    return ready.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
+    return ready.live(
+        quality=quality,
+        references=references,
+        span=span,
+        follower=follower,
+        memory=memory,
+        matte=matte,
+        edges=edges,
+    )
 
 
 def _job(

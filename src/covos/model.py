@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,14 +33,17 @@ from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.live import Live
+from covos.engines.matting import Matting, load_matte_engine
 from covos.engines.prompt import NetworkPrompter, Prompter, PromptNetwork, RelayPrompter
 from covos.engines.shots import Shots
 from covos.engines.steps import LadderStep
+from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import InMemory, Input, as_source, open_input
 from covos.media.range import Range, as_range
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
+    DEFAULT_MATTER,
     DEFAULT_MODEL,
     DEFAULT_PROMPTER,
     ModelEntry,
@@ -47,6 +51,7 @@ from covos.models.registry import (
     build_network,
     build_prompter,
     find_follower,
+    find_matter,
     find_model,
     find_prompter,
     goes_with,
@@ -294,6 +299,8 @@ class Model:
         span: int = SPAN,
         follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_MEMORY,
+        matte: bool | str | os.PathLike[str] = False,
+        edges: Edges = NO_EDGES,
     ) -> Live:
         """Segment a live video: push a frame, and have its mask at once.
 
@@ -304,9 +311,12 @@ class Model:
             span: Frames of the past over which they are spread.
             follower: Follows the objects of masks that are pushed; see `follower`.
             memory: Frames that following remembers.
+            matte: True finds the opacity of each frame's edges by covos-matte; a name or a ``.safetensors`` file names
+                another network of its kind.
+            edges: Changes of each frame's edges, such as ``covos.Edges(feather="0.5%")``; not those over time.
 
         Raises:
-            UsageError: A value is wrong, or the follower is another kind of network.
+            UsageError: A value is wrong, or the follower or the matte is another kind of network.
             CheckpointError: The follower was trained on the features of another model.
             EnvironmentProblem: Its weights are not there.
         """
@@ -322,7 +332,14 @@ class Model:
         def follows() -> FollowEngine:
             return self.follower(follower).at(quality)
 
-        return Live(engine, follower=follows, references=references, span=span, memory=memory)
+        matting = None
+        if matte is not False:
+            entry = find_matter(DEFAULT_MATTER if matte is True else os.fspath(matte))
+            load = partial(load_matte_engine, entry.path, ladder=engine.ladder, runtime=self.runtime)
+            matting = Matting(load)
+        return Live(
+            engine, follower=follows, references=references, span=span, memory=memory, matting=matting, edges=edges
+        )
 
 
 def load_model(

@@ -21,6 +21,7 @@ from PIL import Image
 
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.masks import write_label_map
 from covos.media.live_sink import LiveSink, codec_of, container_of
 from covos.media.live_video import LiveFrame, LiveSource, _Slot
 
@@ -43,6 +44,23 @@ def test_pixels_go_through_a_pipe(tmp_path: Path) -> None:
     assert masks.size == 3 * SIZE[0] * SIZE[1]
     assert set(np.unique(masks)) <= {0, 255}
     assert b"3 frames in" in done.stderr
+
+
+def test_edges_and_a_matte_are_in_what_is_written(make_clip, tmp_path: Path) -> None:
+    clip = make_clip("clip.mp4", frames=3)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[12:36, 16:44] = 1
+    write_label_map(tmp_path / "mask.png", mask)
+    alphas = {}
+    for name, words in {"plain": (), "shrunk": ("--shrink", "4"), "soft": ("--matte", "--feather", "8")}.items():
+        out = tmp_path / f"{name}.mkv"
+        command = ["stream", str(clip), str(out), "--show", "rgba", "--mask", str(tmp_path / "mask.png"), *words]
+        assert main([*command, "--device", "cpu", "--precision", "fp32", "-q"]) == 0
+        alphas[name] = decoded(out)[0].reformat(format="rgba").to_ndarray()[..., 3].astype(int)
+    assert (alphas["shrunk"] > 127).sum() < 0.8 * (alphas["plain"] > 127).sum()
+    assert ((alphas["soft"] > 20) & (alphas["soft"] < 235)).sum() > 1.5 * (
+        (alphas["plain"] > 20) & (alphas["plain"] < 235)
+    ).sum()
 
 
 def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> None:
@@ -108,6 +126,9 @@ def test_a_video_comes_over_the_network_and_the_end_tells_how_long_its_frames_to
         (("clip.mp4", "out.mkv", "--pixels", "rbg24"), 2),
         (("clip.mp4", "out.mkv", "--size", "wide"), 2),
         (("clip.mp4", "out.mkv", "--rate", "0"), 2),
+        (("clip.mp4", "out.mkv", "--matte"), 2),
+        (("clip.mp4", "out.mkv", "--show", "mask", "--feather", "3"), 2),
+        (("clip.mp4", "out.mkv", "--grow", "much"), 2),
     ],
 )
 def test_wrong_uses_are_refused_in_words(

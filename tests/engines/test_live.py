@@ -15,7 +15,9 @@ from covos.engines.around import Around
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import References
 from covos.engines.follow import FollowEngine
+from covos.engines.ladder import Ladder
 from covos.engines.live import RollingReferences
+from covos.engines.matting import load_matte_engine
 from covos.engines.motion import Watch
 from covos.model import Model
 from covos.models.coattention import Memory
@@ -172,3 +174,38 @@ def test_settings_that_make_no_sense_are_refused(model: Model) -> None:
     for wrong in ({"references": -1}, {"span": 0}, {"quality": "best"}):
         with pytest.raises(UsageError):
             model.live(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_live_frame_has_a_matte_and_the_edges_that_are_asked_for(model: Model) -> None:
+    images = pictures(3)
+    plain, matted, grown, soft = (
+        model.live(**asked)
+        for asked in (
+            {},
+            {"matte": True},
+            {"edges": covos.Edges(grow=4)},
+            {"matte": True, "edges": covos.Edges(grow=4, feather=8)},
+        )
+    )
+    engine = load_matte_engine(ladder=Ladder(device=torch.device("cpu"), precision=torch.float32))
+    for index, image in enumerate(images):
+        shown = square(0) if index == 0 else None
+        own, with_matte, larger, both = (live.push(image, mask=shown) for live in (plain, matted, grown, soft))
+        assert own.matte is None
+        assert same(own, with_matte)
+        expected = engine.find(image, own.probability, index=index)
+        assert with_matte.matte is not None
+        np.testing.assert_allclose(with_matte.matte, expected, atol=4 / 255)  # it is rounded as in a run
+        edges = covos.Edges(grow=4)
+        np.testing.assert_array_equal(larger.labels, edges.apply(own.labels, own.probability)[0])
+        assert larger.labels.astype(bool).sum() > own.labels.astype(bool).sum()
+        assert both.matte is not None
+        mixed = (both.matte > 0.1) & (both.matte < 0.9)
+        assert mixed.sum() > ((with_matte.matte > 0.1) & (with_matte.matte < 0.9)).sum()
+
+
+def test_what_a_live_frame_cannot_have_is_refused(model: Model) -> None:
+    with pytest.raises(UsageError, match="smooth-time 2 of a live video"):
+        model.live(edges=covos.Edges(smooth_time=2))
+    with pytest.raises(UsageError):
+        model.live(matte="covos-lite")

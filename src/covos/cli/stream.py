@@ -79,6 +79,10 @@ def stream(
     span: Span = 100,
     memory: options.Memory = 5,
     follower: options.Follower = "covos-follow",
+    matte: options.Matte = False,
+    grow: options.Grow = "0",
+    shrink: options.Shrink = "0",
+    feather: options.Feather = "0",
     model: options.Model = "covos-lite",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -94,15 +98,22 @@ def stream(
     """
     refuse_small_address_space()
     from covos.core.device import configure_threads
-    from covos.core.errors import IncompleteError, SourceError
+    from covos.core.errors import IncompleteError, SourceError, UsageError
     from covos.core.numbered import refuse_pattern
     from covos.masks import letterbox
+    from covos.masks.edges import Edges
     from covos.media.live_sink import LiveSink, codec_of, container_of, refuse_file
     from covos.media.live_video import LiveSource, refuse_missing
     from covos.media.range import Range
     from covos.models.registry import find_model
 
-    part = Range(start=start, end=end, every=every)
+    edges, part = Edges(grow=grow, shrink=shrink, feather=feather), Range(start=start, end=end, every=every)
+    if show in {"mask", "overlay"} and (unseen := "--matte" * matte or "--feather" * (edges.feather != "0")):
+        raise UsageError(
+            f"{unseen} with --show {show}",
+            why="it makes edges soft, and these are hard",
+            fix="choose --show rgba, green, black or white, or leave it out",
+        )
     refuse_pattern(output, fix=lambda plain: f"name one file: {plain.with_suffix('.mkv')}; pictures: covos segment")
     kind = container or container_of(output)
     wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
@@ -115,7 +126,13 @@ def stream(
 
     configure_threads(pipeline=True)
     live = load_model(model, device=device, precision=precision, runtime=runtime).live(
-        quality=quality, references=references, span=span, follower=follower, memory=memory
+        quality=quality,
+        references=references,
+        span=span,
+        follower=follower,
+        memory=memory,
+        matte=matte,
+        edges=edges,
     )
     newest = drop if drop is not None else source.startswith("/dev/") or "://" in source
     sink: LiveSink | None = None

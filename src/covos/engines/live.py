@@ -28,9 +28,11 @@ from covos.engines.follow_pass import FollowPass
 from covos.engines.follow_result import result_of
 from covos.engines.held import hold
 from covos.engines.looks import Look
+from covos.engines.matting import Matting
 from covos.engines.motion import Observed, Watch
 from covos.engines.shots import CutDetector
 from covos.masks import VOID, present_ids
+from covos.masks.edges import NO_EDGES, Edges
 from covos.models.coattention import Memory
 
 BEFORE: Final = 2
@@ -89,6 +91,8 @@ class Live:
         references: See `RollingReferences`.
         span: See `RollingReferences`.
         memory: See `covos.engines.memory`.
+        matting: Finds the opacity of each frame's edges, if that is asked for.
+        edges: Changes of each frame's edges.
     """
 
     def __init__(
@@ -99,12 +103,21 @@ class Live:
         references: int = DEFAULT_REFERENCES,
         span: int = SPAN,
         memory: int = DEFAULT_MEMORY,
+        matting: Matting | None = None,
+        edges: Edges = NO_EDGES,
     ) -> None:
         check_references(references)
+        if edges.smooth_time:
+            raise UsageError(
+                f"smooth-time {edges.smooth_time} of a live video",
+                why="edges are brought together with those of later frames, and a live frame has none yet",
+                fix="leave it out",
+            )
         if span < 1:
             raise UsageError(f"span = {span}", why="it is a number of frames", fix=f"give {SPAN}, say")
         self._finder, self._follower, self._memory = finder, follower, memory
         self._references: RollingReferences[Any] = RollingReferences(count=references, span=span)
+        self._matting, self._edges = matting, edges
         self._watch, self._cuts = Watch(), CutDetector()
         self._following: tuple[FollowEngine, FollowPass] | None = None
         self._frames = 0
@@ -126,7 +139,8 @@ class Live:
                 subject. On a later frame it corrects them, or shows further ones.
 
         Returns:
-            The mask, in ``labels``, H x W uint8; ``probability``, H x W float32; and ``confidence``.
+            The mask, in ``labels``, H x W uint8; ``probability``, H x W float32; ``confidence``; and ``matte``,
+            H x W float32, if that is asked for. All of them have the edges that are asked for.
 
         Raises:
             UsageError: The image or the mask is of another shape or type, or the size changes while objects are
@@ -151,7 +165,7 @@ class Live:
         self._frames += 1
         told = hold(result, self._known)
         self._known = result if told is result else self._known
-        return told
+        return self._edges.changed(told if self._matting is None else self._matting.of(told))
 
     def find(self) -> None:
         """Follow no longer, and find the subject again from the next frame on."""

@@ -175,38 +175,50 @@ def load_matte_engine(
     return MatteEngine(ready(build_matter(entry), entry=entry, computing=computing), ladder=ladder)
 
 
-def matted(
-    results: Iterator[FrameResult | ProgressT], load: Callable[[], MatteEngine]
-) -> Iterator[FrameResult | ProgressT]:
-    """Add mattes to results, in order; anything else is passed on.
+class Matting:
+    """Adds mattes to results that come in order, one at a time.
 
     Results that have one keep it, and where all have, nothing is loaded. A picture that cannot be read has a mask that
     was held, and its matte is held likewise. If the network gives no numbers, the matte is that of the probability, and
     the frame's status becomes ``"uncomputed"``. Mattes are rounded as they are kept: a run that goes on finds what one
     finds that was never stopped.
+
+    Args:
+        load: Gives the engine, when a frame first needs it.
     """
-    engine: MatteEngine | None = None
-    before: FrameResult | None = None
-    for result in results:
-        if not isinstance(result, FrameResult):
-            yield result
-            continue
-        matte = result.matte
+
+    def __init__(self, load: Callable[[], MatteEngine]) -> None:
+        self._load = load
+        self._engine: MatteEngine | None = None
+        self._before: FrameResult | None = None
+
+    def of(self, result: FrameResult) -> FrameResult:
+        """Return a result with its matte."""
+        matte, before = result.matte, self._before
         if matte is None and result.frame.status == "unreadable":
             same = before is not None and before.matte is not None and before.labels is result.labels
             matte = before.matte if same and before is not None else opacity_of(result.probability, result.labels)
         if matte is None:
-            if engine is None:
-                engine = load()
+            if self._engine is None:
+                self._engine = self._load()
             if before is not None and before.matte is not None:
-                engine.remember(before.frame.image, before.matte, index=before.frame.index)
-            found = engine.find(result.frame.image, result.probability, index=result.frame.index)
+                self._engine.remember(before.frame.image, before.matte, index=before.frame.index)
+            found = self._engine.find(result.frame.image, result.probability, index=result.frame.index)
             if not np.isfinite(found).all():  # the network gave no numbers: the mask stays, and it is reported
                 found = opacity_of(result.probability, result.labels)
-                result = replace(result, frame=replace(result.frame, status="uncomputed"))  # noqa: PLW2901
+                result = replace(result, frame=replace(result.frame, status="uncomputed"))
             matte = rounded(found, result.labels > 0)
-        before = replace(result, matte=matte)
-        yield before
+        self._before = replace(result, matte=matte)
+        return self._before
+
+
+def matted(
+    results: Iterator[FrameResult | ProgressT], load: Callable[[], MatteEngine]
+) -> Iterator[FrameResult | ProgressT]:
+    """Add mattes to results, see `Matting`; anything else is passed on."""
+    matting = Matting(load)
+    for result in results:
+        yield matting.of(result) if isinstance(result, FrameResult) else result
 
 
 class _Solving:
