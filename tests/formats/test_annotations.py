@@ -21,16 +21,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools.coco import COCO
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import Frame, FrameResult, SourceInfo
 from covos.formats.coco import coco_content
 from covos.formats.cvat import rows_of
 from covos.formats.labelstudio import pack, unpack
-from covos.formats.table import make_writer
+from covos.formats.table import check_formats, make_writer
 from covos.masks import encode
 from covos.masks.frame_mask import FrameMask, labels_of
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
+from covos.runs.reading import read_masks
 
 Labels = NDArray[np.uint8]
 SIZE = (30, 41)
@@ -337,6 +338,38 @@ class TestCvat:
     def test_names_that_xml_cannot_hold(self, tmp_path: Path) -> None:
         (path,), _ = write("cvat", tmp_path, hard_cases(), path="a\x01b\n\udcff<size>]]>.mp4")
         self.check(path, hard_cases())
+
+    def check_images(self, path: Path, maps: Sequence[Labels]) -> None:
+        root = ElementTree.parse(path).getroot()
+        assert root.findtext("meta/task/mode") == "annotation"
+        assert root.find("track") is None
+        images = root.findall("image")
+        assert [(each.attrib["id"], each.attrib["name"]) for each in images] == [
+            (str(index), f"{index:05d}.jpg") for index in range(len(maps))
+        ]
+        for image, labels in zip(images, maps, strict=True):
+            size = int(image.attrib["height"]), int(image.attrib["width"])
+            found = np.zeros(size, np.uint8)
+            for shape in image.findall("mask"):
+                found[cvat_mask(shape, size)] = int(shape.findtext("attribute[@name='track_id']", ""))
+            np.testing.assert_array_equal(found, labels)
+        read = read_masks(path)
+        assert [frame.stem for frame in read.frames] == [f"{index:05d}" for index in range(len(maps))]
+        for frame, labels in zip(read.frames, maps, strict=True):
+            np.testing.assert_array_equal(labels_of(frame.objects, size=frame.size), labels)
+
+    def test_an_image_for_each_frame(self, tmp_path: Path) -> None:
+        (path,), notes = write("cvat=images", tmp_path, hard_cases())
+        assert notes == ()
+        self.check_images(path, hard_cases())
+        with pytest.raises(UsageError, match="cvat=pictures"):
+            check_formats(["cvat=pictures"])
+
+    @given(maps=MAPS)
+    @ON_TMP_PATH
+    def test_any_masks_of_images(self, tmp_path_factory: pytest.TempPathFactory, maps: list[Labels]) -> None:
+        (path,), _ = write("cvat=images", tmp_path_factory.mktemp("any"), maps)
+        self.check_images(path, maps)
 
     def test_a_known_code(self) -> None:
         mask = np.zeros((6, 8), bool)

@@ -50,6 +50,24 @@ class TestCvat:
         read = read_masks(cvat_file(tmp_path / "a.xml", body))
         assert [sorted(frame.objects) for frame in read.frames] == [[1, 2], [1, 2], [], []]
 
+    def test_images_have_their_own_sizes_names_and_objects(self, tmp_path: Path) -> None:
+        """As CVAT exports a task of images: those without masks are listed, groups tie masks of an image together."""
+        one, other = (mask(0).replace("<mask ", f'<mask label="{label}" ') for label in ("dog", "cat"))
+        body = (
+            f'<image id="0" name="a/one.jpg" width="6" height="5">{one}{other}</image>'
+            '<image id="2" name="a/two.jpg" width="9" height="7"><tag label="dog"/></image>'
+            f'<image id="5" name="a/three.jpg" width="6" height="5">{other}'
+            '<polygon label="dog" points="0,0;2,0;2,2;0,2"/></image>'
+        )
+        read = read_masks(cvat_file(tmp_path / "a.xml", body))
+        assert [(each.index, each.stem, each.size) for each in read.frames] == [
+            (0, "one", (5, 6)),
+            (2, "two", (7, 9)),
+            (5, "three", (5, 6)),
+        ]
+        assert [sorted(each.objects) for each in read.frames] == [[1, 2], [], [1, 2]]
+        assert read.frames[2].objects[1].area > 0
+
     def test_two_masks_of_one_object_are_joined(self, tmp_path: Path) -> None:
         inner = '<attribute name="colour">red</attribute><attribute name="track_id"> 9 </attribute>'
         body = "".join(f"<track>{mask(7, rle=rle, inner=inner)}</track>" for rle in ("0,1", "5,1,0"))
@@ -66,7 +84,11 @@ class TestCvat:
             ("<track>" + mask(0).replace('frame="0"', "") + "</track>", "'' stands where frame"),
             ('<track><polygon frame="2" points="1,1"/></track>', "a polygon of frame 2"),
             ('<track><box frame="2"/></track>', "a box in frame 2"),
-            ('<image id="0"/>', "CVAT for images"),
+            ('<image id="0"/>', "'' stands where width"),
+            ('<image id="0" width="6" height="5"><box/></image>', "a box in frame 0"),
+            (f'<image id="0" width="2" height="2">{mask(0)}</image>', "a mask of frame 0 reaches out"),
+            (f'<image id="0" width="6" height="5"/><track>{mask(0)}</track>', "images and tracks"),
+            ('<image id="1" width="6" height="5"/><image id="1" width="6" height="5"/>', "the same number"),
             ("<track>", "not whole XML"),
             ("<meta><task><size>3</size></task></meta>", "several tasks"),
         ],

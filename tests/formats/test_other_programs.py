@@ -104,6 +104,41 @@ def test_masks_of_cvat_by_its_sdk(saved: Callable[..., Path], make: Callable[[],
         np.testing.assert_array_equal(again, labels)
 
 
+@pytest.mark.parametrize("make", [maps, ring])
+def test_masks_of_cvat_images_by_its_sdk(saved: Callable[..., Path], make: Callable[[], list[Labels]]) -> None:
+    from cvat_sdk.masks import decode_mask
+
+    images = ElementTree.parse(saved("cvat=images", make()) / "cvat.xml").getroot().findall("image")
+    assert [each.get("name") for each in images] == [f"{index:05}.jpg" for index in range(len(make()))]
+    for image, labels in zip(images, make(), strict=True):
+        again = np.zeros_like(labels)
+        width, height = int(image.attrib["width"]), int(image.attrib["height"])
+        for mask in image.iter("mask"):
+            left, top, wide, high = (int(mask.attrib[name]) for name in ("left", "top", "width", "height"))
+            runs = [int(run) for run in mask.attrib["rle"].split(",")]
+            points = [*runs, left, top, left + wide - 1, top + high - 1]
+            number = int(mask.findtext("attribute[@name='track_id']", ""))
+            again[decode_mask(points, image_width=width, image_height=height)] = number
+        np.testing.assert_array_equal(again, labels)
+
+
+@pytest.mark.filterwarnings("ignore")  # its own, and those of pycocotools with numpy 2
+@pytest.mark.parametrize("make", [maps, ring])
+def test_cvat_images_by_datumaro(saved: Callable[..., Path], tmp_path: Path, make: Callable[[], list[Labels]]) -> None:
+    """It wants older releases of OpenCV and pandas than the others, so it is there only by hand."""
+    datumaro = pytest.importorskip("datumaro", reason="datumaro is not installed beside these releases of OpenCV")
+    file = saved("cvat=images", make()) / "cvat.xml"
+    (tmp_path / "pictures").rename(file.parent / "images")  # where it looks for them
+    read = datumaro.Dataset.import_from(str(file), "cvat")
+    items = sorted(read, key=lambda item: item.attributes["frame"])
+    assert [item.id for item in items] == [f"{index:05}" for index in range(len(make()))]
+    for item, labels in zip(items, make(), strict=True):
+        again = np.zeros_like(labels)
+        for mask in item.annotations:
+            again[mask.image.astype(bool)] = int(mask.attributes["track_id"])
+        np.testing.assert_array_equal(again, labels)
+
+
 def documented_configuration() -> str:
     """The labelling configuration that docs/annotations.md tells to use, with all objects."""
     text = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text()

@@ -1,21 +1,21 @@
-"""``cvat``: CVAT for video 1.1, ``cvat.xml``, to upload to a CVAT task of the same video.
+"""``cvat``: CVAT for video 1.1, ``cvat.xml``, to upload to a CVAT task of the same video; ``cvat=images``: for images.
 
 CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is a
 track of one frame, as CVAT's own export has it, and the attribute ``track_id`` names the object. CVAT keeps this if the
 task's label (``object``, unless objects have labels) has a number attribute of that name. A mask is cut to its box and
 coded in rows, background first. Frames have the numbers that they have in the whole source, also where a part of it was
-taken.
+taken. For images, each frame is an image with its masks, and there are no tracks.
 
 In files of CVAT an object is known by the attribute ``track_id``, else by the group of its track, else by the track if
-that has several masks, else by its label (CVAT's own export makes a track of every single mask). Polygons are read as
-well as masks.
+that has several masks, else by its label (CVAT's own export makes a track of every single mask). Of images, it is the
+attribute, the group of the mask, or its label. Polygons are read as well as masks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -24,9 +24,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.core.limits import limits, raising
-from covos.formats.annotations import AnnotationFormat
+from covos.formats.annotations import AnnotationFormat, picture_name
 from covos.formats.base import ReadableFormat
 from covos.formats.reading import (
     DamagedError,
@@ -48,7 +48,7 @@ _SHAPES = {"box", "polyline", "points", "ellipse", "cuboid", "skeleton"}
 
 
 class CvatFormat(AnnotationFormat, ReadableFormat):
-    """CVAT for video 1.1, to upload to a task of the same video.
+    """CVAT for video 1.1, to upload to a task of the same video; ``cvat=images`` for a task of its pictures.
 
     Each mask is written as it comes, and at the end the number of frames and the labels into the head.
     """
@@ -57,6 +57,19 @@ class CvatFormat(AnnotationFormat, ReadableFormat):
     output = "cvat.xml"
     read_as = "CVAT XML"
     looks_like = "XML with the root 'annotations'"
+    choices = ("video", "images")
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept the kind of the task."""
+        if value not in cls.choices:
+            raise UsageError(
+                f"cvat={value}", why="it is for a task of a video or of images", fix="write cvat, or cvat=images"
+            )
+
+    @property
+    def _is_of_images(self) -> bool:
+        return self._value == "images"
 
     def _opening(self, first: FrameMask) -> str:
         self._frames = 0
@@ -69,23 +82,36 @@ class CvatFormat(AnnotationFormat, ReadableFormat):
         return head
 
     def _head(self, *, count: int, labels: Iterable[str]) -> str:
+        size = "" if self._is_of_images else _SIZE.format(height=self._size[0], width=self._size[1])
         return _HEAD.format(
-            name=escape("".join(c if c.isprintable() else "?" for c in Path(self._info.path).name)),
+            name=escape(_printed(Path(self._info.path).name)),
             labels="".join(_LABEL.format(label=escape(each), identity=IDENTITY) for each in labels),
-            height=self._size[0],
-            width=self._size[1],
+            mode="annotation" if self._is_of_images else "interpolation",
+            size=size,
             count=count,
         )
 
     def _frame(self, masks: FrameMask) -> str:
+        self._frames = masks.number + 1
+        self._used.update(map(self._labels.of, masks.objects))
+        if self._is_of_images:
+            return self._image(masks)
         text = self._closed(ends_at=masks.number)
         for identity, rle in masks.objects.items():
             head = f'  <track id="{self._tracks}" label={quoteattr(self._labels.of(identity))} source="auto">\n'
-            self._pending.append(head + _mask(masks.number, rle, identity=identity))
+            own = f'frame="{masks.number}" keyframe="1" outside="0"'
+            self._pending.append(head + _mask(own, rle, identity=identity))
             self._tracks += 1
-            self._used.add(self._labels.of(identity))
-        self._frames = masks.number + 1
         return text
+
+    def _image(self, masks: FrameMask) -> str:
+        height, width = masks.size
+        name = quoteattr(_printed(picture_name(masks)))
+        shapes = "".join(
+            _mask(f'label={quoteattr(self._labels.of(identity))} source="auto"', rle, identity=identity)
+            for identity, rle in masks.objects.items()
+        )
+        return f'  <image id="{masks.number}" name={name} width="{width}" height="{height}">\n{shapes}  </image>\n'
 
     def _end(self) -> None:
         self._put(self._closed(ends_at=None) + "</annotations>\n")
@@ -132,10 +158,16 @@ def rows_of(rle: RLE) -> tuple[tuple[int, int, int, int], list[int]]:
     return rle.bbox, encode(np.ascontiguousarray(part.T)).counts.tolist()
 
 
-def _mask(frame: int, rle: RLE, *, identity: int) -> str:
+def _printed(name: str) -> str:
+    """Return a name without control characters, which XML has not."""
+    return "".join(each if each.isprintable() else "?" for each in name)
+
+
+def _mask(own: str, rle: RLE, *, identity: int) -> str:
+    """Return a mask with its own attributes."""
     (left, top, width, height), counts = rows_of(rle)
     return (
-        f'    <mask frame="{frame}" keyframe="1" outside="0" occluded="0" rle="{", ".join(map(str, counts))}" '
+        f'    <mask {own} occluded="0" rle="{", ".join(map(str, counts))}" '
         f'left="{left}" top="{top}" width="{width}" height="{height}" z_order="0">\n'
         f'      <attribute name="{IDENTITY}">{identity}</attribute>\n'
         "    </mask>\n"
@@ -169,25 +201,51 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
     <task>
       <name>{name}</name>
       <size>{count}</size>
-      <mode>interpolation</mode>
+      <mode>{mode}</mode>
       <overlap>0</overlap>
       <labels>
 {labels}      </labels>
-      <original_size>
+{size}    </task>
+  </meta>
+"""
+_SIZE = """      <original_size>
         <width>{width}</width>
         <height>{height}</height>
       </original_size>
-    </task>
-  </meta>
 """
 
 
 def _frames(file: BinaryIO) -> list[ReadFrame]:
     _refuse_document_type(file)
-    count, depth, most = 0, 0, limits()
-    root: Element | None = None
     described: dict[str, int] = {}
     objects: dict[int, list[tuple[Hashable, RLE]]] = {}
+    images: list[ReadFrame] = []
+    for element in _parts(file):
+        if element.tag == "meta":
+            _describe(element, described)
+        elif element.tag == "track":
+            for number, key, rle in _masks(element, described):
+                objects.setdefault(number, []).append((key, rle))
+        elif element.tag == "image":
+            images.append(_image(element))
+            check_frame_count(len(images))
+    if images and objects:
+        raise DamagedError("it has images and tracks; one kind is read", fix="export it for video, or for images")
+    if images:
+        return images
+    count = max([described.get("size", 0), *(index + 1 for index in objects)])
+    check_frame_count(count)
+    frames = [ReadFrame(index=index, size=_size(described)) for index in range(count)]
+    for frame in frames:
+        for key, rle in objects.get(frame.index, ()):
+            frame.add(key, rle)
+    return frames
+
+
+def _parts(file: BinaryIO) -> Iterator[Element]:
+    """Yield what is in the root, each when it is whole; after that, it takes no memory."""
+    count, depth, most = 0, 0, limits()
+    root: Element | None = None
     for event, element in ElementTree.iterparse(file, events=("start", "end")):
         count, depth = count + (event == "start"), depth + (1 if event == "start" else -1)
         if count > most.values:
@@ -198,21 +256,9 @@ def _frames(file: BinaryIO) -> list[ReadFrame]:
             root = element
             if root.tag != "annotations":
                 raise DamagedError(f"it is no file of CVAT: its root is {root.tag!r}")
-        elif event == "start" and element.tag == "image":
-            raise DamagedError("it is CVAT for images; CVAT for video is read", fix="export it as CVAT for video 1.1")
-        elif event == "end" and element.tag == "meta":
-            _describe(element, described)
-        elif event == "end" and element.tag == "track":
-            for number, key, rle in _masks(element, described):
-                objects.setdefault(number, []).append((key, rle))
-            root.clear()  # what has been read takes no memory
-    count = max([described.get("size", 0), *(index + 1 for index in objects)])
-    check_frame_count(count)
-    frames = [ReadFrame(index=index, size=_size(described)) for index in range(count)]
-    for frame in frames:
-        for key, rle in objects.get(frame.index, ()):
-            frame.add(key, rle)
-    return frames
+        elif event == "end" and depth == 1:
+            yield element
+            root.clear()
 
 
 class _RootMetError(Exception):
@@ -252,14 +298,42 @@ def _size(described: dict[str, int]) -> tuple[int, int]:
     return size
 
 
+def _image(image: Element) -> ReadFrame:
+    """Return an image with its masks. CVAT lists those without any as well."""
+    number, width, height = (_number(image.get(name), of=name) for name in ("id", "width", "height"))
+    frame = ReadFrame(index=number, size=(height, width), stem=PurePosixPath(image.get("name", "")).stem)
+    for shape in image:
+        _refuse_shape(shape, frame=number)
+        if shape.tag in {"mask", "polygon"}:
+            group = shape.get("group_id", "0")
+            key: Hashable = ("label", shape.get("label")) if group == "0" else ("group", group)
+            frame.add(_identity(shape, key), _pixels(shape, frame.size, number=number))
+    return frame
+
+
+def _refuse_shape(element: Element, *, frame: object) -> None:
+    if element.tag in _SHAPES:
+        raise DamagedError(
+            f"it has a {element.tag} in frame {frame}; masks and polygons are read",
+            fix="draw masks or polygons in its place, or remove it, and export again",
+        )
+
+
+def _identity(shape: Element, key: Hashable) -> Hashable:
+    """Return the number that a shape says, or what else it says; the key if it says nothing."""
+    named = shape.find(f"attribute[@name='{IDENTITY}']")
+    text = "" if named is None else (named.text or "").strip()
+    return (int(text) if text.isascii() and text.isdigit() else text) if text else key
+
+
+def _pixels(shape: Element, size: tuple[int, int], *, number: int) -> RLE:
+    return (_rle if shape.tag == "mask" else _polygon)(shape, size, number=number)
+
+
 def _masks(track: Element, described: dict[str, int]) -> list[tuple[int, Hashable, RLE]]:
     """Return the frame, object and pixels of each mask of a track."""
     for element in track.iter():
-        if element.tag in _SHAPES:
-            raise DamagedError(
-                f"it has a {element.tag} in frame {element.get('frame')}; masks and polygons are read",
-                fix="draw masks or polygons in its place, or remove it, and export again",
-            )
+        _refuse_shape(element, frame=element.get("frame"))
     masks = [mask for mask in track.iter() if mask.tag in {"mask", "polygon"} and mask.get("outside", "0") != "1"]
     numbers = [_number(mask.get("frame"), of="frame") for mask in masks]
     key: Hashable
@@ -267,28 +341,24 @@ def _masks(track: Element, described: dict[str, int]) -> list[tuple[int, Hashabl
         key = ("group", group)
     else:
         key = ("track", track.get("id")) if len(set(numbers)) > 1 else ("label", track.get("label"))
-    found: list[tuple[int, Hashable, RLE]] = []
-    for number, mask in zip(numbers, masks, strict=True):
-        named = mask.find(f"attribute[@name='{IDENTITY}']")
-        text = "" if named is None else (named.text or "").strip()
-        identity = int(text) if text.isascii() and text.isdigit() else text
-        read = _rle if mask.tag == "mask" else _polygon
-        found.append((number, identity if text else key, read(mask, _size(described))))
-    return found
+    return [
+        (number, _identity(mask, key), _pixels(mask, _size(described), number=number))
+        for number, mask in zip(numbers, masks, strict=True)
+    ]
 
 
-def _polygon(polygon: Element, size: tuple[int, int]) -> RLE:
+def _polygon(polygon: Element, size: tuple[int, int], *, number: int) -> RLE:
     try:
         corners = [float(each) for pair in polygon.get("points", "").split(";") for each in pair.split(",")]
         return polygon_to_rle(corners, size=size)
     except (ValueError, AnnotationError) as error:
         why = error.why if isinstance(error, AnnotationError) else str(error)
-        raise DamagedError(f"a polygon of frame {polygon.get('frame')} cannot be read: {why}") from error
+        raise DamagedError(f"a polygon of frame {number} cannot be read: {why}") from error
 
 
-def _rle(mask: Element, size: tuple[int, int]) -> RLE:
+def _rle(mask: Element, size: tuple[int, int], *, number: int) -> RLE:
     left, top, width, height = (_number(mask.get(name), of=name) for name in ("left", "top", "width", "height"))
-    of = f"a mask of frame {mask.get('frame')}"
+    of = f"a mask of frame {number}"
     if width < 1 or height < 1 or left + width > size[1] or top + height > size[0]:
         raise DamagedError(f"{of} reaches out of the picture")
     counts = [_number(count, of="rle") for count in mask.get("rle", "").split(",")]

@@ -18,6 +18,7 @@ const VALUES = {
   matte: { name: "Shades of grey", words: { 8: "8 bits: 256", 16: "16 bits: for grading" } },
   "matte-video": { name: "File", words: { h264: "H.264, small", prores: "ProRes, 10 bits: for grading", ffv1: "FFV1, 16 bits: nothing is lost" } },
   rgba: { name: "Files", words: { 8: "PNG, 8 bits", 16: "PNG, 16 bits: for grading", webp: "WebP, smaller, nothing is lost" } },
+  cvat: { name: "CVAT's task", words: { video: "Of a video", images: "Of its pictures" } },
   sheet: { name: "Frames", words: {} },
   preview: { name: "File", words: { webp: "WebP, small", gif: "GIF, plays everywhere" } },
   blur: { name: "How far out of focus", words: { "2%": "A little", "5%": "Usual", "10%": "Far" } },
