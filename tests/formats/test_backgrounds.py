@@ -25,6 +25,7 @@ from covos.formats.backdrops import Backdrop, Clip
 from covos.formats.composition import Composition
 from covos.formats.light import defocused, disc, to_light, to_picture, wrapped
 from covos.formats.table import check_formats, composed_formats, make_writer
+from covos.media.video import VideoSource
 from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output
 
@@ -75,6 +76,14 @@ def test_a_part_of_a_video_is_shown_in_a_loop(beach: Path) -> None:
 def test_a_part_of_a_video_is_named_by_frames_and_timecodes_as_well(tmp_path: Path, start: str, end: str) -> None:
     quick = clip(video(tmp_path / "beach.mkv", rate=25), start=start, end=end)
     assert shown(quick, [0, 0.04, 0.08, 0.12, 0.16]) == [60, 110, 160, 60, 110]
+
+
+def test_what_lies_before_a_part_is_not_decoded(beach: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: VideoSource) -> Iterator[Frame]:
+        raise AssertionError("it reads from the beginning")
+
+    monkeypatch.setattr(VideoSource, "_read_all", refuse)
+    assert shown(clip(beach, start="0.25", end="0.45"), [0, 0.05, 0.15, 0.2, 0.25]) == [110, 160, 210, 110, 160]
 
 
 def test_a_part_goes_to_the_end_by_the_number_behind_the_last_frame(beach: Path) -> None:

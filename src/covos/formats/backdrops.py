@@ -214,12 +214,13 @@ class Clip:
         self._source: Source = open_source(self._name)
         self._start, self._end = backdrop.times(self._source)
         self._zero: Fraction | None = None  # its own time of its first frame
-        self._first = 0  # index of the frame that is shown at the start
+        # Index of the frame that is shown at the start: the first behind it may be later.
+        self._first = max(0, self._source.index_at(self._start) - 1) if self._start else 0
         self._began = Fraction(0)  # time of the output at which this turn began
         self._stopped: str | None = None
         self._reached = Fraction(0)
         self._shown: tuple[int, NDArray[Any]] | None = None
-        self._frames: Iterator[Frame] = iter(self._source)
+        self._frames = self._turn(again=False)
         self._now: Frame | None = None
         self._next = self._read()
 
@@ -260,14 +261,20 @@ class Clip:
             return False
         self._began += length * ((wanted - self._start) // length)
         try:
-            rest = range(self._first, info.frame_count)
-            self._frames = self._source.select(rest) if self._first else iter(self._source)
+            self._frames = self._turn(again=True)
         except SourceError as error:
             self._stopped = error.what
             return False
         self._next = self._read()
         self._now = None if self._next is not None else self._now
         return self._next is not None
+
+    def _turn(self, *, again: bool) -> Iterator[Frame]:
+        """Begin to read at the start, without what lies before; damage is noted in the first turn."""
+        if not self._first:
+            return iter(self._source)
+        rest = range(self._first, self._source.info.frame_count)
+        return self._source.select(rest) if again else self._source.part(rest)
 
     def _read(self) -> Frame | None:
         try:
@@ -278,7 +285,8 @@ class Clip:
             self._stopped = error.what if isinstance(error, SourceError) else str(error)
             return None
         if frame is not None and self._zero is None:
-            self._zero = frame.pts * frame.time_base
+            before = self._source.time_of(frame.index) if frame.index else 0
+            self._zero = frame.pts * frame.time_base - before
         return frame
 
     def _time(self, frame: Frame) -> Fraction:
