@@ -180,6 +180,25 @@ def test_a_single_frame_is_a_png_that_states_its_colours(tmp_path: Path) -> None
     assert np.abs(samples[SUBJECT].astype(int) - own[SUBJECT]).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["rgba=hdr", "rgba=16,hdr"])
+def test_pictures_of_16_bits_state_their_colours(tmp_path: Path, name: str) -> None:
+    video = write(tmp_path / "hdr.mov", transfer=HLG)
+    (folder,) = kept(tmp_path / "out", name, video).paths
+    files = sorted(folder.iterdir())
+    assert len(files) == FRAMES
+    for file, (_, own) in zip(files, decoded(video), strict=True):
+        with av.open(str(file)) as container:
+            (frame,) = container.decode(video=0)
+        assert (frame.format.name, frame.color_primaries, frame.color_trc) == ("rgba64be", BT2020, HLG)
+        samples = frame.reformat(format="rgba64le").to_ndarray() >> 6
+        assert np.abs(samples[SUBJECT][..., :3].astype(int) - own[SUBJECT]).max() <= 1
+        assert np.abs(samples[FAR][..., :3].astype(int) - own[FAR]).max() <= 1
+        assert samples[FAR][..., 3].max() == 0
+    for wrong in ("rgba=8,hdr", "rgba=webp,hdr"):
+        with pytest.raises(UsageError, match="hdr"):
+            check_formats([wrong])
+
+
 @pytest.mark.parametrize("transfer", [PQ, HLG, SDR_2020], ids=["PQ", "HLG", "BT.2020"])
 def test_openexr_has_the_light_of_the_source(tmp_path: Path, transfer: int) -> None:
     video = write(tmp_path / "hdr.mov", transfer=transfer)
@@ -243,10 +262,10 @@ def test_the_wish_stands_in_the_names_of_formats_that_can() -> None:
     assert check_formats(names) == names
 
 
-@pytest.mark.parametrize("name", ["webm", "qtrle", "tiff", "rgba"])
+@pytest.mark.parametrize("name", ["webm", "qtrle", "tiff", "matte"])
 def test_a_format_that_cannot_hold_it_names_those_that_can(name: str) -> None:
     with pytest.raises(UsageError, match="keep-hdr is asked for") as caught:
         composed_formats([name], Composition(keep_hdr=True))
-    assert all(can in caught.value.fix for can in ("-f prores", "-f ffv1", "-f exr"))
+    assert all(can in caught.value.fix for can in ("-f prores", "-f ffv1", "-f exr", "-f rgba"))
     with pytest.raises(UsageError):
         check_formats([f"{name}=hdr"])

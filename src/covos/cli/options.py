@@ -116,9 +116,7 @@ EachObject: TypeAlias = Annotated[
 ]
 KeepHdr: TypeAlias = Annotated[
     bool,
-    typer.Option(
-        "--keep-hdr", help="Keep the tones of HDR and BT.2020 in prores, ffv1 and exr, as the source has them."
-    ),
+    typer.Option("--keep-hdr", help="Keep the tones of HDR and BT.2020 in prores, ffv1, rgba and exr."),
 ]
 
 

@@ -36,7 +36,7 @@ class Composition(Record):
         each_object: If true, mattes and formats with alpha write each object by itself, a file or a folder of pictures;
             `exr` has layers.
         shadow: If true, the new background is darkened where the subject darkens the source.
-        keep_hdr: If true, `prores`, `ffv1` and `exr` have the tones of a source in HDR or BT.2020, as it has them.
+        keep_hdr: If true, `prores`, `ffv1`, `rgba` and `exr` have the tones of a source in HDR or BT.2020.
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
     """
 

@@ -134,7 +134,7 @@ class RgbaFormat(_OfBits):
     """``rgba/<stem>.png``: the subject with straight alpha, at 8 bits, or at 16 as ``rgba=16``.
 
     Under the alpha lie the source's colours: whoever softens or grows it finds them there. ``rgba=webp`` writes WebP
-    without a loss, ``rgba/<stem>.webp``.
+    without a loss, ``rgba/<stem>.webp``. ``rgba=hdr`` keeps HDR and BT.2020 at 16 bits, and states them.
     """
 
     name = output = "rgba"
@@ -142,12 +142,28 @@ class RgbaFormat(_OfBits):
     offers = "it is a PNG of 8 or 16 bits, or WebP"
     has_alpha = True
     bytes_per_pixel = 0.68
+    flags: ClassVar[tuple[str, ...]] = ("each", "hdr", "invert")
+    composes: ClassVar[Mapping[str, str]] = {**_OfBits.composes, "keep_hdr": "hdr"}
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Refuse HDR in pictures of 8 bits as well."""
+        super().check_value(value)
+        main, options = cls.parsed(value)
+        if "hdr" in options and main not in {"", "16"}:
+            raise UsageError(f"{cls.name}={value}", why="HDR needs 16 bits", fix=f"write {cls.name}=16,hdr")
 
     @classmethod
     def size_of(cls, value: str | None) -> float:
         """Return a size for 16 bits that is four times as large, since their low bytes are noise; WebP takes less."""
+        main, options = cls.parsed(value)
         kinds = {"16": 4 * cls.bytes_per_pixel, "webp": 0.55}
-        return kinds.get(cls.parsed(value)[0], cls.bytes_per_pixel)
+        return kinds.get("16" if "hdr" in options else main, cls.bytes_per_pixel)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Also what could not be kept of HDR."""
+        return *super().warnings, *self._hdr_notes
 
     @classmethod
     def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
@@ -167,6 +183,8 @@ class RgbaFormat(_OfBits):
         path = self._file(name, f"{result.frame.stem}{suffix}")
         if suffix == _WEBP:
             write_webp(path, composed.rgba)
+        elif self._keeps_hdr:
+            write_png(path, rgba_of(composed.unmapped, deep=True), colour=self._told.colour)
         elif self._bits == 16:
             write_png(path, rgba_of(composed, deep=True))
         else:

@@ -235,7 +235,7 @@ def _tones_note(transfer: Transfer) -> str:
         said = "the video has the colours of BT.2020: they are brought to those of BT.709, in what is written, too"
     else:
         said = f"the video is HDR ({transfer}): it is tone-mapped, and overlays and cut-outs are of ordinary range"
-    return f"{said}; prores=hdr, ffv1=hdr and exr=hdr keep it"
+    return f"{said}; prores=hdr, ffv1=hdr, rgba=hdr and exr=hdr keep it"
 
 
 def has_alpha(picture: VideoFrame) -> bool:
