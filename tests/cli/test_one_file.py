@@ -110,6 +110,22 @@ def test_further_formats_lie_in_the_folder_beside_the_file(clip: Path, place: Pa
     assert saved.outputs == (place / "z.webm", place / "z.webm.covos" / "binary")
 
 
+@pytest.mark.parametrize(
+    ("name", "asked", "chosen"),
+    [
+        ("x.mov", ["matte-video", "prores"], ("prores", "matte-video")),
+        ("x.mov", ["palette", "matte-video"], ("matte-video=prores", "palette")),
+        ("x.mp4", ["matte-video", "prores"], ("matte-video", "prores")),
+        ("x.mkv", ["green", "rgba=each", "ffv1"], ("ffv1", "green", "rgba=each")),
+    ],
+)
+def test_the_file_is_of_the_format_that_makes_it_as_it_was_asked_for(
+    tmp_path: Path, name: str, asked: list[str], chosen: tuple[str, ...]
+) -> None:
+    output = choose_output(tmp_path / name, asked)
+    assert (output.formats, output.keep, output.is_file) == (chosen, True, True)
+
+
 def test_formats_with_commas_between_are_named_one_by_one(clip: Path, place: Path, capsys: Capture) -> None:
     assert run(clip, "-o", place / "x.mov", "-f", "prores,palette") == 2
     assert "fix: name each by itself: -f prores -f palette" in capsys.readouterr().err
@@ -232,6 +248,7 @@ def test_a_folder_of_one_picture_is_a_picture(tmp_path: Path, place: Path) -> No
     ("name", "formats", "inputs", "said"),
     [
         ("x.mov", ["prores", "qtrle"], 1, "a file is of one format, and prores, qtrle make .mov files"),
+        ("x.mov", ["prores=each", "green"], 1, "prores=each writes several files"),
         ("x.mov", ["webm", "palette"], 1, "a file is of one format, and none of them makes .mov files"),
         ("x.mov", ["prores"], 2, "each input makes a file of its own"),
         ("x.mp4", ["prores"], 1, "prores makes .mov files"),

@@ -29,6 +29,7 @@ from covos.core.guarded import is_there
 from covos.core.numbered import refuse_pattern
 from covos.formats.base import Format
 from covos.formats.composition import PLAIN, Composition, with_options
+from covos.formats.each import EachObjectFormat
 from covos.formats.table import (
     ASIDE,
     DEFAULT_FORMATS,
@@ -255,13 +256,22 @@ def _suffixes(kind: type[Format], value: str | None, *, still: bool) -> tuple[st
     return kind.still_suffixes(value) if still else tuple(filter(None, [kind.suffix_of(value)]))
 
 
+def _meant_suffixes(kind: type[Format], value: str | None, *, still: bool) -> tuple[str, ...]:
+    """Return those of a format as it was asked for; with a file for each object, which is refused, those of one."""
+    each = issubclass(kind, EachObjectFormat) and kind.is_each(value)
+    return _suffixes(kind, None if each else value, still=still)
+
+
 def _file_first(chosen: tuple[str, ...], path: Path, *, still: bool) -> tuple[str, ...]:
     """Return several formats, first the one that makes the file; the others lie beside it."""
     suffix = path.suffix.lower()
+    parsed = {name: parse_format(name) for name in chosen}
+    # What makes such a file as it was asked for goes before what could: -f matte-video is an mp4 beside -f prores.
     makers = [
+        name for name, (kind, value) in parsed.items() if suffix in _meant_suffixes(kind, value, still=still)
+    ] or [
         name
-        for name in chosen
-        for kind, value in [parse_format(name)]
+        for name, (kind, value) in parsed.items()
         if suffix in _suffixes(kind, kind.value_for(suffix, value), still=still)
     ]
     if len(makers) != 1:
