@@ -157,6 +157,28 @@ def test_bits_of_the_source_are_kept(tmp_path: Path, pixels: str, name: str, sto
     assert len(np.unique(back[24, :, 0] >> 4)) > 50  # 8 bits have 48 levels there
 
 
+@pytest.mark.parametrize(("name", "white"), [("prores", 940), ("ffv1", 1023)])
+def test_white_of_a_deep_video_stays_white(tmp_path: Path, name: str, white: int) -> None:
+    with av.open(str(tmp_path / "in.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=64, height=48, pix_fmt="yuv420p10le")
+        frame = av.VideoFrame(64, 48, "yuv420p10le")
+        for plane, level in zip(frame.planes, (940, 512, 512), strict=True):
+            plane.update(np.full((plane.height, plane.line_size // 2), level, "<u2").tobytes())
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_source(tmp_path / "in.mkv") as source:
+        (frame,), info = list(source), source.info
+    assert frame.deep is not None
+    assert (frame.deep() == 65535).all()
+    whole = np.ones((48, 64), np.uint8)
+    result = FrameResult(frame=frame, probability=whole.astype(np.float32), labels=whole, confidence=1)
+    (path,) = written(tmp_path / "out", name, [result], info).paths
+    with av.open(str(path)) as container:
+        (frame,) = container.decode(video=0)
+    levels = np.frombuffer(frame.planes[0], "<u2").reshape(48, -1)[:, :64] >> (frame.format.components[0].bits - 10)
+    assert np.abs(levels.astype(int) - white).max() <= 1
+
+
 @pytest.mark.parametrize("still", [False, True])
 @pytest.mark.parametrize("name", ["rgba=16", "ffv1", "prores"])
 def test_pictures_of_16_bits_stay_what_they_are(tmp_path: Path, name: str, still: bool) -> None:

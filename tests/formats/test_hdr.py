@@ -58,15 +58,21 @@ def write(path: Path, *, transfer: int, pixels: str = "yuv420p10le", options: di
 
 
 def decoded(path: Path) -> list[tuple[tuple[int, int, int], NDArray[np.uint16]]]:
-    """Decode by FFmpeg alone: primaries, transfer and matrix of each frame, and its RGB at 10 bits."""
+    """Decode by FFmpeg alone: primaries, transfer and matrix of each frame, and its RGB at 10 bits.
+
+    White of YUV is 65280 in FFmpeg's RGB of 16 bits.
+    """
     frames = []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            matrix = None if frame.format.is_rgb else BT2020
-            made = frame.reformat(format="gbrp10le", src_colorspace=matrix, threads=1)
-            planes = [np.frombuffer(plane, "<u2").reshape(HEIGHT, -1)[:, :WIDTH] for plane in made.planes]
             tags = frame.color_primaries, frame.color_trc, frame.colorspace
-            frames.append((tags, np.stack([planes[2], planes[0], planes[1]], -1)))
+            if frame.format.is_rgb:
+                planes = [np.frombuffer(plane, "<u2").reshape(HEIGHT, -1)[:, :WIDTH] for plane in frame.planes]
+                pixels = np.stack([planes[2], planes[0], planes[1]], -1)
+            else:
+                wide = frame.reformat(format="gbrp16le", src_colorspace=BT2020, threads=1).to_ndarray()
+                pixels = np.rint(wide / 65280 * 1023).clip(0, 1023).astype(np.uint16)
+            frames.append((tags, pixels))
     return frames
 
 

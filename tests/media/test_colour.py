@@ -78,7 +78,7 @@ def test_deep_samples_are_right_in_every_row(tmp_path: Path, pix_fmt: str) -> No
         (frame,) = source
     assert frame.deep is not None
     for row in frame.deep()[:, 8::16]:
-        np.testing.assert_allclose(row / 257, COLOURS, atol=1.2)
+        np.testing.assert_allclose(row / 257, COLOURS, atol=0.5)
 
 
 @pytest.mark.parametrize(("scale", "matrix"), [(16, 6), (160, 1)])

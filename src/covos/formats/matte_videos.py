@@ -18,8 +18,6 @@ from covos.formats.each import EachObjectFormat
 
 _PLAIN = "h264"
 _DEEP = 16
-_YUV_WHITE = 255 * 256 / 65535
-"""White of 16 bits from which swscale makes the white of YUV, 940 of 10 bits; it makes 943 of 65535."""
 _BYTES_PER_PIXEL: Mapping[CarrierName | None, float] = {"prores": 0.06, "ffv1": 0.07}
 """Of a matte, which has far less detail than the pictures that `covos.formats.carriers` measures."""
 
@@ -72,10 +70,7 @@ class MatteVideoFormat(EachObjectFormat, CarriedFormat):
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the alpha in three equal channels: H x W x 3 uint8, or uint16 of full range."""
-        opacity = self._seen(result).opacity
-        if self._is_deep and self._chosen.is_yuv and not self._info.is_still:
-            opacity = opacity * np.float32(_YUV_WHITE)
-        levels = grey_levels(opacity, bits=self.bits_of(self._value))
+        levels = grey_levels(self._seen(result).opacity, bits=self.bits_of(self._value))
         return np.repeat(levels[..., None], 3, axis=2)
 
     @property

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # bit-exactness make two machines give the same pixels, and so the same masks.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _UNSPECIFIED_MATRIX = 2
+_IN_PLANES = "gbrp16le"
 _REDUCED = _ACCURATE & ~Interpolation.BILINEAR | Interpolation.AREA
 """By the mean of areas: anything else aliases when it shrinks a picture, and aliasing flickers."""
 _LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
@@ -133,15 +135,19 @@ class PictureReader:
 
     def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
-        return self._deep(picture, self._converted(picture, _deep_format(picture), alpha=False))
+        if transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries) is None:
+            return self.unmapped(picture)
+        return self._shown(picture, self._converted(picture, _deep_format(picture), alpha=False))
 
     def unmapped(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture as `deep` does, but keep HDR and BT.2020 as they are coded."""
-        matrix = self._matrix(picture)
-        return self._deep(picture, self._reformat(picture, _deep_format(picture), matrix=matrix).to_ndarray())
+        made = self._reformat(picture, _deep_format(picture), matrix=self._matrix(picture))
+        colours = np.asarray(made.to_ndarray(), np.uint16)
+        if _deep_format(picture) == _IN_PLANES:
+            colours = to_full_white(colours)
+        return self._shown(picture, colours)
 
-    def _deep(self, picture: VideoFrame, converted: NDArray[Any]) -> NDArray[np.uint16]:
-        colours = np.asarray(converted, np.uint16)
+    def _shown(self, picture: VideoFrame, colours: NDArray[np.uint16]) -> NDArray[np.uint16]:
         if _is_limited_grey(picture):
             colours = _stretched(colours, bits=picture.format.components[0].bits)
         return _orient(colours, orientation=self._orientations.of(picture))
@@ -214,7 +220,17 @@ def _deep_format(picture: VideoFrame) -> str:
     Of YUV, in planes: swscale 9.5 gives every second row of 4:2:0 other colours if it packs them. Of RGB, packed:
     in planes, white is no longer white.
     """
-    return "rgb48le" if picture.format.is_rgb or len(picture.format.components) < 3 else "gbrp16le"
+    return "rgb48le" if picture.format.is_rgb or len(picture.format.components) < 3 else _IN_PLANES
+
+
+def to_full_white(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Bring RGB that swscale made of YUV to full range: its white is 255 * 256, not 65535."""
+    return np.asarray(cv2.add(samples, samples >> 8), np.uint16)  # times 257 / 256; beyond white, it stays white
+
+
+def from_full_white(samples: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Bring RGB of full range to what swscale makes YUV of, so that white is 940 of 10 bits and not 943."""
+    return np.asarray(samples - (samples.astype(np.uint32) + 128) // 257, np.uint16)
 
 
 def _is_limited_grey(picture: VideoFrame) -> bool:

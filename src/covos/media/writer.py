@@ -17,7 +17,7 @@ from covos.core.device import codec_threads, encoder_threads
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Planes, Tags
-from covos.media.displayed import plane_of
+from covos.media.displayed import from_full_white, plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
 from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
@@ -277,6 +277,8 @@ class VideoWriter:
         bottom, right = self.padding
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        if self._samples is np.uint16 and self._preset.is_yuv:
+            image = np.concatenate([from_full_white(image[..., :3]), image[..., 3:]], axis=2)
         kinds = ("rgba64le", "rgb48le") if self._samples is np.uint16 else ("rgba", "rgb24")
         pixels = kinds[0] if self._preset.has_alpha else kinds[1]
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
