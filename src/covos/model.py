@@ -26,6 +26,7 @@ from covos.engines.choices import (
     FOUND_FOLLOWED_AT,
     SPAN,
     Quality,
+    named_followed_views,
     named_views,
 )
 from covos.engines.encoding import FrameEncoder, VideoNetwork
@@ -144,9 +145,9 @@ class Model:
             return task.settings
         then = {}
         if self.follows_found(task):
-            views = named_views(FOUND_FOLLOWED_AT, followed=True)
+            views = named_followed_views(FOUND_FOLLOWED_AT, smallest=1.0)
             then["then_followed"] = {**self.describe_follower(DEFAULT_FOLLOWER), "views": views}
-        return {**task.settings, "around": around, "views": named_views(task.quality, followed=False), **then}
+        return {**task.settings, "around": around, "views": named_views(task.quality), **then}
 
     def follows_found(self, task: Find) -> bool:
         """Tell if the subject of a video is followed, too, from where it was found most surely.

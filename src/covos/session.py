@@ -69,7 +69,7 @@ class Session:
         follower: A covos-follow: a name, or a ``.safetensors`` file.
         memory: Frames that are remembered between the seed frames and the latest.
         prompter: The maker of masks of points and boxes; see `covos.Model.prompter`.
-        quality: The views in which objects are followed (see `covos.engines.follow.FOLLOWED_IN`).
+        quality: Chooses the views in which objects are followed (see `covos.engines.choices.followed_in`).
         held: The source in memory that ``source`` was opened from, if it was.
         listen: Called with each step that is taken because the memory ran out.
 
@@ -99,6 +99,7 @@ class Session:
             follower=os.fspath(follower),
             prompter=os.fspath(prompter),
             quality=quality,
+            smallest=lambda: self.seeds.smallest,
             listen=listen,
         )
         self._following = Following(source, self.seeds, memory=memory)

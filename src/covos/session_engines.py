@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any, TypeVar
 
-from covos.engines.choices import FOLLOWED_APART, Quality
+from covos.engines.choices import FOLLOWED_APART, Quality, View, followed_in
 from covos.engines.discover import DiscoveredObject
 from covos.engines.follow import FollowEngine
 from covos.engines.passes import discover_objects, references_of
@@ -31,7 +31,8 @@ class SessionEngines:
         load: Gives the model, when it is first needed.
         follower: A covos-follow: a name, or a ``.safetensors`` file.
         prompter: A name, or a file; see `covos.Model.prompter`.
-        quality: The views in which objects are followed (see `covos.engines.follow.FOLLOWED_IN`).
+        quality: Chooses the views in which objects are followed (see `covos.engines.choices.followed_in`).
+        smallest: Gives the share of the frame that the smallest object covers, as it is shown now.
         listen: Called with each step that is taken because the memory ran out.
     """
 
@@ -43,14 +44,16 @@ class SessionEngines:
         follower: str,
         prompter: str,
         quality: Quality,
+        smallest: Callable[[], float],
         listen: Callable[[LadderStep], None] | None,
     ) -> None:
         self._source, self._load, self._listen = source, load, listen
         self._follower_name, self._prompter_name, self._quality = follower, prompter, quality
+        self._smallest = smallest
         self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
-        self._follower: FollowEngine | None = None
+        self._bound: tuple[tuple[View, ...], FollowEngine] | None = None
         self._references: ShotReferences[Features] | None = None
         self._shots = one_shot(source)
 
@@ -61,7 +64,7 @@ class SessionEngines:
 
     def cut_at(self, shots: Shots) -> None:
         """Take the video as these shots, from the next pass on; to begin with it is one."""
-        self._shots, self._follower = shots, None
+        self._shots, self._bound = shots, None
 
     @property
     def model(self) -> SessionModel:
@@ -78,12 +81,15 @@ class SessionEngines:
 
     @property
     def follower(self) -> FollowEngine:
-        """The engine that follows, with references of this video."""
-        if self._follower is None:
-            engine = self.model.follower(self._follower_name).at(self._quality).cut_at(self._shots.cuts)
+        """The engine that follows, with references of this video; another one once a smaller object is shown."""
+        views = followed_in(self._quality, smallest=self._smallest())
+        if self._bound is None or self._bound[0] != views:
+            self.close()
+            engine = self.model.follower(self._follower_name).at(self._quality, smallest=self._smallest())
+            engine = engine.cut_at(self._shots.cuts)
             self._references = references_of(self._source, engine.finder, self._shots)
-            self._follower = engine.within(self._references)
-        return self._follower
+            self._bound = views, engine.within(self._references)
+        return self._bound[1]
 
     @property
     def streaming_follower(self) -> FollowEngine:
@@ -120,6 +126,6 @@ class SessionEngines:
         """Return what a report says of them: the follower, the quality, and the prompter if it has made masks."""
         return {
             "follower": self.model.describe_follower(self._follower_name),
-            **described_quality(self._quality),
+            **described_quality(self._quality, smallest=self._smallest()),
             **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
         }

@@ -32,7 +32,7 @@ from covos.engines.choices import (
     check_memory,
     check_references,
     choose_direction,
-    named_views,
+    named_followed_views,
 )
 from covos.models.choices import Fusion, Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER
@@ -374,9 +374,13 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def described_quality(quality: Quality) -> dict[str, str | int]:
-    """Return what records of a run have of the quality of following; runs from before there was one had the usual."""
-    described: dict[str, str | int] = {"around": AROUND, "views": named_views(quality, followed=True)}
+def described_quality(quality: Quality, *, smallest: float | None = None) -> dict[str, str | int]:
+    """Return what records of a run have of the quality of following; runs from before there was one had the usual.
+
+    ``smallest`` is the share of the frame that the smallest object covers; None if it is not known yet.
+    """
+    views = named_followed_views(quality, smallest=smallest)
+    described: dict[str, str | int] = {"around": AROUND, "views": views}
     return described if quality == DEFAULT_QUALITY else {**described, "quality": quality}
 
 

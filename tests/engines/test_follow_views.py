@@ -138,3 +138,13 @@ def test_the_views_of_each_quality(engine: FollowEngine) -> None:
         "balanced": [((320, 576), False)],
         "best": [((384, 672), False), ((320, 576), True)],
     }
+    small = {
+        quality: [each.size_of(frame) for each in wide.at(quality, smallest=0.01).finder.encoders]
+        for quality in FOLLOWED_IN
+    }
+    assert small == {
+        "draft": [(192, 320)],
+        "fast": [(256, 448)],
+        "balanced": [(448, 768)],
+        "best": [(448, 768), (320, 576)],
+    }

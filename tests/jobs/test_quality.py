@@ -13,10 +13,12 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.engines.choices import APART, FOLLOWED_IN, VIEWS, Quality
+from covos.engines.choices import APART, FOLLOWED_IN, SMALL, VIEWS, Quality, View
 from covos.engines.encoding import FrameEncoder
+from covos.engines.follow import FollowEngine
 from covos.engines.motion import Observed
 from covos.events import FrameDone
+from covos.following import Following
 from covos.job import Job
 from covos.media.displayed import PictureReader
 from covos.model import Model
@@ -204,3 +206,40 @@ def test_the_command_follows_what_it_finds_at_a_quality(clip: Path, tmp_path: Pa
     line = ["segment", str(clip), "-o", str(out), "-f", "palette", "-q", *CPU, "--quality", "best"]
     assert main([*line, "--objects", "auto"]) == 0
     assert json.loads((out / "report.json").read_text())["settings"]["quality"] == "best"
+
+
+def test_small_objects_are_followed_in_larger_frames(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each object counts where it was shown largest. A pass in another view begins anew."""
+    monkeypatch.setattr(Following, "correct", lambda *_: None)  # which would keep masks of the pass before
+    seen: list[tuple[int, int]] = []
+    forward = FollowEngine.forward
+
+    def noting(self: FollowEngine, *args: Any, **kwargs: Any) -> Any:
+        seen.append(self.finder.encoders[0].size_of(frame))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(FollowEngine, "forward", noting)
+    with model.session(clip) as session:
+        info = session.source.info
+        frame = next(iter(session.source))
+        large, small = np.zeros((2, info.height, info.width), bool)
+        large[: info.height // 2, : info.width // 2] = True
+        small[-4:, -4:] = True
+        assert small.mean() < SMALL < large.mean()
+        session.add_mask(0, 1, mask=large)
+        session.add_mask(2, 1, mask=small)  # the same object, nearly hidden
+        assert session.origin().settings["views"] == "320x576"
+        session.propagate("forward")
+        session.add_mask(0, 2, mask=small)
+        assert session.origin().settings["views"] == "448x768"
+        again = session.propagate("forward")
+    usual = model.engine.encoder.scaled(View(320, 576).share).size_of(frame)
+    larger = model.engine.encoder.scaled(View(448, 768).share).size_of(frame)
+    assert usual != larger
+    assert seen == [usual, larger]
+    with model.session(clip) as fresh:
+        for number, identity, mask in ((0, 1, large), (2, 1, small), (0, 2, small)):
+            fresh.add_mask(number, identity, mask=mask)
+        anew = fresh.propagate("forward")
+    for one, other in zip(again, anew, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from covos.core.errors import UsageError
@@ -63,6 +63,13 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 
 They are larger than those in which the subject is found: the user has shown which thing is meant, so its outline is
 what is left to find, and that is finer in more cells."""
+SMALL: Final = 0.02
+"""Share of the frame below which an object is small. It covers few cells, so it is followed in larger frames."""
+SMALL_FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
+    "balanced": (View(448, 768),),
+    "best": (View(448, 768), View(320, 576, mirrored=True)),
+}
+"""Views in which objects are followed of which one is small, for the qualities that take the time for it."""
 FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
 """Frames from one that the networks look at to the next while they follow, where that is not the next one."""
 
@@ -108,10 +115,30 @@ def discovered_in(quality: Quality) -> View:
     return max(FOLLOWED_IN[quality][0], _USUAL, key=lambda view: view.share)
 
 
-def named_views(quality: Quality, *, followed: bool) -> str:
-    """Name the views of a quality, as records of a run have them: ``256x448, 320x576 in turn``."""
-    views = FOLLOWED_IN[quality] if followed else VIEWS[quality]
-    return ", ".join(map(str, views)) + (" in turn" if quality in IN_TURN and not followed else "")
+def followed_in(quality: Quality, *, smallest: float) -> tuple[View, ...]:
+    """Return the views in which objects are followed of which the smallest covers this share of the frame."""
+    usual = FOLLOWED_IN[quality]
+    return SMALL_FOLLOWED_IN.get(quality, usual) if smallest < SMALL else usual
+
+
+def named_views(quality: Quality) -> str:
+    """Name the views in which a subject is found, as records of a run have them: ``256x448, 320x576 in turn``."""
+    return _named(VIEWS[quality]) + (" in turn" if quality in IN_TURN else "")
+
+
+def named_followed_views(quality: Quality, *, smallest: float | None = None) -> str:
+    """Name the views in which objects are followed, as records of a run have them.
+
+    ``smallest`` is the share of the frame that the smallest of them covers; None names both cases.
+    """
+    if smallest is not None:
+        return _named(followed_in(quality, smallest=smallest))
+    usual, small = _named(FOLLOWED_IN[quality]), _named(SMALL_FOLLOWED_IN.get(quality, ()))
+    return f"{usual}; {small} if an object is small" if small else usual
+
+
+def _named(views: Iterable[View]) -> str:
+    return ", ".join(map(str, views))
 
 
 def check_references(count: int) -> None:

@@ -26,7 +26,7 @@ from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
-from covos.engines.choices import FOLLOWED_IN, Quality, discovered_in
+from covos.engines.choices import Quality, discovered_in, followed_in
 from covos.engines.encoding import FrameEncoder, select_rows
 from covos.engines.find import FindEngine, References, ReferencesAt, references_at
 from covos.engines.flow import FlowArray
@@ -124,9 +124,13 @@ class FollowEngine:
         """Return an engine of the same network with another encoder, and on its ladder; it has one view."""
         return FollowEngine(encoder, self._network, calibration=self.calibration, references=self.references)
 
-    def at(self, quality: Quality) -> FollowEngine:
-        """Return an engine that follows at this quality, in the views of `FOLLOWED_IN`."""
-        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in FOLLOWED_IN[quality])
+    def at(self, quality: Quality, *, smallest: float = 1.0) -> FollowEngine:
+        """Return an engine that follows at this quality, in the views of `covos.engines.choices.followed_in`.
+
+        ``smallest`` is the share of the frame that the smallest object covers.
+        """
+        views = followed_in(quality, smallest=smallest)
+        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in views)
         return self._with(encoder, others, references=None)
 
     def discovering(self, quality: Quality) -> FollowEngine:

@@ -5,6 +5,7 @@ Points and boxes may wait as they are: a mask of them takes the frame and a mode
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -118,6 +119,12 @@ class Seeds:
     def areas(self, identity: int) -> dict[int, int]:
         """Return the pixels of an object on the frames that show it, by their numbers."""
         return {seed.frame: seed.mask.area for seed in self.current if seed.object == identity and not seed.is_absent}
+
+    @property
+    def smallest(self) -> float:
+        """Share of the frame that the smallest object covers, each where it was shown largest; 1 if nothing is."""
+        largest = (max(self.areas(identity).values(), default=0) for identity in self.objects)
+        return min((area for area in largest if area), default=math.prod(self._size)) / math.prod(self._size)
 
     def is_absent(self, frame: int, identity: int) -> bool:
         """Tell if the user has said that an object is not to be seen on a frame."""
