@@ -22,7 +22,7 @@ import pytest
 
 FRAMES, HEIGHT, WIDTH, BLOCK = 20, 128, 192, 16
 BITS = 6
-PATIENCE = 120_000
+PATIENCE = 60_000
 """Milliseconds that a page may take for a job: the machine of the tests may be busy."""
 LIMIT = 300.0
 """Seconds of one test, at most: a wait of the page's own ends before, with a message of what was waited for."""
@@ -93,28 +93,45 @@ def until(page: Any, right: Callable[[], bool], *, what: str) -> None:
         page.wait_for_timeout(50)
 
 
-@contextmanager
-def launched() -> Iterator[Any]:
-    """Run Debian's browser for a ``with`` block: the one that Playwright would fetch by itself may not be had."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
+def launch(playwright: Any) -> Any:
+    """Begin Debian's browser: the one that Playwright would fetch by itself may not be had."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.skip("there is no chromium: apt-get install chromium")
+    return playwright.chromium.launch(
+        executable_path=found, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+    )
+
+
+def close(browser: Any) -> None:
+    """End a browser, if nothing has ended it before."""
+    if browser.is_connected():
+        with ended_after(LIMIT, browser):
+            browser.close()
+
+
+# Playwright keeps an event loop running in this thread, which asyncio in modules of other folders cannot have.
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        )
-        yield browser
-        if browser.is_connected():
-            with ended_after(LIMIT, browser):
-                browser.close()
+        yield playwright
 
 
-# Playwright keeps an event loop running in this thread, which other modules' asyncio cannot have.
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
+@pytest.fixture(scope="package")
+def browsers(playwright: Any) -> Iterator[list[Any]]:
+    """The browser of all tests of the page, the last of the list; another one comes when it was ended."""
+    browsers = [launch(playwright)]
+    yield browsers
+    for each in browsers:
+        close(each)
+
+
+@pytest.fixture
+def chromium(browsers: list[Any], playwright: Any) -> Any:
+    if not browsers[-1].is_connected():
+        browsers.append(launch(playwright))
+    return browsers[-1]
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ def test_a_confirmation_and_its_end_are_said(page: Any, job: str) -> None:
     revision(page, before + 1)
     assert not page.is_visible("#told-undo")
     assert page.get_attribute("#redo", "title") == "Do the change of a confirmation again (Ctrl+Shift+Z)"
+    page.wait_for_selector("#confirm[aria-pressed=true]")  # the timeline has come, by which the words below are chosen
     click(page, 0.9, 0.2)
     status(page, "Subject is corrected on frame 0. Confirm this frame again when it is right.")
     page.wait_for_selector("#frame-words:has-text('Corrected, not tracked yet')")
