@@ -107,7 +107,7 @@ def predict(
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
             first frame that shows it, at the quality of ``task``. A refinement is then refused. None decides as the
             command line does, by `follows`.
-        follower: See `covos.Model.follower`.
+        follower: See `covos.Model.follower`; one that is named is refused where nothing is followed.
         archive: If true, the masks are packed into ``submission.zip``, as the challenge of the data set takes them.
         listen: Called with each event of each video.
 
@@ -127,6 +127,12 @@ def predict(
         follow = follows(dataset, model=model, follower=follower)
     if follow:
         refuse_where_followed(refine=task.refine)
+    elif os.fspath(follower) != DEFAULT_FOLLOWER:
+        raise UsageError(
+            f"the follower {os.fspath(follower)} where nothing is followed",
+            why="one subject is found in each video, by the model alone",
+            fix="leave it out, or let objects be followed: follow=True (--follow)",
+        )
     subsets = {video.subset for video in dataset}
     depends = model.settings_of(task)
     if follow:  # a COSNet has no follower to describe

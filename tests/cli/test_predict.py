@@ -400,6 +400,8 @@ def test_python_takes_the_same_parts(tmp_path: Path) -> None:
         predict(held, output=tmp_path / "not", seed=4)
     with pytest.raises(UsageError, match="without a ratio"):
         predict(TIANCHI, output=tmp_path / "not", subset="test", seed=4)
+    with pytest.raises(UsageError, match="where nothing is followed"):
+        predict(TIANCHI, output=tmp_path / "not", follow=False, follower="mine.safetensors")
     with pytest.raises(SourceError, match="no list of videos nothing"):
         predict(TIANCHI, output=tmp_path / "not", subset="nothing")
     assert not (tmp_path / "not").exists()
