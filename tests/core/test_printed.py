@@ -54,6 +54,17 @@ def test_other_threads_print_as_ever_in_whatever_order_the_blocks_end(capsys: py
     assert sys.stdout is before
 
 
+def test_a_program_without_streams_prints_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    other = threading.Thread(target=print, args=("of another thread",))
+    with printing_aside():
+        print("of a library")
+        other.start()
+        other.join()
+    assert sys.stdout is None
+
+
 def test_a_stream_that_somebody_puts_in_its_place_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     with printing_aside():

@@ -6,6 +6,7 @@ the library is heard elsewhere: on standard error.
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,14 +18,22 @@ _ASIDE: dict[int, int] = {}
 _LOCK = threading.Lock()
 
 
-class _Parting:
-    """Stands for `sys.stdout`; for a thread that is in a block, it stands for `sys.stderr`."""
+class _Nowhere(io.TextIOBase):
+    """Stands for a stream that a program without a terminal does not have."""
 
-    def __init__(self, stdout: TextIO) -> None:
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class _Parting:
+    """Stands for `sys.stdout`; for a thread that is in a block, it stands for `sys.stderr`. Either may be None."""
+
+    def __init__(self, stdout: TextIO | None) -> None:
         self.stdout = stdout
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr if threading.get_ident() in _ASIDE else self.stdout, name)
+        stream = sys.stderr if threading.get_ident() in _ASIDE else self.stdout
+        return getattr(_Nowhere() if stream is None else stream, name)
 
 
 @contextmanager
