@@ -37,7 +37,6 @@ from covos.engines.choices import (
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
     FOUND_AND_FOLLOWED,
-    FOUND_FOLLOWED_AT,
     VIEWS,
     Quality,
 )
@@ -186,7 +185,7 @@ def follower_of(setting: Setting) -> FollowEngine | None:
     """What follows the subject from where it was found most surely, at a quality that does so."""
     if setting.quality not in FOUND_AND_FOLLOWED:
         return None
-    return load_model(setting.model, runtime="torch").follower().at(FOUND_FOLLOWED_AT)
+    return load_model(setting.model, runtime="torch").follower()
 
 
 def score_all(

@@ -145,7 +145,7 @@ class Model:
             return task.settings
         then = {}
         if self.follows_found(task):
-            views = named_followed_views(FOUND_FOLLOWED_AT, smallest=1.0)
+            views = named_followed_views(FOUND_FOLLOWED_AT)
             then["then_followed"] = {**self.describe_follower(DEFAULT_FOLLOWER), "views": views}
         return {**task.settings, "around": around, "views": named_views(task.quality), **then}
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from covos.core.types import FrameResult
-from covos.engines.choices import FOUND_FOLLOWED_AT
 from covos.engines.find import FindEngine
 from covos.engines.passes import Known, find_subject, steer_subject
 from covos.engines.shots import Shots
@@ -86,7 +85,7 @@ class Steerer:
         )
         if not then_followed:
             return steered
-        follower = model.follower(DEFAULT_FOLLOWER).at(FOUND_FOLLOWED_AT)
+        follower = model.follower(DEFAULT_FOLLOWER)
         means = follow_found(self._source, steered, follower, shots=shots)
         return (each if isinstance(each, StageProgress) else self._ended(each, masks.rule, engine) for each in means)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from covos.core.types import FrameResult
-from covos.engines.choices import FOUND_FOLLOWED_AT, Cuts, discovered_in
+from covos.engines.choices import Cuts, discovered_in
 from covos.engines.find import FindEngine
 from covos.engines.matting import load_matte_engine, matted
 from covos.engines.motion import Observed
@@ -184,7 +184,7 @@ class Work:
         finding: dict[str, Any] = {"shots": self._shots, "known": known, "kept": self._kept, **task.finding}
         if not then_followed:
             return find_subject(self._source, engine, **finding)
-        follower = self.model.follower(DEFAULT_FOLLOWER).at(FOUND_FOLLOWED_AT)
+        follower = self.model.follower(DEFAULT_FOLLOWER)
         resumed = 0 if journal is None else journal.resumed
         return find_and_follow(self._source, engine, follower, resumed=resumed, **finding)
 

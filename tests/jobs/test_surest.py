@@ -13,6 +13,8 @@ import pytest
 import covos
 from covos.core.types import Point
 from covos.engines import surest
+from covos.engines.choices import View
+from covos.engines.follow import FollowEngine
 from covos.events import Advanced, FrameDone, Started
 from covos.job import Job
 from covos.model import Model
@@ -148,7 +150,7 @@ def test_a_report_says_with_which_follower(model: Model, clip: Path, tmp_path: P
     run(model, clip, tmp_path / "out")
     settings = json.loads((tmp_path / "out" / "report.json").read_text())["settings"]
     assert settings["then_followed"]["name"] == "covos-follow"
-    assert settings["then_followed"]["views"] == "320x576"
+    assert settings["then_followed"]["views"] == "320x576; 448x768 if an object is small"
     run(model, clip, tmp_path / "usual", task=Find())
     assert "then_followed" not in json.loads((tmp_path / "usual" / "report.json").read_text())["settings"]
 
@@ -189,6 +191,24 @@ def test_what_is_left_beside_an_excluded_thing_is_followed(
             stopped.cancel()
     assert run(model, clip, tmp_path / "out", task=task).resumed > 0
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("_stretches")
+@pytest.mark.parametrize(("small", "view"), [(0.0, View(320, 576)), (1.1, View(448, 768))])
+def test_a_small_subject_is_followed_in_larger_frames(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch, small: float, view: View
+) -> None:
+    monkeypatch.setattr(surest, "SMALL", small)
+    seen: set[int] = set()
+    forward = FollowEngine.forward
+
+    def noting(self: FollowEngine, *args: Any, **kwargs: Any) -> Any:
+        seen.add(self.encoder.area)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(FollowEngine, "forward", noting)
+    assert len(list(covos.stream(clip, model=model, quality="best"))) == FRAMES
+    assert seen == {model.engine.encoder.scaled(view.share).area}
 
 
 @pytest.mark.usefixtures("_stretches")

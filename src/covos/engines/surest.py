@@ -13,7 +13,7 @@ stopped goes on at the stretch that it was in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any, Final, NamedTuple
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.backward import Spool
-from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, check_references
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, FOUND_FOLLOWED_AT, SMALL, check_references
 from covos.engines.encoding import sigmoid
 from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
 from covos.engines.follow import FollowEngine
@@ -119,7 +119,7 @@ def find_and_follow(
     Args:
         source: Read for the references, once to find, once to follow forward, and in part to follow backward.
         engine: Finds the subject.
-        follower: Follows it.
+        follower: Follows it, as at the quality `covos.engines.choices.FOUND_FOLLOWED_AT`.
         memory: See `covos.engines.memory`.
         references: See `covos.engines.passes.find_subject`, here and for what comes after.
         fusion: As there.
@@ -178,7 +178,7 @@ def follow_found(
         source: Read once to follow forward, and in part to follow backward.
         found: The subject as it was found, from a frame on with which a stretch begins; and progress, which is passed
             on.
-        follower: Follows it.
+        follower: Follows it, as at the quality `covos.engines.choices.FOUND_FOLLOWED_AT`.
         shots: The shots of the source.
         memory: See `covos.engines.memory`.
         start: Index of that frame.
@@ -186,12 +186,18 @@ def follow_found(
     Yields:
         One result for each frame that was found, in order, and how far the stages before it are.
     """
-    own = follower.cut_at(shots.cuts)
-    with closing(references_of(source, own.finder, shots)) as shown:
-        again, bound = observed(source, own.encoder, start=start), own.within(shown)
+    with ExitStack() as stack:
+
+        def bound(smallest: float) -> FollowEngine:
+            own = follower.at(FOUND_FOLLOWED_AT, smallest=smallest).cut_at(shots.cuts)
+            return own.within(stack.enter_context(closing(references_of(source, own.finder, shots))))
+
+        # Both at once: on a damaged source, what a selection gives depends on what was read before.
+        usual, larger = bound(1.0), bound(0.0)
+        again = observed(source, usual.encoder, start=start)
         for stretch in stretches_of(shots):
             if stretch.start >= start:
-                yield from _in_stretch(stretch, found, again, source, bound, memory=memory)
+                yield from _in_stretch(stretch, found, again, source, (usual, larger), memory=memory)
         yield from found  # a source that gives more frames than it promised is found to its end
 
 
@@ -200,13 +206,13 @@ def _in_stretch(
     found: Iterator[FrameResult | StageProgress],
     again: Iterator[Observed],
     source: Source,
-    follower: FollowEngine,
+    followers: tuple[FollowEngine, FollowEngine],
     *,
     memory: int,
 ) -> Iterator[FrameResult | StageProgress]:
     """Take the frames of a stretch from the passes that find and follow; yield one result for each, after progress.
 
-    What was found waits in a temporary file for what is followed.
+    What was found waits in a temporary file for what is followed. The second engine follows a small subject.
     """
     count, choice = len(stretch), SeedChoice(stretch)
     with Spool() as waiting, Spool() as backward:
@@ -226,6 +232,9 @@ def _in_stretch(
             for each in frames:
                 yield _found_at(each.frame, waiting)
             return
+        largest = max(mask.mean() for masks in given.values() for mask in masks.values())
+        usual, larger = followers
+        follower = larger if largest < SMALL else usual
         yield from follow_back(source, follower, given, memory=memory, spool=backward, start=stretch.start)
         for result in follower.forward(frames, given, memory=memory, spool=backward):
             yield _mean(result, waiting)
