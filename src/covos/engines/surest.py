@@ -232,9 +232,9 @@ def _in_stretch(
             for each in frames:
                 yield _found_at(each.frame, waiting)
             return
-        largest = max(mask.mean() for masks in given.values() for mask in masks.values())
+        smallest = min(mask.mean() for masks in given.values() for mask in masks.values())
         usual, larger = followers
-        follower = larger if largest < SMALL else usual
+        follower = larger if smallest < SMALL else usual
         yield from follow_back(source, follower, given, memory=memory, spool=backward, start=stretch.start)
         for result in follower.forward(frames, given, memory=memory, spool=backward):
             yield _mean(result, waiting)
