@@ -125,9 +125,14 @@ class FrameEncoder(Generic[FeaturesT]):
         return self.ladder.frames(self.batch)
 
     def scaled(self, share: float, *, mirrored: bool = False) -> FrameEncoder[FeaturesT]:
-        """Return an encoder of the same network, on the same ladder, that encodes at this share of the area."""
+        """Return an encoder of the same network, on the same ladder, that encodes at this share of the area.
+
+        On a processor, a batch of frames of twice the area or more has fewer of them: it takes as much memory, and as
+        long a time.
+        """
         area = round(share * self.area)
-        return self._like(area=area, mirrored=mirrored, cuts=self.cuts, ladder=self.ladder)
+        batch = max(1, int(self.batch / share)) if share >= 2 and self.device.type == "cpu" else self.batch
+        return self._like(area=area, mirrored=mirrored, cuts=self.cuts, ladder=self.ladder, batch=batch)
 
     def cut_at(self, cuts: Collection[int]) -> FrameEncoder[FeaturesT]:
         """Return the same encoder, on the same ladder, for a video with these cuts."""
@@ -137,13 +142,15 @@ class FrameEncoder(Generic[FeaturesT]):
         """Return the same encoder on a ladder of its own, for another video."""
         return self._like(area=self.area, mirrored=self.mirrored, cuts=(), ladder=self.ladder.fresh())
 
-    def _like(self, *, area: int, mirrored: bool, cuts: Collection[int], ladder: Ladder) -> FrameEncoder[FeaturesT]:
+    def _like(
+        self, *, area: int, mirrored: bool, cuts: Collection[int], ladder: Ladder, batch: int | None = None
+    ) -> FrameEncoder[FeaturesT]:
         return FrameEncoder(
             self._network,
             device=self.device,
             precision=self.precision,
             area=area,
-            batch=self.batch,
+            batch=self.batch if batch is None else batch,
             mirrored=mirrored,
             cuts=cuts,
             ladder=ladder,

@@ -43,18 +43,26 @@ COMPARED = sizes_of(frames=3, height=96, width=64, references=3, objects=1, poin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of network that can be exported: its stages, and the network that is made of their programs."""
+    """A kind of network that can be exported.
+
+    Attributes:
+        stages: Gives its stages.
+        joined: Makes the network of their programs.
+        alone: If true, no two calls of it are made at a time, because each depends on the one before. A runtime then
+            keeps the memory of one call.
+    """
 
     stages: Callable[[Any], tuple[Stage, ...]]
     joined: Callable[[Any, Programs], Any]
+    alone: bool = False
 
 
 KINDS: dict[str, Kind] = {
     "lite": Kind(stages=lite_stages, joined=LiteProgram),
     "cosnet_resnet101": Kind(stages=cosnet_stages, joined=CosnetProgram),
     "cosnet_resnet50": Kind(stages=cosnet_stages, joined=CosnetProgram),
-    "follow": Kind(stages=follow_stages, joined=FollowProgram),
-    "prompt": Kind(stages=prompt_stages, joined=PromptProgram),
+    "follow": Kind(stages=follow_stages, joined=FollowProgram, alone=True),
+    "prompt": Kind(stages=prompt_stages, joined=PromptProgram, alone=True),
     "matte": Kind(stages=matte_stages, joined=MatteProgram),
 }
 """By the architecture of the weights."""

@@ -54,7 +54,7 @@ def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing, fold: 
         network.to(computing.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
     kind = kind_of(entry)
-    load = partial(load_program, runtime=computing.runtime, precision=computing.precision)
+    load = partial(load_program, runtime=computing.runtime, precision=computing.precision, alone=kind.alone)
     stages = {stage.name: stage for stage in kind.stages(network)}
     folder = graphs_folder(entry)
     files = read_graphs(entry, folder)

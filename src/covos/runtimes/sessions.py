@@ -27,7 +27,7 @@ _CORE: list[Any] = []
 class OpenVinoProgram:
     """A graph in OpenVINO, in float32 or bfloat16; threads may share it."""
 
-    def __init__(self, file: Path, *, precision: torch.dtype, stage: Stage | None = None) -> None:
+    def __init__(self, file: Path, *, precision: torch.dtype, stage: Stage | None = None, alone: bool = False) -> None:
         import openvino
 
         self._stage = stage
@@ -41,7 +41,7 @@ class OpenVinoProgram:
                 "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
                 "INFERENCE_NUM_THREADS": torch.get_num_threads() * calls_at_once(),
                 "PERFORMANCE_HINT": "LATENCY",
-                "NUM_STREAMS": calls_at_once(),
+                "NUM_STREAMS": 1 if alone else calls_at_once(),  # each holds memory of its own
                 # Pinned, they would wait for the processor on which something else decodes or writes.
                 "ENABLE_CPU_PINNING": False,
             },
@@ -107,11 +107,11 @@ def refuse_stale(stage: Stage, inputs: Sequence[Tensor], outputs: Sequence[Tenso
 
 
 def load_program(
-    file: Path, *, runtime: str, precision: torch.dtype, exact: bool, stage: Stage | None = None
+    file: Path, *, runtime: str, precision: torch.dtype, exact: bool, stage: Stage | None = None, alone: bool = False
 ) -> Program:
     """Load a graph into a runtime, ``"openvino"`` or ``"onnxruntime"``; one that is exact in float32.
 
-    Outputs are compared with a stage, if it is given.
+    Outputs are compared with a stage, if it is given. One that is ``alone`` is not called twice at a time.
 
     Raises:
         EnvironmentProblem: The runtime is installed, and cannot be loaded.
@@ -119,7 +119,7 @@ def load_program(
     try:
         if runtime == "onnxruntime":
             return OnnxProgram(file)
-        return OpenVinoProgram(file, precision=torch.float32 if exact else precision, stage=stage)
+        return OpenVinoProgram(file, precision=torch.float32 if exact else precision, stage=stage, alone=alone)
     except ImportError as error:
         raise EnvironmentProblem(
             f"the runtime {runtime} cannot be loaded",
