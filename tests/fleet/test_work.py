@@ -279,3 +279,25 @@ def test_results_that_are_mostly_doubtful_are_named() -> None:
 
     assert _doubt([row("a", 8), row("b", 4), row("c", None)]) == "1 of 2 results is mostly doubtful: a"
     assert _doubt([row("a", 0)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("clip", "task", "follows"),
+    [
+        ({}, {}, False),
+        ({"objects": "1"}, {"objects": "auto"}, False),
+        ({}, {"objects": "auto"}, True),
+        ({"objects": "3"}, {}, True),
+        ({"mask": "a.png"}, {}, True),
+        ({"prompts": "a.json"}, {}, True),
+        ({}, {"quality": "best"}, True),
+    ],
+)
+def test_workers_that_follow_need_more_memory(
+    monkeypatch: pytest.MonkeyPatch, clip: dict[str, str], task: dict[str, str], follows: bool
+) -> None:
+    assert Settings(task=task).follows(Clip(input="a.mp4", name="a", **clip)) == follows
+    monkeypatch.setattr(processes, "available_devices", lambda: ["cpu"])
+    monkeypatch.setattr(processes, "usable_cpus", lambda: 64)
+    monkeypatch.setattr(processes, "free_memory", lambda: 30_000_000_000)
+    assert processes.choose_workers("auto", follows=follows) == (10 if follows else 20)

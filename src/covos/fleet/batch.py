@@ -177,7 +177,8 @@ class Batch:
             return Cluster(
                 address=self._ray, device=device, count=self._workers, threads=self._threads, **self._patience
             )
-        most = self._workers or choose_workers(device)
+        follows = any(map(self._settings.follows, self.clips))
+        most = self._workers or choose_workers(device, follows=follows)
         return Processes(device=device, count=min(most, len(self.clips)), listen=count, **self._patience)
 
 

@@ -16,24 +16,25 @@ from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
 from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 
-NEEDED = 1_500_000_000
-"""Bytes of memory that a worker takes at most, for clips of usual sizes."""
+NEEDED, NEEDED_TO_FOLLOW = 1_500_000_000, 3_000_000_000
+"""Bytes of memory that a worker takes at most, for clips of usual sizes: to find a subject, and to follow as well."""
 
 STOPPING = 5.0
 """Seconds in which a worker that took too long may clear up: one that hangs is killed then."""
 
 
-def choose_workers(device: str) -> int:
+def choose_workers(device: str, *, follows: bool) -> int:
     """Return how many workers a machine takes: one for each GPU, else one for each processor, as memory allows.
 
-    A network gains little by a second thread, so that two processes of one thread do more than one of two.
+    Those that follow anything need more memory. A network gains little by a second thread, so that two processes of
+    one thread do more than one of two.
     """
     if gpus := _gpus_for(device):
         return len(gpus)
     if device not in {"auto", "cuda", "cpu"}:
         return 1
     memory = free_memory()
-    most = usable_cpus() if memory is None else min(usable_cpus(), memory // NEEDED)
+    most = usable_cpus() if memory is None else min(usable_cpus(), memory // (NEEDED_TO_FOLLOW if follows else NEEDED))
     return max(1, most)
 
 

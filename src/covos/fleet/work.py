@@ -12,6 +12,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, explained
 from covos.core.files import NO_SPACE, is_disk_full
 from covos.core.labelling import read_labels
 from covos.core.remote import is_remote
+from covos.engines.choices import FOUND_AND_FOLLOWED
 from covos.events import Event, FrameDone
 from covos.fleet.clips import Clip
 from covos.fleet.places import at_hand, is_there, joined, made_here
@@ -94,6 +95,12 @@ class Settings:
     overwrite: bool = False
     skip: bool = False
     trust_prompts: bool = False
+
+    def follows(self, clip: Clip) -> bool:
+        """Tell if anything may be followed in a clip: what is shown, objects that are found, or the subject at best."""
+        objects = clip.objects if clip.objects is not None else self.task.get("objects")
+        shown = clip.prompts is not None or clip.mask is not None
+        return shown or objects not in {None, 1, "1"} or self.task.get("quality") in FOUND_AND_FOLLOWED
 
     def planned(self, clip: Clip, *, source: str, device: str | None = None) -> Plan:
         """Return the plan of a clip whose source lies at a path.
