@@ -32,7 +32,9 @@ WRITTEN: Final = "kept.jsonl"
 EARLIER: Final = "journal.earlier.jsonl"
 LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""
-KEPT: Final = ("matte", "runtime")
+COMPUTED: Final = ("runtime", "precision")
+"""Settings of how masks were computed, which an `auto` may choose otherwise on another machine."""
+KEPT: Final = ("matte", *COMPUTED)
 """Settings that concern masks which are there: a run that is done keeps its own."""
 
 
@@ -125,7 +127,7 @@ class RunTerms(Terms):
         """Return these terms as they hold for the run in a folder, if there is one.
 
         One from before there were cuts takes the video as one shot. One that is done keeps its matte, unless one is
-        asked for, and its runtime: its masks are there, and nothing is computed again.
+        asked for, its runtime and its precision: its masks are there, and nothing is computed again.
         """
         if not _is_begun(folder):
             return self
@@ -138,7 +140,7 @@ class RunTerms(Terms):
     def _joined(self, found: _RunFile) -> RunTerms:
         if not found.is_whole or found.inputs.fingerprint != self.inputs.fingerprint:
             return self
-        asked = {name: value for name, value in self.settings.items() if name != "runtime"}
+        asked = {name: value for name, value in self.settings.items() if name not in COMPUTED}
         return self.model_copy(update={"settings": {**found.kept, **asked}})
 
     def is_done(self, folder: OutputFolder) -> bool:
