@@ -38,13 +38,23 @@ class StandIn:
     Args:
         answers: One for each errand, in order; errands beyond these are done.
         cpus: Processors of the cluster.
+        room: Actors that are placed, one after the other; those beyond wait for ever. None places all.
+        machine: Processors of its one machine; None has all there.
         starts: True if its actors begin before they die.
     """
 
     exceptions = SimpleNamespace(RayError=RayError, **ERRORS)
 
-    def __init__(self, *answers: Exception | None, cpus: int = 1, starts: bool = True) -> None:
+    def __init__(
+        self,
+        *answers: Exception | None,
+        cpus: int = 1,
+        starts: bool = True,
+        room: int | None = None,
+        machine: int | None = None,
+    ) -> None:
         self.answers = list(answers)
+        self.room, self.machine = room, machine
         self.starts = starts
         self.cpus = cpus
         self.engaged = self.killed = 0
@@ -54,6 +64,13 @@ class StandIn:
 
     def cluster_resources(self) -> dict[str, float]:
         return {"CPU": float(self.cpus)}
+
+    def available_resources(self) -> dict[str, float]:
+        return {}  # Ray leaves out what is taken
+
+    def nodes(self) -> list[dict[str, Any]]:
+        cpus = float(self.cpus if self.machine is None else self.machine)
+        return [{"Alive": True, "Resources": {"CPU": cpus}}, {"Alive": False, "Resources": {"CPU": 99.0}}]
 
     def remote(self, **resources: Any) -> Any:
         def engage(*arguments: Any) -> Any:
@@ -86,7 +103,9 @@ class Asked:
 
 class StandInActor:
     def __init__(self, ray: StandIn) -> None:
-        begun = True if ray.starts else ERRORS["GetTimeoutError"]("not yet")
+        begun: Any = True if ray.starts else ERRORS["GetTimeoutError"]("not yet")
+        if ray.room is not None and ray.engaged > ray.room:
+            begun = HANGS
         self.begun = SimpleNamespace(remote=lambda: Asked(begun))
         self.run = SimpleNamespace(remote=lambda errand: Asked(self._answer(ray, errand)))
 
@@ -158,13 +177,50 @@ def test_clips_that_kill_the_workers_that_take_them_end_nothing(monkeypatch: pyt
 def test_more_workers_than_the_cluster_has_room_for_are_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert made(monkeypatch, StandIn(cpus=4), count=4).note == ""
-    assert made(monkeypatch, StandIn(cpus=4), count=None).note == ""
+    told: list[str] = []
+    for workers in (4, None):
+        made(monkeypatch, StandIn(cpus=4), count=workers, note=told.append)
+    assert told == []
     monkeypatch.setattr(cluster, "_ray", lambda: StandIn(cpus=4))
     line = ["batch", "a.mp4", "-o", str(tmp_path), "--ray", "auto", "--device", "cpu"]
     assert main([*line, "--workers", "9", "--threads", "2"]) == 0
-    told = "note: 2 workers of the 9 that were asked for: the cluster has 4 processors, and each takes 2"
-    assert told in capsys.readouterr().err.splitlines()
+    note = "note: 2 workers of the 9 that were asked for: the cluster has 4 processors, and each takes 2"
+    assert note in capsys.readouterr().err.splitlines()
+
+
+def test_a_worker_that_is_never_placed_has_no_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = StandIn(None, ERRORS["NodeDiedError"]("gone"), cpus=2, room=2)
+    told: list[str] = []
+    rows = {row.name: row for row in made(monkeypatch, ray, count=2, note=told.append).run(clips("a", "b", "c", "d"))}
+    assert {row.status for row in rows.values()} == {"done"}
+    assert sorted(row.attempts for row in rows.values()) == [1, 1, 1, 2], "the one that was lost was not at fault"
+    assert ray.engaged == 3
+    assert ray.killed == 2, "the one that was not placed does not stay in the queue of Ray"
+    assert told == [], "one works"
+
+
+@pytest.mark.parametrize(("threads", "why"), [(1, ""), (2, ", which no machine of it has")])
+def test_a_batch_that_no_worker_takes_up_says_once_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, threads: int, why: str
+) -> None:
+    ray, ticks, told = StandIn(cpus=2, room=0, machine=1), count(), []
+    wait = ray.wait
+
+    def patient(asked: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        if next(ticks) > 200:
+            raise KeyboardInterrupt
+        return wait(asked, num_returns=num_returns, timeout=timeout)
+
+    monkeypatch.setattr(ray, "wait", patient)
+    hands = made(monkeypatch, ray, threads=threads, note=told.append, clock=lambda: float(next(ticks)))
+    with pytest.raises(KeyboardInterrupt):
+        list(hands.run(clips("a")))
+    each = "1 processor" if threads == 1 else "2 processors"
+    assert told == [
+        "no worker has begun for 30 s: the cluster has 2 processors, 0 of them free, "
+        f"and each takes {each}{why}; the batch waits"
+    ]
+    assert (ray.engaged, ray.killed) == (1, 1)
 
 
 def test_an_actor_that_is_at_a_clip_for_too_long_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,18 @@
-"""A batch on a Ray cluster of two nodes; a worker is lost, and no clip."""
+"""A batch on a Ray cluster of two nodes; a worker or a node is lost, or taken by others, and no clip waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import covos
 from checked_output import check_output
 from covos.core.errors import EnvironmentProblem
+from covos.fleet import cluster as fleet_cluster
+from covos.fleet.work import Errand
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'covos[ray]'")
 pytestmark = [
@@ -19,38 +22,100 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def nodes() -> Iterator[Any]:
+    """A cluster of two nodes, each of one processor."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
-    yield cluster.address
+    yield cluster
     cluster.shutdown()
 
 
-def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
-    make_clip, tmp_path: Path, address: str
-) -> None:
-    from covos.fleet import cluster
+class Together(fleet_cluster.Cluster):
+    """Both workers begin before the first clip is handed out; ``sent`` is called with each clip and its node."""
 
+    met = False
+    sent: Callable[[Any, str, str], None]
+
+    def placed(self, hands: list[Any]) -> list[Any]:
+        came = super().placed(hands)
+        self.met = self.met or len(came) == 2
+        return came if self.met else []
+
+    def send(self, hand: Any, errand: Errand) -> bool:
+        node = ray.get(hand.__ray_call__.remote(lambda self: ray.get_runtime_context().get_node_id()))
+        sent = super().send(hand, errand)
+        type(self).sent(hand, errand.clip.name, node)
+        return sent
+
+
+def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
+    make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
     lost: list[str] = []
+    used: set[str] = set()
 
-    class Losing(cluster.Cluster):
-        def send(self, hand, errand) -> bool:
-            sent = super().send(hand, errand)
-            if errand.clip.name == "c" and not lost:
-                lost.append(errand.clip.name)
+    class Losing(Together):
+        @staticmethod
+        def sent(hand: Any, clip: str, node: str) -> None:
+            used.add(node)
+            if clip == "c" and not lost:
+                lost.append(clip)
                 ray.kill(hand)
-            return sent
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "Cluster", Losing)
-        result = covos.batch(clips, tmp_path / "out", ray=address, formats=("palette",), device="cpu")
+    monkeypatch.setattr(fleet_cluster, "Cluster", Losing)
+    result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
+    assert len(used) == 2
     assert [row.status for row in result.rows] == ["done"] * 3
     assert [row.attempts for row in result.rows] == [1, 1, 2]
     for row in result.rows:
         assert check_output(Path(row.folder)) == []
+
+
+def test_the_clip_of_a_node_that_is_lost_goes_to_the_other(
+    make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    (second,) = nodes.worker_nodes
+    lost: dict[Any, str] = {}
+
+    class Losing(Together):
+        @staticmethod
+        def sent(hand: Any, clip: str, node: str) -> None:
+            if node == second.node_id:
+                lost[hand] = clip
+                nodes.remove_node(second, allow_graceful=False)
+
+        def answered(self, hands: list[Any]) -> list[Any]:
+            # The loss is told while the other is at its clip, so that a third worker is asked for.
+            return super().answered([hand for hand in hands if hand in lost] or hands)
+
+    monkeypatch.setattr(fleet_cluster, "Cluster", Losing)
+    try:
+        result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
+    finally:
+        nodes.add_node(num_cpus=1)
+    assert [row.status for row in result.rows] == ["done"] * 3
+    assert {row.name: row.attempts for row in result.rows} == {name: 1 + (name in lost.values()) for name in "abc"}
+    assert len(lost) == 1
+
+
+def test_clips_do_not_wait_for_a_processor_that_another_program_has(make_clip, tmp_path: Path, nodes: Any) -> None:
+    class Other:
+        def here(self) -> bool:
+            return True
+
+    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    ray.init(nodes.address, log_to_driver=False, logging_level="error")
+    try:
+        other = ray.remote(num_cpus=1)(Other).remote()
+        assert ray.get(other.here.remote())
+        result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
+    finally:
+        ray.shutdown()
+    assert [(row.status, row.attempts) for row in result.rows] == [("done", 1)] * 3
 
 
 def test_a_cluster_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:

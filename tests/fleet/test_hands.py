@@ -115,6 +115,30 @@ def test_rows_that_come_while_a_batch_is_cut_off_are_kept(end: BaseException) ->
     assert {*hands.dismissed} >= {0, 1}, "the workers of a and b live"
 
 
+class Crowded(Scripted):
+    """Workers of which the first has a place, and the others have one after so many looks."""
+
+    def __init__(self, *, looks: float, **settings: Any) -> None:
+        super().__init__(deaths={}, **settings)
+        self.looks = looks
+
+    def placed(self, hands: list[int]) -> list[int]:
+        return [hand for hand in hands if hand == 0 or len(self.order) > self.looks]
+
+    def answered(self, hands: list[int]) -> list[int]:
+        return [hand for hand in hands if hand in self._busy or self.placed([hand])]
+
+
+@pytest.mark.parametrize(("looks", "most"), [(99, 1), (2, 2)])
+def test_a_worker_without_a_place_has_no_errand_and_joins_when_it_has_one(looks: int, most: int) -> None:
+    hands = Crowded(looks=looks, count=2, retry=0)
+    at_once = [len(hands._busy) for row in hands.run(made(*"abcdef")) if row.status == "done"]
+    assert len(at_once) == 6
+    assert max(at_once) + 1 == most, "one has just ended"
+    assert hands.engaged == [0, 1]
+    assert sorted(hands.dismissed) == [0, 1]
+
+
 class Busy(Scripted):
     """All but the first worker say how far they are, again and again."""
 

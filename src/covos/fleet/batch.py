@@ -142,15 +142,14 @@ class Batch:
             listen: Called with the row of each clip, as it ends.
             count: Called with the name of a clip and the number of its frames that are done, now and then; not on a
                 cluster.
-            note: Called with what differs from what was asked for, in words: a cluster with room for fewer workers.
+            note: Called with what differs from what was asked for, in words: a cluster with room for fewer workers, or
+                for none, so that the batch waits.
 
         Raises:
             CovosError: The model cannot be loaded, the workers cannot be had, or the summary cannot be written.
         """
         with self._summary:
-            hands = self._hands(count)
-            if hands.note:
-                note(hands.note)
+            hands = self._hands(count, note)
             try:
                 for row in hands.run(self._errands):
                     self._summary.add(row)
@@ -169,13 +168,18 @@ class Batch:
                 raise
         return BatchResult(rows=tuple(self._summary.rows.values()), summary=self._summary.place)
 
-    def _hands(self, count: Callable[[str, int], None]) -> Hands[Any]:
+    def _hands(self, count: Callable[[str, int], None], note: Callable[[str], None]) -> Hands[Any]:
         device = str(self._settings.plan.get("device", AUTO))
         if self._ray is not None:
             from covos.fleet.cluster import Cluster
 
             return Cluster(
-                address=self._ray, device=device, count=self._workers, threads=self._threads, **self._patience
+                address=self._ray,
+                device=device,
+                count=self._workers,
+                threads=self._threads,
+                note=note,
+                **self._patience,
             )
         follows = any(map(self._settings.follows, self.clips))
         most = self._workers or choose_workers(device, follows=follows)

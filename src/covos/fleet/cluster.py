@@ -6,6 +6,7 @@ machine, so a clip has the same result in both.
 
 from __future__ import annotations
 
+import math
 import socket
 from dataclasses import asdict
 from importlib import import_module
@@ -22,6 +23,8 @@ from covos.jobs import ModelCache
 
 _PATIENCE = 10.0
 """Seconds in which the head of a cluster answers."""
+_QUIET = 30.0
+"""Seconds without a worker, after which a batch says what the cluster lacks."""
 _STARTS = 3
 """Workers that die one after the other before any has begun, until it is held that none can."""
 
@@ -97,19 +100,29 @@ class Cluster(Hands[Any]):
         if count is not None and count > most:
             room, each = (counted(gpus, "GPU"), 1) if gpus else (counted(cpus, "processor"), threads)
             few = f"{counted(most, 'worker')} of the {count} that were asked for"
-            self.note = f"{few}: the cluster has {room}, and each takes {each}"
+            self._note(f"{few}: the cluster has {room}, and each takes {each}")
+        self._takes = {"CPU": threads, **({"GPU": 1} if gpus else {})}
         self._make = self._ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_restarts=0)(Actor).remote
         self._arguments = ("cuda" if gpus else "cpu" if device == "auto" else device, threads, __version__, limits())
         self._asked: dict[Any, Any] = {}
+        """The answer that an actor owes: at first that it has begun, then that of its errand."""
         self._begun: dict[Any, Any] = {}
+        self._without: float | None = None
+        """Since when there is no worker; None if there is one, and infinity once it was told."""
         self._unstarted: int | None = 0
         """Workers that died before they had begun; None once one has begun."""
 
     def engage(self) -> Any:
         """Ask Ray for an actor, which begins when it is placed."""
         hand = self._make(*self._arguments)
-        self._begun[hand] = hand.begun.remote()
+        self._begun[hand] = self._asked[hand] = hand.begun.remote()
         return hand
+
+    def placed(self, hands: list[Any]) -> list[Any]:
+        """Return those that have begun, or died: an errand that Ray has yet to place might wait for ever."""
+        asked = {self._begun[hand]: hand for hand in hands}
+        done, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        return [asked[each] for each in done]
 
     def send(self, hand: Any, errand: Errand) -> bool:
         """Give an actor an errand; a dead one shows it when it has to answer."""
@@ -118,6 +131,7 @@ class Cluster(Hands[Any]):
 
     def answered(self, hands: list[Any]) -> list[Any]:
         """Wait for the first."""
+        self._tell_lack()
         # One whose answer was an error has no other to give.
         if not (asked := {self._asked[hand]: hand for hand in hands if hand in self._asked}):
             return []
@@ -158,6 +172,31 @@ class Cluster(Hands[Any]):
             return None
         return told if isinstance(told, Row) else None
 
+    def _tell_lack(self) -> None:
+        """Say once why a batch stands still: nothing else would show until the cluster has room."""
+        if self._busy:
+            self._without = None
+            return
+        if self._without is None:
+            self._without = self._clock()
+        if self._clock() - self._without < _QUIET:
+            return
+        self._without = math.inf
+        there, free = self._ray.cluster_resources(), self._ray.available_resources()
+        has = " and ".join(
+            f"{counted(int(there.get(kind, 0)), _KINDS[kind])}, {int(free.get(kind, 0))} of them free,"
+            for kind in self._takes
+        )
+        each = " and ".join(counted(number, _KINDS[kind]) for kind, number in self._takes.items())
+        large = any(
+            node["Alive"] and all(node["Resources"].get(kind, 0) >= number for kind, number in self._takes.items())
+            for node in self._ray.nodes()
+        )
+        why = "" if large else ", which no machine of it has"
+        self._note(
+            f"no worker has begun for {_QUIET:g} s: the cluster has {has} and each takes {each}{why}; the batch waits"
+        )
+
     def _lost_at(self, name: str, error: Exception, *, begun: bool) -> Died | CovosError:
         if begun or _is_memory(error):
             self._unstarted = None if begun else self._unstarted
@@ -191,6 +230,9 @@ def _ray() -> Any:
         ) from None
     return ray
 
+
+_KINDS = {"CPU": "processor", "GPU": "GPU"}
+"""Names of what a worker takes of a cluster."""
 
 _LOSSES = (
     "RayActorError",

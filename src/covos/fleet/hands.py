@@ -36,14 +36,16 @@ class Hands(ABC, Generic[HandT]):
     """Does errands side by side, one at a time for each worker. Each kind of worker is a subclass.
 
     Only an idle worker gets an errand, so that nothing queues where it cannot be seen, and one that waits costs the
-    same whether ten clips follow or ten thousand. A worker that dies costs one attempt, and another takes its place;
-    one that is at a clip for too long is ended, which costs the same.
+    same whether ten clips follow or ten thousand. A worker that has yet to be placed has none: it may never be, and the
+    others do what is there. A worker that dies costs one attempt, and another takes its place; one that is at a clip
+    for too long is ended, which costs the same.
 
     Args:
         count: Workers.
         retry: How often a clip is begun again whose worker died, or that took too long.
         limit: Seconds in which a clip has to be done, from when its worker has begun to work; None waits.
         listen: Called with a clip's name and the number of its frames that are done.
+        note: Called with what differs from what was asked for, and what is waited for, in words.
         clock: Tells seconds.
     """
 
@@ -54,13 +56,15 @@ class Hands(ABC, Generic[HandT]):
         retry: int,
         limit: float | None = None,
         listen: Callable[[str, int], None] = lambda *_: None,
+        note: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.count, self._retry, self._limit, self._listen, self._clock = count, retry, limit, listen, clock
-        self.note = ""
-        """What differs from what was asked for, in words; empty if nothing does."""
+        self.count, self._retry, self._limit = count, retry, limit
+        self._listen, self._note, self._clock = listen, note, clock
         self.late: list[Row] = []
         """Rows of clips that ended while the run was being cut off; `run` did not yield them."""
+        self._coming: list[HandT] = []
+        """Workers that were engaged and are not placed yet."""
         self._busy: dict[HandT, Errand] = {}
         self._given: dict[HandT, float] = {}
         """When a worker was given its errand."""
@@ -79,9 +83,10 @@ class Hands(ABC, Generic[HandT]):
         idle: list[HandT] = []
         try:
             while waiting or self._busy:
-                while waiting and len(self._busy) < self.count:
-                    self._give(idle.pop() if idle else self.engage(), waiting.popleft(), waiting)
-                for hand in self.answered(list(self._busy)):
+                self._hand_out(idle, waiting)
+                for hand in self.answered([*self._busy, *self._coming]):
+                    if hand in self._coming:  # it is placed, and gets an errand if one is left
+                        continue
                     match self.answer(hand):
                         case Counted(frames=frames):
                             self._listen(self._busy[hand].clip.name, frames)
@@ -105,7 +110,21 @@ class Hands(ABC, Generic[HandT]):
             self._collect(idle, working=True)
             raise
         finally:
-            self.dismiss([*self._busy, *idle])
+            self.dismiss([*self._busy, *idle, *self._coming])
+
+    def _hand_out(self, idle: list[HandT], waiting: deque[Errand]) -> None:
+        """Give errands to idle workers, and engage as many more as there is work for."""
+        if self._coming:
+            idle += (came := self.placed(self._coming))
+            self._coming = [hand for hand in self._coming if hand not in came]
+        while waiting:
+            if idle:
+                self._give(idle.pop(), waiting.popleft(), waiting)
+            elif len(self._coming) < min(len(waiting), self.count - len(self._busy)):
+                hand = self.engage()
+                (idle if self.placed([hand]) else self._coming).append(hand)
+            else:
+                return
 
     def _collect(self, idle: list[HandT], *, working: bool = False) -> None:
         """Keep the rows that workers have sent, of clips that ended while the batch was being cut off.
@@ -169,13 +188,17 @@ class Hands(ABC, Generic[HandT]):
     def engage(self) -> HandT:
         """Begin a worker."""
 
+    def placed(self, hands: list[HandT]) -> list[HandT]:
+        """Return those that may be given an errand; all, unless somebody else decides when a worker begins."""
+        return hands
+
     @abstractmethod
     def send(self, hand: HandT, errand: Errand) -> bool:
         """Give a worker an errand; False if it is dead."""
 
     @abstractmethod
     def answered(self, hands: list[HandT]) -> list[HandT]:
-        """Wait until some have something to report, or died, at most `LOOK_EVERY`."""
+        """Wait until some have something to report, are placed, or died, at most `LOOK_EVERY`."""
 
     @abstractmethod
     def answer(self, hand: HandT) -> Row | Counted | Died | CovosError:
