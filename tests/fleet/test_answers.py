@@ -123,6 +123,26 @@ def clips(*names: str) -> list[Errand]:
     return errands(tuple(Clip(input=name, name=name) for name in names), output="out", settings=Settings())
 
 
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ConnectionError("Initialization failure:\n\n  the server\nhas another Python\n"),
+         "Initialization failure: the server has another Python"),
+        (ConnectionAbortedError(), "ConnectionAbortedError"),
+    ],
+)  # fmt: skip
+def test_a_cluster_that_refuses_says_all_of_why(monkeypatch: pytest.MonkeyPatch, error: Exception, why: str) -> None:
+    def refuse(**settings: Any) -> None:
+        raise error
+
+    ray = StandIn()
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse, raising=False)
+    with pytest.raises(EnvironmentProblem, match="cannot be reached") as refused:
+        made(monkeypatch, ray)
+    assert refused.value.why == why
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_a_lost_worker_costs_one_attempt_however_ray_calls_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     rows = {row.name: row for row in made(monkeypatch, StandIn(None, ERRORS[name]("gone"))).run(clips("a", "b", "c"))}

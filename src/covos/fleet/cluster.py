@@ -87,7 +87,7 @@ class Cluster(Hands[Any]):
                     include_dashboard=False if address == "local" else None,
                 )
             except (ConnectionError, RuntimeError, ValueError) as error:
-                raise _unreached(address, str(error).splitlines()[0]) from error
+                raise _unreached(address, " ".join(str(error).split()) or type(error).__name__) from error
         there = self._ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
         if device == "cuda" and not gpus:
