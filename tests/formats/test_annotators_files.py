@@ -11,7 +11,7 @@ import pytest
 
 from covos.masks import decode
 from covos.runs.reading import read_masks
-from formats.written_and_read import hard_cases, maps_of, reason, write
+from written_and_read import hard_cases, maps_of, reason, write
 
 HEAD = """<annotations><version>1.1</version><meta><{job}><size>4</size><original_size><width>6</width>
 <height>5</height></original_size></{job}></meta>"""

@@ -21,7 +21,7 @@ from covos.masks import decode, encode, write_label_map
 from covos.masks.object_ids import looks_interpolated
 from covos.results.loading import load_result
 from covos.runs.reading import read_masks
-from formats.written_and_read import BASE, FILES, Labels, hard_cases, maps_of, read_or_refused, reason, refusal, write
+from written_and_read import BASE, FILES, Labels, hard_cases, maps_of, read_or_refused, reason, refusal, write
 
 
 class TestRoundTrips:
