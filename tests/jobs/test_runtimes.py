@@ -65,6 +65,11 @@ def test_a_run_goes_on_by_its_runtime(make_clip: MakeClip, tmp_path: Path) -> No
     # A run that is done computes nothing more: whatever runtime there is now gives it further formats.
     Job(torch, tmp_path / "whole").run()
     assert json.loads((tmp_path / "whole" / "covos.json").read_text())["settings"]["runtime"] == runtime
+    half = plan.model_copy(update={"precision": "bf16", "runtime": "torch", "formats": ("palette", "cutout")})
+    with pytest.raises(UsageError, match="precision"):
+        Job(half, tmp_path / "stopped").run()
+    Job(half, tmp_path / "whole").run()
+    assert json.loads((tmp_path / "whole" / "covos.json").read_text())["settings"]["precision"] == "float32"
     Job(plan, tmp_path / "stopped").run()
     for one in sorted((tmp_path / "whole" / "masks").rglob("*.png")):
         assert one.read_bytes() == (tmp_path / "stopped" / one.relative_to(tmp_path / "whole")).read_bytes()
