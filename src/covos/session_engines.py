@@ -82,10 +82,11 @@ class SessionEngines:
     @property
     def follower(self) -> FollowEngine:
         """The engine that follows, with references of this video; another one once a smaller object is shown."""
-        views = followed_in(self._quality, smallest=self._smallest())
+        smallest = self._smallest()
+        views = followed_in(self._quality, smallest=smallest)
         if self._bound is None or self._bound[0] != views:
             self.close()
-            engine = self.model.follower(self._follower_name).at(self._quality, smallest=self._smallest())
+            engine = self.model.follower(self._follower_name).at(self._quality, smallest=smallest)
             engine = engine.cut_at(self._shots.cuts)
             self._references = references_of(self._source, engine.finder, self._shots)
             self._bound = views, engine.within(self._references)

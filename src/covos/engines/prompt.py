@@ -223,13 +223,18 @@ def as_large(probability: ProbabilityArray, points: Sequence[Point], *, largest:
     Of the surer part, level by level (`SURER`), only what hangs together with a positive point is taken.
     """
     mask = with_points(probability > THRESHOLD, points)
-    if largest is None or mask.sum() <= largest:
+    if _fits(mask, largest):
         return mask
     for level in SURER:
         mask = parts_at(with_points(probability > level, points), points)
-        if mask.sum() <= largest:
+        if _fits(mask, largest):
             break
     return mask
+
+
+def _fits(mask: MaskArray, largest: int | None) -> bool:
+    """Return true if a mask has no more pixels than its object can have, where that is known."""
+    return largest is None or int(mask.sum()) <= largest
 
 
 def agree(mask: MaskArray, points: Sequence[Point]) -> bool:
@@ -359,7 +364,7 @@ class RelayPrompter:
             mask = parts_at(with_points(alone > THRESHOLD, points), points)
         else:
             mask = with_points(joined & (alone > SURELY_NOT), points)
-        return mask if largest is None or mask.sum() <= largest else as_large(alone, points, largest=largest)
+        return mask if _fits(mask, largest) else as_large(alone, points, largest=largest)
 
     def part(
         self, observed: Observed, whole: MaskArray, *, points: Sequence[Point], largest: int | None = None
@@ -378,4 +383,4 @@ class RelayPrompter:
             if (part & inside).sum() <= NEARLY_ALL * inside.sum():
                 break
         part = with_points(part, points)
-        return part if largest is None or part.sum() <= largest else as_large(probability, points, largest=largest)
+        return part if _fits(part, largest) else as_large(probability, points, largest=largest)

@@ -123,8 +123,11 @@ class Seeds:
     @property
     def smallest(self) -> float:
         """Share of the frame that the smallest object covers, each where it was shown largest; 1 if nothing is."""
-        largest = (max(self.areas(identity).values(), default=0) for identity in self.objects)
-        return min((area for area in largest if area), default=math.prod(self._size)) / math.prod(self._size)
+        whole, largest = math.prod(self._size), dict[int, int]()
+        for seed in self._states[-1].values():
+            if not seed.is_absent:
+                largest[seed.object] = max(largest.get(seed.object, 0), seed.mask.area)
+        return min(largest.values(), default=whole) / whole
 
     def is_absent(self, frame: int, identity: int) -> bool:
         """Tell if the user has said that an object is not to be seen on a frame."""
