@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import covos
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Box, Point
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.prompts.values import MaskPrompt, PointPrompt, RegionPrompt, as_prompts, as_regions
-from covos.task import Discover, Find, Follow, Steer, choose_task
+from covos.task import Discover, Find, Follow, Steer, choose_task, refuse_idle
 
 STEER = Steer(
     shown=(
@@ -197,3 +201,27 @@ def test_json_of_frames_in_memory_is_refused_when_it_is_read() -> None:
     text = Plan(source=[np.zeros((4, 6, 3), np.uint8)]).model_dump_json()
     with pytest.raises(UsageError, match="1 frames in memory cannot be read back"):
         Plan.model_validate_json(text)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "objects", "idle", "used"),
+    [
+        ((), 1, {"memory": 9}, {"references": 9}),
+        ((), 1, {"direction": "both"}, {"fusion": "group"}),
+        (as_prompts(points=(3, 4)), 1, {"references": 9}, {"direction": "both"}),
+        (as_prompts(points=(3, 4)), 1, {"fusion": "group"}, {"prompter": "grabcut"}),
+        ((), 3, {"reference_seed": 1}, {"references": 9}),
+        (as_regions(within=(1, 2, 30, 40)), 1, {"memory": 9}, {"references": 9}),
+        (as_prompts(points={2: [(3, 4, 0)]}), 1, {"resize_masks": True}, {"memory": 9}),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_refused(prompts: Any, objects: Any, idle: Any, used: Any) -> None:
+    refuse_idle(choose_task(prompts=prompts, objects=objects, **used), used)
+    (name,) = idle
+    with pytest.raises(UsageError, match=f"{name} = .* changes nothing here"):
+        refuse_idle(choose_task(prompts=prompts, objects=objects, **idle), idle)
+
+
+def test_python_refuses_what_would_change_nothing(make_clip: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError, match="memory = 9 changes nothing here"):
+        covos.segment(make_clip(), memory=9)

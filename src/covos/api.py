@@ -26,7 +26,7 @@ from covos.plan import Damaged, Plan
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import AUTO, Objects, choose_task, read_prompts
+from covos.task import AUTO, Objects, choose_task, read_prompts, refuse_idle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -297,9 +297,11 @@ def _job(
         trust_prompts=trust_prompts,
     )
     given = None if isinstance(model, (str, os.PathLike)) else loaded(model)
+    chosen = choose_task(objects=objects, prompts=shown, **task)
+    refuse_idle(chosen, task)
     plan = Plan(
         source=source,
-        task=choose_task(objects=objects, prompts=shown, **task),
+        task=chosen,
         model=given.name if given is not None else model,  # type: ignore[arg-type]
         device=device,
         precision=precision,

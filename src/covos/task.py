@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -238,6 +238,33 @@ class Discover(Value):
 Task: TypeAlias = Annotated[Find | Follow | Discover, Field(discriminator="kind")]
 
 
+_DEFAULTS: Final = {
+    "quality": DEFAULT_QUALITY,
+    "references": DEFAULT_REFERENCES,
+    "fusion": None,
+    "reference_seed": None,
+    "refine": "none",
+    "resize_masks": False,
+    "direction": AUTO,
+    "memory": DEFAULT_MEMORY,
+    "follower": DEFAULT_FOLLOWER,
+    "prompter": AUTO,
+}
+_IDLE: Final = {
+    Find: (
+        "nothing is shown on a frame, so there is nothing to follow",
+        "show an object or, with a frame, what is to go from the subject; or leave it out",
+    ),
+    Follow: ("objects that are shown are followed, and it is about finding a subject", "leave it out"),
+    Discover: ("objects are found, and nothing is shown", "leave it out, or show the objects"),
+}
+"""Why settings change nothing in each task, and what to do."""
+
+
+def _spelled(name: str, value: object) -> str:
+    return f"{name} = {value!r}"
+
+
 def choose_task(
     *,
     quality: Quality = DEFAULT_QUALITY,
@@ -293,6 +320,28 @@ def choose_task(
         prompter=os.fspath(prompter),
         quality=quality,
     )
+
+
+def refuse_idle(
+    task: Find | Follow | Discover, settings: Mapping[str, Any], *, spelled: Callable[[str, object], str] = _spelled
+) -> None:
+    """Refuse settings that change nothing in a task; for one task of one video, not for a batch of several.
+
+    Args:
+        task: As `choose_task` made it of the settings.
+        settings: The arguments of `choose_task`, but for prompts and objects.
+        spelled: Writes a name and its value as the user gave them.
+
+    Raises:
+        UsageError: One differs from its default, and the task does not look at it.
+    """
+    used = {*type(task).model_fields}
+    if isinstance(task, Find) and task.steer is not None and task.steer.follows:
+        used |= {*Steer.model_fields}
+    why, fix = _IDLE[type(task)]
+    for name, value in settings.items():
+        if name not in used and value != _DEFAULTS[name]:
+            raise UsageError(f"{spelled(name, value)} changes nothing here", why=why, fix=fix)
 
 
 def _told_apart(

@@ -121,8 +121,8 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--mask", str(mask), "--memory", "99"], 2, "memory = 99"),
         (["--mask", str(mask), "--refine", "crf"], 2, "where objects are followed"),
         ([str(clip), "--mask", str(mask)], 2, "objects are shown for 2 inputs"),
-        (["--resize-masks"], 2, "--resize-masks without --mask"),
-        (["--direction", "both"], 2, "--direction both without --mask"),
+        (["--resize-masks"], 2, "--resize-masks changes nothing here"),
+        (["--direction", "both"], 2, "--direction both changes nothing here"),
     ]:
         assert run(clip, out, *options) == code, options
         assert said in capsys.readouterr().err, options

@@ -149,9 +149,9 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--within", "8,20,16,30:2"], 2, "has an object's number"),
         (["--within", "8,20,16,30", "--point", "8,20"], 2, "a region beside masks, points or boxes of objects"),
         (["--within", "8,20,16,30", "--objects", "3"], 2, "--objects 3 beside --within or --exclude-box"),
-        (["--within", "8,20,16,30", "--memory", "9"], 2, "--memory 9 without"),
-        (["--within", "8,20,16,30", "--prompter", "grabcut"], 2, "--prompter grabcut without"),
-        (["--not-point", "8,20", "--direction", "both"], 2, "--direction both without"),
+        (["--within", "8,20,16,30", "--memory", "9"], 2, "--memory 9 changes nothing here"),
+        (["--within", "8,20,16,30", "--prompter", "grabcut"], 2, "--prompter grabcut changes nothing here"),
+        (["--not-point", "8,20", "--direction", "both"], 2, "--direction both changes nothing here"),
         ([str(clip), "--within", "8,20,16,30@2"], 2, "objects are shown for 2 inputs"),
         (["--not-point", "8,20@2", "--point", "9,20@3"], 2, "object 1 has negative points only on frame 2"),
         (["--mask", str(tmp_path / "both.png"), "--point", "8,20"], 2, "as in 8,20@0:2"),
@@ -164,9 +164,12 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--prompts", str(tmp_path / "bad.json")], 3, "did you mean positive?"),
         (["--prompts", str(tmp_path / "lost.json")], 3, "there is no file"),
         ([str(clip), "--point", "8,20"], 2, "objects are shown for 2 inputs"),
-        (["--memory", "9"], 2, "--memory 9 without --mask"),
-        (["--follower", "other.safetensors"], 2, "--follower other.safetensors without --mask"),
+        (["--memory", "9"], 2, "--memory 9 changes nothing here"),
+        (["--follower", "other.safetensors"], 2, "--follower other.safetensors changes nothing here"),
         (["--point", "8,20", "--refine", "crf"], 2, "where objects are followed"),
+        (["--point", "8,20", "--references", "9"], 2, "--references 9 changes nothing here"),
+        (["--point", "8,20", "--fusion", "group"], 2, "--fusion group changes nothing here"),
+        (["--objects", "auto", "--reference-seed", "3"], 2, "--reference-seed 3 changes nothing here"),
     ]:
         assert run(clip, out, *options) == code, options
         assert said in capsys.readouterr().err, options

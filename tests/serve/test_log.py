@@ -84,7 +84,7 @@ def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_image_serves_and_is_asked_how_it_is() -> None:
-    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
     program, verb, *options = json.loads(re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[0])
     surface = (ROOT / "tests" / "cli" / "surface.txt").read_text(encoding="utf-8")
     line = next(each for each in surface.splitlines() if each.startswith("covos serve "))

@@ -59,14 +59,13 @@ def task_of(
     """
     from covos.prompts.file import read_prompt_file
     from covos.prompts.values import MaskPrompt
-    from covos.task import Find, check_objects, choose_task, read_objects
+    from covos.task import check_objects, choose_task, read_objects
 
     wanted = read_objects(objects)
     regions = [region("--within", text, role="within") for text in within]
     regions += [region("--exclude-box", text, role="exclude") for text in exclude_boxes]
     if not (masks or alpha_as_mask or points or not_points or boxes or prompts or regions):
-        _refuse_idle(settings, following=objects != "1")
-        return choose_task(objects=wanted, **settings)
+        return _working(choose_task(objects=wanted, **settings), settings)
     if settings["prompter"] != AUTO and (masks or alpha_as_mask) and not (points or not_points or boxes or prompts):
         raise UsageError(
             f"--prompter {settings['prompter']} without a point or a box",
@@ -95,10 +94,20 @@ def task_of(
             why="one subject is steered, and objects are either found or shown",
             fix="leave one of them out",
         )
-    task = choose_task(prompts=(*shown, *regions), **settings)
-    if isinstance(task, Find) and task.steer is not None:
-        _refuse_idle(settings, following=task.steer.follows, pointing=task.steer.follows)
+    return _working(choose_task(prompts=(*shown, *regions), **settings), settings)
+
+
+def _working(task: Find | Follow | Discover, settings: dict[str, Any]) -> Find | Follow | Discover:
+    """Return a task of which every option that was given changes something."""
+    from covos.task import refuse_idle
+
+    refuse_idle(task, settings, spelled=_as_option)
     return task
+
+
+def _as_option(name: str, value: object) -> str:
+    option = f"--{name.replace('_', '-')}"
+    return option if value is True else f"{option} {value}"
 
 
 def shown_by(
@@ -189,27 +198,3 @@ def _place(option: str, text: str, *, form: str) -> tuple[list[float], int | Non
         )
     frame, identity = found["frame"], found["object"]
     return numbers, None if frame is None else int(frame), None if identity is None else int(identity)
-
-
-def _refuse_idle(settings: dict[str, Any], *, following: bool, pointing: bool = False) -> None:
-    """Refuse options of following where no object is shown.
-
-    With ``following``, those of what is found and followed may be given, and with ``pointing`` the prompter.
-    """
-    from covos.engines.choices import DEFAULT_MEMORY
-    from covos.models.registry import DEFAULT_FOLLOWER
-
-    idle = {
-        "--resize-masks": settings["resize_masks"],
-        f"--direction {settings['direction']}": settings["direction"] != AUTO,
-        f"--memory {settings['memory']}": settings["memory"] != DEFAULT_MEMORY and not following,
-        f"--follower {settings['follower']}": settings["follower"] != DEFAULT_FOLLOWER and not following,
-        f"--prompter {settings['prompter']}": settings["prompter"] != AUTO and not pointing,
-    }
-    for name, given in idle.items():
-        if given:
-            raise UsageError(
-                f"{name} without --mask, --point, --box or --prompts",
-                why="nothing is shown on a frame, so there is nothing to follow",
-                fix="show an object or, with @FRAME, what is to go from the subject; or leave it out",
-            )
