@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import covos
-from covos.evaluation.comparison import comparison_table
+from covos.evaluation import comparison_table
 
 CLIP = Path(__file__).with_name("car.mp4")
 

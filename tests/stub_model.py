@@ -10,6 +10,7 @@ from torch import Tensor
 
 from covos.model import Model, as_model
 from covos.models.registry import find_model
+from covos.runtimes.choice import Computing
 
 
 class _Seen(NamedTuple):
@@ -36,6 +37,5 @@ class _Bright(torch.nn.Module):
 
 def bright_model() -> Model:
     """Return the model; its name and hash are those of covos-lite."""
-    return as_model(
-        find_model("covos-lite"), _Bright().eval(), device=torch.device("cpu"), precision=torch.float32, fold=False
-    )  # type: ignore[arg-type]
+    computing = Computing(torch.device("cpu"), torch.float32)
+    return as_model(find_model("covos-lite"), _Bright().eval(), computing=computing)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
@@ -200,7 +199,7 @@ class Model:
         if wanted not in {DEFAULT_PROMPTER, *(entry.name for entry in list_models())} and not Path(wanted).is_file():
             raise UsageError(
                 f"unknown prompter {wanted!r}",
-                why="neither one of covos nor a file",
+                why="covos has none of this name, and there is no such file",
                 fix=one_of(wanted, (AUTO, grabcut.name, DEFAULT_PROMPTER)) + "; or the path of a .safetensors file",
             )
         try:
@@ -324,7 +323,7 @@ class Model:
         if quality not in ("balanced", "fast"):
             raise UsageError(
                 f"quality {quality!r} of a live video",
-                why="the best takes several times as long as a frame lasts",
+                why="a draft and the best look at later frames too, and the best takes long",
                 fix="use balanced or fast",
             )
         find_follower(os.fspath(follower), encoder=self.entry)
@@ -373,38 +372,13 @@ def load_model(
     if runtime == AUTO and entry.card.architecture not in KINDS:
         computing = choose_computing(device=device, precision=precision, runtime="torch")
     network = ready(build_network(entry), entry=entry, computing=computing)
-    return _as_model(entry, network, computing=computing)
+    return as_model(entry, network, computing=computing)
 
 
-def as_model(
-    entry: ModelEntry,
-    network: nn.Module,
-    *,
-    device: torch.device,
-    precision: torch.dtype,
-    batch: int | None = None,
-    fold: bool = True,
-) -> Model:
-    """Make a model of a network in memory, such as one that is being trained.
-
-    Args:
-        entry: Its name and card.
-        network: In evaluation mode; it is moved to the device.
-        device: Device to compute on.
-        precision: Type of the arithmetic.
-        batch: Frames encoded together; None takes what suits the device.
-        fold: If true, batch norms are folded into the convolutions, which changes the network itself.
-    """
-    computing = Computing(device, precision)
-    made = ready(network, entry=entry, computing=computing, fold=fold)
-    return _as_model(entry, made, computing=computing, batch=batch)
-
-
-def _as_model(
-    entry: ModelEntry, network: VideoNetwork[Any], *, computing: Computing, batch: int | None = None
-) -> Model:
+def as_model(entry: ModelEntry, network: VideoNetwork[Any], *, computing: Computing) -> Model:
+    """Return the model of a network that engines can call."""
     device, precision, runtime = computing
     encoder: FrameEncoder[Any] = FrameEncoder(
-        network, device=device, precision=precision, area=DEFAULT_AREA, batch=batch or BATCH.get(device.type, 8)
+        network, device=device, precision=precision, area=DEFAULT_AREA, batch=BATCH.get(device.type, 8)
     )
     return Model(entry=entry, engine=FindEngine(encoder), network=network, runtime=runtime)

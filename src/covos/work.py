@@ -85,7 +85,7 @@ class Work:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What may be otherwise than the user means, before anything is computed."""
+        """Warnings of what may be otherwise than the user means, before anything is computed."""
         note = "" if self._session is None else self._session.seeds.nameless_note
         return (note,) if note else ()
 

@@ -20,7 +20,7 @@ _OF_MAIN = ("init_main_from_name", "init_main_from_path", "main_path")
 
 
 class _Fresh:
-    """What both kinds of processes begin with."""
+    """The start that both kinds of processes share."""
 
     def start(self) -> None:
         with _without_main():

@@ -27,7 +27,7 @@ ADVICE_EPS = 0.0025
 
 
 class Agreement(NamedTuple):
-    """How well the subject that covos-lite finds agrees with an object: Jaccard indices, float32 in [0, 1]."""
+    """Agreement of the subject that covos-lite finds with an object: Jaccard indices, float32 in [0, 1]."""
 
     shown_2: Tensor
     """Where the object was shown; see `covos.models.follow.agreement`."""

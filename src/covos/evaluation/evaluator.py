@@ -84,7 +84,7 @@ def evaluate(
         )
     rules = get_protocol(protocol)
     if workers < 1:
-        raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
+        raise UsageError(f"{workers} workers", why="a process at least must score", fix="give 1 or more")
     _refuse_other_things(predictions, truth)
     root: Place
     if isinstance(truth, Dataset):

@@ -222,12 +222,12 @@ class Format(ABC):
 
     @property
     def _told(self) -> Tags:
-        """What the source says, with the colours that are written."""
+        """The tags of the source, with the colours that are written."""
         return self._info.tags.unmapped if self._keeps_hdr else self._info.tags
 
     @property
     def _hdr_notes(self) -> tuple[str, ...]:
-        """What could not be kept of HDR that is asked for."""
+        """Notes of the HDR that is asked for and could not be kept."""
         if not self._written or not self._asks_for_hdr:
             return ()
         if not self._keeps_hdr:

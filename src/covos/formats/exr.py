@@ -86,7 +86,7 @@ class ExrFormat(Format):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What could not be kept of HDR."""
+        """Notes of the HDR that could not be kept."""
         return self._hdr_notes
 
     def _light(self, composed: ComposedResult) -> Light:

@@ -74,7 +74,7 @@ class _Scene:
 
     @property
     def away(self) -> MaskArray:
-        """Where no shadow of the subject falls."""
+        """The pixels on which no shadow of the subject falls."""
         return np.asarray(self.distance > max(_NEAR * self.height, 2.0))
 
 

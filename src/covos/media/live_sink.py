@@ -211,7 +211,9 @@ def codec_of(container: str, pixels: Pixels) -> tuple[str, str]:
     """
     if container not in _CODECS:
         raise UsageError(
-            f"unknown container {container!r}", why="no such one is written live", fix=f"use {', '.join(CONTAINERS)}"
+            f"unknown container {container!r}",
+            why="it is not written live",
+            fix=f"use {', '.join(CONTAINERS)}",
         )
     if pixels not in _CODECS[container]:
         able = [name for name, codecs in _CODECS.items() if pixels in codecs]

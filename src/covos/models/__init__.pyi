@@ -6,6 +6,7 @@ from .cosnet.crf import crf_filter as crf_filter
 from .cosnet.network import Cosnet as Cosnet
 from .follow import CovosFollow as CovosFollow
 from .lite import CovosLite as CovosLite
+from .matte import CovosMatte as CovosMatte
 from .prompt import CovosPrompt as CovosPrompt
 from .registry import ModelEntry as ModelEntry
 from .registry import find_model as find_model

@@ -7,7 +7,7 @@ not have to know what things look like. It sees where that alpha can be trusted,
 
 It is a small U-Net without an encoder of its own or of covos-lite's, for tiles of a fixed size.
 
-Shape legend: B tiles, C channels, H height, W width (multiples of `STRIDE`).
+Shape legend: B tiles, C channels, H height, W width (multiples of 16).
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from covos.models.layers import conv, pointwise_conv
 
-STRIDE = 16
-"""Sides of tiles are multiples of this."""
 INPUTS = 16
 """Channels of an input. 0-2: the picture; 3: probability; 4: band; 5, 6: alpha of the frame before, and where it is
 known; 7-9, 10-12: colours of the subject and of what is behind it; 13: the alpha that these give; 14: what they do not

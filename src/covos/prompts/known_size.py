@@ -1,4 +1,4 @@
-"""How large an object may be on a frame, by its masks on other frames.
+"""The size that an object may have on a frame, by its masks on other frames.
 
 A click says where an object is, and little of how far it reaches: a click on a strap may mean the bag, or the girl who
 wears it. If the object is known on other frames, its size there tells the two apart.

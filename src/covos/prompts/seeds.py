@@ -101,7 +101,7 @@ class Seeds:
 
     @property
     def nameless_note(self) -> str:
-        """What to know of masks without ids on several frames, each of which is taken for another object; or ""."""
+        """Warn of masks without ids on several frames, each of which is taken for another object; or ""."""
         frames = sorted({*self._nameless.values()})
         if len(frames) < 2:
             return ""

@@ -35,22 +35,20 @@ if TYPE_CHECKING:
     from covos.runtimes.stages import Program
 
 
-def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing, fold: bool = True) -> Any:
+def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing) -> Any:
     """Return a network that engines can call: with torch the network itself, changed, else one of the same methods.
 
     Args:
         network: With its weights, in evaluation mode, on the processor.
         entry: Its model.
         computing: Device, precision and runtime.
-        fold: If true, batch norms are folded into the convolutions of the network itself; of graphs they always are.
 
     Raises:
         UsageError: A network that was added has no stages, and a runtime was named.
         EnvironmentProblem: The graphs cannot be made.
     """
     if computing.runtime == "torch":
-        if fold:
-            fold_batch_norms(network)
+        fold_batch_norms(network)
         network.to(computing.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
     kind = kind_of(entry)

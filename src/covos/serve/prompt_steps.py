@@ -54,7 +54,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a user has said of an object on a frame.
+    """The things that a user has said of an object on a frame.
 
     Attributes:
         steps: One after another, with those that are no longer in force.

@@ -17,10 +17,12 @@ from .follow import FollowTask as FollowTask
 from .history import HistoryEntry as HistoryEntry
 from .history import SetEntry as SetEntry
 from .lite import LiteTask as LiteTask
+from .matte import MatteTask as MatteTask
 from .prompt import PromptTask as PromptTask
 from .recipe import CosnetRecipe as CosnetRecipe
 from .recipe import FollowRecipe as FollowRecipe
 from .recipe import LiteRecipe as LiteRecipe
+from .recipe import MatteRecipe as MatteRecipe
 from .recipe import PromptRecipe as PromptRecipe
 from .recipe import Recipe as Recipe
 from .registry import recipes as recipes
