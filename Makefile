@@ -10,7 +10,7 @@
 #   make coverage    the lines of src that the tests run, those of ROOMS only if it names some (ROOMS="masks formats")
 #   make mutants     change src a little, line by line, and see if the tests notice: hours; MUTATED names the files
 #   make docs        the site of the documentation, into build/site: open build/site/index.html
-#   make numbers     write the tables of README and docs anew from benchmarks/results
+#   make numbers     write the tables of docs anew from benchmarks/results
 #   make figures     draw the pictures of docs/explained.md, docs/limits.md and the README again
 #   make notebooks   execute docs/notebooks again, and keep what they show
 #   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, KIND, SEED and EVERY say how many
@@ -220,11 +220,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 		echo "installing torch, the large one$${index:+, from $$index}"; \
 		$(PIP) install --no-deps -c constraints.txt $${index:+--index-url $$index} torch
 	@echo "installing covos and the rest"
-	@$(PIP) -qq install -c constraints.txt -e .
+	@$(PIP) -qq install -c constraints.txt -e '.[serve]'
 	@touch $(INSTALLED)
 
 $(READY): $(INSTALLED)
 	@echo "installing what the tests need"
-	@$(PIP) -qq install -c constraints.txt -e '.[train,serve]' --group dev --group docs
+	@$(PIP) -qq install -c constraints.txt -e '.[serve,train]' --group dev --group docs
 	@$(PIP) -qq install -c constraints.txt --no-deps --group alone
 	@touch $(READY)

@@ -35,7 +35,7 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     assert spec is not None
     assert spec.loader is not None
     if request.param == "render_sprites":
-        pytest.importorskip("mitsuba", reason="the renderer is not installed: pip install '.[render]'")
+        pytest.importorskip("mitsuba", reason="the renderer is not installed: pip install --group render")
     found = util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, found)
     monkeypatch.syspath_prepend(FOLDER)

@@ -95,7 +95,8 @@ def until(page: Any, right: Callable[[], bool], *, what: str) -> None:
 
 def launch(playwright: Any) -> Any:
     """Begin Debian's browser: the one that Playwright would fetch by itself may not be had."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip("there is no chromium: apt-get install chromium")
     return playwright.chromium.launch(
