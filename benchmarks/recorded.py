@@ -59,10 +59,10 @@ class Table:
     note: str = ""
 
     def markdown(self, *, bare: bool = False) -> str:
-        """Return the table in Markdown, with its origin below it unless it is to be ``bare``."""
+        """Return the table in Markdown with its origin below it; ``bare`` leaves out the command, which the page has."""
         rule = "|---|" + "--:|" * (len(self.columns) - 1)
         table = "\n".join([_line(self.columns), rule, *(_line(self._texts(row)) for row in self.rows)])
-        return f"\n{table}\n\n" if bare else f"\n{table}\n\n*{self.origin()}*\n\n"
+        return f"\n{table}\n\n*{self.origin(bare=bare)}*\n\n"
 
     def _texts(self, row: Sequence[Cell]) -> list[str]:
         digits = self.digits or [3] * len(row)
@@ -71,9 +71,10 @@ class Table:
             for cell, count in zip(row, digits, strict=True)
         ]
 
-    def origin(self) -> str:
-        """Return the sentence that says where the numbers come from."""
-        said = f"Measured by `{self.command}` on {self.machine}, {self.date}, commit {self.commit}."
+    def origin(self, *, bare: bool = False) -> str:
+        """Return the sentence that says where the numbers come from; ``bare`` leaves out the command."""
+        by = "" if bare else f" by `{self.command}`"
+        said = f"Measured{by} on {self.machine}, {self.date}, commit {self.commit}."
         return f"{said} {self.note}" if self.note else said
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,26 @@ def test_the_page_of_mattes_prints_the_command_that_was_measured(recorded: Any) 
     assert tables["whole"].command == tables["composed"].command == tables["alphamatting"].command
 
 
-def test_every_result_is_shown_somewhere_with_its_origin(recorded: Any) -> None:
+def test_every_result_is_shown_somewhere_and_has_an_origin(recorded: Any) -> None:
     shown = {name for page in recorded.pages() for name in re.findall(r"<!-- numbers: (\S+)", page.read_text())}
     for file in sorted(recorded.RESULTS.glob("*.json")):
         for name, table in recorded.read(file).items():
             assert f"{file.stem}.{name}" in shown
             assert all((table.command, table.machine, table.commit, table.date, table.rows)), (file, name)
             assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_the_commits_that_results_name_are_in_the_history(recorded: Any) -> None:
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("the history is not here")
+    tables = [table for file in recorded.RESULTS.glob("*.json") for table in recorded.read(file).values()]
+    named = {table.commit.rstrip("+") for table in tables}
+    assert named
+    unknown = {commit for commit in named if git("merge-base", "--is-ancestor", commit, "HEAD").returncode}
+    assert not unknown
 
 
 def test_a_table_that_is_measured_again_takes_the_place_of_the_old_one_alone(
