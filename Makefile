@@ -159,6 +159,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/objects.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/house.py
+	$(BIN)/python benchmarks/newcomer.py $(call keep,newcomer)
 	$(BIN)/python benchmarks/readability.py $(call keep,readability)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
