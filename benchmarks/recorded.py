@@ -59,7 +59,7 @@ class Table:
     note: str = ""
 
     def markdown(self, *, bare: bool = False) -> str:
-        """Return the table in Markdown with its origin below it; ``bare`` leaves out the command, which the page has."""
+        """Return the table in Markdown, its origin below it; ``bare`` leaves out the command, which the page has."""
         rule = "|---|" + "--:|" * (len(self.columns) - 1)
         table = "\n".join([_line(self.columns), rule, *(_line(self._texts(row)) for row in self.rows)])
         return f"\n{table}\n\n*{self.origin(bare=bare)}*\n\n"
