@@ -81,13 +81,14 @@ def test_covos_lite(name: str, tmp_path: Path) -> None:
     check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))
 
 
-def test_covos_prompt(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["prompt", "prompt-mates"])
+def test_covos_prompt(name: str, tmp_path: Path) -> None:
     # One round: a rounding error may move the click of a second one by a cell, and the loss by more than the tolerance.
     overrides = (
         "steps=6", "frames_per_step=4", "crop=[64, 96]", "rounds=[1]", "warmup=2", "validate_every=6",
         "checkpoint_every=6",
     )  # fmt: skip
-    check("prompt", losses("prompt", overrides, tmp_path, weights=None))
+    check(name, losses(name, overrides, tmp_path, weights=None))
 
 
 def test_covos_matte(tmp_path: Path) -> None:

@@ -206,6 +206,7 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
             "video_share": 1.0,
             "crowd_share": 0.0,
             "twin_share": 0.0,
+            "mates_share": 0.0,
             "spoil_share": 0.0,
             "motion_share": 1.0,
         }

@@ -299,6 +299,8 @@ class PromptRecipe(Recipe):
         crowd_share: Share of the frames over which further objects, cut out of still pictures, are laid.
         most_objects: Objects that are laid over a frame, at most.
         twin_share: Share of the frames that show another instance of one of the objects near it.
+        mates_share: Share of the frames that show further things of its kind in a row with one of the objects, up to
+            ``most_objects``.
         component_share: Share of the masks in several pieces of which one piece is asked for.
         spoil_share: Share of the frames that are blurred, coarse, dim or noisy.
         motion_share: Share of the frames whose motion is known (see `covos.engines.motion`).
@@ -322,6 +324,7 @@ class PromptRecipe(Recipe):
     crowd_share: Share
     most_objects: Count
     twin_share: Share
+    mates_share: Share
     component_share: Share
     spoil_share: Share
     motion_share: Share

@@ -20,6 +20,7 @@ from covos.training.pools import Pool
 from covos.training.recipe import PromptRecipe
 from covos.training.scenes.cutouts import draw_cutouts
 from covos.training.scenes.light import Grade, spoil
+from covos.training.scenes.mates import draw_mates, mates_of
 from covos.training.scenes.pictures import read_foreground, read_image, read_labels
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, lay_over, render
 from covos.training.scenes.windows import as_bytes, as_shares, draw_camera, seen_through, unknown_motion
@@ -30,6 +31,8 @@ PIECE = 0.05
 """A piece of a mask counts as one if it has this share of the mask."""
 PIECES = 8
 """Objects of a frame beyond these are not told apart."""
+OTHER_KIND = 0.3
+"""Share of the rows of mates that stand beside a thing of another kind."""
 
 
 class ObjectFrame(NamedTuple):
@@ -50,7 +53,8 @@ def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
     from_video = still is None or (moving is not None and rng.random() < recipe.video_share)
     pool = moving if from_video else still
     assert pool is not None, "one of the two at least"
-    video = pool.draw(rng)
+    place = pool.place(rng)
+    video = pool.videos[place]
     record = video.annotated[int(rng.integers(len(video.annotated)))]
     alphas, valid = _objects(video, record, split=rng.random() < recipe.component_share)
     image = read_image(record)
@@ -65,6 +69,13 @@ def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
         if twin is not None:
             sprites.append(twin)
             view, masks = lay_over(view, masks, twin, frame=0)
+    # Without mates nothing is drawn: the batches of earlier recipes stay as they were.
+    if still is not None and recipe.mates_share and rng.random() < recipe.mates_share:
+        beside = masks[int(rng.integers(len(masks)))] if masks else np.zeros(size, np.uint8)
+        others = mates_of(still, None if from_video or rng.random() < OTHER_KIND else place, rng=rng)
+        for mate in draw_mates(view, beside, others, frames=FRAMES, most=recipe.most_objects, rng=rng):
+            sprites.append(mate)
+            view, masks = lay_over(view, masks, mate, frame=0)
     grade = Grade.draw(rng)
     view = grade.apply(view, rng=rng)
     motion = unknown_motion(size)
@@ -72,8 +83,8 @@ def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
         # A still picture is its own neighbour: only camera and objects move. In a video it is the frame before, or the
         # second for the first, which turns the motion round; so does mirroring a frame.
         index = video.frames.index(record)
-        beside = read_image(video.frames[index - 1 if index else min(1, len(video.frames) - 1)])
-        other, _ = render(beside, [], camera[1], sprites, frame=1, size=size)
+        neighbour = read_image(video.frames[index - 1 if index else min(1, len(video.frames) - 1)])
+        other, _ = render(neighbour, [], camera[1], sprites, frame=1, size=size)
         motion = residual_motion(view, grade.apply(other, rng=rng), size=size)
     if rng.random() < recipe.spoil_share:
         view = spoil(view, rng=rng)
