@@ -11,7 +11,7 @@
 #   make mutants     change src a little, line by line, and see if the tests notice: hours; MUTATED names the files
 #   make docs        the site of the documentation, into build/site: open build/site/index.html
 #   make numbers     write the tables of docs anew from benchmarks/results
-#   make figures     draw the pictures of docs/explained.md, docs/limits.md and the README again
+#   make figures     draw the pictures of explained.md, limits.md and formats.md in docs, and of the README, again
 #   make notebooks   execute docs/notebooks again, and keep what they show
 #   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, KIND, SEED and EVERY say how many
 #   make fuzz-parsers  parsers of strangers' bytes, guided by coverage, SECONDS each; PARSER names some of them

@@ -89,7 +89,7 @@ def test_a_notebook_becomes_a_page_with_its_pictures() -> None:
 def test_figures_of_the_model_and_its_limits_are_those_that_the_script_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     figures = load_module(DOCS / "tools" / "figures.py")
-    pages = (DOCS / "explained.md").read_text() + (DOCS / "limits.md").read_text()
+    pages = "".join((DOCS / f"{name}.md").read_text() for name in ("explained", "limits", "formats"))
     assert set(re.findall(r"\(pictures/(\w+)\.webp\)", pages)) == set(figures.FIGURES)
     flow = np.zeros((4, 6, 2), np.float32)
     flow[:, :3, 0] = 2

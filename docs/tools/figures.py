@@ -1,4 +1,4 @@
-"""Draw the figures of docs/explained.md and docs/limits.md from the example clip, by the packaged networks.
+"""Draw the figures of explained.md, limits.md and formats.md from the example clip, by the packaged networks.
 
 python docs/tools/figures.py                            # all of them, into docs/pictures
 python docs/tools/figures.py coattention motion         # some of them
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from covos.engines.find import uniform_references
 from covos.engines.follow import step
 from covos.engines.motion import FLOW_STRIDE, motion_and_flow
 from covos.masks import contact_sheet, draw_overlay
+from covos.media.images import read_image
 from covos.media.opening import open_source
 from covos.models.coattention import join_memories
 
@@ -40,6 +42,8 @@ QUERY = 29
 """Frame that shows both cars whole."""
 POINTS = {"the red car": (0.56, 0.45), "the other car": (0.26, 0.62), "the road": (0.80, 0.75)}
 """Places to ask from, as shares of the width and the height of that frame."""
+CLOSE = (slice(100, 300), slice(300, 656))
+"""Rows and columns of the red car in that frame."""
 Size = tuple[int, int]
 
 
@@ -207,13 +211,59 @@ def _dark(image: ImageArray, number: int) -> ImageArray:
     return np.clip(image * 0.07 + noise, 0, 255).astype(np.uint8)
 
 
+def backgrounds(model: covos.Model, frames: list[Frame]) -> ImageArray:
+    """Draw the cars before other backgrounds: a picture, with their shadow, with light around the edges, and blur."""
+    first = 15  # some frames before the one that is shown tell how light the ground is without the cars
+    result = covos.segment(EXAMPLE, range=range(first, QUERY + 1), matte=True, model=model)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write(folder / "sand.png", _sand(frames[QUERY].size))
+        write(folder / "sky.png", _sky(frames[QUERY].size))
+
+        def shown(**wishes: object) -> ImageArray:
+            output = folder / "cut"
+            composition = covos.Composition.model_validate(wishes)
+            result.save(output, formats=["background=png"], composition=composition, overwrite=True)
+            return read_image(output / "background" / f"{QUERY:05d}.png")
+
+        sand, sky = str(folder / "sand.png"), str(folder / "sky.png")
+        whole = [frames[QUERY].image, shown(background=sand), shown(background=sand, shadow=True)]
+        near = [shown(background=sky), shown(background=sky, light_wrap="2%"), shown(background="blur")]
+    cells = [*whole, *(each[CLOSE] for each in near[:2]), near[2]]
+    captions = ["the source", "before a picture", "--shadow", "before a bright picture", "--light-wrap 2%", "blur"]
+    return contact_sheet(cells, columns=3, cell_width=420, captions=captions)
+
+
+def _sand(size: Size) -> ImageArray:
+    """Return a picture of sand with ripples, seen from above."""
+    rng = np.random.default_rng(3)
+    rows, columns = np.indices(size)
+    grain = rng.normal(0, 7, size) + 9 * cv2.resize(
+        rng.normal(0, 1, (12, 20)), size[::-1], interpolation=cv2.INTER_CUBIC
+    )
+    ripples = 7 * np.sin(rows / 7 + 2 * np.sin(columns / 90) + 3 * np.sin(columns / 37 + rows / 80))
+    return np.clip(np.array([214, 188, 140]) + (grain + ripples)[..., None], 0, 255).astype(np.uint8)
+
+
+def _sky(size: Size) -> ImageArray:
+    """Return a picture of a bright sky."""
+    down = np.linspace(0, 1, size[0])[:, None, None]
+    return np.broadcast_to(np.rint((1 - down) * [196, 224, 250] + down * [255, 252, 240]), (*size, 3)).astype(np.uint8)
+
+
 def _lit(image: ImageArray) -> ImageArray:
     """Return a picture that can be seen on a page: a dark one is shown four times as bright."""
     return image if image.mean() > 30 else np.clip(image.astype(np.int32) * 4, 0, 255).astype(np.uint8)
 
 
 Figure = Callable[[covos.Model, list[Frame]], ImageArray]
-FIGURES: dict[str, Figure] = {"coattention": coattention, "motion": motion, "limits": limits, "memory": memory}
+FIGURES: dict[str, Figure] = {
+    "coattention": coattention,
+    "motion": motion,
+    "limits": limits,
+    "memory": memory,
+    "backgrounds": backgrounds,
+}
 
 if __name__ == "__main__":
     main()
