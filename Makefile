@@ -198,6 +198,7 @@ bench-pictures: $(READY)
 	$(BIN)/python benchmarks/composed.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/pictures.py --data "$(PICTURES)" --quality fast balanced best
 	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/shadows.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/confidence.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/parts.py --pictures "$(PICTURES)/multi_pictures"

@@ -53,6 +53,12 @@ def calibration(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def shadows(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("shadows")
+
+
+@pytest.fixture
 def attention(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
     return import_module("attention")
@@ -303,3 +309,23 @@ def test_a_help_that_is_left_out_is_there_again_afterwards(
     assert getattr(room, attribute) is before
     with benchmark.without(None):
         assert getattr(room, attribute) is before
+
+
+# Shadows.
+
+
+def test_a_composed_shadow_is_multiplied_into_the_ground_and_scored_by_its_darkening(shadows: ModuleType) -> None:
+    thing = shadows.Thing(np.full((60, 40, 3), 200, np.uint8), np.ones((60, 40), np.float32))
+    flat = np.full((90, 120, 3), 150, np.uint8)
+    for motion in shadows.MOTIONS:
+        clip = shadows.compose(thing, flat, motion=motion, rng=np.random.default_rng(3))
+        frame = clip[-1]
+        dark = (frame.darkening > 0.3) & (frame.alpha == 0)
+        assert dark.any()
+        assert frame.image[dark].mean() < 0.9 * frame.image[(frame.darkening < 0.01) & (frame.alpha == 0)].mean()
+        same = (clip[0].alpha == frame.alpha).all()
+        assert same == (motion != "moves")
+    none = [np.zeros_like(frame.darkening) for frame in clip]
+    true, error, kept, *_ = shadows.score(clip, none)
+    assert (error, kept) == (pytest.approx(true), 0)
+    assert shadows.score(clip, [frame.darkening for frame in clip])[1:3] == [0, pytest.approx(100)]

@@ -126,6 +126,30 @@ def test_a_shadow_at_the_subjects_side_is_seen_where_earlier_frames_tell() -> No
     assert shadows.of(image, opacity)[112, 252] < 0.7
 
 
+def test_a_place_that_always_lay_near_the_subject_has_the_brightest_light_that_it_was_seen_in() -> None:
+    """The subject moves on by a little, with a shadow beside its upper part: no place of it was ever far away."""
+
+    def beside(at: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        image, opacity = scene(at, shade=1)
+        light = to_light(image)
+        light[100:125, at + 16 : at + 38] *= np.float32(0.5)
+        return np.where(opacity[..., None] > 0, image, to_picture(light, image)), opacity
+
+    shadows = Shadows()
+    shadows.of(*beside(130))
+    left = shadows.of(*beside(160))
+    assert left[112, 186] < 0.7
+    assert left[112, 206] > 0.95, "the ground beside the shadow"
+    assert Shadows().of(*beside(160))[112, 186] > 0.95, "one frame does not tell"
+
+
+def test_a_shadow_is_as_dark_as_it_is_and_ends_softly() -> None:
+    left = Shadows().of(*scene(160, shade=0.4))
+    assert left[foot(160)] == pytest.approx(0.4, abs=0.1)
+    column = left[foot(160)[0], 160:]
+    assert np.abs(np.diff(column)).max() < 0.12
+
+
 def test_a_camera_may_move() -> None:
     box = (140, 300, 180, 330)
     shadows = Shadows()

@@ -2,9 +2,11 @@
 
 In a band around the subject, the light of each place is compared with what it would be without the subject. Best is the
 light that the same place had in earlier frames, when the subject was elsewhere: a dark thing that stands there was as
-dark then. The pictures are laid over one another for that, so a camera may move. Where no frame tells, it is the light
-of the ground farther away. What is darker then may be a thing as well, so less counts: the shadow has to lie at the
-subject's foot. In both cases a shadow is of the ground's colour, and begins at the subject.
+dark then. The pictures are laid over one another for that, so a camera may move. A place that always lay near the
+subject would have no less than the brightest light that it was seen in. Where no frame tells, it is the light of the
+ground farther away. What is darker then may be a thing as well, so less counts: the shadow has to lie at the subject's
+foot. In all cases a shadow is of the ground's colour, and begins at the subject. `benchmarks/shadows.py` measures how
+much of it is found.
 """
 
 from __future__ import annotations
@@ -24,24 +26,30 @@ _SMALL = 270
 """Height at which shadows are looked for: they are soft."""
 _NEAR = 0.22
 """A shadow lies within this distance of its subject, in heights of the frame."""
-_RIM = 0.02
+_RIM = 0.01
 """Within this distance a pixel may have some of the subject's light, in heights of the frame."""
 _FOOT = (0.45, 0.7)
 """Shares of a subject's height, from its top: one frame shows no shadow above the first, and all below the second."""
 _DARKEST = 0.25
-_NOISE = 0.08
-"""Darkening below this is the grain of the picture."""
+_NOISE = (0.04, 0.2)
+"""Darkening below the first is the grain of the picture, and all of it counts above the second."""
 _FAINT = 0.1
 """Darkening below this belongs to a shadow only beside what is darker."""
+_PENUMBRA = 0.02
+"""Distance over which a shadow fades beyond what is darker than that, in heights of the frame."""
 _DARK = 0.4
 """Share of the ground's light below which the colour counts less and less."""
 _COLOUR = 0.06
 """Width of the colours that are taken for the same ground, in shares of red, green and blue."""
+_SAME_COLOUR = 0.12
+"""The same of one place, earlier and now: the light of the sky gives a shadow a colour of its own."""
 _EMPTY = 1e-6
 _SURE = 3
 """Frames after which the light of a place is known."""
 _LASTING = 16
 """Frames over which it is averaged."""
+_HINT = 0.01
+"""Frames that the brightest light of a place counts for that always lay near the subject: in a shadow, perhaps."""
 _OTHER = 0.2
 """Middle deviation of the light from what is known, as a logarithm, above which the frame is of another shot."""
 _CORNERS = 200
@@ -88,7 +96,7 @@ class Shadows:
         self._before: _Scene | None = None
         self._ground: Light | None = None
         self._known: NDArray[np.float32] | None = None
-        """Number of frames that have told of a place, up to `_LASTING`."""
+        """Number of frames that have told of a place, up to `_LASTING`; `_HINT` if it always lay near the subject."""
         self._moving = 0
         """Frames in which the ground may not lie exactly, after the camera has moved."""
 
@@ -117,23 +125,24 @@ class Shadows:
         reach = max(_NEAR * height, 2.0)
         # The ground beside the subject has some of its colour, which is no shadow's.
         free = (distance > max(_RIM * height, 1.0)).astype(np.float32)
-        here = _mean(scene.light, free, sigma=max(0.008 * height, 0.5))
+        here = _smooth(scene.light, free)
         far = free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2
         foot = _at_foot(scene)
-        darkened = _darkened(here, _mean(scene.light, far, sigma=reach)) * foot
+        darkened = _darkened(here, _mean(scene.light, far, sigma=reach), alike=_COLOUR) * foot
         if self._ground is not None and self._known is not None:
             share = np.minimum(self._known / np.float32(_SURE), 1)
-            before = _mean(self._ground, share, sigma=max(0.008 * height, 0.5))
-            told = _darkened(here, before)
+            before = _smooth(self._ground, share)
+            least = before
             if self._moving:  # frames do not lie over one another to a pixel
-                told = _darkened(here, np.asarray(cv2.erode(before, np.ones((5, 5), np.uint8)), np.float32)) * foot
-            darkened = share * told + (1 - share) * darkened
+                least = np.asarray(cv2.erode(before, np.ones((5, 5), np.uint8)), np.float32)
+            told = _darkened(here, before, alike=_SAME_COLOUR, least=least) * (foot if self._moving else 1)
+            darkened = share * told + (1 - share) * np.maximum(darkened, (self._known > 0) * told)
         # None at the end of the band, so that it has no rim.
         darkened *= free * np.clip(2 - 2 * distance / reach, 0, 1)
-        darkened = np.where(_begins_at(distance <= max(_RIM * height, 1.0) + 2, darkened), darkened, 0)
+        darkened *= _begins_at(distance <= max(_RIM * height, 1.0) + 2, darkened)
         # Under the rim, and under the subject where it is soft, it is as it is beside it.
         kept = np.asarray(1 - darkened, np.float32)
-        return _mean(kept[..., None], free, sigma=max(0.015 * height, 0.7))[..., 0]
+        return _mean(kept[..., None], free, sigma=max(0.01 * height, 0.7))[..., 0]
 
     def _lay_over(self, scene: _Scene) -> None:
         """Bring what is known of the ground to where it lies in a frame, or forget it if that cannot be told."""
@@ -153,7 +162,7 @@ class Shadows:
             known[whole < 0.99] = 0
             ground = np.asarray(weighted / np.maximum(whole, _EMPTY)[..., None], np.float32)
             self._moving = _LASTING
-        told = scene.away & (known > 0)
+        told = scene.away & (known >= 1)
         if told.any():
             change = np.log(_sum(scene.light)[told] + 1e-2) - np.log(_sum(ground)[told] + 1e-2)
             middle = np.median(change)
@@ -164,12 +173,17 @@ class Shadows:
         self._ground, self._known = ground, known
 
     def _learn(self, scene: _Scene) -> None:
-        """Take the light of all places that are away from the subject."""
+        """Take the light of all places that are away from the subject, and the brightest of those near it."""
         if self._ground is None or self._known is None:
             self._ground, self._known = scene.light.copy(), np.zeros(scene.grey.shape, np.float32)
-        self._known = np.minimum(self._known + scene.away, _LASTING).astype(np.float32)
-        share = (scene.away / np.maximum(self._known, 1))[..., None].astype(np.float32)
-        self._ground = np.asarray(self._ground + share * (scene.light - self._ground), np.float32)
+        ground, before = self._ground, self._known
+        known = np.where(scene.away, np.minimum(np.floor(before) + 1, _LASTING), before).astype(np.float32)
+        share = (scene.away / np.maximum(known, 1))[..., None].astype(np.float32)
+        ground = np.asarray(ground + share * (scene.light - ground), np.float32)
+        near = ~scene.away & (scene.distance > max(2 * _RIM * scene.height, 1.0)) & (before < 1)
+        brighter = near & ((before == 0) | (_sum(scene.light) > _sum(ground)))
+        ground[brighter], known[brighter] = scene.light[brighter], _HINT
+        self._ground, self._known = ground, known
 
 
 def _scene(image: ImageArray, opacity: ProbabilityArray) -> _Scene:
@@ -183,15 +197,23 @@ def _scene(image: ImageArray, opacity: ProbabilityArray) -> _Scene:
     return _Scene(light=light, grey=grey, subject=subject, distance=np.asarray(distance, np.float32))
 
 
-def _darkened(here: Light, expected: Light) -> NDArray[np.float32]:
-    """Return the share of the expected light that lacks, h x w, where the colour is the same."""
+def _darkened(here: Light, expected: Light, *, alike: float, least: Light | None = None) -> NDArray[np.float32]:
+    """Return the share of the expected light that lacks, h x w, where the colour is the same.
+
+    Args:
+        here: The light that there is.
+        expected: The light without a shadow.
+        alike: Width of the colours that count as the same.
+        least: Light that has to lack as well; None takes the one expected.
+    """
     brightness, without = _sum(here) + 1e-4, _sum(expected) + 1e-4
     apart = _sum(np.abs(here / brightness[..., None] - expected / without[..., None]))
     # A pixel that is nearly black has no colour to compare, as in the deep shadow under a car.
     apart *= np.clip(brightness / (_DARK * without), 0, 1) ** 2
-    alike = np.exp(-((apart / _COLOUR) ** 2))
-    lacking = np.clip((1 - brightness / without - _NOISE) / (1 - _NOISE), 0, 1 - _DARKEST)
-    return np.asarray(lacking * alike, np.float32)
+    lacking = 1 - brightness / without
+    surely = lacking if least is None else 1 - brightness / (_sum(least) + 1e-4)
+    counts = np.clip((surely - _NOISE[0]) / (_NOISE[1] - _NOISE[0]), 0, 1) * np.exp(-((apart / alike) ** 2))
+    return np.asarray(np.clip(lacking, 0, 1 - _DARKEST) * counts, np.float32)
 
 
 def _sum(light: Light) -> NDArray[np.float32]:
@@ -213,12 +235,14 @@ def _at_foot(scene: _Scene) -> NDArray[np.float32]:
     return np.asarray(np.clip((down - _FOOT[0]) / (_FOOT[1] - _FOOT[0]), 0, 1), np.float32)
 
 
-def _begins_at(subject: MaskArray, darkened: NDArray[np.float32]) -> MaskArray:
-    """Return the places that are darker, and hang together with such a place at the subject."""
+def _begins_at(subject: MaskArray, darkened: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 in what is darker and hangs together with such a place at the subject, less beside it: a soft rim."""
     _, parts = cv2.connectedComponents((darkened > _FAINT).view(np.uint8))
     touching = np.unique(parts[subject & (parts > 0)])
-    kept = np.isin(parts, touching) & (parts > 0)
-    return np.asarray(cv2.dilate(kept.view(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+    kept = (np.isin(parts, touching) & (parts > 0)).astype(np.float32)
+    side = 2 * max(2, round(_PENUMBRA * darkened.shape[0])) + 1
+    wide = cv2.dilate(kept, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return softened(np.asarray(wide, np.float32), side / 6)
 
 
 def _motion(before: _Scene, after: _Scene) -> NDArray[np.float64] | None:
@@ -260,6 +284,11 @@ def _tracked(before: _Scene, after: _Scene) -> NDArray[np.float64] | None:
     motion: Any
     motion, inliers = cv2.estimateAffinePartial2D(corners[told], found[told], ransacReprojThreshold=1.0)
     return None if motion is None or inliers.sum() * 2 < told.sum() else np.asarray(motion, np.float64)
+
+
+def _smooth(light: Light, weight: NDArray[np.float32]) -> Light:
+    """Average away the grain."""
+    return _mean(light, weight, sigma=max(0.008 * light.shape[0], 0.5))
 
 
 def _mean(light: Light, weight: NDArray[np.float32], *, sigma: float) -> Light:
