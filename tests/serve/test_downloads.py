@@ -16,6 +16,8 @@ import pytest
 
 from clips import write_clip
 from covos.masks import encode
+from formats.test_hdr import PQ
+from formats.test_hdr import write as write_hdr
 from serve.test_api import PATIENCE, upload, wait
 
 
@@ -126,7 +128,7 @@ def test_values_and_a_file_for_each_object(client: httpx.Client, job: str) -> No
     assert [each["value"] for each in formats["matte"]["choices"]] == ["8", "16"]
     assert formats["matte"]["choices"][1]["bytes"] > formats["matte"]["choices"][0]["bytes"]
     assert [each["value"] for each in formats["matte-video"]["choices"]] == ["h264", "prores", "ffv1"]
-    assert formats["prores"]["options"] == ["alpha", "each_object", "invert", "keep_hdr"]
+    assert formats["prores"]["options"] == ["alpha", "each_object", "invert"]
     assert formats["webm"]["soft"]
     assert formats["webm"]["video"]
     assert not formats["coco"]["soft"]
@@ -155,6 +157,18 @@ def test_a_part_keeps_the_times_of_the_source_if_asked(client: httpx.Client, job
 
     assert begin("zero") == pytest.approx(0, abs=0.01)
     assert begin("source") == pytest.approx(0.16, abs=0.01)
+
+
+def test_hdr_is_kept_if_asked_and_is_an_option_of_clips_that_have_it(client: httpx.Client, tmp_path: Path) -> None:
+    job = upload(client, write_hdr(tmp_path / "hdr.mov", transfer=PQ))["id"]
+    assert wait(client, job)["state"] == "done"
+    formats = {each["name"]: each for each in client.get(f"/api/jobs/{job}/formats").json()["formats"]}
+    with_it = {name for name, each in formats.items() if "keep_hdr" in each["options"]}
+    assert with_it == {"prores", "ffv1", "rgba", "exr"}
+    for keep, transfer in ((True, PQ), (False, 1)):
+        with av.open(io.BytesIO(made(client, job, "prores", {"composition": {"keep_hdr": keep}}))) as video:
+            assert video.streams.video[0].codec_context.color_trc == transfer
+    client.delete(f"/api/jobs/{job}")
 
 
 def test_mask_pictures_come_with_a_note_that_explains_them(client: httpx.Client, job: str) -> None:

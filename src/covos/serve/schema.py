@@ -267,8 +267,9 @@ class Choice(Record):
 class FormatView(Record):
     """A format to download; ``bytes`` is an estimate, 0 where it is small.
 
-    ``options`` has the fields of a composition that it knows, ``choices`` some of its values, the usual one first.
-    ``soft`` says if it shows soft edges, which a matte makes better; ``video`` if it has times.
+    ``options`` has the fields of a composition that it knows, ``keep_hdr`` only of a clip in HDR or BT.2020.
+    ``choices`` has some of its values, the usual one first. ``soft`` says if it shows soft edges, which a matte makes
+    better; ``video`` if it has times.
     """
 
     name: str

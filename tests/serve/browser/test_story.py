@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 
 from covos.masks import RLE, decode, encode
-from serve.browser.conftest import send, until
+from formats.test_hdr import PQ
+from formats.test_hdr import write as write_hdr
+from serve.browser.conftest import ask, send, until
 
 READY = "main[data-state=ready]"
 
@@ -247,18 +250,40 @@ def test_the_part_between_the_marks_is_downloaded_or_searched_alone(page: Any, j
     assert number(page, 14) == 14
 
 
+def options_of(page: Any, name: str) -> set[str]:
+    """Choose a format; return its options that are shown."""
+    page.check(f"#formats li[data-format='{name}'] input")
+    rows = "[...document.querySelectorAll('#export-choice [data-option]')].filter((each) => each.checkVisibility())"
+    return set(page.evaluate(f"{rows}.map((each) => each.dataset.option)"))
+
+
+def test_the_tones_of_hdr_are_an_option_of_a_clip_that_has_them(page: Any, started: tuple[str, Path]) -> None:
+    url, root = started
+    write_hdr(root / "media" / "hdr.mov", transfer=PQ)
+    identity = ask(f"{url}api/jobs", {"path": "hdr.mov"})["id"]
+    until(page, lambda: ask(f"{url}api/jobs/{identity}")["state"] == "done", what="the subject is found")
+    page.goto(f"{url}#job={identity}")
+    page.wait_for_selector(READY)
+    page.keyboard.press("Control+e")
+    assert "keep_hdr" not in options_of(page, "webm")
+    assert "keep_hdr" in options_of(page, "rgba")
+    page.select_option("#export-value", "webp")
+    assert not page.is_visible("#export-hdr"), "WebP has eight bits"
+    assert "keep_hdr" in options_of(page, "prores")
+    page.check("#export-hdr")
+    with page.expect_download() as download:
+        page.click("#export-make")
+    with av.open(str(download.value.path())) as container:
+        assert container.streams.video[0].codec_context.color_trc == PQ
+
+
 def test_the_options_of_the_chosen_format_and_no_others_are_shown(
     page: Any, job: str, started: tuple[str, Path], tmp_path: Path
 ) -> None:
     page.goto(job)
     page.wait_for_selector(READY)
     page.keyboard.press("Control+e")
-
-    def shown(name: str) -> set[str]:
-        page.check(f"#formats li[data-format='{name}'] input")
-        rows = "[...document.querySelectorAll('#export-choice [data-option]')].filter((each) => each.checkVisibility())"
-        return set(page.evaluate(f"{rows}.map((each) => each.dataset.option)"))
-
+    shown = partial(options_of, page)
     assert shown("webm") == {"matte", "each_object", "invert"}
     assert shown("prores") == {"matte", "alpha", "each_object", "invert"}
     assert shown("coco") == set()

@@ -53,6 +53,7 @@ def _format_view(name: str, *, info: SourceInfo) -> FormatView:
         bytes=sizes[name],
         soft=not kind.labels_only,
         video=kind.shape == "video",
-        options=tuple(kind.composes),
+        # An ordinary clip has no tones of HDR to keep: the option would change nothing.
+        options=tuple(each for each in kind.composes if each != "keep_hdr" or info.tags.hdr is not None),
         choices=tuple(Choice(value=value, bytes=sizes[f"{name}={value}"]) for value in kind.choices),
     )

@@ -12,7 +12,7 @@ import { transfer } from "./upload.js";
 /** @typedef {import("./types.js").Asked} Asked */
 
 /** A composition that asks for nothing. @type {Composition} */
-const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false, invert: false };
+const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false, keep_hdr: false, invert: false };
 
 const VALUES = {
   matte: { name: "Shades of grey", words: { 8: "8 bits: 256", 16: "16 bits: for grading" } },
@@ -65,6 +65,12 @@ export function presetOptions(state) {
   input("export-colour").value = settings.ground;
 }
 
+/** The value that is chosen of a format; null if it has none. @param {Format} format */
+const chosenValue = (format) => (format.choices.length && valueOf === format.name ? select("export-value").value : null);
+
+/** Tell if files are chosen that cannot hold HDR. @param {Format} format */
+const isEightBits = (format) => chosenValue(format) === "webp";
+
 /** How the chosen format is asked for. @param {Format} format @param {State} state @returns {Asked} */
 export function wanted(format, state) {
   const part = input("export-marked").checked ? marked(state) : null;
@@ -82,11 +88,12 @@ export function wanted(format, state) {
     shadow: input("export-shadow").checked && !inverted,
     alpha: select("export-alpha").value,
     each_object: input("export-each").checked && !inverted,
+    keep_hdr: input("export-hdr").checked && !isEightBits(format),
     invert: inverted,
   };
   const known = Object.entries(all).filter(([name, value]) => format.options.includes(name) && value !== PLAIN[/** @type {keyof Composition} */ (name)]);
   const times = format.video && part ? select("export-times").value : "zero";
-  const value = format.choices.length && valueOf === format.name ? select("export-value").value : null;
+  const value = chosenValue(format);
   return {
     range: part && { ...part, times },
     value: value === format.choices[0]?.value ? null : value,
@@ -119,6 +126,7 @@ export function showOptions(format, state) {
   /** @type {HTMLOptionElement} */ (behind.querySelector("[value=path]")).hidden = !state.server?.media;
   if (behind.value === "blur") for (const row of document.querySelectorAll("#export-choice [data-option=shadow]")) /** @type {HTMLElement} */ (row).hidden = true;
   if (has.has("invert") && state.invert) for (const row of document.querySelectorAll("#export-choice [data-option=shadow], #export-choice [data-option=each_object]")) /** @type {HTMLElement} */ (row).hidden = true;
+  if (isEightBits(format)) for (const row of document.querySelectorAll("#export-choice [data-option=keep_hdr]")) /** @type {HTMLElement} */ (row).hidden = true;
   const wrap = Number(input("export-wrap").value);
   setText(byId("export-wrap-out"), wrap ? `${wrap}% of the height` : "off");
   if (valueOf !== format.name) choices(format);

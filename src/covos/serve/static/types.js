@@ -10,7 +10,7 @@
  * @typedef {{state: "making" | "ready" | "failed", bytes: number, error: {what: string, why: string, fix: string} | null,
  *   notes: string[]} & Asked} ResultState
  * @typedef {{background: string | null, background_start: number | string, background_end: number | string | null, light_wrap: string,
- *   shadow: boolean, alpha: string, each_object: boolean, invert: boolean}} Composition What a download is composed of.
+ *   shadow: boolean, alpha: string, each_object: boolean, keep_hdr: boolean, invert: boolean}} Composition What a download is composed of.
  * @typedef {{range: Part | null, value: string | null, matte: boolean | null, composition: Partial<Composition>}} Asked How a download is made.
  * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
  *   smooth_time: string | number}} EdgeSettings
@@ -32,7 +32,7 @@
  * @typedef {{size: [number, number], frames: FrameMasks[]}} MaskPage
  * @typedef {{object: number, frame: number, mask: {size: [number, number], counts: string}, job: Job}} Prompted
  * @typedef {{name: string, title: string, container: string, alpha: boolean, bytes: number, soft: boolean, video: boolean,
- *   options: string[], choices: {value: string, bytes: number}[]}} Format `options`: what it knows of a composition.
+ *   options: string[], choices: {value: string, bytes: number}[]}} Format `options`: what it knows of a composition, and the clip has.
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
  *   example: boolean, media: boolean, opening: {name: string, job: string} | null}} ServerInfo `opening`: the clip that it was started on; without a job, it is being opened.
  * @typedef {"forward" | "backward" | "both"} Direction
