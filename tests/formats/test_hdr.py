@@ -13,10 +13,11 @@ import numpy as np
 import OpenEXR
 import pytest
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult
+from covos.core.types import Colour, FrameResult
 from covos.formats.composition import Composition
 from covos.formats.table import check_formats, composed_formats, make_writer
 from covos.masks import write_label_map
@@ -250,7 +251,7 @@ def test_a_source_of_ordinary_range_has_none_to_keep(tmp_path: Path) -> None:
         writer = make_writer("prores=hdr", OutputFolder(tmp_path / "out"), info=info, source_path=video)
         writer.write(plain)
         writer.close()
-    assert any("none to keep" in text for text in writer.warnings)
+    assert any("that can be kept" in text for text in writer.warnings)
 
 
 def test_a_transfer_that_changes_is_said(tmp_path: Path) -> None:
@@ -275,3 +276,76 @@ def test_a_format_that_cannot_hold_it_names_those_that_can(name: str) -> None:
     assert all(can in caught.value.fix for can in ("-f prores", "-f ffv1", "-f exr", "-f rgba"))
     with pytest.raises(UsageError):
         check_formats([f"{name}=hdr"])
+
+
+# ---- pictures ------------------------------------------------------------------------------------------------------
+
+
+def written_of(folder: Path, name: str, pictures: Path) -> Any:
+    with open_input(pictures) as source:
+        writer = make_writer(name, OutputFolder(folder), info=source.info, source_path=pictures)
+        for each in results(source):
+            writer.write(each)
+        writer.paths = writer.close()
+    return writer
+
+
+def pixels_of(file: Path) -> NDArray[np.uint16]:
+    with av.open(str(file)) as container:
+        (frame,) = container.decode(video=0)
+    return np.asarray(frame.reformat(format="rgba64le").to_ndarray()[..., :3])
+
+
+def test_pictures_of_16_bits_that_state_hdr_keep_it(tmp_path: Path) -> None:
+    """What ``rgba=hdr`` wrote is taken as input, and written again; a damaged one shows that before it."""
+    video = write(tmp_path / "hdr.mov", transfer=PQ)
+    (pictures,) = kept(tmp_path / "first", "rgba=hdr", video).paths
+    names = sorted(file.name for file in pictures.iterdir())
+    (pictures / names[1]).write_bytes((pictures / names[1]).read_bytes()[:200])
+    with open_source(pictures) as source:
+        assert (source.info.tags.hdr, source.info.tags.bits) == (Colour(primaries=9, transfer=PQ, matrix=9), 16)
+        tones = [frame.image for frame in source]
+        assert any("HDR (PQ): they are tone-mapped" in text for text in source.health.warnings)
+        assert any("rgba=hdr" in text for text in source.health.warnings)
+    (again,) = written_of(tmp_path / "second", "rgba=hdr", pictures).paths
+    own = pixels_of(pictures / names[0])
+    for name in names[:2]:
+        np.testing.assert_array_equal(pixels_of(again / name)[SUBJECT], own[SUBJECT])
+    assert np.abs(tones[0].astype(int) - (own >> 8)).max() > 20, "the networks see another picture"
+    (again,) = written_of(tmp_path / "third", "prores=hdr", pictures).paths
+    assert decoded(again)[0][0] == (BT2020, PQ, BT2020)
+
+
+def test_light_of_openexr_above_white_is_kept(tmp_path: Path) -> None:
+    light = np.geomspace(0.01, 40, WIDTH, dtype=np.float32)[None].repeat(HEIGHT, axis=0)
+    pictures = tmp_path / "light"
+    pictures.mkdir()
+    for index in range(2):
+        planes = {"R": light, "G": light / 2, "B": light / 4}
+        OpenEXR.File({"type": OpenEXR.scanlineimage}, planes).write(str(pictures / f"{index:03d}.exr"))
+    (folder,) = written_of(tmp_path / "out", "exr=hdr", pictures).paths
+    file = OpenEXR.File(str(folder / "000.exr"), separate_channels=True)
+    assert np.allclose(file.header()["chromaticities"][:6], (0.708, 0.292, 0.170, 0.797, 0.131, 0.046))
+    found = np.stack([file.channels()[name].pixels for name in "RGB"], -1).astype(np.float64)
+    to_bt709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+    wanted = np.stack([light, light / 2, light / 4], -1)
+    np.testing.assert_allclose((found @ to_bt709.T)[SUBJECT], wanted[SUBJECT], rtol=5e-3)
+    (folder,) = written_of(tmp_path / "plain", "exr", pictures).paths
+    plain = OpenEXR.File(str(folder / "000.exr"), separate_channels=True).channels()["R"].pixels
+    assert plain.max() <= 1, "without it, light above white is cut"
+    (video,) = written_of(tmp_path / "video", "prores=hdr", pictures).paths
+    assert decoded(video)[0][0] == (BT2020, PQ, BT2020)
+
+
+def test_pictures_that_are_read_with_8_bits_say_that_nothing_keeps_their_hdr(tmp_path: Path) -> None:
+    Pillow.new("RGB", (WIDTH, HEIGHT), (90, 100, 110)).save(tmp_path / "plain.avif")
+    content = (tmp_path / "plain.avif").read_bytes()
+    at = content.index(b"colrnclx") + 8
+    (tmp_path / "hdr.avif").write_bytes(content[:at] + bytes([0, BT2020, 0, HLG]) + content[at + 4 :])
+    with open_source(tmp_path / "hdr.avif") as source:
+        list(source)
+        (said,) = (text for text in source.health.warnings if "HDR" in text)
+    assert "HDR (HLG): they are tone-mapped" in said
+    assert "nothing keeps it" in said
+    writer = written_of(tmp_path / "out", "rgba=hdr", tmp_path / "hdr.avif")
+    assert any("no HDR or BT.2020 that can be kept" in text for text in writer.warnings)

@@ -231,7 +231,7 @@ class Format(ABC):
         if not self._written or not self._asks_for_hdr:
             return ()
         if not self._keeps_hdr:
-            return (f"{self.name}: the source is no video in HDR or BT.2020, and there is none to keep",)
+            return (f"{self.name}: the source has no HDR or BT.2020 that can be kept",)
         return (f"{self.name}: {_MASTERED}",) if self._info.tags.mastered else ()
 
     def close(self) -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ from covos.core.errors import SourceError
 from covos.core.types import Later, Planes
 from covos.media.picture import ALPHA_NOTE, Picture, as_picture
 from covos.media.tags import KNOWN_MATRICES, colour_of, usual_matrix
-from covos.media.tones import Toning, Transfer, transfer_of
+from covos.media.tones import Toning, tones_note, transfer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,7 @@ class PictureReader:
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         matrix = self._matrix(picture)
         if tones is not None:
-            self._warn(_tones_note(tones[0]))
+            self._warn(tones_note(tones[0]))
             deep = self._reformat(picture, "gbrap16le" if alpha else "gbrp16le", matrix=matrix)
             picture, matrix = self._toning.apply(deep, transfer=tones[0], wide=tones[1]), None
         return self._reformat(picture, pixel_format, matrix=matrix).to_ndarray()
@@ -244,14 +244,6 @@ def _stretched(samples: NDArray[np.uint16], *, bits: int) -> NDArray[np.uint16]:
     stated = samples * np.float32(1 / (1 << (16 - bits)))
     full = np.rint((stated - black) * np.float32(65535 / (white - black))).clip(0, 65535)
     return np.asarray(full, np.uint16)
-
-
-def _tones_note(transfer: Transfer) -> str:
-    if transfer == "SDR":
-        said = "the video has the colours of BT.2020: they are brought to those of BT.709, in what is written, too"
-    else:
-        said = f"the video is HDR ({transfer}): it is tone-mapped, and overlays and cut-outs are of ordinary range"
-    return f"{said}; prores=hdr, ffv1=hdr, rgba=hdr and exr=hdr keep it"
 
 
 def has_alpha(picture: VideoFrame) -> bool:

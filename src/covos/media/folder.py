@@ -15,6 +15,8 @@ from covos.media.images import (
     UnreadableImageError,
     deep_colours,
     deep_image,
+    hdr_colours,
+    hdr_of_image,
     image_header,
     is_painted_over,
     read_picture,
@@ -22,6 +24,7 @@ from covos.media.images import (
 from covos.media.joined import second_picture
 from covos.media.picture import ALPHA_NOTE
 from covos.media.source import Health, Source, fingerprint_each
+from covos.media.tones import tones_note, transfer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,6 +85,7 @@ class FramesSource(Source):
         self._refuse_sizes(headers)
         self._first, first = self._first_readable()
         self._bits = self._depth()
+        self._stated = hdr_of_image(self.files[self._first])
         self._has_alpha = first.alpha is not None
         # In a folder, the others decide about a picture that shows nothing.
         self._uses_alpha: bool | None = True if self._has_alpha else None
@@ -97,7 +101,7 @@ class FramesSource(Source):
             duration=None if frame_rate is None else float(len(self.files) / frame_rate),
             time_base=self._time_base,
             codec=codec,
-            tags=Tags(bits=self._bits or 8),
+            tags=Tags(bits=self._bits or 8, hdr=self._stated if (self._bits or 8) > 8 else None),
         )
 
     @property
@@ -119,6 +123,10 @@ class FramesSource(Source):
             warnings.append(f"another picture begins in {shown}, which is not read: split it there")
         if self._bits is not None and self._bits < 16:
             warnings.append(f"samples of 16 bits hold values of {self._bits}: white is {(1 << self._bits) - 1}")
+        if self._stated is not None and self.info.codec != "exr":
+            tones = transfer_of(transfer=self._stated.transfer, primaries=self._stated.primaries)
+            assert tones is not None, "it is HDR or BT.2020"
+            warnings.append(tones_note(tones[0], pictures=True, kept=self.info.tags.hdr is not None))
         if self._has_alpha:
             warnings.append(ALPHA_NOTE)
         return Health(
@@ -151,16 +159,16 @@ class FramesSource(Source):
             yield frame
 
     def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
-        latest: tuple[int, Picture] | None = None
+        latest: tuple[int, int, Picture] | None = None
         for index in indices:
             path = self.files[index]
-            picture = self._read(index)
+            picture, shown = self._read(index), index
             status: FrameStatus = "concealed" if picture is not None and self._is_concealed(index) else "ok"
             if picture is None:
                 status = "unreadable"
                 before = latest if latest is not None and latest[0] == index - 1 else None
-                picture = self._stand_in(index) if before is None else before[1]
-            latest = index, picture
+                shown, picture = self._stand_in(index) if before is None else before[1:]
+            latest = index, shown, picture
             yield Frame(
                 index=index,
                 stem=path.stem,
@@ -171,15 +179,19 @@ class FramesSource(Source):
                 file=path.name,
                 alpha=picture.alpha,
                 bare=picture.bare,
-                deep=self._deep(index, picture) if status != "unreadable" else None,
+                deep=self._again(deep_colours, shown, picture) if status != "unreadable" else None,
+                # One that stands in is tone-mapped, too, and would be of other tones than those around it.
+                hdr=self._again(hdr_colours, shown, picture) if self.info.tags.hdr is not None else None,
             )
 
-    def _deep(self, index: int, picture: Picture) -> Callable[[], NDArray[np.uint16]] | None:
+    def _again(
+        self, read: Callable[..., NDArray[np.uint16]], index: int, picture: Picture
+    ) -> Callable[[], NDArray[np.uint16]] | None:
         """Tell how the further bits of a picture are read: again from its file, by the formats that keep them alone."""
         if self._bits is None or self._bits <= 8:
             return None
         image = picture.image if picture.bare is None else picture.bare
-        return partial(deep_colours, self.files[index], bits=self._bits, image=image)
+        return partial(read, self.files[index], bits=self._bits, image=image)
 
     def _header(self, index: int) -> tuple[int, int, str] | None:
         try:
@@ -241,12 +253,12 @@ class FramesSource(Source):
             self._concealed[index] = is_painted_over(self.files[index])
         return self._concealed[index]
 
-    def _stand_in(self, index: int) -> Picture:
+    def _stand_in(self, index: int) -> tuple[int, Picture]:
         for before in range(index - 1, self._first, -1):
             picture = self._read(before)
             if picture is not None:
-                return picture
-        return read_picture(self.files[self._first], bits=self._bits, uses_alpha=self._uses_alpha)
+                return before, picture
+        return self._first, read_picture(self.files[self._first], bits=self._bits, uses_alpha=self._uses_alpha)
 
     def _refuse_sizes(self, headers: Sequence[tuple[int, int, str] | None]) -> None:
         """Count pictures of an odd size among the damaged; refuse the source if they are many."""

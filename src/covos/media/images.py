@@ -20,9 +20,10 @@ from covos.media import source
 from covos.media.apng import is_damaged_png, is_torn_apng
 from covos.media.depth import Deep, deep_pixels
 from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
-from covos.media.openexr import BITS, is_openexr, openexr_pixels, openexr_sizes
+from covos.media.openexr import BITS, is_openexr, openexr_as_pq, openexr_pixels, openexr_sizes
 from covos.media.picture import Picture, as_picture, is_alpha_used
 from covos.media.profiles import in_srgb
+from covos.media.tags import PQ_BT2020, hdr_of_rgb
 from covos.media.tones import Transfer, tone, transfer_of
 from covos.media.webp import is_animated_webp
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covos.core.places import Place
-    from covos.core.types import ImageArray
+    from covos.core.types import Colour, ImageArray
 
 LOSSY_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
 """Suffixes of formats that change values: no masks."""
@@ -196,14 +197,53 @@ def deep_colours(path: Place, *, bits: int, image: ImageArray) -> NDArray[np.uin
     return np.asarray(image.astype(np.uint16) * 257, np.uint16) if deep is None else deep.at_16_bits(bits)
 
 
+def hdr_colours(path: Place, *, bits: int, image: ImageArray) -> NDArray[np.uint16]:
+    """Return the colours of a picture that `hdr_of_image` finds, as it has them: H x W x 3 uint16 of full range.
+
+    Args:
+        path: The file.
+        bits: Depth of samples that are stored in 16 bits.
+        image: The same at 8 bits, H x W x 3, tone-mapped: all there is if the file cannot be read any more.
+    """
+    found: NDArray[np.uint16] | None = None
+    with suppress(SourceError, OSError):
+        if (content := _openexr_content(path)) is not None:
+            with _explained(path):
+                found = openexr_as_pq(content, name=str(path))
+        else:
+            with opened_image(path) as opened:
+                deep = deep_pixels(path, opened, is_plain=False)
+            found = None if deep is None else deep.at_16_bits(bits)
+    same = found is not None and found.shape == image.shape
+    return np.asarray(found if same else image.astype(np.uint16) * 257, np.uint16)
+
+
+def hdr_of_image(path: Place) -> Colour | None:
+    """Return the colours of a picture in HDR or BT.2020, as `hdr_colours` gives them; None of others.
+
+    OpenEXR holds light without a bound: it is given as PQ in the primaries of BT.2020.
+    """
+    if _openexr_sizes(path) is not None:
+        return PQ_BT2020
+    with opened_image(path) as opened:
+        stated = _stated_tones(path) if opened.format in _STATING_TONES else None
+    return None if stated is None else hdr_of_rgb(transfer=stated[0], primaries=stated[1])
+
+
 def _light(path: Place) -> Deep | None:
     """Read an OpenEXR picture; None if it is of another format."""
+    if (content := _openexr_content(path)) is None:
+        return None
+    with _explained(path):
+        return openexr_pixels(content, name=str(path))
+
+
+def _openexr_content(path: Place) -> bytes | None:
+    """Return the bytes of an OpenEXR picture; None of another format."""
     if _openexr_sizes(path) is None:
         return None
     what, fix = _cannot_be_read(path)
-    content = read_guarded(path, what=what, fix=fix, error=UnreadableImageError)
-    with _explained(path):
-        return openexr_pixels(content, name=str(path))
+    return read_guarded(path, what=what, fix=fix, error=UnreadableImageError)
 
 
 def _openexr_sizes(path: Place) -> tuple[tuple[int, int], ...] | None:
@@ -345,14 +385,20 @@ def _is_heic(head: bytes) -> bool:
 
 
 def _tones(path: Place) -> tuple[Transfer, bool] | None:
-    """Find the tones that AVIF, HEIC and PNG state (ITU-T H.273), if they are not ordinary."""
+    """Find the tones that AVIF, HEIC and PNG state, if they are not ordinary."""
+    stated = _stated_tones(path)
+    return None if stated is None else transfer_of(transfer=stated[0], primaries=stated[1])
+
+
+def _stated_tones(path: Place) -> tuple[int, int] | None:
+    """Find the transfer and the primaries that AVIF, HEIC and PNG state, by the numbers of ITU-T H.273."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     at = head.find(b"colrnclx")
     if at >= 0 and _brands(head):
         primaries, transfer = struct.unpack_from(">HH", head, at + 8)
-        return transfer_of(transfer=transfer, primaries=primaries)
+        return transfer, primaries
     at = head.find(b"cICP")
     if at >= 0 and head.startswith(PNG):
-        return transfer_of(transfer=head[at + 5], primaries=head[at + 4])
+        return head[at + 5], head[at + 4]
     return None

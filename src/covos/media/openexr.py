@@ -1,7 +1,8 @@
 """OpenEXR pictures: linear light, half or float, brought to the values that a screen shows.
 
 The curve is that of sRGB (IEC 61966-2-1). Light above 1 and below 0 is cut. Premultiplied colours become straight.
-Primaries that the file states become those of BT.709, adapted to its white by Bradford's matrix (Lindbloom).
+Primaries that the file states become those of BT.709, adapted to its white by Bradford's matrix (Lindbloom). Where HDR
+is kept, they become those of BT.2020, the curve is PQ, and light above 1 stays.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from covos.core.errors import EnvironmentProblem
 from covos.core.printed import printing_aside
 from covos.core.signatures import OPENEXR
 from covos.media.depth import Deep
+from covos.media.tones import pq_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ BITS = 16
 """Depth of the samples that are made of light."""
 _BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """x and y of red, green, blue and white; OpenEXR takes them for granted where none are stated."""
+_BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _ALIKE = 2e-3
 _LEAST_ALPHA = 1e-6
@@ -65,6 +68,26 @@ def openexr_pixels(content: bytes, *, name: str) -> Deep:
         EnvironmentProblem: The package that reads it is not installed.
         ValueError: It is damaged, or has no such channels.
     """
+    light, alpha, part = _straight_light(content, name=name)
+    shown = _shown(light @ _from_to(part.header.get("chromaticities", _BT709), _BT709).T)
+    if alpha is not None:
+        shown = np.concatenate([shown, alpha], -1)
+    samples = np.rint(shown * 65535).astype(np.uint16)
+    return Deep(samples=_placed(samples, part.header), stated=BITS)
+
+
+def openexr_as_pq(content: bytes, *, name: str) -> NDArray[np.uint16]:
+    """Read the same picture with light above 1: H x W x 3 uint16 of full range, PQ in the primaries of BT.2020.
+
+    Light of 1 is white paper. Raises what `openexr_pixels` raises.
+    """
+    light, _, part = _straight_light(content, name=name)
+    wide = light @ _from_to(part.header.get("chromaticities", _BT709), _BT2020).T
+    return _placed(pq_of(np.asarray(wide, np.float32)), part.header)
+
+
+def _straight_light(content: bytes, *, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, Any]:
+    """Return the light of a file, H x W x 3, its alpha, H x W x 1, if there is one, and the part that has them."""
     file = _file(BytesIO(content), name)
     for part in file.parts:
         planes = _planes(part)
@@ -79,11 +102,7 @@ def openexr_pixels(content: bytes, *, name: str) -> Deep:
     if alpha is not None:
         # Where nothing is opaque, light is seen all the same: a glow.
         light = np.divide(light, np.maximum(alpha, _LEAST_ALPHA), out=light.copy(), where=alpha > 0)
-    shown = _shown(light @ _to_bt709(part.header.get("chromaticities", _BT709)).T)
-    if alpha is not None:
-        shown = np.concatenate([shown, alpha], -1)
-    samples = np.rint(shown * 65535).astype(np.uint16)
-    return Deep(samples=_placed(samples, part.header), stated=BITS)
+    return light, alpha, part
 
 
 def _file(source: IO[bytes], name: str, *, header_only: bool = False) -> Any:
@@ -148,12 +167,14 @@ def _size(window: Any) -> tuple[int, int]:
     return int(bottom - top) + 1, int(right - left) + 1
 
 
-def _to_bt709(chromaticities: Any) -> NDArray[np.float32]:
-    """Return the matrix from light of some primaries to that of BT.709, 3 x 3."""
+def _from_to(chromaticities: Any, asked: tuple[float, ...]) -> NDArray[np.float32]:
+    """Return the matrix from light of some primaries to that of others, 3 x 3; those that cannot be are BT.709's."""
     stated = np.asarray(chromaticities, np.float64).reshape(-1)
-    if stated.shape != (8,) or np.abs(stated - _BT709).max() < _ALIKE or (stated[1::2] == 0).any():
+    if stated.shape != (8,) or (stated[1::2] == 0).any():
+        stated = np.array(_BT709)
+    if np.abs(stated - asked).max() < _ALIKE:
         return np.eye(3, dtype=np.float32)
-    (own, white), (wanted, shown) = _to_xyz(stated), _to_xyz(np.array(_BT709))
+    (own, white), (wanted, shown) = _to_xyz(stated), _to_xyz(np.array(asked))
     adapted = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ shown) / (_BRADFORD @ white)) @ _BRADFORD
     return np.asarray(np.linalg.inv(wanted) @ adapted @ own, np.float32)
 

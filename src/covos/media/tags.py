@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # Numbers of ITU-T H.273.
 BT709 = Colour(primaries=1, transfer=1, matrix=1)
 _BT2020 = 9
+PQ_BT2020 = Colour(primaries=_BT2020, transfer=16, matrix=_BT2020)
 _BT470BG, _SMPTE170M = 5, 6
 _UNSPECIFIED = frozenset({0, 2, 3})
 KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
@@ -71,20 +73,23 @@ def colour_of(picture: VideoFrame) -> Colour:
 
 def hdr_of(picture: VideoFrame) -> Colour | None:
     """Return the colours of a decoded picture that is HDR or has those of BT.2020, as it has them; None of others."""
-    tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
+    own = hdr_of_rgb(transfer=picture.color_trc, primaries=picture.color_primaries)
+    if own is None or picture.format.is_rgb or picture.format.name.startswith("gray"):
+        return own
+    matrix = picture.colorspace if picture.colorspace in KNOWN_MATRICES else usual_matrix(picture.height, picture.width)
+    return replace(own, matrix=_SMPTE170M if matrix == _BT470BG else matrix)
+
+
+def hdr_of_rgb(*, transfer: int, primaries: int) -> Colour | None:
+    """Return the colours of RGB with these numbers of ITU-T H.273; None if they are neither HDR nor of BT.2020."""
+    tones = transfer_of(transfer=transfer, primaries=primaries)
     if tones is None:
         return None
-    wide, transfer = tones[1], picture.color_trc
-    if picture.format.is_rgb or picture.format.name.startswith("gray"):
-        matrix = _BT2020 if wide else BT709.matrix
-    else:
-        matrix = (
-            picture.colorspace if picture.colorspace in KNOWN_MATRICES else usual_matrix(picture.height, picture.width)
-        )
+    wide = tones[1]
     return Colour(
-        primaries=_BT2020 if wide else picture.color_primaries,
+        primaries=_BT2020 if wide else primaries,
         transfer=BT709.transfer if transfer in _UNSPECIFIED else transfer,
-        matrix=_SMPTE170M if matrix == _BT470BG else matrix,
+        matrix=_BT2020 if wide else BT709.matrix,
     )
 
 

@@ -40,6 +40,8 @@ _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _LUMA_709 = np.array([0.2126, 0.7152, 0.0722])
 _DISPLAY_GAMMA = 2.4
+_PQ = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+"""m1, m2, c1, c2 and c3 of SMPTE ST 2084."""
 
 
 def transfer_of(*, transfer: int, primaries: int) -> tuple[Transfer, bool] | None:
@@ -92,6 +94,33 @@ def light_of(image: NDArray[np.uint16], colour: Colour) -> NDArray[np.float32]:
     return np.asarray(_light_table(tones[0])[image], np.float32)
 
 
+def pq_of(light: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Return the code of light by PQ, of full range at 16 bits; white paper is 1, and 10,000 nits are the end."""
+    m1, m2, c1, c2, c3 = _PQ
+    power = (np.clip(light * np.float32(PAPER / 10_000), 0, 1)) ** np.float32(m1)
+    return np.asarray(np.rint(65535 * ((c1 + c2 * power) / (1 + c3 * power)) ** np.float32(m2)), np.uint16)
+
+
+def tones_note(transfer: Transfer, *, pictures: bool = False, kept: bool = True) -> str:
+    """Say that a source is brought to ordinary tones, and which formats keep it.
+
+    Args:
+        transfer: Of the source.
+        pictures: True if they are pictures, False for a video.
+        kept: False if they are read with eight bits.
+    """
+    they, are = ("the pictures", "are") if pictures else ("the video", "is")
+    if transfer == "SDR":
+        have = "have" if pictures else "has"
+        said = f"{they} {have} the colours of BT.2020: they are brought to those of BT.709, in what is written, too"
+    else:
+        it = "they are" if pictures else "it is"
+        said = f"{they} {are} HDR ({transfer}): {it} tone-mapped, and overlays and cut-outs are of ordinary range"
+    if not kept:
+        return f"{said}; of these files only 8 bits can be read, so nothing keeps it: PNG of 16 bits with cICP would do"
+    return f"{said}; prores=hdr, ffv1=hdr, rgba=hdr and exr=hdr keep it"
+
+
 @cache
 def _light_table(transfer: Transfer) -> NDArray[np.float32]:
     return _light(np.arange(65536) / 65535, transfer).astype(np.float32)
@@ -105,7 +134,7 @@ def _light(coded: Light, transfer: Transfer) -> Light:
 
 
 def _nits_of_pq(coded: Light) -> Light:
-    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    m1, m2, c1, c2, c3 = _PQ
     power = coded ** (1 / m2)
     return np.asarray(10_000 * (np.clip(power - c1, 0, None) / (c2 - c3 * power)) ** (1 / m1))
 
