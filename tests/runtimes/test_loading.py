@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from covos.models.registry import build_any, find_model
 from covos.runtimes import loading
 from covos.runtimes.choice import Computing, Runtime, is_installed
 from covos.runtimes.graphs import read_graphs
+from covos.runtimes.kept import MOST, remove_unused
 from covos.runtimes.loading import export_to, graphs_folder, ready
 from covos.runtimes.sessions import load_program
 
@@ -58,6 +62,51 @@ def test_they_are_made_once(made: list[Path], tmp_path: Path) -> None:
     (graphs_folder(ENTRY) / "covos-matte.graphs.json").write_text("{")
     assert torch.equal(alpha(), first)
     assert len(made) == 3
+
+
+def test_graphs_that_nobody_uses_are_removed_when_others_are_made(made: list[Path], tmp_path: Path) -> None:
+    root = tmp_path / "caches" / "graphs"
+    days = {"old": 31, "recent": 29, "left": 2, "being made": 0}
+    names = {"old": f"{1:016x}-{2:016x}", "recent": f"{1:016x}-{3:016x}"}
+    names |= {"left": f".{names['old']}.abc", "being made": f".{names['recent']}.def"}
+    for each, name in names.items():
+        (root / name).mkdir(parents=True)
+        (root / name / "a.onnx").write_text("")
+        aged(root / name, days=days[each])
+    (root / "of somebody else").mkdir()
+    aged(root / "of somebody else", days=99)
+    alpha()
+    own = graphs_folder(ENTRY)
+    assert {each.name for each in root.iterdir()} == {
+        own.name,
+        names["recent"],
+        names["being made"],
+        "of somebody else",
+    }
+    # A use is noted, so that those in use are never old.
+    aged(own, days=40)
+    alpha()
+    assert len(made) == 1
+    assert time.time() - own.stat().st_mtime < 3600
+
+
+def test_those_used_last_are_kept_where_there_are_many(tmp_path: Path) -> None:
+    for number in range(MOST + 3):
+        folder = tmp_path / f"{number:016x}-{0:016x}"
+        folder.mkdir()
+        aged(folder, days=number / 10)
+    processes = [threading.Thread(target=remove_unused, args=(tmp_path,)) for _ in range(3)]
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join()
+    assert sorted(int(each.name[:16], 16) for each in tmp_path.iterdir()) == list(range(MOST))
+    remove_unused(tmp_path / "nothing")
+
+
+def aged(folder: Path, *, days: float) -> None:
+    then = time.time() - days * 24 * 3600
+    os.utime(folder, (then, then))
 
 
 def test_another_release_makes_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

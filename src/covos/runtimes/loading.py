@@ -1,7 +1,8 @@
 """Make a loaded network ready to compute: by torch on its device, or by a runtime whose graphs are made once and kept.
 
 The graphs lie in the user's folder of caches, in one folder for the weights, the releases and the code that made them.
-A damaged one is made anew. If nothing can be written, they are made for the time of the process alone.
+A damaged one is made anew, and old ones are removed (`covos.runtimes.kept`). If nothing can be written, they are made
+for the time of the process alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from covos.models.layers import fold_batch_norms
 from covos.models.registry import build_any
 from covos.runtimes.choice import EXTRAS, Computing, is_installed
 from covos.runtimes.graphs import export, graph_files, kind_of, read_graphs
+from covos.runtimes.kept import note_use, remove_unused
 from covos.runtimes.sessions import load_program
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing) -> Any
     load = partial(load_program, runtime=computing.runtime, precision=computing.precision, alone=kind.alone)
     stages = {stage.name: stage for stage in kind.stages(network)}
     folder = graphs_folder(entry)
+    note_use(folder)  # before they are read: no other process removes them then
     files = read_graphs(entry, folder)
     if files is None:
         files = _kept(entry, network, folder, runtime=computing.runtime)
@@ -135,6 +138,7 @@ def _kept(entry: ModelEntry, network: nn.Module, folder: Path, *, runtime: Runti
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # another process was faster
             aside.replace(folder)
+        remove_unused(folder.parent)
     except (OSError, EnvironmentProblem):
         return None
     finally:
