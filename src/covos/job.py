@@ -42,6 +42,7 @@ from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
 from covos.plan import Plan
 from covos.results.segmentation import Segmentation
+from covos.runs.continued import continued
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
 from covos.runs.report import Origin
@@ -98,7 +99,7 @@ class Job:
         if folder is not None and not isinstance(folder, OutputFolder):
             folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
         self._folder = folder
-        self._load = load or load_planned
+        self._load, self._asked = load or load_planned, plan
         self._cancel = threading.Event()
         self._frames = 0
         self._keeping = True
@@ -211,12 +212,16 @@ class Job:
             # Brings the networks and torch: a source or a mask that cannot be read is refused without them.
             from covos.work import Work
 
+            on = continued(self._folder, device=plan.device, precision=plan.precision, runtime=plan.runtime)
+            self._asked = plan if on is None else plan.model_copy(update=on.fields)
             work = Work(plan, source, self._model)
             for text in work.warnings:
                 yield Warned(text=text)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
             model = work.prepare()
+            if on is not None and on.note and model.computing == on.computing:
+                yield Noted(text=on.note)
             self._check()
             yield Started(stage="ready", info=source.info)
             if self._folder is None:
@@ -227,7 +232,7 @@ class Job:
 
     def _model(self) -> covos.Model:
         try:
-            return self._load(self.plan)
+            return self._load(self._asked)
         except CovosError:
             self.model_failed = True
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 
 import covos
 from checked_output import check_output
-from covos.core.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.fleet import cluster as fleet_cluster
 from covos.fleet.work import Errand
 
@@ -21,12 +23,24 @@ pytestmark = [
 ]
 
 
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+CLIENT_PORT = free_port()
+
+
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Any]:
     """A cluster of two nodes, each of one processor."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": CLIENT_PORT},
+    )
     cluster.add_node(num_cpus=1)
     yield cluster
     cluster.shutdown()
@@ -121,3 +135,84 @@ def test_clips_do_not_wait_for_a_processor_that_another_program_has(make_clip, t
 def test_a_cluster_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot be reached"):
         covos.batch(clip, tmp_path / "out", ray="127.0.0.1:1")
+
+
+def test_all_workers_compute_as_the_first_one_chooses(
+    make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = nodes.head_node.node_id
+
+    class Choosing(fleet_cluster.Actor):
+        """A machine of its own on each node: their processors would choose differently."""
+
+        def begun(self) -> dict[str, str]:
+            first = ray.get_runtime_context().get_node_id() == head
+            return {"precision": "bf16" if first else "fp32", "runtime": "torch"}
+
+    class Spread(Together):
+        used: set[str] = set()  # noqa: RUF012 - one for the test
+
+        @staticmethod
+        def sent(hand: Any, clip: str, node: str) -> None:
+            Spread.used.add(node)
+
+    monkeypatch.setattr(fleet_cluster, "Actor", Choosing)
+    monkeypatch.setattr(fleet_cluster, "Cluster", Spread)
+    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
+    assert [row.status for row in result.rows] == ["done"] * 3
+    assert len(Spread.used) == 2
+    settings = [json.loads((Path(row.folder) / "covos.json").read_text())["settings"] for row in result.rows]
+    assert len({each["precision"] for each in settings}) == 1
+    assert not any("runtime" in each for each in settings)
+
+
+def test_workers_share_a_gpu(make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnProcessor(fleet_cluster.Actor):
+        """Ray gives it a part of a GPU, which is none here."""
+
+        def __init__(self, computing: dict[str, str], *others: Any) -> None:
+            assert computing["device"] == "cuda"
+            super().__init__({**computing, "device": "cpu"}, *others)
+
+    gpus: set[tuple[int, ...]] = set()
+
+    class Sharing(fleet_cluster.Cluster):
+        met = False
+
+        def placed(self, hands: list[Any]) -> list[Any]:
+            assert (self.count, self._takes["GPU"]) == (2, 0.5)
+            came = super().placed(hands)
+            self.met = self.met or len(came) == 2
+            return came if self.met else []
+
+        def send(self, hand: Any, errand: Errand) -> bool:
+            gpus.add(tuple(ray.get(hand.__ray_call__.remote(lambda self: ray.get_gpu_ids()))))
+            return super().send(hand, errand)
+
+    node = nodes.add_node(num_cpus=2, num_gpus=1)
+    monkeypatch.setattr(fleet_cluster, "Actor", OnProcessor)
+    monkeypatch.setattr(fleet_cluster, "Cluster", Sharing)
+    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4")]
+    try:
+        result = covos.batch(clips, tmp_path / "out", ray=nodes.address, gpus_per_worker=0.5, formats=("palette",))
+    finally:
+        nodes.remove_node(node)
+    assert [row.status for row in result.rows] == ["done"] * 2
+    assert gpus == {(0,)}
+
+
+@pytest.mark.parametrize(("part", "address"), [(0.0, "auto"), (1.5, "auto"), (0.5, None)])
+def test_a_part_of_a_gpu_that_no_worker_can_take(part: float, address: str | None, clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gpus_per_worker"):
+        covos.batch(clip, tmp_path / "out", ray=address, gpus_per_worker=part)
+
+
+def test_a_cluster_through_its_client_server(make_clip, tmp_path: Path, nodes: Any) -> None:
+    pytest.importorskip("grpc", reason="Ray's client is not installed: pip install 'ray[client]'")
+    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4")]
+    address = f"ray://127.0.0.1:{CLIENT_PORT}"
+    result = covos.batch(clips, tmp_path / "out", ray=address, formats=("palette",), device="cpu")
+    assert [row.status for row in result.rows] == ["done"] * 2
+    for row in result.rows:
+        assert check_output(Path(row.folder)) == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -301,3 +303,24 @@ def test_workers_that_follow_need_more_memory(
     monkeypatch.setattr(processes, "usable_cpus", lambda: 64)
     monkeypatch.setattr(processes, "free_memory", lambda: 30_000_000_000)
     assert processes.choose_workers("auto", follows=follows) == (10 if follows else 20)
+
+
+def test_precision_and_runtime_that_are_left_open_are_those_of_the_batch(make_clip, tmp_path: Path) -> None:
+    clip, models = make_clip("clip.mp4", frames=4), ModelCache()
+    computed = {"precision": "bf16", "runtime": "torch"}
+
+    def precision(folder: str, **plan: object) -> str:
+        row = run(models, tmp_path / folder, source=clip, computed=computed, plan={**PALETTE, **plan})
+        assert row.status == "done", row.error
+        settings = json.loads((tmp_path / folder / "covos.json").read_text())["settings"]
+        assert "runtime" not in settings  # torch is not named
+        return str(settings["precision"])
+
+    assert precision("open", precision="auto", runtime="auto") == "bfloat16"
+    assert precision("silent") == "bfloat16"
+    assert precision("named", precision="fp32") == "float32"
+    # A clip that was begun otherwise goes on as it was begun.
+    shutil.copytree(tmp_path / "named", tmp_path / "begun")
+    project = tmp_path / "begun" / "covos.json"
+    project.write_text(json.dumps({**json.loads(project.read_text()), "complete": False}))
+    assert precision("begun") == "float32"

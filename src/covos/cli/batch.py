@@ -55,6 +55,10 @@ Ray = Annotated[
     typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: auto, local, HOST:PORT or ray://HOST:10001."),
 ]
 Threads = Annotated[int, typer.Option(min=1, help="With --ray: processors that each worker takes.")]
+GpusPerWorker = Annotated[
+    float,
+    typer.Option(metavar="PART", help="With --ray: part of a GPU that each worker takes; 0.5 puts two on one."),
+]
 SummaryFile = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="The table of all clips, .csv or .parquet; batch.csv in the output by default."),
@@ -70,6 +74,7 @@ def batch(
     clip_timeout: ClipTimeout = None,
     ray: Ray = None,
     threads: Threads = 1,
+    gpus_per_worker: GpusPerWorker = 1.0,
     summary: SummaryFile = None,
     model: options.Model = "covos-lite",
     formats: options.Formats = None,
@@ -140,6 +145,7 @@ def batch(
         clip_timeout=clip_timeout,
         ray=ray,
         threads=threads,
+        gpus_per_worker=gpus_per_worker,
         summary=summary,
         overwrite=overwrite,
         skip_existing=skip_existing,

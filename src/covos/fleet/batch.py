@@ -55,6 +55,7 @@ class Batch:
         clip_timeout: Seconds after which a clip that is still at work fails, and its worker is ended; None waits.
         ray: Address of a Ray cluster, as ``ray.init`` takes it; None works on this machine.
         threads: Processors that each worker takes of a cluster.
+        gpus_per_worker: Part of a GPU that each worker takes of a cluster, above 0 and up to 1: 0.5 puts two on one.
         summary: A ``.csv`` or ``.parquet`` file for the table; None puts ``batch.csv`` into the output.
         overwrite: If true, earlier results of these clips are replaced.
         skip_existing: If true, finished results are left as they are, whatever they were made with.
@@ -79,6 +80,7 @@ class Batch:
         clip_timeout: float | None = None,
         ray: str | None = None,
         threads: int = 1,
+        gpus_per_worker: float = 1.0,
         summary: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
         skip_existing: bool = False,
@@ -98,6 +100,18 @@ class Batch:
         if clip_timeout is not None and not clip_timeout > 0:
             raise UsageError(
                 f"clip_timeout = {clip_timeout}", why="it is a number of seconds above 0", fix="give a larger number"
+            )
+        if not 0 < gpus_per_worker <= 1:
+            raise UsageError(
+                f"gpus_per_worker = {gpus_per_worker:g}",
+                why="a worker computes on one GPU, or on a part of one",
+                fix="give a number above 0 and up to 1, such as 0.5",
+            )
+        if gpus_per_worker < 1 and ray is None:
+            raise UsageError(
+                "gpus_per_worker without a cluster",
+                why="it is Ray that shares out the GPUs of a cluster",
+                fix="on one machine, workers beyond the number of its GPUs share these: set workers",
             )
         part = None if shard is None else Part.read(shard)
         if refused := {"source", "task"} & set(plan):
@@ -121,7 +135,7 @@ class Batch:
             # Of all clips: the tables of parts have the same columns, and can be joined.
             carried=[name for clip in clips for name in clip.carried],
         )
-        self._workers, self._ray, self._threads = workers, ray, threads
+        self._workers, self._ray, self._threads, self._gpu_share = workers, ray, threads, gpus_per_worker
         self._patience = {"retry": retry, "limit": clip_timeout}
 
     @property
@@ -178,6 +192,9 @@ class Batch:
                 device=device,
                 count=self._workers,
                 threads=self._threads,
+                gpu_share=self._gpu_share,
+                precision=str(self._settings.plan.get("precision", AUTO)),
+                runtime=str(self._settings.plan.get("runtime", AUTO)),
                 note=note,
                 **self._patience,
             )

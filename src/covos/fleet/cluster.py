@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import socket
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +22,8 @@ from covos.core.progress import counted
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
 from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
+from covos.runs.terms import PRECISIONS
+from covos.task import AUTO
 
 _PATIENCE = 10.0
 """Seconds in which the head of a cluster answers."""
@@ -32,16 +36,25 @@ _STARTS = 3
 class Actor:
     """One worker: a process of some machine of the cluster, which loads its model once."""
 
-    def __init__(self, device: str, threads: int, version: str, bounds: Limits) -> None:
+    def __init__(self, computing: Mapping[str, str], threads: int, version: str, bounds: Limits) -> None:
         set_limits(**asdict(bounds))
         import_module("covos.work")  # a worker that cannot load the networks has not begun
         configure_threads(pipeline=True, cpus=threads)
-        self._device, self._asked = device, version
+        self._computing, self._asked = computing, version
         self._models = ModelCache()
 
-    def begun(self) -> bool:
-        """Return true: it has loaded its libraries."""
-        return True
+    def begun(self) -> dict[str, str]:
+        """Return the precision and the runtime that this machine chooses for what is asked; it has its libraries.
+
+        Nothing is returned if it cannot compute so: its first clip will say why.
+        """
+        from covos.runtimes.choice import choose_computing
+
+        try:
+            _, precision, runtime = choose_computing(**self._computing)  # type: ignore[arg-type]
+        except CovosError:
+            return {}
+        return {"precision": PRECISIONS[str(precision).removeprefix("torch.")], "runtime": runtime}
 
     def run(self, errand: Errand) -> Row | CovosError:
         """Do an errand; an error is one that every clip would meet."""
@@ -52,7 +65,7 @@ class Actor:
                 fix="install the same release on every machine",
             )
         try:
-            return run_errand(errand, models=self._models, device=self._device)
+            return run_errand(errand, models=self._models, device=self._computing["device"])
         except BatchEndsError as failed:
             error: CovosError = failed.args[0]
             return error
@@ -67,6 +80,9 @@ class Cluster(Hands[Any]):
             has any.
         count: Workers; None takes one for each GPU, or one for each processor.
         threads: Processors that each worker takes.
+        gpu_share: Part of a GPU that each worker takes, above 0 and up to 1: several may share one.
+        precision: See `Plan`, as for ``runtime``. All workers take what the first one chooses for ``"auto"``.
+        runtime: See ``precision``.
         **settings: See `Hands`.
 
     Raises:
@@ -74,7 +90,18 @@ class Cluster(Hands[Any]):
         EnvironmentProblem: The cluster cannot be reached, or has no GPU that was asked for.
     """
 
-    def __init__(self, *, address: str, device: str, count: int | None, threads: int = 1, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        address: str,
+        device: str,
+        count: int | None,
+        threads: int = 1,
+        gpu_share: float = 1.0,
+        precision: str = AUTO,
+        runtime: str = AUTO,
+        **settings: Any,
+    ) -> None:
         self._ray = _ray()
         _refuse_silent(address)
         self._mine = not self._ray.is_initialized()
@@ -95,18 +122,23 @@ class Cluster(Hands[Any]):
                 f"the cluster {address} has no GPU", why="Ray knows of none", fix="use --device cpu, or add machines"
             )
         cpus = int(there.get("CPU", 1))
-        most = gpus or max(1, cpus // threads)
+        # A little more: 1 / 0.1 is 10 in the end, not 9.
+        most = gpus * int(1 / gpu_share + 1e-6) or max(1, cpus // threads)
         super().__init__(count=min(count or most, most), **settings)
         if count is not None and count > most:
-            room, each = (counted(gpus, "GPU"), 1) if gpus else (counted(cpus, "processor"), threads)
+            room, each = (counted(gpus, "GPU"), gpu_share) if gpus else (counted(cpus, "processor"), threads)
             few = f"{counted(most, 'worker')} of the {count} that were asked for"
-            self._note(f"{few}: the cluster has {room}, and each takes {each}")
-        self._takes = {"CPU": threads, **({"GPU": 1} if gpus else {})}
-        self._make = self._ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_restarts=0)(Actor).remote
-        self._arguments = ("cuda" if gpus else "cpu" if device == "auto" else device, threads, __version__, limits())
+            self._note(f"{few}: the cluster has {room}, and each takes {each:g}")
+        self._takes: dict[str, float] = {"CPU": threads, **({"GPU": gpu_share} if gpus else {})}
+        self._make = self._ray.remote(num_cpus=threads, num_gpus=gpu_share if gpus else 0, max_restarts=0)(Actor).remote
+        place = "cuda" if gpus else "cpu" if device == "auto" else device
+        computing = {"device": place, "precision": precision, "runtime": runtime}
+        self._arguments = (computing, threads, __version__, limits())
         self._asked: dict[Any, Any] = {}
         """The answer that an actor owes: at first that it has begun, then that of its errand."""
         self._begun: dict[Any, Any] = {}
+        self._computed: dict[str, str] = {}
+        """Precision and runtime of all clips, as the first worker chose them; empty before there is one."""
         self._without: float | None = None
         """Since when there is no worker; None if there is one, and infinity once it was told."""
         self._unstarted: int | None = 0
@@ -126,7 +158,10 @@ class Cluster(Hands[Any]):
 
     def send(self, hand: Any, errand: Errand) -> bool:
         """Give an actor an errand; a dead one shows it when it has to answer."""
-        self._asked[hand] = hand.run.remote(errand)
+        with suppress(self._ray.exceptions.RayError):
+            self._computed = self._computed or self._ray.get(self._begun[hand])
+        settings = replace(errand.settings, computed=self._computed)
+        self._asked[hand] = hand.run.remote(replace(errand, settings=settings))
         return True
 
     def answered(self, hands: list[Any]) -> list[Any]:
@@ -187,7 +222,7 @@ class Cluster(Hands[Any]):
             f"{counted(int(there.get(kind, 0)), _KINDS[kind])}, {int(free.get(kind, 0))} of them free,"
             for kind in self._takes
         )
-        each = " and ".join(counted(number, _KINDS[kind]) for kind, number in self._takes.items())
+        each = " and ".join(_told(number, _KINDS[kind]) for kind, number in self._takes.items())
         large = any(
             node["Alive"] and all(node["Resources"].get(kind, 0) >= number for kind, number in self._takes.items())
             for node in self._ray.nodes()
@@ -219,6 +254,10 @@ class Cluster(Hands[Any]):
             self._ray.kill(hand)
         if self._mine:
             self._ray.shutdown()
+
+
+def _told(number: float, kind: str) -> str:
+    return f"{number:g} of a {kind}" if number < 1 else counted(int(number), kind)
 
 
 def _ray() -> Any:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from covos.core.errors import CovosError, EnvironmentProblem, explained
 from covos.core.files import NO_SPACE, is_disk_full
@@ -27,7 +27,10 @@ from covos.runs.journal import count_entries
 from covos.runs.schema import load_report
 from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved, is_finished
-from covos.task import choose_task, read_objects, read_prompts
+from covos.task import AUTO, choose_task, read_objects, read_prompts
+
+if TYPE_CHECKING:
+    from covos.model import Model
 
 Status: TypeAlias = Literal["waiting", "begun", "done", "done before", "skipped", "damaged", "failed"]
 """State of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed.
@@ -88,13 +91,25 @@ class Settings:
         overwrite: If true, earlier results are replaced.
         skip: If true, finished results are left as they are, whatever they were made with.
         trust_prompts: If true, prompt files may name masks outside their folders.
+        computed: Precision and runtime where ``plan`` leaves them to ``"auto"``, which machines may choose differently.
+            A clip that was begun goes on as it was begun.
     """
 
     plan: Mapping[str, Any] = field(default_factory=dict)
     task: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     skip: bool = False
     trust_prompts: bool = False
+
+    def loading(self, models: ModelCache) -> Callable[[Plan], Model]:
+        """Return what loads the model of a plan, computed as `computed` says."""
+
+        def load(plan: Plan) -> Model:
+            chosen = {name: value for name, value in self.computed.items() if getattr(plan, name) == AUTO}
+            return models(plan.model_copy(update=chosen))
+
+        return load
 
     def follows(self, clip: Clip) -> bool:
         """Tell if anything may be followed in a clip: what is shown, objects that are found, or the subject at best."""
@@ -241,6 +256,7 @@ def run_errand(
     began = time.perf_counter()
     row = replace(errand.row, attempts=errand.attempts + 1)
     job: Job | None = None
+    load = errand.settings.loading(models)
     shorter = ""
     try:
         if errand.settings.skip and _is_made(errand.folder):
@@ -249,7 +265,7 @@ def run_errand(
         with at_hand(errand.clip.input) as source, made_here(errand.folder, overwrite=overwrite) as folder:
             plan = errand.settings.planned(errand.clip, source=source, device=device)
             place = OutputFolder(folder, overwrite=overwrite, resumable=True)
-            job = Job(plan, place, load=models)
+            job = Job(plan, place, load=load)
             try:
                 saved = job.run(_counting(tell))
             except EndBeyondError:
@@ -258,7 +274,7 @@ def run_errand(
                 # An end for all clips is the most that is taken; one of the clip's own row is what its user meant.
                 shorter = f"it ends before --end {plan.range.end}: all of it is taken up to its own end"
                 plan = plan.model_copy(update={"range": plan.range.model_copy(update={"end": None})})
-                job = Job(plan, place, load=models)
+                job = Job(plan, place, load=load)
                 saved = job.run(_counting(tell))
             assert isinstance(saved, Saved), "it writes to a folder"
             row = replace(row, **_told(saved), **_doubts(saved))

@@ -34,6 +34,8 @@ LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""
 COMPUTED: Final = ("runtime", "precision")
 """Settings of how masks were computed, which an `auto` may choose otherwise on another machine."""
+PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+"""Names of precisions as a user gives them, by those in records of a run."""
 KEPT: Final = ("matte", *COMPUTED)
 """Settings that concern masks which are there: a run that is done keeps its own."""
 
@@ -157,10 +159,8 @@ class RunTerms(Terms):
         if found.is_whole and not found.differences(self.model_copy(update={"settings": without})):
             convert = f"covos convert {shlex.quote(str(folder.path))} --matte -f FORMAT"
             fix = f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
-        elif (runtime := found.settings.get("runtime", "torch")) != self.settings.get("runtime", "torch"):
-            fix = (
-                f"--runtime {runtime} (runtime={runtime!r}) goes on; else choose another folder, or start anew with -y"
-            )
+        elif how := found._computed_otherwise(self):
+            fix = f"{how} goes on, on a machine that has it; else choose another folder, or start anew with -y"
         elif (
             found.is_whole
             and found.inputs.fingerprint == self.inputs.fingerprint
@@ -177,6 +177,15 @@ class RunTerms(Terms):
             )
         self._refuse_variants(found, folder)
         return found.complete and set(self.formats) <= set(found.formats) and not self._anew(found)
+
+    def _computed_otherwise(self, now: RunTerms) -> str:
+        """Return the options that compute as this run does, if these terms compute otherwise; else an empty text."""
+        options = {
+            "runtime": self.settings.get("runtime", "torch"),
+            "precision": PRECISIONS.get(str(self.settings.get("precision")), "auto"),
+        }
+        other = any(self.in_words().get(name) != now.in_words().get(name) for name in COMPUTED)
+        return " ".join(f"--{name} {value}" for name, value in options.items()) if other else ""
 
     def _refuse_variants(self, found: _RunFile, folder: OutputFolder) -> None:
         """Refuse a format that the folder has with another value: its files would take the place of those there."""
@@ -408,6 +417,14 @@ def _read_project(file: Path) -> _RunFile:
         fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
         error=UsageError,
     )
+
+
+def begun_settings(folder: OutputFolder) -> dict[str, Any] | None:
+    """Return the settings of a run whose masks are not all there, or may be mended; None if a folder holds none."""
+    if not _is_begun(folder):
+        return None
+    found = _read(folder)
+    return found.settings if found.mendable or not found.is_whole else None
 
 
 def is_complete(project: Path) -> bool:
