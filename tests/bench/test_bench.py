@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import sys
 import threading
@@ -84,6 +85,32 @@ def test_the_time_of_a_thread_is_that_of_the_stage_it_stands_in(monkeypatch: pyt
         thread.join()
     profile._stage.cache_clear()
     assert found.seconds["spending"] == pytest.approx(spent[0], abs=0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the time of each thread")
+def test_threads_of_libraries_that_outlive_a_run_are_the_networks() -> None:
+    """Python does not list a thread that is begun like this: it stands for one of a library."""
+    go, done = threading.Event(), threading.Semaphore(0)
+    spent: dict[str, float] = {}
+
+    def spend(name: str, seconds: float) -> None:
+        go.wait()
+        before = time.thread_time()
+        while time.thread_time() - before < seconds:
+            pass
+        spent[name] = time.thread_time() - before
+        done.release()
+        time.sleep(0.1)  # the last look sees it
+
+    _thread.start_new_thread(spend, ("pool", 0.2))
+    time.sleep(0.05)
+    with profile.Profile() as found:
+        _thread.start_new_thread(spend, ("within", 0.1))
+        go.set()
+        for _ in range(2):
+            done.acquire()
+    assert found.seconds[profile.NETWORK] == pytest.approx(spent["pool"], abs=0.05)
+    assert found.seconds[profile.LIBRARIES] == pytest.approx(spent["within"], abs=0.05)
 
 
 def test_every_stage_names_a_place_in_the_package() -> None:

@@ -3,7 +3,9 @@
 A thread looks at the others some hundred times a second. The time that a thread has spent on the processor since the
 last look goes to the stage that its stack stands in now. If it waits now, that time is shared out in the end among the
 stages that it was met in. So the sum of each thread is exact, and its parts are as good as the number of looks. Threads
-that libraries make of their own have no stack of Python, and are known by their names.
+that libraries make of their own have no stack of Python. Some are known by their names. Those that are there before the
+block begins are pools that outlived the runs before it: the networks' library has them. Decoders and encoders begin and
+end theirs with each video.
 
 Linux alone reports the time of each thread.
 """
@@ -29,23 +31,24 @@ OTHER: Final = "other"
 """The stage of what belongs to none: the interpreter, the start and the end of a run."""
 WAITING: Final = "waiting"
 LIBRARIES: Final = "threads of libraries"
-"""The stage of threads that are not of Python and have no name: x264's, and a runtime's on more than one processor."""
+"""The stage of threads that libraries began within the block and that have no name: x264's."""
+NETWORK: Final = "network"
 
 STAGES: Final[Mapping[str, str]] = {
     "core/files.py": "files: names, flushes",
     "engines/between.py": "frames between",
     "engines/encoding.py:to_batch": "resizing for the network",
     "engines/encoding.py:to_probability": "up-sampling",
-    "engines/encoding.py:encode": "network",
+    "engines/encoding.py:encode": NETWORK,
     "engines/fades.py": "look for cuts",
-    "engines/find.py": "network",
+    "engines/find.py": NETWORK,
     "engines/find.py:expected_jaccard": "mask, confidence",
     "engines/find.py:result": "mask, confidence",
-    "engines/follow.py": "network",
-    "engines/follow_pass.py": "network",
+    "engines/follow.py": NETWORK,
+    "engines/follow_pass.py": NETWORK,
     "engines/held.py": "mask, confidence",
     "engines/looks.py": "look for cuts",
-    "engines/memory.py": "network",
+    "engines/memory.py": NETWORK,
     "engines/motion.py": "optical flow",
     "engines/shots.py": "look for cuts",
     "formats/": "formats: other",
@@ -58,12 +61,12 @@ STAGES: Final[Mapping[str, str]] = {
     "media/picture.py": "resizing for the network",
     "media/writer.py": "encoding",
     "media/writer.py:_converted": "colours out",
-    "models/": "network",
+    "models/": NETWORK,
     "runs/folder.py": "files: names, flushes",
     "runs/journal.py": "journal",
     "runs/quality.py": "report",
     "runs/report.py": "report",
-    "runtimes/": "network",
+    "runtimes/": NETWORK,
 }
 """The stage of a function, a file or a folder of the package. The narrowest counts, of the innermost call with one."""
 
@@ -75,7 +78,7 @@ _NAMED: Final[Mapping[str, str]] = {"av:": "decoding"}
 
 
 class Profile:
-    """Looks at the threads of this process for the time of a block.
+    """Looks at the threads of this process for the time of a block; a run has warmed up before it, and has ended.
 
     Raises:
         EnvironmentProblem: The system does not report the time of a thread.
@@ -93,6 +96,8 @@ class Profile:
 
     def __enter__(self) -> Self:
         self._before = _spent()
+        own = {thread.native_id for thread in threading.enumerate()}
+        self._pools = {number for number in self._before if number not in own and _library(number) == LIBRARIES}
         self._thread.start()
         return self
 
@@ -122,9 +127,12 @@ class Profile:
                 spent = total - self._before.get(number, 0.0)
                 if spent > 0 and number != own:
                     ident = threads.get(number)
-                    stage = _library(number) if ident is None else stage_of(stacks.get(ident))
+                    stage = self._stage_of_library(number) if ident is None else stage_of(stacks.get(ident))
                     self._spent[number][stage] += spent
             self._before = now
+
+    def _stage_of_library(self, number: int) -> str:
+        return NETWORK if number in self._pools else _library(number)
 
 
 def _spent() -> dict[int, float]:
