@@ -55,6 +55,18 @@ def test_what_moves_steadily_has_no_flag(result) -> None:
     assert flagged(result, steady(20)) == [[]] * 20
 
 
+def test_an_object_of_a_pixel_in_a_large_frame_has_an_area(result) -> None:
+    made = []
+    for index, side in enumerate((40, 40, 40, 1, 40, 1, 1)):
+        labels = np.zeros((1080, 1920), np.uint8)
+        labels[500 : 500 + side, 900 : 900 + side] = 1
+        frame: Frame = result(index, size=labels.shape).frame
+        made.append(FrameResult(frame=frame, probability=labels > 0, labels=labels, confidence=0.95))
+    rows = rows_of(made)
+    assert rows[3].area[1] > 0
+    assert "area jump" in [flag.kind for flag in find_flags(rows, 3, size=(1080, 1920))]
+
+
 def test_shots_are_compared_with_themselves(result) -> None:
     clip = [*steady(6), *(({2: (4 + index, 30, 8, 8)}, 0.95) for index in range(6))]
     rows = rows_of(results(result, clip))

@@ -44,6 +44,9 @@ from covos.runs.schema import (
     as_json,
 )
 
+_LEAST_AREA = 1e-6
+"""Share of the frame that an object covers at least in a report: a pixel of a large frame would be rounded to none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
@@ -226,7 +229,7 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
         window = np.s_[top : top + height, left : left + width]
         mask = mask[window]
         pixels = cv2.countNonZero(mask)
-        area[identity] = round(pixels / labels.size, 6)
+        area[identity] = max(_LEAST_AREA, round(pixels / labels.size, 6))
         centre[identity] = round(_mean_place(mask, 0, left), 1), round(_mean_place(mask, 1, top), 1)
         if before is not None and before.shape == labels.shape:
             then = np.equal(before, identity).view(np.uint8)
