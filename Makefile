@@ -183,6 +183,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
 	$(BIN)/python benchmarks/around.py --data "$(DATA)"
 	$(BIN)/python benchmarks/between.py --data "$(DATA)"
+	$(BIN)/python benchmarks/beside_rembg.py --data "$(DATA)" $(call keep,beside_rembg)
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
 	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"

@@ -1,0 +1,198 @@
+"""covos beside rembg on annotated videos: J&F, flicker, and the time of a frame.
+
+    python benchmarks/beside_rembg.py --data DAVIS [--subset val_open] [--videos bear camel] [--models u2netp]
+                                      [--quality fast balanced] [--json FILE]
+
+rembg takes each frame for itself, by one of its models. Each way reads pictures and writes masks, the model is loaded
+before, and `covos.evaluate` scores all masks by the protocol of DAVIS 2016. Processor time is that of all threads.
+
+Nothing is downloaded. rembg keeps its models in ``~/.u2net`` (``U2NET_HOME``), as ``u2netp.onnx`` and the like, and
+`rembg d` fetches them. If rembg itself is not installed, ONNX Runtime computes its models here, by the arithmetic of
+its sessions (https://github.com/danielgatis/rembg). What is missing is said, and covos is measured alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from covos.bench.rivals import RIVALS, models_folder
+from covos.bench.spent import timed
+from covos.core.device import configure_threads
+from covos.engines.choices import VIEWS
+from recorded import keep
+
+if TYPE_CHECKING:
+    from covos.data import Dataset
+
+PROTOCOL = "davis2016"
+Masker = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Picture (H, W, 3) in, mask (H, W) of values from 0 to 255 out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """How rembg prepares a picture for a model: the size of its square, and mean and deviation of each channel."""
+
+    side: int
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+INPUTS = {"u2netp": Inputs(side=320), "isnet-general-use": Inputs(side=1024, deviation=(1.0, 1.0, 1.0))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A way, and what was measured: scores, and processor milliseconds of a frame."""
+
+    name: str
+    jf: float
+    j: float
+    f: float
+    flicker: float
+    each: float
+
+    def cells(self) -> list[str | float]:
+        """Its columns."""
+        return [self.name, self.jf, self.j, self.f, self.flicker, self.each]
+
+
+def missing(model: str) -> str:
+    """Say what is not there to compute a model of rembg; empty if nothing is missing."""
+    file = models_folder() / f"{model}.onnx"
+    if not file.is_file():
+        return f"its model is not there: {file}"
+    return "" if find_spec("onnxruntime") else "onnxruntime is not installed"
+
+
+def masker(model: str) -> Masker:
+    """Return what makes masks by a model: rembg itself, or its arithmetic if it is not installed."""
+    if find_spec("rembg") is None:
+        return _by_onnxruntime(models_folder() / f"{model}.onnx", INPUTS[model])
+    os.environ["MODEL_CHECKSUM_DISABLED"] = "1"  # it would fetch a model whose hash is not that of its own list
+    from rembg import new_session, remove
+
+    session = new_session(model, providers=["CPUExecutionProvider"])
+    return lambda image: np.asarray(remove(image, session=session, only_mask=True))
+
+
+def _by_onnxruntime(file: Path, inputs: Inputs) -> Masker:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    mean, deviation = (np.array(value, np.float32) for value in (inputs.mean, inputs.deviation))
+
+    def mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = image.shape[:2]
+        small = np.asarray(Image.fromarray(image).resize((inputs.side, inputs.side), Image.Resampling.LANCZOS))
+        bright = small / max(float(small.max()), 1e-6)
+        found = session.run(None, {name: ((bright - mean) / deviation).astype(np.float32).transpose(2, 0, 1)[None]})
+        answer = found[0][0, 0]
+        least, most = float(answer.min()), float(answer.max())
+        spread = (answer - least) / max(most - least, 1e-6)
+        enlarged = Image.fromarray((spread * 255).astype(np.uint8)).resize((width, height), Image.Resampling.LANCZOS)
+        return np.asarray(enlarged)
+
+    return mask
+
+
+def write_masks(dataset: Dataset, mask: Masker, folder: Path) -> None:
+    """Write the masks of all frames, each for itself: ``folder/<video>/<frame>.png``."""
+    from covos.core.ahead import prefetch
+    from covos.masks import write_label_map
+    from covos.training.validate import DatasetSource
+
+    for video in dataset:
+        (folder / video.name).mkdir(parents=True)
+        for record, frame in zip(video.frames, prefetch(DatasetSource(video.frames)), strict=True):
+            write_label_map(folder / video.name / f"{record.stem}.png", (mask(frame.image) > 127).astype(np.uint8))
+
+
+def measured(name: str, dataset: Dataset, make: Callable[[Path], object]) -> Row:
+    """Make masks in a folder, and score them."""
+    import covos
+
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "masks"
+        spent = timed(lambda: make(folder))
+        written = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
+        scores = covos.evaluate(written, dataset, protocol=PROTOCOL).scores
+    frames = sum(len(video.frames) for video in dataset)
+    assert scores.flicker is not None, "there are videos of three frames and more"
+    return Row(
+        name=name,
+        jf=scores.jf,
+        j=scores.j.mean,
+        f=scores.f.mean,
+        flicker=scores.flicker,
+        each=1000 * spent.processor / frames,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--subset", default="val_open")
+    parser.add_argument("--videos", nargs="+", help="of the subset, these alone")
+    parser.add_argument("--models", nargs="+", choices=RIVALS, default=RIVALS, help="of rembg")
+    parser.add_argument("--quality", nargs="+", choices=VIEWS, default=["balanced"], help="of covos")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
+    asked = parser.parse_args(arguments)
+
+    configure_threads(pipeline=True)
+    import covos
+    from covos.predict import predict
+    from covos.task import Find
+
+    dataset = covos.data.open_dataset(asked.data, subset=asked.subset)
+    if asked.videos:
+        dataset = dataset.subset(asked.videos)
+    model = covos.load_model(device="cpu")
+    rows = []
+    for quality in asked.quality:
+        task = Find(quality=quality)
+
+        def make(folder: Path, task: Find = task) -> object:
+            return predict(dataset, output=folder, model=model, task=task, follow=False)
+
+        rows.append(measured(f"covos, {quality}", dataset, make))
+        print(f"scored: {rows[-1].name}", file=sys.stderr, flush=True)
+    for rival in asked.models:
+        if lack := missing(rival):
+            print(f"rembg {rival}: not measured, {lack}", flush=True)
+            continue
+        mask = masker(rival)
+        rows.append(measured(f"rembg {rival}", dataset, lambda folder, mask=mask: write_masks(dataset, mask, folder)))
+        print(f"scored: {rows[-1].name}", file=sys.stderr, flush=True)
+    print(f"{asked.subset}, {len(dataset.videos)} videos, {PROTOCOL}")
+    print(f"{'':24} {'J&F':>6} {'J':>6} {'F':>6} {'flicker':>8} {'processor ms a frame':>21}")
+    for row in rows:
+        print(f"{row.name:24} {row.jf:6.3f} {row.j:6.3f} {row.f:6.3f} {row.flicker:8.4f} {row.each:21.1f}")
+    keep(
+        asked.json,
+        "scores",
+        columns=["", "J&F", "J", "F", "flicker", "ms"],
+        rows=[row.cells() for row in rows],
+        digits=[0, 3, 3, 3, 4, 1],
+    )
+
+
+if __name__ == "__main__":
+    main()
