@@ -133,7 +133,7 @@ def test_the_views_of_each_quality(engine: FollowEngine) -> None:
         for quality in FOLLOWED_IN
     }
     assert sizes == {
-        "draft": [((192, 320), False)],
+        "draft": [((256, 448), False)],
         "fast": [((256, 448), False)],
         "balanced": [((320, 576), False)],
         "best": [((384, 672), False), ((320, 576), True)],
@@ -143,7 +143,7 @@ def test_the_views_of_each_quality(engine: FollowEngine) -> None:
         for quality in FOLLOWED_IN
     }
     assert small == {
-        "draft": [(192, 320)],
+        "draft": [(256, 448)],
         "fast": [(256, 448)],
         "balanced": [(448, 768)],
         "best": [(448, 768), (320, 576)],

@@ -13,7 +13,7 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.engines.choices import APART, FOLLOWED_IN, SMALL, VIEWS, Quality, View
+from covos.engines.choices import APART, SMALL, VIEWS, Quality, View
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.motion import Observed
@@ -195,7 +195,6 @@ def test_a_draft_follows_in_each_second_frame_or_goes_back(
     every = list(covos.stream(clip, model=model, quality="draft", **shown))
     assert not any(result.between for result in every)
     # A pass that goes back looks at all frames, as one that never left one out.
-    monkeypatch.setitem(FOLLOWED_IN, "fast", FOLLOWED_IN["draft"])
     usual = covos.stream(clip, model=model, quality="fast", **shown)
     for one, other in zip(every, usual, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)

@@ -36,8 +36,6 @@ class View(NamedTuple):
         return f"{self.height}x{self.width}{' mirrored' if self.mirrored else ''}"
 
 
-_USUAL = View(256, 448)
-
 VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
     "draft": (View(192, 320),),
     "fast": (View(256, 448),),
@@ -54,15 +52,16 @@ APART: Final[dict[Quality, int]] = {"draft": 4, "fast": 2}
 """Frames from one that the network looks at to the next, where that is not the next one."""
 
 FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
-    "draft": (View(192, 320),),
+    "draft": (View(256, 448),),
     "fast": (View(256, 448),),
     "balanced": (View(320, 576),),
     "best": (View(384, 672), View(320, 576, mirrored=True)),
 }
 """Views in which objects are followed, for each quality; masks are made at the size of the first.
 
-They are larger than those in which the subject is found: the user has shown which thing is meant, so its outline is
-what is left to find, and that is finer in more cells."""
+They are as large as those in which the subject is found, or larger: the user has shown which thing is meant, so its
+outline is what is left to find, and that is finer in more cells. A draft has no small ones: below the usual size a mask
+floods over what looks like its object, and each frame passes that on to the next. A draft leaves out frames instead."""
 SMALL: Final = 0.02
 """Share of the frame below which an object is small. It covers few cells, so it is followed in larger frames."""
 SMALL_FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
@@ -108,11 +107,11 @@ def apart_of(quality: Quality) -> int:
 
 
 def discovered_in(quality: Quality) -> View:
-    """Return the view in which objects are discovered: as large as that in which they are followed, or of usual size.
+    """Return the view in which objects are discovered: the first of those in which they are followed.
 
     Things are told apart there, and small ones are lost in small frames.
     """
-    return max(FOLLOWED_IN[quality][0], _USUAL, key=lambda view: view.share)
+    return FOLLOWED_IN[quality][0]
 
 
 def followed_in(quality: Quality, *, smallest: float) -> tuple[View, ...]:
