@@ -180,6 +180,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/int8.py --data "$(DATA)" $(call keep,int8)
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
+	$(BIN)/python benchmarks/quality.py --data "$(DATA)" --follow
 	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
 	$(BIN)/python benchmarks/around.py --data "$(DATA)"
 	$(BIN)/python benchmarks/between.py --data "$(DATA)"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from covos.model import load_model
+from covos.runs.schema import FrameRow, as_json
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -51,7 +53,7 @@ def test_frames_of_one_confidence_are_found_together(quality: ModuleType) -> Non
 
 def test_sequences_without_an_order_have_no_part_in_the_mean(quality: ModuleType) -> None:
     rows = [
-        {"sequence": name, "confidence": confidence, "j": j}
+        {"sequence": name, "confidence": confidence, "j": j, "given": False}
         for name, confidence, j in (
             ("a", 0.5, 0.4),
             ("a", 0.9, 0.9),
@@ -62,8 +64,49 @@ def test_sequences_without_an_order_have_no_part_in_the_mean(quality: ModuleType
     ]
     printed = quality.confidence_lines(rows)
     assert "mean of the sequences' 1.000" in printed
-    assert "of the 1 frames below 0.5" in printed, "frames without a confidence are left out"
+    assert "of the 1 masks below 0.5" in printed, "masks without a confidence are left out"
     assert quality.confidence_lines(rows[-1:]) == "no confidence"
+
+
+def row(index: int, **of_objects: dict[int, Any]) -> FrameRow:
+    """The row of a frame, by attribute and object."""
+    return FrameRow(
+        index=index,
+        stem=f"{index:05}",
+        pts=index,
+        time=index / 25,
+        status="ok",
+        objects=sorted(of_objects["area"]),
+        confidence=0.5,
+        seconds=0.0,
+        **of_objects,  # type: ignore[arg-type]
+    )
+
+
+def test_each_followed_object_is_judged_by_itself(quality: ModuleType) -> None:
+    """One of two is lost in the second frame, with a confidence of its own; the other is as it was."""
+    states = {1: {"state": "present", "confidence": 0.95}, 2: {"state": "lost", "confidence": 0.4}}
+    box, centre = {1: (5, 5, 10, 10), 2: (30, 30, 10, 10)}, {1: (9.5, 9.5), 2: (34.5, 34.5)}
+    both = row(0, area={1: 0.02, 2: 0.02}, box=box, centre=centre, states=states)
+    one = row(1, area={1: 0.02}, box={1: box[1]}, centre={1: centre[1]}, states=states)
+    rows = []
+    for identity in (1, 2):
+        for each in (both, one):
+            own = quality.alone(each, identity)
+            assert own.objects == [identity for _ in own.area]
+            assert own.confidence == (0.95 if identity == 1 else 0.4)
+            j = float(identity == 1)
+            given = each is both
+            rows.append({**as_json(own), "sequence": f"clip {identity}", "size": [60, 80], "j": j, "given": given})
+    table = quality.table(rows)
+    assert table.startswith("2 masks, mean J 0.500, 50.0% of them below 0.5"), "given masks are not judged"
+    flags = {line.split()[0]: line.split()[1] for line in table.splitlines()[2:]}
+    assert (flags["lost"], flags["uncertain"], flags["empty"]) == ("1", "1", "1")
+    assert "mean 0.675" in quality.confidence_lines(rows)
+    assert [line.split() for line in quality.sequence_lines(rows).splitlines()[1:]] == [
+        ["clip", "1", "1", "1.000", "1.000", "0.950"],
+        ["clip", "2", "1", "0.000", "0.000", "0.400"],
+    ]
 
 
 @pytest.fixture
