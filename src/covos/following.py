@@ -137,7 +137,7 @@ class Following:
         correction = None if since is None else Correction(births=births, corrected=since)
 
         def keep() -> Iterator[FrameResult]:
-            with explaining_memory(self._source.info):
+            with explaining_memory(self._source.info, objects=max(1, len(self._seeds.objects))):
                 for result in with_held_masks(self._heard(results, listen)):
                     mask = FrameMask.of(result)
                     if correction is not None:

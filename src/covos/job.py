@@ -46,7 +46,7 @@ from covos.runs.continued import continued
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
 from covos.runs.report import Origin
-from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
+from covos.runs.room import explaining_memory, memory_notes, refuse_little_memory, refuse_small_disk
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.runtimes.choice import ChosenRuntime
@@ -206,8 +206,7 @@ class Job:
             deinterlace=plan.deinterlace,
         ) as opened:
             source = WatchedSource(opened, self._check)
-            for text in memory_notes(source.info):
-                yield Warned(text=text)
+            refuse_little_memory(source.info)
             plan.check_masks()
             # Brings the networks and torch: a source or a mask that cannot be read is refused without them.
             from covos.work import Work
@@ -215,7 +214,7 @@ class Job:
             on = continued(self._folder, device=plan.device, precision=plan.precision, runtime=plan.runtime)
             self._asked = plan if on is None else plan.model_copy(update=on.fields)
             work = Work(plan, source, self._model)
-            for text in work.warnings:
+            for text in (*work.warnings, *memory_notes(source.info, objects=work.followed)):
                 yield Warned(text=text)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
@@ -242,7 +241,7 @@ class Job:
         yield from self._events(work.look_for_cuts(self.plan.cuts), source, work=work)
         self.cuts = work.cuts
         results = retouched(self._results_of(work, None), self.plan.edges, cuts=work.cuts)
-        with explaining_memory(source.info):
+        with explaining_memory(source.info, objects=work.followed):
             for event in self._events(results, source, work=work):
                 if isinstance(event, FrameDone) and self._keeping:
                     frames.append(event.masks)
@@ -295,7 +294,7 @@ class Job:
         cuts: Cuts = terms.settings.get("cuts", "off")
         # Before the folder is begun: a run that is stopped meanwhile leaves nothing behind.
         looked = work.look_for_cuts(cuts, known=terms.known_cuts(folder))
-        with explaining_memory(source.info):
+        with explaining_memory(source.info, objects=work.followed):
             yield from self._events(looked, source, work=work)
         begun = terms.begin(folder, touched=partial(work.touched, cuts_before=terms.cuts_before(folder)))
         terms.note_cuts(folder, work.cuts)
@@ -329,7 +328,7 @@ class Job:
                 steps_down=lambda: (*before, *work.steps_down),
                 labelled=self.plan.label,
             ) as writer,
-            explaining_memory(source.info),
+            explaining_memory(source.info, objects=work.followed),
         ):
             results = self._results_of(work, journal)
             for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):

@@ -314,7 +314,7 @@ class Session:
             The ids; none if nothing is found.
         """
         before = set(self.objects)
-        with explaining_memory(self.source.info):
+        with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             for _ in self.discovering(most, references=references):
                 pass
         return tuple(identity for identity in self.objects if identity not in before)
@@ -382,7 +382,7 @@ class Session:
         """
         chosen = self.direction(direction)
         self._following.forget()
-        with explaining_memory(self.source.info):
+        with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             if chosen == "forward" and listen is None:
                 self._prompted.make_waiting()
                 self._following.onward(self._engines.follower)
@@ -411,7 +411,7 @@ class Session:
         Raises:
             UsageError: No object was shown, there is no such direction, or nothing is known at ``start``.
         """
-        with explaining_memory(self.source.info):
+        with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             chosen = self.direction(direction)
             if start is None and limit is None:
                 return self._following.kept(self.streaming(chosen), correcting=chosen == "forward")

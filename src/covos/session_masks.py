@@ -38,7 +38,7 @@ class PromptedMasks:
         new = prompt.object is None or self._seeds.is_absent(prompt.frame, prompt.object)
         followed = None if new or prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self._seeds.check_points(prompt, followed=followed is not None)
-        with explaining_memory(self._source.info):
+        with explaining_memory(self._source.info, objects=max(1, len(self._seeds.objects))):
             return self._make(identity, prompt, followed=followed, areas=areas)
 
     def make_waiting(self) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from covos.core.types import FrameResult
-from covos.engines.choices import Cuts, discovered_in
+from covos.engines.choices import FOUND_AND_FOLLOWED, Cuts, discovered_in
 from covos.engines.find import FindEngine
 from covos.engines.matting import load_matte_engine, matted
 from covos.engines.motion import Observed
@@ -82,6 +82,15 @@ class Work:
         """The model, on a ladder of its own; loaded when it is first asked for."""
         self._loaded = self._loaded or self._load().fresh()
         return self._loaded
+
+    @property
+    def followed(self) -> int:
+        """The number of objects that are followed, of those that are to be discovered the first; 0 where none is."""
+        if self._session is not None:
+            return max(1, len(self._session.objects))
+        assert isinstance(self._task, Find), "all others have a session"
+        steered = self._steerer is not None and self._steerer.follows
+        return int(steered or self._task.quality in FOUND_AND_FOLLOWED)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -17,16 +17,19 @@ import pytest
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
 from covos.core.memory import free_address_space, free_memory
+from covos.core.progress import counted
 from covos.engines.steps import LadderStep
-from covos.events import Event, SteppedDown, Warned
+from covos.events import Event, Started, SteppedDown, Warned
 from covos.job import Job
 from covos.model import Model
 from covos.models.lite import CovosLite
 from covos.plan import Plan
+from covos.prompts.values import MaskPrompt
 from covos.results.loading import load_result
-from covos.runs.room import LEAST_ADDRESS_SPACE, memory_needed, memory_notes
+from covos.runs.room import LEAST_ADDRESS_SPACE, memory_needed, memory_notes, refuse_little_memory
 from covos.runs.schema import load_report
 from covos.runs.writing import Saved
+from covos.task import Find, Follow
 from starving import above, always, at, starve
 
 MakeClip = Callable[..., Path]
@@ -194,9 +197,44 @@ def test_large_frames_are_warned_of(info, monkeypatch: pytest.MonkeyPatch) -> No
     (note,) = memory_notes(large)
     assert "7680 x 4320" in note
     assert "2.0 GB are free" in note
+    assert "which follow" not in note
     monkeypatch.setattr("covos.runs.room.free_address_space", lambda: LEAST_ADDRESS_SPACE - 1)
     with pytest.raises(EnvironmentProblem, match="before the first frame"):
-        memory_notes(small)
+        refuse_little_memory(small)
+
+
+def test_objects_that_are_followed_take_more(info, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, one, two, three = (memory_needed(info(), objects=count) for count in range(4))
+    assert one - found > three - two == two - one > 0
+    monkeypatch.setattr("covos.runs.room.free_address_space", lambda: None)
+    monkeypatch.setattr("covos.runs.room.free_memory", lambda: one)
+    assert memory_notes(info(), objects=1) == ()
+    (note,) = memory_notes(info(), objects=2)
+    assert "for the networks, which follow 2 objects, and" in note
+
+
+def test_a_job_counts_the_objects_that_it_follows(
+    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covos.runs.room.free_memory", lambda: 1_000_000_000)
+    labels = np.zeros((48, 64), np.uint8)
+    labels[8:16, 8:16], labels[24:32, 30:40] = 1, 2
+    tasks = {
+        0: Find(),
+        1: Find(quality="best"),
+        2: Follow(prompts=(MaskPrompt(labels=labels),)),
+    }
+    for count, task in tasks.items():
+        job = Job(Plan(source=str(clip), task=task), tmp_path / str(count), load=lambda _: model)
+        warned = []
+        for event in job:
+            warned += [event.text] if isinstance(event, Warned) else []
+            if isinstance(event, Started) and event.stage == "ready":
+                job.cancel()
+        spoken = [text for text in warned if "it may run out" in text]
+        assert len(spoken) == (count > 0)
+        if count:
+            assert f"which follow {counted(count, 'object')}" in spoken[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")

@@ -17,9 +17,17 @@ from covos.core.progress import counted
 from covos.core.types import SourceInfo
 from covos.formats.table import expected_sizes, parse_format, spoken_size
 
-NETWORK = 200_000_000
-"""Bytes that covos-lite takes on a processor while it computes, whatever the size of the frames."""
-PER_PIXEL = 290
+NETWORK = 520_000_000
+"""Bytes that covos-lite takes on a processor while it finds, whatever the size of the frames.
+
+Here and below it is OpenVINO and ONNX Runtime that take so much, as they keep the memory of their calls. torch takes
+less.
+"""
+FOLLOWER = 840_000_000
+"""Bytes that covos-follow takes beside it, for one object: of the larger views in which a small one is followed."""
+FURTHER = 120_000_000
+"""Bytes for each further object."""
+PER_PIXEL = 200
 """Bytes for each pixel of a frame: of those that wait for the network, and for the writers of the default formats."""
 LEAST_ADDRESS_SPACE = 500_000_000
 """Address space beyond that of the libraries. With less, these end the process rather than raise an error."""
@@ -35,35 +43,48 @@ NO_FILES_LEFT = "it takes no more files, though it has room (df -i shows how man
 _MANY = {"a picture a frame", "a label map a frame", "a picture a frame and object"}
 
 
-def memory_needed(info: SourceInfo) -> int:
-    """Estimate the bytes of memory that a run takes beside its libraries."""
-    return NETWORK + PER_PIXEL * info.height * info.width
+def memory_needed(info: SourceInfo, *, objects: int = 0) -> int:
+    """Estimate the bytes of memory that a run takes beside its libraries.
+
+    Args:
+        info: Of its source.
+        objects: Objects that are followed; 0 where the subject is found.
+    """
+    return _networks(objects) + PER_PIXEL * info.height * info.width
 
 
-def memory_notes(info: SourceInfo) -> tuple[str, ...]:
-    """Warn of frames for which the memory may not do.
+def _networks(objects: int) -> int:
+    return NETWORK + (FOLLOWER + FURTHER * (objects - 1) if objects else 0)
+
+
+def memory_notes(info: SourceInfo, *, objects: int = 0) -> tuple[str, ...]:
+    """Warn of frames for which the memory may not do; the arguments are those of `memory_needed`."""
+    needed = memory_needed(info, objects=objects)
+    free = min((each for each in (free_memory(), free_address_space()) if each is not None), default=needed)
+    if needed <= free:
+        return ()
+    return (f"{_spoken_need(info, objects)}, and {spoken_size(free)} are free: it may run out",)
+
+
+def refuse_little_memory(info: SourceInfo) -> None:
+    """Refuse a limit on the address space that leaves too little for any frames.
 
     Raises:
-        EnvironmentProblem: A limit on the address space leaves too little for any frames.
+        EnvironmentProblem: There is such a limit.
     """
     space = free_address_space()
     if space is not None and space < LEAST_ADDRESS_SPACE:
         raise EnvironmentProblem(
             "out of memory before the first frame",
             why=f"a limit (ulimit -v) leaves {spoken_size(space)} of address space beside the libraries, and "
-            f"{spoken_size(LEAST_ADDRESS_SPACE)} are the least; {_spoken_need(info)}",
+            f"{spoken_size(LEAST_ADDRESS_SPACE)} are the least; {_spoken_need(info, 0)}",
             fix="raise the limit",
         )
-    needed = memory_needed(info)
-    free = min((each for each in (free_memory(), space) if each is not None), default=needed)
-    if needed <= free:
-        return ()
-    return (f"{_spoken_need(info)}, and {spoken_size(free)} are free: it may run out",)
 
 
 @contextmanager
-def explaining_memory(info: SourceInfo) -> Iterator[None]:
-    """Say in the error of a run whose memory ran out, for good, how much it needs.
+def explaining_memory(info: SourceInfo, *, objects: int = 0) -> Iterator[None]:
+    """Say in the error of a run whose memory ran out, for good, how much it needs: see `memory_needed`.
 
     Raises:
         EnvironmentProblem: In place of any error that says so.
@@ -76,15 +97,16 @@ def explaining_memory(info: SourceInfo) -> Iterator[None]:
         smaller = ", or scale the video down (to 1280 x 720, say)" if info.height * info.width > _LARGE else ""
         raise EnvironmentProblem(
             "out of memory",
-            why=f"{refusal(error)}; {_spoken_need(info)}",
+            why=f"{refusal(error)}; {_spoken_need(info, objects)}",
             fix=f"close other programs, raise the limit on memory if there is one{smaller}",
         ) from error
 
 
-def _spoken_need(info: SourceInfo) -> str:
+def _spoken_need(info: SourceInfo, objects: int) -> str:
+    followed = f", which follow {counted(objects, 'object')}" if objects else ""
     return (
-        f"frames of {info.width} x {info.height} take about {spoken_size(memory_needed(info))} of memory, "
-        f"{spoken_size(NETWORK)} of it for the network"
+        f"frames of {info.width} x {info.height} take about {spoken_size(memory_needed(info, objects=objects))} of "
+        f"memory, {spoken_size(_networks(objects))} of it for the networks{followed}"
     )
 
 
