@@ -4,6 +4,7 @@
     python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
     python benchmarks/follow.py --data DAVIS --ids --quality fast balanced best
     python benchmarks/follow.py --data DAVIS --subset train --each 8 --twins --without focus
+    python benchmarks/follow.py --data DAVIS --ids --sheet FILE.png [--worst 6]
     python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000 [--json FILE]
 
 With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
@@ -29,8 +30,12 @@ first 40 frames. Sequences that were trained on tell how two are kept apart, not
 
 With --quality: beside that, J and F at each quality, and the processor time of a frame, decoding too.
 
-With --objects: frames a second of the whole run, decoding too, with so many objects in the example clip. With
---lengths: peak memory of `covos segment --mask` on clips of so many frames, each in a fresh process.
+With --sheet: the worst frame of each object, those of the lowest J, for people to look at: the truth beside the
+prediction, cut out around the object, with its J and its confidence. Nothing else of --data is measured then.
+
+With --objects: processor milliseconds a frame and frames a second of the whole run, decoding too, with so many objects
+in the example clip. With --lengths: peak memory of `covos segment --mask` on clips of so many frames, each in a fresh
+process.
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
@@ -48,6 +54,7 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from covos.api import stream
 from covos.core.device import configure_threads
@@ -58,7 +65,8 @@ from covos.engines.around import Around
 from covos.engines.choices import DEFAULT_MEMORY, FOLLOWED_IN
 from covos.engines.follow import FollowEngine
 from covos.evaluation import Evaluation, evaluate
-from covos.masks import VOID, write_label_map
+from covos.evaluation.measures import jaccard
+from covos.masks import VOID, contact_sheet, draw_overlay, present_ids, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import follow as network
@@ -71,6 +79,10 @@ HELPS = ("cue", "advice", "target", "flow", "focus", "around", "memory")
 """Helps that following can be measured without."""
 TWINNED = 40
 """Frames of a clip with twins."""
+SHOWN = 560
+"""Width of a picture on the sheet."""
+LEAST_SHOWN = 0.35
+"""Least share of the sides of a frame that a picture on the sheet shows."""
 
 
 def main() -> None:
@@ -82,7 +94,9 @@ def main() -> None:
     model = load_model(options.model, device=options.device, runtime=runtime)
     print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
     with tempfile.TemporaryDirectory() as name:
-        if options.data is not None:
+        if options.sheet is not None:
+            _write_sheet(options.sheet, _worst_frames(model, options, Path(name))[: options.worst])
+        elif options.data is not None:
             _score(model, options, Path(name))
         for count in options.objects:
             _time(model, count, follower=options.follower)
@@ -90,9 +104,13 @@ def main() -> None:
             _weigh(length, options, Path(name))
 
 
-def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
+def _videos(options: argparse.Namespace) -> list[Video]:
     dataset = open_dataset(options.data, layout="davis")
-    videos = list(dataset.subset(options.sequences or dataset.splits[options.subset][:: options.each]))
+    return list(dataset.subset(options.sequences or dataset.splits[options.subset][:: options.each]))
+
+
+def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
+    videos = _videos(options)
     spent: dict[str, float] = {}
     for video in videos:
         source, images, truth = _clip(video, folder / "frames" / video.name, options)
@@ -178,6 +196,74 @@ def without(name: str | None) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A frame in which an object was followed badly."""
+
+    name: str
+    identity: int
+    j: float
+    confidence: float
+    image: ImageArray
+    truth: LabelArray
+    labels: LabelArray
+
+
+def _worst_frames(model: Model, options: argparse.Namespace, folder: Path) -> list[Missed]:
+    """The worst frame of each object, the worst first: others of an object show much the same."""
+    worst: dict[tuple[str, int], Missed] = {}
+    for video in _videos(options):
+        source, images, truth = _clip(video, folder / "frames" / video.name, options)
+        first = np.where(truth[0] == VOID, 0, truth[0])
+        results = stream(source, masks=first, direction="forward", follower=options.follower, model=model)
+        for result, image, own in zip(results, images, truth, strict=True):
+            confidence = {each.id: each.confidence for each in result.objects}
+            for identity in present_ids(first):
+                j = jaccard(result.labels == identity, own == identity)
+                if (video.name, identity) in worst and worst[video.name, identity].j <= j:
+                    continue
+                worst[video.name, identity] = Missed(
+                    name=f"{video.name} {result.frame.stem}",
+                    identity=identity,
+                    j=j,
+                    confidence=confidence[identity],
+                    image=image,
+                    truth=own,
+                    labels=result.labels,
+                )
+    return sorted(worst.values(), key=lambda each: each.j)
+
+
+def _write_sheet(path: Path, worst: list[Missed]) -> None:
+    """A row a frame: truth and prediction, of the part of the frame that has the object in one of them."""
+    cells, captions = [], []
+    for each in worst:
+        print(f"{each.name}, object {each.identity}: J {each.j:.3f}, confidence {each.confidence:.2f}")
+        part = _around((each.truth == each.identity) | (each.labels == each.identity))
+        truth = np.where(each.truth == VOID, 0, each.truth)
+        cells += [draw_overlay(each.image, labels)[part] for labels in (truth, each.labels)]
+        captions += [
+            f"{each.name}, object {each.identity}: truth",
+            f"J {each.j:.3f}, confidence {each.confidence:.2f}",
+        ]
+    Image.fromarray(contact_sheet(cells, columns=2, cell_width=SHOWN, captions=captions)).save(path)
+
+
+def _around(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns around a mask, in the shape of the frame."""
+    if not mask.any():
+        return slice(None), slice(None)
+    spans = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    share = max(1.3 * (at[-1] + 1 - at[0]) / side for at, side in zip(spans, mask.shape, strict=True))
+    share = min(max(share, LEAST_SHOWN), 1.0)
+    slices = []
+    for at, side in zip(spans, mask.shape, strict=True):
+        length = round(share * side)
+        start = min(max((int(at[0] + at[-1]) - length) // 2, 0), side - length)
+        slices.append(slice(start, start + length))
+    return slices[0], slices[1]
+
+
 def warped(first: LabelArray, images: list[ImageArray]) -> Iterator[LabelArray]:
     """The first mask, carried on by the flow from each frame back to the one before it."""
     flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -237,11 +323,16 @@ def _time(model: Model, count: int, *, follower: str) -> None:
         labels = blocks(count, height=source.info.height, width=source.info.width)
         results = stream(EXAMPLE, masks=labels, direction="forward", follower=follower, model=model)
         next(results)  # the networks are loaded, and the first batch is done
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         rest = sum(1 for _ in results)
-        seconds = time.perf_counter() - began
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
         size = f"{source.info.width}x{source.info.height}"
-    print(f"{count:3} objects: {(rest - model.engine.encoder.batch + 1) / seconds:5.1f} frames a second of {size}")
+    # Of the first batch, only the first frame was taken.
+    frames = rest - model.engine.encoder.batch + 1
+    print(
+        f"{count:3} objects: {1000 * busy / frames:4.0f} processor ms a frame, {frames / seconds:5.1f} frames a second "
+        f"of {size}"
+    )
 
 
 def _weigh(length: int, options: argparse.Namespace, folder: Path) -> None:
@@ -275,13 +366,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ids", action="store_true", help="score each object of the first annotation by itself")
     parser.add_argument("--quality", nargs="+", default=[], choices=tuple(FOLLOWED_IN), help="qualities to compare")
     parser.add_argument("--without", nargs="+", default=[], choices=HELPS)
+    parser.add_argument("--sheet", type=Path, help="write the worst frames here, a picture; measure nothing else")
+    parser.add_argument("--worst", type=int, default=6, help="frames on the sheet")
     parser.add_argument("--objects", nargs="+", type=int, default=[], help="numbers of objects to time")
     parser.add_argument("--lengths", nargs="+", type=int, default=[], help="numbers of frames to take the memory of")
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.sheet is not None and options.data is None:
+        parser.error("--sheet shows frames of --data")
+    return options
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from covos.core.errors import InputError
+from covos.core.types import ObjectStatus
 from covos.data import Dataset, open_dataset
 from covos.engines import advice
 from covos.engines.calibration import Calibration, Signals, estimate_mask
@@ -329,3 +330,46 @@ def test_a_composed_shadow_is_multiplied_into_the_ground_and_scored_by_its_darke
     true, error, kept, *_ = shadows.score(clip, none)
     assert (error, kept) == (pytest.approx(true), 0)
     assert shadows.score(clip, [frame.darkening for frame in clip])[1:3] == [0, pytest.approx(100)]
+
+
+def test_the_sheet_shows_the_worst_frame_of_each_object(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    benchmark = import_module("follow")
+    truth = np.zeros((3, 60, 80), np.uint8)
+    truth[:, 10:20, 10:20], truth[:, 40:50, 50:60] = 1, 2
+    found = truth.copy()
+    found[1, 40:45, 50:60] = 0  # half of object 2
+    found[2, 10:20, 10:20] = 2  # object 2 takes all of object 1
+    images = [np.full((60, 80, 3), 90, np.uint8)] * 3
+    confidence = [ObjectStatus(id=identity, state="present", confidence=0.25 * identity) for identity in (1, 2)]
+    results = [
+        SimpleNamespace(labels=labels, objects=confidence, frame=SimpleNamespace(stem=f"{index:05}"))
+        for index, labels in enumerate(found)
+    ]
+    monkeypatch.setattr(benchmark, "_videos", lambda _: [SimpleNamespace(name="clip")])
+    monkeypatch.setattr(benchmark, "_clip", lambda *_: (tmp_path, images, list(truth)))
+    monkeypatch.setattr(benchmark, "stream", lambda *_, **__: iter(results))
+    worst = benchmark._worst_frames(None, SimpleNamespace(follower=""), tmp_path)
+    assert [(each.name, each.identity, each.confidence) for each in worst] == [
+        ("clip 00002", 1, 0.25),
+        ("clip 00001", 2, 0.5),
+    ]
+    assert [each.j for each in worst] == pytest.approx([0, 0.5])
+    benchmark._write_sheet(tmp_path / "sheet.png", worst)
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert sheet.shape[1] > 2 * benchmark.SHOWN
+
+
+def test_a_picture_of_the_sheet_has_all_of_the_object_in_the_shape_of_the_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    benchmark = import_module("follow")
+    for top, left, height, width in ((0, 70, 3, 10), (20, 30, 4, 30), (0, 0, 60, 5)):
+        mask = np.zeros((60, 80), bool)
+        mask[top : top + height, left : left + width] = True
+        part = benchmark._around(mask)
+        assert mask[part].sum() == mask.sum()
+        assert mask[part].shape[1] / mask[part].shape[0] == pytest.approx(4 / 3, abs=0.1)
+        assert mask[part].shape[0] < 60 or height == 60
+    assert mask[benchmark._around(np.zeros_like(mask))].shape == (60, 80)
