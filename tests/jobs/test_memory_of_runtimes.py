@@ -18,7 +18,7 @@ from covos.runs.room import memory_needed
 from covos.runtimes.choice import is_installed
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell the memory in this way"),
 ]
 HEIGHT, WIDTH = 480, 854
@@ -46,10 +46,7 @@ def large_clip(benchmark: ModuleType, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.parametrize("objects", [0, 1], ids=["found", "followed"])
-@pytest.mark.parametrize(
-    "runtime",
-    ["openvino", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("torch", "onnxruntime"))],
-)
+@pytest.mark.parametrize("runtime", ["openvino", "torch", "onnxruntime"])
 def test_a_run_takes_what_is_said_and_does_not_grow(
     runtime: Any, objects: int, benchmark: ModuleType, large_clip: Path, info
 ) -> None:
