@@ -50,6 +50,13 @@ TOGETHER = 2**17
 ENCLOSED = 4
 """So many times the reach is the side of the largest patch of sure background inside of a subject that is asked about:
 a hole in the mask, mostly. Taken for background, it would give the subject's own colours as those behind."""
+SEEN_THROUGH = 0.25
+"""An enclosed hole, no larger than that and deeper in the subject than `DEPTH`, is taken for the subject if the
+probability is nowhere below this in it, and if it was solid in the frame before. The network only doubts what it sees
+there, as an eye in the fur: asked about, it would become a hole with a ring around it. Gaps between spokes and strands
+are doubtful, too, but were there before."""
+SOLID = 0.8
+"""Alpha of the frame before from which a place was solid: the mean of a hole."""
 AROUND = 0.2
 """Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
 SETTLED = 0.5
@@ -116,11 +123,13 @@ class MatteEngine:
         band: MaskArray | None,
     ) -> ProbabilityArray:
         """Find the opacity of a part of a frame, outside of which there is none."""
-        own = guide[part]
+        own, (before, known) = guide[part], self._moved(image, part, index)
+        if band is None:
+            own = _without_doubts(own, before, reach=reach)
         asked = _asked(own, reach=reach) if band is None else band[part]
         if not asked.any():
             return (own > 0.5).astype(np.float32)
-        solving = _Solving(image[part], own, *self._moved(image, part, index), run=self._tiles)
+        solving = _Solving(image[part], own, before, known, run=self._tiles)
         alpha = solving.solve(asked)
         if band is None and (wider := _grown(alpha, own, asked, reach=reach)) is not None:
             alpha = solving.solve(wider)
@@ -301,6 +310,25 @@ def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
     own[parts[to_inside <= APART * reach]] = True
     band = np.asarray(band & own[parts] & (to_outside <= DEPTH * reach), np.bool_)
     return band | _enclosed(~inside & ~band, most=(ENCLOSED * reach) ** 2)
+
+
+def _without_doubts(guide: ProbabilityArray, before: ProbabilityArray, *, reach: float) -> ProbabilityArray:
+    """Take holes in which the subject is only doubted for the subject: see `SEEN_THROUGH`.
+
+    ``before`` is the alpha of the frame before, moved to this one; 0 where there was none.
+    """
+    behind = guide <= 0.5
+    holes = _enclosed(behind, most=(ENCLOSED * reach) ** 2)
+    if not holes.any() or not before.any():
+        return guide
+    count, parts = cv2.connectedComponents(holes.view(np.uint8), connectivity=8)
+    own = np.asarray(parts[holes], np.intp)
+    least, apart = np.ones(count, np.float32), np.full(count, np.inf, np.float32)
+    np.minimum.at(least, own, guide[holes])
+    np.minimum.at(apart, own, distance_to(behind & ~holes)[holes])
+    area, solid = np.bincount(own, minlength=count), np.bincount(own, before[holes], count)
+    doubted = (least >= SEEN_THROUGH) & (apart > DEPTH * reach) & (solid > SOLID * area)
+    return np.where(holes & doubted[parts], np.float32(1), guide)
 
 
 def _enclosed(behind: MaskArray, *, most: float) -> MaskArray:
