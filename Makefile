@@ -176,6 +176,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/shards.py --data "$(DATA)" --files 0
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality draft fast balanced best $(call keep,accuracy)
+	$(BIN)/python benchmarks/apart.py --data "$(DATA)" $(call keep,apart)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/int8.py --data "$(DATA)" $(call keep,int8)

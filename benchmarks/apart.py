@@ -1,0 +1,157 @@
+"""How well things that touch are told apart, frame by frame, and if one thing stays one.
+
+    python benchmarks/apart.py --data DAVIS MULTI [--subset val_open] [--every 10]
+    python benchmarks/apart.py --pictures PICTURES        images/NAME.*, masks/NAME.png with ids
+
+The true objects of a frame are made one mask. `covos.engines.apart.Divider` divides its separate parts, as ``--objects
+auto`` does. J is that of the pieces with the objects, each piece for one object at most, the mean over the objects;
+beside it stand the pieces and the objects of a frame. *Undivided* takes the parts as they are. In frames of one object
+each further piece is a mistake. ``--together`` tries other thresholds, ``--prompter`` other weights of covos-prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from covos.core.device import configure_threads
+from covos.core.types import Frame, ImageArray, LabelArray, MaskArray
+from covos.data import open_dataset, read_foreground, read_image, read_labels
+from covos.engines import apart
+from covos.engines.apart import group, mutual, places_in, share_out
+from covos.engines.candidates import overlap, split
+from covos.engines.discover import LEAST, REACH
+from covos.engines.motion import Observed
+from covos.masks import VOID, read_label_map
+from covos.model import load_model
+from recorded import keep
+
+SMALLEST = 0.004
+"""Share of the frame from which an object counts."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A separate part of a frame's objects, and the answers of clicks in it."""
+
+    mask: MaskArray
+    places: Sequence[tuple[int, int]]
+    answers: NDArray[np.float32] | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Results of one set of frames."""
+
+    j: list[float] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)
+    objects: list[int] = field(default_factory=list)
+
+    def add(self, pieces: Sequence[MaskArray], objects: Sequence[MaskArray]) -> None:
+        """Score the pieces of a frame."""
+        every = np.array([[overlap(piece, each) for piece in pieces] for each in objects])
+        rows, columns = linear_sum_assignment(-every)
+        best = np.zeros(len(objects))
+        best[rows] = every[rows, columns]
+        self.j += best.tolist()
+        self.pieces.append(len(pieces))
+        self.objects.append(len(objects))
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    configure_threads()
+    model = load_model(options.model, device=options.device)
+    prompter = model.prompter(options.prompter)
+    encoder = model.engine.encoder
+    divider = prompter.divider(encoder.ladder)
+    assert divider is not None, "the weights of covos-prompt are not there"
+    tallies: dict[str, dict[str, Tally]] = {}
+    for name, image, labels in _frames(options):
+        observed = Observed(Frame(index=0, stem="", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+        features = divider.project(encoder.encode([observed]))
+        height, width = (int(side) for side in features.s2_BCHW.shape[2:])
+        least = round(LEAST * height * width)
+        objects = [_small(labels == each, (width, height)) for each in sorted({*np.unique(labels)} - {0, VOID})]
+        objects = [each for each in objects if each.mean() > SMALLEST]
+        if not objects:
+            continue
+        parts = []
+        for mask in split(np.logical_or.reduce(objects), least=least, gap=round(REACH * width)):
+            places = places_in(mask)
+            parts.append(Part(mask, places, divider._ask(features, places) if len(places) > 1 else None))
+        rows = tallies.setdefault(name, {})
+        rows.setdefault("undivided", Tally()).add([part.mask for part in parts], objects)
+        for together in options.together:
+            apart.TOGETHER = together
+            pieces = [piece for part in parts for piece in _divided(part, least=least)]
+            rows.setdefault(f"{together:.2f}", Tally()).add(pieces, objects)
+    table: list[list[str | float]] = []
+    for name, rows in tallies.items():
+        for row, tally in rows.items():
+            means = [float(np.mean(each)) for each in (tally.j, tally.pieces, tally.objects)]
+            table.append([name, row, *means])
+            print(f"{name:24}{row:>10}  J {means[0]:.3f}, {means[1]:.1f} pieces of {means[2]:.1f} objects a frame")
+    keep(
+        options.json,
+        "apart",
+        columns=["frames", "together", "J", "pieces", "objects"],
+        rows=table,
+        digits=[0, 0, 3, 1, 1],
+    )
+
+
+def _divided(part: Part, *, least: int) -> tuple[MaskArray, ...]:
+    if part.answers is None or len(groups := group(mutual(part.answers, part.places))) < 2:
+        return (part.mask,)
+    return share_out(part.mask, np.stack([part.answers[sorted(own)].mean(axis=0) for own in groups]), least=least)
+
+
+def _small(mask: MaskArray, size: tuple[int, int]) -> MaskArray:
+    return np.asarray(cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5, np.bool_)
+
+
+def _frames(options: argparse.Namespace) -> Iterator[tuple[str, ImageArray, LabelArray]]:
+    if options.pictures is not None:
+        for path in sorted((options.pictures / "images").iterdir()):
+            image = cv2.imread(str(path))
+            assert image is not None, path
+            labels = read_label_map(options.pictures / "masks" / f"{path.stem}.png")
+            yield options.pictures.name, np.ascontiguousarray(image[..., ::-1]), labels
+        return
+    for root in options.data:
+        dataset = open_dataset(root, layout="davis")
+        for video in dataset.subset(dataset.splits[options.subset]):
+            read: Callable[..., LabelArray] = read_labels
+            if video.encoding != "ids":
+                read = lambda video, record: (read_foreground(video, record).probability > 0.5).astype(np.uint8)  # noqa: E731
+            for record in video.frames[:: options.every]:
+                yield video.name, read_image(record), read(video, record)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    shown = parser.add_mutually_exclusive_group(required=True)
+    shown.add_argument("--data", type=Path, nargs="+", help="roots of DAVIS trees")
+    shown.add_argument("--pictures", type=Path, help="folder with images/ and masks/ (object ids)")
+    parser.add_argument("--subset", default="val_open")
+    parser.add_argument("--every", type=int, default=10, help="take every so many frames")
+    parser.add_argument("--together", nargs="+", type=float, default=[apart.TOGETHER])
+    parser.add_argument("--prompter", default="auto")
+    parser.add_argument("--model", default="covos-lite")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
