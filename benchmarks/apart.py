@@ -19,14 +19,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from covos.core.device import configure_threads
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray
 from covos.data import open_dataset, read_foreground, read_image, read_labels
 from covos.engines import apart
-from covos.engines.apart import group, mutual, places_in, share_out
 from covos.engines.candidates import overlap, split
 from covos.engines.discover import LEAST, REACH
 from covos.engines.motion import Observed
@@ -36,15 +34,6 @@ from recorded import keep
 
 SMALLEST = 0.004
 """Share of the frame from which an object counts."""
-
-
-@dataclass(slots=True)
-class Part:
-    """A separate part of a frame's objects, and the answers of clicks in it."""
-
-    mask: MaskArray
-    places: Sequence[tuple[int, int]]
-    answers: NDArray[np.float32] | None
 
 
 @dataclass(slots=True)
@@ -77,7 +66,7 @@ def main() -> None:
     assert divider is not None, "the weights of covos-prompt are not there"
     tallies: dict[str, dict[str, Tally]] = {}
     for name, image, labels in _frames(options):
-        observed = Observed(Frame(index=0, stem="", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+        observed = Observed(frame=Frame(index=0, stem="", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
         features = divider.project(encoder.encode([observed]))
         height, width = (int(side) for side in features.s2_BCHW.shape[2:])
         least = round(LEAST * height * width)
@@ -85,15 +74,12 @@ def main() -> None:
         objects = [each for each in objects if each.mean() > SMALLEST]
         if not objects:
             continue
-        parts = []
-        for mask in split(np.logical_or.reduce(objects), least=least, gap=round(REACH * width)):
-            places = places_in(mask)
-            parts.append(Part(mask, places, divider._ask(features, places) if len(places) > 1 else None))
+        parts = split(np.logical_or.reduce(objects), least=least, gap=round(REACH * width))
         rows = tallies.setdefault(name, {})
-        rows.setdefault("undivided", Tally()).add([part.mask for part in parts], objects)
+        rows.setdefault("undivided", Tally()).add(parts, objects)
         for together in options.together:
             apart.TOGETHER = together
-            pieces = [piece for part in parts for piece in _divided(part, least=least)]
+            pieces = [piece for part in parts for piece in divider.divide(features, part, least=least)]
             rows.setdefault(f"{together:.2f}", Tally()).add(pieces, objects)
     table: list[list[str | float]] = []
     for name, rows in tallies.items():
@@ -108,12 +94,6 @@ def main() -> None:
         rows=table,
         digits=[0, 0, 3, 1, 1],
     )
-
-
-def _divided(part: Part, *, least: int) -> tuple[MaskArray, ...]:
-    if part.answers is None or len(groups := group(mutual(part.answers, part.places))) < 2:
-        return (part.mask,)
-    return share_out(part.mask, np.stack([part.answers[sorted(own)].mean(axis=0) for own in groups]), least=least)
 
 
 def _small(mask: MaskArray, size: tuple[int, int]) -> MaskArray:

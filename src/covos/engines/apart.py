@@ -30,8 +30,10 @@ SPACING = 0.04
 """Distance of two places, at least, as a share of the frame's width."""
 ROOM = 0.9
 """The same, in distances of the first place to the border: in the middle of a broad thing few places are needed."""
-TOGETHER = 0.55
-"""Mean probability, each in the answer to the other, from which two groups of places are of one thing."""
+TOGETHER = 0.45
+"""Mean probability, each in the answer to the other, from which two groups of places are of one thing.
+
+Less would join people who stand before one another, more would cut one animal into pieces (``benchmarks/apart.py``)."""
 STRAY = 0.5
 """The same for one place that is left alone, with the place of a group that is nearest to it: the tip of a limb is."""
 
