@@ -6,7 +6,8 @@ The last commit is cloned into an empty folder. Each command runs with an empty 
 A row is what one more goal takes after those above it:
 
     first mask      make demo
-    training step   covos train lite-finetune, one step on frames of the example clip and the masks that were just found
+    training step   covos train lite-finetune, one step on frames of the example clip and the masks just found,
+                    without the optional packages of training
     passing test    make .venv/ready, and the tests of one room; with --whole all of make test
 
 Megabytes are those of .venv on the disk. The seconds depend on the network, from which gigabytes come.

@@ -17,7 +17,7 @@ from covos.cli import main
 from covos.core.errors import InputError
 from covos.models.cards import read_card
 from covos.models.registry import find_model
-from covos.training import Finished, Measured, Saved, Started, StepDone, loop, pools
+from covos.training import Finished, Measured, Saved, Started, StepDone, loop, pools, run_log
 from covos.training.api import prepare
 from covos.training.cosnet import CosnetTask
 from covos.training.follow import FollowTask
@@ -358,3 +358,20 @@ def test_a_run_that_was_never_better_says_so(run: Run, tmp_path: Path, monkeypat
     said = describe_outcome(tmp_path / "second")
     assert said.startswith("start  J 0.800  F 0.500  ->  best  J 0.700  F 0.500  at step 2: ")
     assert "no step was better than the weights that the run started from" in said
+
+
+@pytest.mark.usefixtures("narrow")
+def test_without_tensorboard_a_run_keeps_its_history_and_says_what_it_lacks(
+    run: Run, tmp_path: Path, tianchi: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = run_log.find_spec
+    monkeypatch.setattr(run_log, "find_spec", lambda name: None if name == "tensorboard" else find(name))
+    run("cosnet-resnet50", tmp_path / "run", *SMALL)
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert [entry.step for entry in read_history(tmp_path / "run" / "history.jsonl") if entry.losses] == [4]
+    with pytest.warns(UserWarning, match="TensorBoard is not installed"):
+        covos.train(
+            "lite-finetune", tianchi, tmp_path / "lite", check=False, device="cpu", precision="fp32", workers=0,
+            steps=1, frames_per_step=4, group_sizes=[2], crops=[[64, 96]], crop_chances=[1.0], ratio=0.0,
+            validate_every=0, checkpoint_every=1, warmup=0,
+        )  # fmt: skip

@@ -96,6 +96,7 @@ def train(
         find_model(weights)
     from covos.training.api import is_run, prepare  # brings torch: what is wrong is refused before
     from covos.training.console import Console
+    from covos.training.run_log import lacking
 
     training = prepare(chosen, data, weights=weights, device=device, precision=precision, workers=workers)
     leads = training.group.leads
@@ -105,6 +106,8 @@ def train(
     if output is None or check:
         return
     console.begin(training.data, processes=training.group.size)
+    if lack := lacking():
+        console.note(f"warning: {lack}")
     with console.explaining_stops(output / "checkpoint.pt"):
         result = training.run(output, extend=extend, listeners=(console,))
     if leads:

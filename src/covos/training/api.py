@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import torch
 
 from covos.core.device import configure_threads, resolve_device
-from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.errors import UsageError
 from covos.data import Dataset
 from covos.model import Model, load_model
 from covos.models.registry import find_model
+from covos.training import loop
 from covos.training.arguments import (
     Listener,
     check_precision,
@@ -29,12 +29,13 @@ from covos.training.arguments import (
 from covos.training.check import DataCheck, check_data
 from covos.training.console import problem_line
 from covos.training.distributed import ProcessGroup, joined, process_group_from_environment
-from covos.training.estimate import TimeEstimate
+from covos.training.estimate import TimeEstimate, estimate_time
 from covos.training.events import Finished, Scored, TrainingEvent
 from covos.training.gather import Data, TrainingData, gather
 from covos.training.history import HistoryEntry, read_history
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe, make_task
+from covos.training.run_log import lacking
 from covos.training.state import origin_of
 
 
@@ -145,6 +146,8 @@ def train(
         found.refuse()
         for problem in found.problems:
             warnings.warn(problem_line(problem), stacklevel=2)
+    if lack := lacking():
+        warnings.warn(lack, stacklevel=2)
     return training.run(folder, extend=extend, listeners=listeners)
 
 
@@ -214,8 +217,6 @@ class Training:
 
     def estimate(self, *, tell: Callable[[str], object] = lambda line: None) -> TimeEstimate:
         """Time a few steps, and return time and memory of the whole; ``tell`` is called with each part as it begins."""
-        with _optional_packages():
-            from covos.training.estimate import estimate_time
         return estimate_time(
             self.recipe,
             self.data.train,
@@ -229,8 +230,6 @@ class Training:
 
     def run(self, folder: Path, *, extend: bool = False, listeners: Sequence[Listener] = ()) -> TrainingResult:
         """Train to the end; errors are those of `covos.training.loop.train`."""
-        with _optional_packages():
-            from covos.training import loop
         configure_threads()
         ends: list[Finished] = []
 
@@ -265,16 +264,6 @@ class Training:
             best=end.best,
             skipped=end.skipped,
         )
-
-
-@contextmanager
-def _optional_packages() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise EnvironmentProblem(
-            "training needs optional packages", why=str(error), fix="pip install 'covos[train]'"
-        ) from error
 
 
 def is_run(folder: Path) -> bool:

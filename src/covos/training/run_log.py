@@ -1,11 +1,13 @@
-"""Keep what a run leaves to be looked at: ``history.jsonl`` and TensorBoard's files, by a listener of its events."""
+"""Keep what a run leaves to be looked at, by a listener of its events: ``history.jsonl``, and TensorBoard's files.
+
+TensorBoard is optional: without it the history has all but the pictures.
+"""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
-
-from torch.utils.tensorboard import SummaryWriter
+from typing import IO, Any
 
 from covos.core.files import atomic_path, open_own, refuse_links
 from covos.training.events import Measured, StepDone, TrainingEvent
@@ -26,12 +28,13 @@ class RunLog:
             temporary.write_text("".join(entry.line() for entry in kept))
         self._history: IO[str] = open_own(history, "a", encoding="utf-8")
         refuse_links(folder, folder / "tensorboard")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+        self._board = _board(folder / "tensorboard", step=step)
         self._recent: list[StepDone] = []
 
     def close(self) -> None:
         """Close the files."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
         self._history.close()
 
     def __call__(self, event: TrainingEvent) -> None:
@@ -74,8 +77,9 @@ class RunLog:
 
     def _write_scores(self, event: Measured) -> None:
         found = event.measurement
-        for name, picture in event.pictures.items():
-            self._board.add_image(name, picture, event.step)
+        if self._board is not None:
+            for name, picture in event.pictures.items():
+                self._board.add_image(name, picture, event.step)
         if not found.sets:
             return
         entry = HistoryEntry.scored(found, step=event.step)
@@ -87,14 +91,32 @@ class RunLog:
             known = {key: value for key, value in numbers.items() if value is not None}
             self._scalars(f"validation_sets/{name}", known, event.step)
             self._scalars(f"validation_loss/{name}", scores.losses or {}, event.step)
-        for name, (j, f) in (entry.sequences or {}).items():
-            self._board.add_scalar(f"validation_J/{name}", j, event.step)
-            self._board.add_scalar(f"validation_F/{name}", f, event.step)
+        sequences = entry.sequences or {}
+        self._scalars("validation_J", {name: j for name, (j, _) in sequences.items()}, event.step)
+        self._scalars("validation_F", {name: f for name, (_, f) in sequences.items()}, event.step)
 
     def _scalars(self, group: str, values: dict[str, float], step: int) -> None:
+        if self._board is None:
+            return
         for name, value in values.items():
             self._board.add_scalar(f"{group}/{name}", value, step)
 
     def _add(self, entry: HistoryEntry) -> None:
         self._history.write(entry.line())
         self._history.flush()
+
+
+def lacking() -> str:
+    """Return what a run lacks where TensorBoard is not installed; nothing where it is."""
+    if find_spec("tensorboard") is not None:
+        return ""
+    return "TensorBoard is not installed, so the run keeps no curves: pip install 'covos[train]'"
+
+
+def _board(folder: Path, *, step: int) -> Any:
+    """Return a writer of TensorBoard's files; None if it is not installed."""
+    if lacking():
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=step)
