@@ -47,7 +47,7 @@ def is_disk_full(error: BaseException | None, *, kinds: Collection[int] = _FULL)
 def hidden_beside(path: Path, tail: str) -> Path:
     """Return the path of a hidden file beside another, of its name and a tail; a long name is cut to one that can be.
 
-    What is cut off goes into the new name as eight digits, so that files of different names have different ones.
+    The rest goes into the new name as eight digits, so that files of different names have different ones.
     """
     name = os.fsencode(path.name)
     room = _LONGEST_NAME - 1 - len(os.fsencode(tail))

@@ -220,7 +220,7 @@ def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
 def as_large(probability: ProbabilityArray, points: Sequence[Point], *, largest: int | None) -> MaskArray:
     """Return what is probably meant, H x W bool; where that is larger than the object can be, the surer part of it.
 
-    Of the surer part, level by level (`SURER`), only what hangs together with a positive point is taken.
+    Level by level (`SURER`), only that of the surer part is taken which hangs together with a positive point.
     """
     mask = with_points(probability > THRESHOLD, points)
     if _fits(mask, largest):
@@ -324,7 +324,7 @@ class RelayPrompter:
     """Asks two prompters in turn: what the classical one makes of the first click, the network goes on from.
 
     One click says little, and GrabCut begins from the subject that covos-lite sees there; further clicks say what a
-    network reads better. Where the subject is several things, a click means one of them. The network is asked alone,
+    network reads better. If the subject is several things, a click means one of them. The network is asked alone,
     too: if it is sure that a part of the answer is not meant, its own answer is taken, as far as it hangs together
     with the click (`DOUBT`, `MEANT`). Measured by ``benchmarks/clicks.py``. A box alone has nothing that the second
     could go by.

@@ -1,6 +1,6 @@
 """Find the subject of a video, then follow it from the frames in which it was found most surely.
 
-The network that finds takes each frame for itself, beside its references. Where the subject looks unlike the rest of
+The network that finds takes each frame for itself, beside its references. If the subject looks unlike the rest of
 the video, or something else moves too, it is unsure. The network that follows knows where the subject was a frame ago.
 So the two see different things, and err in different frames. Here the subject is found in a stretch of a shot. It is
 followed both ways from the surest of these frames, as if a user had shown it there. The answer is the mean of the two

@@ -44,7 +44,7 @@ class _Moment:
 class EachObjectFormat(Format):
     """A format of the subject, or with ``each`` of each object by itself.
 
-    What is written of an object that appears later begins with frames in which nothing is: all objects have all frames
+    The file of an object that appears later begins with frames in which nothing is: all objects have all frames
     of the clip.
     """
 

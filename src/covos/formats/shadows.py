@@ -3,10 +3,10 @@
 In a band around the subject, the light of each place is compared with what it would be without the subject. Best is the
 light that the same place had in earlier frames, when the subject was elsewhere: a dark thing that stands there was as
 dark then. The pictures are laid over one another for that, so a camera may move. A place that always lay near the
-subject would have no less than the brightest light that it was seen in. Where no frame tells, it is the light of the
-ground farther away. What is darker then may be a thing as well, so less counts: the shadow has to lie at the subject's
-foot. In all cases a shadow is of the ground's colour, and begins at the subject. `benchmarks/shadows.py` measures how
-much of it is found.
+subject would have no less than the brightest light that it was seen in. If no frame tells, it is the light of the
+ground farther away. Something darker may be a thing as well then, so less counts: the shadow has to lie at the
+subject's foot. In all cases a shadow is of the ground's colour, and begins at the subject. `benchmarks/shadows.py`
+measures how much of it is found.
 """
 
 from __future__ import annotations

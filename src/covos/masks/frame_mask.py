@@ -81,7 +81,7 @@ class FrameMask:
         return None if self.kept_matte is None else self.kept_matte.restore(self.mask)
 
     def sure_area(self, identity: int) -> int:
-        """Return the pixels of an object; 0 if it has no mask here, or an unsure one. What was drawn is sure."""
+        """Return the pixels of an object; 0 if it has no mask here, or an unsure one. Drawn masks are sure."""
         if (mask := self.objects.get(identity)) is None:
             return 0
         confidence = next((each.confidence for each in self.states if each.id == identity), 1.0)

@@ -108,7 +108,7 @@ class _Other:
     def area_of(self, number: int) -> float:
         """Return the area that a hole has there: 0 if a mask covers its place.
 
-        Where the place is open to the border, or out of the frame, its own area counts: nothing is known of it there.
+        If the place is open to the border, or out of the frame, its own area counts: nothing is known of it there.
         """
         own, way = float(self._here.areas[number]), self._way(int(self._here.around[number]))
         # What joins the subject for a moment moves its centre, though the hole stays where it is.

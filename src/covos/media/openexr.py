@@ -1,7 +1,7 @@
 """OpenEXR pictures: linear light, half or float, brought to the values that a screen shows.
 
 The curve is that of sRGB (IEC 61966-2-1). Light above 1 and below 0 is cut. Premultiplied colours become straight.
-Primaries that the file states become those of BT.709, adapted to its white by Bradford's matrix (Lindbloom). Where HDR
+Primaries that the file states become those of BT.709, adapted to its white by Bradford's matrix (Lindbloom). If HDR
 is kept, they become those of BT.2020, the curve is PQ, and light above 1 stays.
 """
 

@@ -56,7 +56,7 @@ def deep_in_srgb(samples: NDArray[np.uint16], profile: object) -> NDArray[np.uin
     """Return samples of 16 bits, H x W x 3 or 4, in sRGB; None if they are that, or the profile cannot be used.
 
     Pillow converts eight bits alone. A profile of three colours and their curves is worked out here (ICC.1, F.3), as
-    cameras, displays and working spaces have it; printers' tables are not. What sRGB lacks is cut.
+    cameras, displays and working spaces have it; printers' tables are not. Colours that sRGB lacks are cut.
     """
     if not isinstance(profile, bytes) or not 0 < len(profile) <= _LARGEST or samples.ndim != 3:
         return None

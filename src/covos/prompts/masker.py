@@ -94,7 +94,7 @@ class PromptMasker:
         """Make a mask of points and a box, and a seed of the mask.
 
         Points correct the mask that was given on this frame, else the followed one: each changes the whole part round
-        it that is wrong, and nothing else. Where points made the mask, a further one makes it anew with those, and
+        it that is wrong, and nothing else. If points made the mask, a further one makes it anew with those, and
         still does no more than its sign says. Pixels of other objects stay theirs, but for those of an object that a
         positive point lies on: a new object there is a part of it. A box shows the object anew.
 

@@ -1,6 +1,6 @@
 """Output: where results go, and which formats are written there. The name of one file chooses its format.
 
-``-o x.mov`` writes that file, and nothing else stays beside it. Where a single picture is taken, ``-o x.png`` is that
+``-o x.mov`` writes that file, and nothing else stays beside it. If a single picture is taken, ``-o x.png`` is that
 picture, cut out. The run works in a folder beside the file, ``x.mov.covos``: a stopped run goes on there. At the end
 its output takes the name ``x.mov``, and the folder is removed. It stays if that is asked for, or if frames are missing,
 damaged or were not computed, since its report lists them; and if further formats are asked for, which lie in it.

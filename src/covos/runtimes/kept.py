@@ -34,7 +34,7 @@ def note_use(folder: Path) -> None:
 def remove_unused(root: Path) -> None:
     """Remove the folders of graphs in ``root`` that were not used for `DAYS`, and those beyond the last `MOST`.
 
-    What cannot be removed stays. Files and folders of other names are left alone.
+    A folder that cannot be removed stays. Files and folders of other names are left alone.
     """
     now = time.time()
     ages: dict[Path, float] = {}

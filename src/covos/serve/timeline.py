@@ -149,7 +149,7 @@ class _Judged:
     def of(self, objects: Set[int]) -> FrameRow:
         """Return the row with those of some objects that the answer tells of.
 
-        What the user shows is sure, and so are masks from elsewhere, which nothing rates.
+        Masks that the user shows are sure, and so are masks from elsewhere, which nothing rates.
         """
         kept = [identity for identity in self.row.objects if identity in objects and identity in self.told]
         sure = 1.0 if self.confidence is None and (self.shown or self.row.status == "ok") else self.confidence

@@ -1,7 +1,7 @@
 """Samples: random views of a frame, with its mask and its motion, that covos-lite learns from.
 
 The samples of one group share a flip and what lies over the screen; geometry and colour are drawn anew for each frame.
-The motion is found as it is in use, with its errors, against the frame beside it. That frame is read from a video, or
+The motion is found as it is in use, with its errors, against the frame beside it. It is read from a video, or
 made from a still picture: the camera moves a little, and the subject moves against the scene or stands still in it.
 """
 
