@@ -25,37 +25,10 @@ from covos.media.memory import open_input
 from covos.media.opening import open_source
 from covos.media.range import Range
 from covos.runs.folder import OutputFolder
+from hdr_clips import BT2020, FRAMES, HEIGHT, HLG, PQ, SDR_2020, WIDTH, write
 
-HEIGHT, WIDTH, FRAMES = 48, 64, 3
-PQ, HLG, SDR_2020, BT2020 = 16, 18, 14, 9
 SUBJECT = np.s_[16:32, 16:48]
 FAR = np.s_[:8, :]
-
-
-def write(path: Path, *, transfer: int, pixels: str = "yuv420p10le", options: dict[str, str] | None = None) -> Path:
-    """A lossless video of slow ramps of luma and of both colours, which goes on from frame to frame."""
-    options = {"qp": "0"} if options is None else options
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264" if "qp" in options else "libx265", rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
-        tags = {"color_trc": transfer, "color_primaries": BT2020, "colorspace": BT2020, "color_range": 1}
-        for name, value in tags.items():
-            setattr(stream.codec_context, name, value)
-        for index in range(FRAMES):
-            frame = av.VideoFrame(WIDTH, HEIGHT, pixels)
-            deep = frame.format.components[0].bits > 8
-            for number, plane in enumerate(frame.planes):
-                y, x = np.mgrid[: plane.height, : plane.width]
-                values = 200 + 10 * x + 4 * y + 8 * index if number == 0 else 512 + (-1) ** number * (2 * x - 2 * y)
-                size = np.zeros((plane.height, plane.line_size // (1 + deep)), "<u2" if deep else np.uint8)
-                size[:, : plane.width] = values if deep else values // 4
-                plane.update(size.tobytes())
-            frame.pts = index
-            for name, value in tags.items():
-                setattr(frame, name, value)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 def decoded(path: Path) -> list[tuple[tuple[int, int, int], NDArray[np.uint16]]]:

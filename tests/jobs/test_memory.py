@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -16,7 +17,7 @@ import pytest
 
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
-from covos.core.memory import free_address_space, free_memory
+from covos.core.memory import free_address_space, free_memory, give_back
 from covos.core.progress import counted
 from covos.engines.steps import LadderStep
 from covos.events import Event, Started, SteppedDown, Warned
@@ -151,6 +152,8 @@ def segment_within(left: int, clip: Path, out: Path) -> tuple[int, str]:
     """Segment where so many bytes of address space are left; return the exit code and what is said."""
     import resource
 
+    gc.collect()
+    give_back()  # or what other tests have left in the heap would be free as well
     rows = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     taken = next(int(row.split()[1]) for row in rows if row.startswith("VmSize")) * 1024
     resource.setrlimit(resource.RLIMIT_AS, (taken + left, taken + left))

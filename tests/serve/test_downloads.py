@@ -16,8 +16,8 @@ import pytest
 
 from clips import write_clip
 from covos.masks import encode
-from formats.test_hdr import PQ
-from formats.test_hdr import write as write_hdr
+from hdr_clips import PQ
+from hdr_clips import write as write_hdr
 from serve.test_api import PATIENCE, upload, wait
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from covos.masks import RLE, decode, encode
-from formats.test_hdr import PQ
-from formats.test_hdr import write as write_hdr
+from hdr_clips import PQ
+from hdr_clips import write as write_hdr
 from serve.browser.conftest import ask, send, until
 
 READY = "main[data-state=ready]"
