@@ -12,7 +12,7 @@ each further piece is a mistake. ``--together`` tries other thresholds, ``--prom
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,7 @@ from scipy.optimize import linear_sum_assignment
 
 from covos.core.device import configure_threads
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray
-from covos.data import open_dataset, read_foreground, read_image, read_labels
+from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image, read_labels
 from covos.engines import apart
 from covos.engines.candidates import overlap, split
 from covos.engines.discover import LEAST, REACH
@@ -111,11 +111,15 @@ def _frames(options: argparse.Namespace) -> Iterator[tuple[str, ImageArray, Labe
     for root in options.data:
         dataset = open_dataset(root, layout="davis")
         for video in dataset.subset(dataset.splits[options.subset]):
-            read: Callable[..., LabelArray] = read_labels
-            if video.encoding != "ids":
-                read = lambda video, record: (read_foreground(video, record).probability > 0.5).astype(np.uint8)  # noqa: E731
             for record in video.frames[:: options.every]:
-                yield video.name, read_image(record), read(video, record)
+                yield video.name, read_image(record), _labels(video, record)
+
+
+def _labels(video: Video, record: FrameRecord) -> LabelArray:
+    """Read the ids of a frame; a subject without ids is object 1."""
+    if video.encoding == "ids":
+        return read_labels(video, record)
+    return (read_foreground(video, record).probability > 0.5).astype(np.uint8)
 
 
 def _options() -> argparse.Namespace:

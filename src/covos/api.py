@@ -14,7 +14,16 @@ from covos.core.device import Precision
 from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
 from covos.core.types import FrameResult
-from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN, Cuts, Direction, Quality
+from covos.engines.choices import (
+    AUTO,
+    DEFAULT_MEMORY,
+    DEFAULT_QUALITY,
+    DEFAULT_REFERENCES,
+    SPAN,
+    Cuts,
+    Direction,
+    Quality,
+)
 from covos.job import Job, loaded
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
@@ -26,7 +35,7 @@ from covos.plan import Damaged, Plan
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import AUTO, Objects, choose_task, read_prompts, refuse_idle
+from covos.task import Objects, choose_task, read_prompts, refuse_idle
 
 P = ParamSpec("P")
 T = TypeVar("T")

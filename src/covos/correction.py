@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
-from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, Direction, Quality
+from covos.engines.choices import AUTO, DEFAULT_MEMORY, DEFAULT_QUALITY, Direction, Quality
 from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
 from covos.media.range import place_of
@@ -28,7 +28,7 @@ from covos.results.segmentation import Segmentation
 from covos.runs.onefile import choose_output
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import AUTO, SUBJECT
+from covos.task import SUBJECT
 
 if TYPE_CHECKING:
     from covos.session import Session

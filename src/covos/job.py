@@ -30,7 +30,7 @@ from covos.core.device import Precision
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.memory import give_back
 from covos.core.types import FrameResult
-from covos.engines.choices import Cuts
+from covos.engines.choices import AUTO, Cuts
 from covos.engines.held import with_held_masks
 from covos.engines.stages import StageProgress
 from covos.engines.steady import retouched
@@ -50,7 +50,7 @@ from covos.runs.room import explaining_memory, memory_notes, refuse_little_memor
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import AUTO, check_model
+from covos.task import check_model
 
 if TYPE_CHECKING:
     from covos.work import Work

@@ -17,6 +17,7 @@ from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
 from covos.engines.choices import (
+    AUTO,
     DEFAULT_AREA,
     DEFAULT_MEMORY,
     DEFAULT_QUALITY,
@@ -66,7 +67,7 @@ from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_comp
 from covos.runtimes.graphs import KINDS
 from covos.runtimes.loading import ready
 from covos.session import Session
-from covos.task import AUTO, Find
+from covos.task import Find
 
 BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""

@@ -15,6 +15,7 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray
 from covos.engines.choices import (
+    AUTO,
     DEFAULT_MEMORY,
     DEFAULT_MOST,
     DEFAULT_QUALITY,
@@ -48,7 +49,6 @@ from covos.runs.room import explaining_memory
 from covos.session_engines import SessionEngines
 from covos.session_masks import PromptedMasks
 from covos.session_model import SessionModel
-from covos.task import AUTO
 
 
 class Session:

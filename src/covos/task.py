@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from covos.core.records import Record, refused
 from covos.engines.choices import (
     APART,
     AROUND,
+    AUTO,
     DEFAULT_MEMORY,
     DEFAULT_MOST,
     DEFAULT_QUALITY,
@@ -50,7 +52,6 @@ from covos.prompts.values import (
     frame_name,
 )
 
-AUTO: Final = "auto"
 SUBJECT: Final = 1
 """Id of the one subject that is found."""
 
@@ -238,18 +239,6 @@ class Discover(Value):
 Task: TypeAlias = Annotated[Find | Follow | Discover, Field(discriminator="kind")]
 
 
-_DEFAULTS: Final = {
-    "quality": DEFAULT_QUALITY,
-    "references": DEFAULT_REFERENCES,
-    "fusion": None,
-    "reference_seed": None,
-    "refine": "none",
-    "resize_masks": False,
-    "direction": AUTO,
-    "memory": DEFAULT_MEMORY,
-    "follower": DEFAULT_FOLLOWER,
-    "prompter": AUTO,
-}
 _IDLE: Final = {
     Find: (
         "nothing is shown on a frame, so there is nothing to follow",
@@ -339,8 +328,9 @@ def refuse_idle(
     if isinstance(task, Find) and task.steer is not None and task.steer.follows:
         used |= {*Steer.model_fields}
     why, fix = _IDLE[type(task)]
+    usual = signature(choose_task).parameters
     for name, value in settings.items():
-        if name not in used and value != _DEFAULTS[name]:
+        if name not in used and value != usual[name].default:
             raise UsageError(f"{spelled(name, value)} changes nothing here", why=why, fix=fix)
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
+from covos.engines.choices import AUTO
 
 if TYPE_CHECKING:
     from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
     from covos.task import Discover, Find, Follow
 
-AUTO = "auto"
 _MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d{1,18}))?(?::(?P<object>\d{1,18}))?", re.DOTALL | re.ASCII)
 _NUMBER = r"[+-]?\d{1,18}(?:\.\d{0,18})?"
 _PLACE = re.compile(

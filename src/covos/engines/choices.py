@@ -7,6 +7,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from covos.core.errors import UsageError
 
+AUTO: Final = "auto"
+"""The choice of whoever leaves it to covos."""
 DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
 MAX_REFERENCES = 64

@@ -9,6 +9,7 @@ from typing import Any
 
 from covos.core.errors import CovosError, UsageError
 from covos.core.numbered import as_folder, refuse_pattern
+from covos.engines.choices import AUTO
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.hands import Hands
 from covos.fleet.parts import Part
@@ -16,7 +17,6 @@ from covos.fleet.places import joined
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
 from covos.fleet.work import Row, Settings, cut_off, errands
-from covos.task import AUTO
 
 _NO_CLIP = Clip(input="-", name="-")
 

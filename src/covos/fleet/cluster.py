@@ -19,11 +19,11 @@ from covos.core.device import configure_threads
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.progress import counted
+from covos.engines.choices import AUTO
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
 from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 from covos.runs.terms import PRECISIONS
-from covos.task import AUTO
 
 _PATIENCE = 10.0
 """Seconds in which the head of a cluster answers."""

@@ -12,7 +12,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, explained
 from covos.core.files import NO_SPACE, is_disk_full
 from covos.core.labelling import read_labels
 from covos.core.remote import is_remote
-from covos.engines.choices import FOUND_AND_FOLLOWED
+from covos.engines.choices import AUTO, FOUND_AND_FOLLOWED
 from covos.events import Event, FrameDone
 from covos.fleet.clips import Clip
 from covos.fleet.places import at_hand, is_there, joined, made_here
@@ -27,7 +27,7 @@ from covos.runs.journal import count_entries
 from covos.runs.schema import load_report
 from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved, is_finished
-from covos.task import AUTO, choose_task, read_objects, read_prompts
+from covos.task import choose_task, read_objects, read_prompts
 
 if TYPE_CHECKING:
     from covos.model import Model

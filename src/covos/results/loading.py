@@ -14,6 +14,7 @@ from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import ObjectStatus, SourceInfo
+from covos.engines.choices import AUTO
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import composed_formats, parse_format
@@ -36,7 +37,6 @@ from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.terms import JOURNAL, WRITTEN
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import AUTO
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""

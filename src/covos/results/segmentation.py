@@ -18,6 +18,7 @@ from covos.core.device import Precision
 from covos.core.errors import EnvironmentProblem
 from covos.core.labelling import NO_LABELS, Label, Labelling, as_labelling
 from covos.core.types import ImageArray, SourceInfo
+from covos.engines.choices import AUTO
 from covos.formats.coco import coco_content
 from covos.formats.composition import PLAIN, Composition
 from covos.masks import decode, draw_overlay, letterbox
@@ -35,7 +36,6 @@ from covos.runs.onefile import choose_output
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime, choose_computing
-from covos.task import AUTO
 
 _SHOWN_IDS = 8
 

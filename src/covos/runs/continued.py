@@ -7,16 +7,15 @@ are computed in one way.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from covos.core.errors import CovosError
+from covos.engines.choices import AUTO
 from covos.runs.terms import PRECISIONS, begun_settings
 
 if TYPE_CHECKING:
     from covos.runs.folder import OutputFolder
     from covos.runtimes.choice import Computing
-
-_AUTO: Final = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +45,14 @@ def continued(folder: OutputFolder | None, **asked: str) -> Continued | None:
             ``"auto"`` stays.
     """
     began = None if folder is None else begun_settings(folder)
-    if began is None or _AUTO not in asked.values():
+    if began is None or AUTO not in asked.values():
         return None
     known = {
-        "device": began.get("device", _AUTO),
-        "precision": PRECISIONS.get(str(began.get("precision")), _AUTO),
+        "device": began.get("device", AUTO),
+        "precision": PRECISIONS.get(str(began.get("precision")), AUTO),
         "runtime": began.get("runtime", "torch"),
     }
-    fields = {name: known[name] if value == _AUTO else value for name, value in asked.items()}
+    fields = {name: known[name] if value == AUTO else value for name, value in asked.items()}
     from covos.runtimes.choice import choose_computing  # loads torch, which a folder without a run does not need
 
     try:
