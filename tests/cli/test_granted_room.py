@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -38,12 +39,18 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Mount]]:
         subprocess.run(["umount", "-l", str(place)], check=True)  # even if a thread still holds a file
 
 
+def files_held() -> set[Path]:
+    """Return the files that this process has open."""
+    return {held.resolve() for held in Path("/proc/self/fd").iterdir()}
+
+
 @pytest.mark.parametrize("size", [40_000, 80_000, 160_000])
 def test_the_room_that_is_asked_for_is_enough(
     make_clip: Callable[..., Path],
     tmp_path: Path,
     disk: tuple[Path, Mount],
     capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
     size: int,
 ) -> None:
     clip, masks, (place, grow) = make_clip(frames=40), tmp_path / "masks", disk
@@ -53,8 +60,11 @@ def test_the_room_that_is_asked_for_is_enough(
         labels[10:30, index : index + 20] = 1
         write_label_map(masks / f"{index:05d}.png", labels)
     grow(size)
+    gc.disable()  # nothing may wait for it
+    request.addfinalizer(gc.enable)
     words = ["convert", str(masks), "--source", str(clip), "-f", "rgba", "-f", "overlay", "-f", "coco"]
     assert main([*words, "-o", str(place / "out"), "-q"]) == 5
+    assert clip not in files_held(), "what failed holds its source no longer"
     asked = re.search(r"about ([\d.]+) ([kM]B) more are needed for all 40 frames", capsys.readouterr().err)
     assert asked is not None
     assert not list(place.iterdir()), "nothing half made is left"

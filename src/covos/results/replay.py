@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -115,8 +117,9 @@ class Replay:
         if not hungry:
             size = self.info.height, self.info.width
             return write(_blank(mask, size) for mask in self._ascending())
-        with self.open(what=hungry[0]) as source:
-            return write(iter(source), tags=source.info.tags)
+        # Its pass is closed, too: the traceback of an error would hold it, and the file with it.
+        with self.open(what=hungry[0]) as source, closing(cast("Generator[Frame]", iter(source))) as frames:
+            return write(frames, tags=source.info.tags)
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
         """Return the pictures that some of the masks belong to.
