@@ -151,6 +151,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/formats.py $(call keep,formats)
 	$(BIN)/python benchmarks/records.py $(call keep,records)
+	$(BIN)/python benchmarks/kept_memory.py $(call keep,kept_memory)
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/cosnet.py
 	$(BIN)/python benchmarks/from_the_seed.py

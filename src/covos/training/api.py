@@ -13,6 +13,7 @@ import torch
 
 from covos.core.device import configure_threads, resolve_device
 from covos.core.errors import UsageError
+from covos.core.memory import keeping_freed_memory
 from covos.data import Dataset
 from covos.model import Model, load_model
 from covos.models.registry import find_model
@@ -217,16 +218,17 @@ class Training:
 
     def estimate(self, *, tell: Callable[[str], object] = lambda line: None) -> TimeEstimate:
         """Time a few steps, and return time and memory of the whole; ``tell`` is called with each part as it begins."""
-        return estimate_time(
-            self.recipe,
-            self.data.train,
-            validation=self.data.validation,
-            device=self.device,
-            precision=self.precision,
-            workers=self.workers,
-            from_weights=self.start is not None,
-            tell=tell,
-        )
+        with keeping_freed_memory():
+            return estimate_time(
+                self.recipe,
+                self.data.train,
+                validation=self.data.validation,
+                device=self.device,
+                precision=self.precision,
+                workers=self.workers,
+                from_weights=self.start is not None,
+                tell=tell,
+            )
 
     def run(self, folder: Path, *, extend: bool = False, listeners: Sequence[Listener] = ()) -> TrainingResult:
         """Train to the end; errors are those of `covos.training.loop.train`."""
@@ -239,7 +241,7 @@ class Training:
             for listener in listeners:
                 listener(event)
 
-        with joined(self.group, self.device):
+        with keeping_freed_memory(), joined(self.group, self.device):
             loop.train(
                 self.data.train,
                 validation=self.data.validation,
