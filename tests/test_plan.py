@@ -121,7 +121,7 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Plan(source="a.mp4", colour="red"), "unknown setting 'colour'"),
         (lambda: Plan(source=7), "a int is no source"),
         (lambda: choose_task(objects=3, prompts=(PointPrompt(points=(Point(x=1, y=1),)),)), "objects = 3 beside masks"),
-        (lambda: choose_task(objects=3, refine="crf"), "refine = 'crf' where objects are followed"),
+        (lambda: choose_task(objects=3, refine="crf"), "the refinement 'crf' where objects are followed"),
         (lambda: choose_task(objects=3, quality="good"), "quality='good' cannot be used"),
     ],
 )

@@ -431,7 +431,7 @@ def refuse_where_followed(*, refine: str) -> None:
     """
     if check_refinement(refine) != "none":
         raise UsageError(
-            f"refine = {refine!r} where objects are followed",
+            f"the refinement {refine!r} where objects are followed",
             why="it works on the probabilities that find one subject, and no followed mask is made of these",
             fix="leave it out",
         )

@@ -133,14 +133,33 @@ def test_formats_with_commas_between_are_named_one_by_one(clip: Path, place: Pat
     assert "each by itself" not in capsys.readouterr().err
 
 
+def test_a_note_says_that_an_mp4_holds_no_cut_out(clip: Path, place: Path, capsys: Capture) -> None:
+    words = [str(clip), "--device", "cpu", "--precision", "fp32", "-o"]
+    note = "shows the clip with the subject tinted, to look at"
+
+    def said(*more: object) -> str:
+        assert main(["segment", *words, *map(str, more)]) == 0
+        return capsys.readouterr().err
+
+    assert f"note: x.mp4 {note}" in said(place / "x.mp4", "--keep")
+    assert f"note: x.gif {note}" in said(place / "x.gif")
+    assert main(["convert", f"{place / 'x.mp4'}.covos", "-o", str(place / "again.mp4")]) == 0
+    assert f"note: again.mp4 {note}" in capsys.readouterr().err
+    assert note not in said(place / "asked.mp4", "-f", "overlay")
+    assert note not in said(place / "green.mp4", "--background", "#00ff00")
+    assert note not in said(place / "x.mov")
+    assert note not in said(place / "folder")
+    assert note not in said(place / "quiet.mp4", "-q")
+
+
 def test_a_note_at_the_end_says_what_is_gone_with_the_folder(clip: Path, place: Path, capsys: Capture) -> None:
     words = ["segment", str(clip), "--device", "cpu", "--precision", "fp32", "-o"]
     assert main([*words, str(place / "x.mov")]) == 0
-    alone = "the file is all that is left"
+    alone = "only the file was kept"
     (line,) = (each for each in capsys.readouterr().err.splitlines() if alone in each)
-    assert line.startswith("note: the file is all that is left: with --keep, its masks")
+    assert line.startswith("note: only the file was kept. With --keep, its masks")
     assert "covos convert" in line
-    assert "need the networks anew" in line
+    assert "without the networks" in line
     for further in (["--keep"], ["-f", "prores", "-f", "palette"]):
         assert main([*words, str(place / f"{len(further)}.mov"), *further]) == 0
         assert alone not in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Ground truth as data sets have it: DAVIS, YouTube-VOS and TIANCHI trees, their subsets and their gaps."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def test_the_annotations_alone_know_the_subsets(tmp_path: Path, davis: Path, mas
         evaluate(predictions, davis / part, protocol="davis2017-semi")
     assert "the subset val is predicted whole" in caught.value.fix
     assert "--subset" in caught.value.fix
+
+
+def test_one_sequence_of_a_list_is_scored_as_the_message_says(tmp_path: Path, davis: Path, masks) -> None:
+    predictions = predict(tmp_path / "pred", masks, ["dog"])
+    with pytest.raises(AnnotationError, match="1 of 2 sequences: camel") as caught:
+        evaluate(predictions, davis, protocol="davis2017-semi", subset="val")
+    assert "or give a ground truth" in caught.value.fix, "no other list than the one that was asked for"
+    _, _, command = caught.value.fix.partition("to score dog alone: covos evaluate ")
+    one, other, option, name = shlex.split(command)
+    assert (option, evaluate(one, other, protocol=name).sequences[0].name) == ("--protocol", "dog")
 
 
 def test_a_video_of_the_data_set_is_not_renamed_to_another(tmp_path: Path, davis: Path, masks) -> None:

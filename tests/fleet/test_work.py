@@ -21,7 +21,7 @@ from PIL import Image
 
 from checked_output import check_output
 from covos._version import __version__
-from covos.cli.batch import _doubt
+from covos.cli.batch import _line, _notes
 from covos.core import device
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.files import atomic_path
@@ -275,12 +275,28 @@ def test_a_row_says_how_doubtful_its_result_is(clip: Path, tmp_path: Path, model
     assert (again.status, again.doubtful, again.confidence) == ("done before", row.doubtful, row.confidence)
 
 
-def test_results_that_are_mostly_doubtful_are_named() -> None:
-    def row(name: str, doubtful: int | None) -> Row:
-        return Row(name=name, input=name, folder=name, status="done", frames=8, doubtful=doubtful)
+def test_results_that_are_empty_or_mostly_doubtful_are_named() -> None:
+    def row(name: str, doubtful: int | None, empty: int = 0) -> Row:
+        return Row(name=name, input=name, folder=name, status="done", frames=8, doubtful=doubtful, empty=empty)
 
-    assert _doubt([row("a", 8), row("b", 4), row("c", None)]) == "1 of 2 results is mostly doubtful: a"
-    assert _doubt([row("a", 0)]) == ""
+    assert [*_notes([row("a", 8), row("b", 4), row("c", None)])] == ["1 of 2 results is mostly doubtful: a"]
+    assert [*_notes([row("a", 0, empty=7)])] == []
+    assert [*_notes([row("a", 0, empty=8), row("b", 8, empty=8), row("c", 8)])] == [
+        "2 of 3 results have no subject in any frame: a, b",
+        "1 of 3 results is mostly doubtful: c",
+    ]
+
+
+def test_a_line_names_a_clip_that_failed_once() -> None:
+    row = Row(
+        name="x",
+        input="x",
+        folder="x",
+        status="failed",
+        frames=0,
+        error=CovosError("x: no such file", why="gone", fix=""),
+    )
+    assert _line(row) == "failed: x: no such file: gone"
 
 
 @pytest.mark.parametrize(

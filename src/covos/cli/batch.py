@@ -13,7 +13,7 @@ from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from covos.core.progress import Progress
     from covos.fleet.batch import BatchResult
@@ -164,8 +164,8 @@ def batch(
         raise
     if not quiet:
         say(_closing_line(result), err=True)
-        if doubt := _doubt(result.rows):
-            say(f"note: {doubt}", err=True)
+        for note in _notes(result.rows):
+            say(f"note: {note}", err=True)
     return _verdict(result, allow_errors=allow_errors)
 
 
@@ -213,7 +213,8 @@ class _Display:
 
 def _line(row: Row) -> str:
     if row.error is not None:
-        return f"failed: {row.name}: {row.error.what}: {row.error.why}"
+        what = row.error.what.removeprefix(f"{row.name}: ")  # an input is often named by both
+        return f"failed: {row.name}: {what}: {row.error.why}"
     if row.status == "skipped":
         return f"skipped: {row.name}: it is there already"
     warnings = "".join(f"; {text}" for text in row.warnings)
@@ -230,16 +231,18 @@ def _closing_line(result: BatchResult) -> str:
     return ": ".join(each for each in (counted(len(result.rows), "clip"), said, result.summary) if each)
 
 
-def _doubt(rows: Sequence[Row]) -> str:
-    """Name the results of which most frames stand out; empty if there are none."""
+def _notes(rows: Sequence[Row]) -> Iterator[str]:
+    """Name the results without a subject in any frame, and those of which most frames stand out."""
     from covos.core.errors import listed
 
     results = [row for row in rows if row.doubtful is not None and row.frames]
-    doubtful = [row.name for row in results if 2 * (row.doubtful or 0) > row.frames]
-    if not doubtful:
-        return ""
-    are = "is" if len(doubtful) == 1 else "are"
-    return f"{len(doubtful)} of {counted(len(results), 'result')} {are} mostly doubtful: {listed(doubtful, shown=8)}"
+    empty = [row.name for row in results if row.empty == row.frames]
+    doubtful = [row.name for row in results if 2 * (row.doubtful or 0) > row.frames and row.name not in empty]
+    for names, one, several in ((empty, "has", "have"), (doubtful, "is", "are")):
+        if names:
+            verb = one if len(names) == 1 else several
+            what = "no subject in any frame" if names is empty else "mostly doubtful"
+            yield f"{len(names)} of {counted(len(results), 'result')} {verb} {what}: {listed(names, shown=8)}"
 
 
 def _verdict(result: BatchResult, *, allow_errors: bool) -> int:

@@ -80,7 +80,7 @@ def convert(
     """
     edges, part = options.edges_of(locals()), options.range_of(locals())
     composition = options.composition_of(locals())
-    from covos.cli.doubt import doubt
+    from covos.cli.doubt import doubt, tinted
     from covos.cli.progress import JobDisplay
     from covos.cli.verdict import refuse_incomplete
     from covos.core.labelling import read_labels
@@ -127,6 +127,8 @@ def convert(
     if not quiet:
         written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)
+        if said := tinted(saved, formats=formats, background=background):
+            say(f"note: {said}", err=True)
         # Of masks of another tool no confidence is known, and all would be doubtful.
         if (result / REPORT).is_file() and (said := doubt(saved, str(result), edges=edges, run=result)):
             say(f"note: {said}", err=True)

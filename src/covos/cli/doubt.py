@@ -1,4 +1,4 @@
-"""The line after the last one that says which frames of a result to look at first."""
+"""The notes after the last line: which frames of a result to look at first, and what a file of its name is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from covos.core.progress import counted
 from covos.formats.table import ASIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from covos.masks.edges import Edges
@@ -57,6 +57,27 @@ def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | No
         return f"{stands_out}Run it again with --keep: a report shows them, and covos open {folder} corrects by clicks"
     shows = "" if saved.page is None else f"{saved.page} shows them. "
     return f"{stands_out}{shows}To correct them by clicks: covos open {shlex.quote(str(kept))}"
+
+
+def tinted(saved: Saved, *, formats: Sequence[str] | None, background: str | None) -> str:
+    """Say that a file holds no cut-out, where its name alone chose a format for looking at; empty otherwise.
+
+    Args:
+        saved: What was written.
+        formats: Formats that the user asked for.
+        background: Background that the user asked for.
+    """
+    file = saved.outputs[0] if saved.outputs else None
+    if formats or background is not None or file is None or file.is_dir():
+        return ""
+    from covos.runs.onefile import USUAL
+
+    if not USUAL.get(file.suffix.lower(), "").startswith(("overlay", "preview")):
+        return ""
+    return (
+        f"{file.name} shows the clip with the subject tinted, to look at. A cut-out has alpha: name a .mov or .webm; "
+        "or give --background"
+    )
 
 
 def _as_options(asked: Mapping[str, str]) -> list[str]:

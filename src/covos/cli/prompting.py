@@ -91,7 +91,7 @@ def task_of(
         )
         raise UsageError(
             f"--objects {objects} beside {beside}",
-            why="one subject is steered, and objects are either found or shown",
+            why=f"--objects {objects} finds the objects by itself, and the other options show or steer one",
             fix="leave one of them out",
         )
     return _working(choose_task(prompts=(*shown, *regions), **settings), settings)

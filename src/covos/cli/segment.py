@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from covos.cli import options
-from covos.cli.doubt import doubt
+from covos.cli.doubt import doubt, tinted
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
 from covos.cli.terminal import say
@@ -149,9 +149,11 @@ def segment(
             with JobDisplay(quiet=quiet) as display:
                 outcomes = list(run_jobs((Job(plan, folder) for plan, folder in tasks), listen=display))
                 display.end(failed=outcomes[0].error is not None)
-            if (saved := outcomes[0].saved) is not None:
-                outcomes = [replace(outcomes[0], saved=target.take(saved))]
+            saved = None if outcomes[0].saved is None else target.take(outcomes[0].saved)
+            outcomes = [replace(outcomes[0], saved=saved)]
             _tell(outcomes[0], edges=fields["edges"], alone=True, quiet=quiet)
+            if saved is not None and not quiet and (said := tinted(saved, formats=formats, background=background)):
+                say(f"note: {said}", err=True)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
                 outcomes.append(outcome)
@@ -170,8 +172,8 @@ _NOTHING_NEW = (
 
 
 _FILE_ALONE = (
-    "note: the file is all that is left: with --keep, its masks and soft edges stay beside it, and covos convert makes "
-    "other formats of them; without, they need the networks anew"
+    "note: only the file was kept. With --keep, its masks and soft edges stay beside it, and covos convert makes other "
+    "formats of them without the networks"
 )
 
 

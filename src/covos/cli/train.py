@@ -134,6 +134,9 @@ def _look(training: Training, console: Console, *, only: bool) -> None:
     console.estimate = training.estimate(tell=console.note)
     steps = console.estimate.steps
     if training.recipe.warmup >= steps:
-        tell(f"warning: the rate rises for {training.recipe.warmup} of {steps} steps and is never full: --set warmup=0")
+        tell(
+            f"warning: the warm-up of {training.recipe.warmup} steps is as long as the run of {steps}, or longer: "
+            "--set warmup=0 leaves it out"
+        )
     tell(f"time: {console.estimate}")
     tell(f"memory: {console.estimate.spoken_memory}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def pair_up(predictions: Path, truth: Truth, *, root: Place, protocol: ScoringPr
     if len(missing) == len(truth.sequences) == 1 and (single := single_sequence(predictions, name=missing[0])):
         found = {missing.pop(): single}
     if missing:
-        raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root)
+        raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root, protocol=protocol)
     pairs, notes = [], []
     for name, sequence in truth.sequences.items():
         prediction = _fitted(found[name], sequence, protocol=protocol)
@@ -106,10 +107,17 @@ def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringPro
 
 
 def _missing_sequences(
-    missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Place
+    missing: list[str],
+    found: dict[str, MaskSequence],
+    *,
+    predictions: Path,
+    truth: Truth,
+    root: Place,
+    protocol: ScoringProtocol,
 ) -> AnnotationError:
     whole = dataset_around(root)
-    subsets = {} if whole is None else whole.splits
+    asked = set(truth.sequences)
+    subsets = {} if whole is None else {name: each for name, each in whole.splits.items() if set(each) != asked}
     videos = {*truth.sequences} if whole is None else {video.name for video in whole}
     strangers = {_spelling(name): name for name in found if name not in videos}
     near = [(name, strangers[_spelling(name)]) for name in missing if _spelling(name) in strangers]
@@ -120,9 +128,13 @@ def _missing_sequences(
     elif near:
         fix = "did you mean " + listed(f"{similar} for {name}" for name, similar in near) + "? rename them"
     elif subsets:
-        fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset, subset=)"
+        fix = f"predict these too, or ask for another subset (--subset, subset=): {listed(subsets)}"
     else:
         fix = "predict these too, or give a ground truth that holds only the sequences to score"
+    if (common := next((name for name in truth.sequences if name in found), None)) and not predicted:
+        one, other = found[common].where, truth.sequences[common].where
+        both = f"{shlex.quote(str(one))} {shlex.quote(str(other))}"
+        fix = f"{fix}; to score {common} alone: covos evaluate {both} --protocol {protocol.name}"
     return AnnotationError(
         f"{predictions} lacks {len(missing)} of {len(truth.sequences)} sequences: {listed(missing)}",
         why=f"leaving sequences out changes the score; it has {listed(found)}",

@@ -6,14 +6,14 @@ A program adds a network of its own by `register_network`, an installed package 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, listed, one_of
 from covos.core.extensions import Extensions
 from covos.core.records import faults
 from covos.models.cards import Card, read_card, sha256_of, stored_network, stored_shapes
@@ -119,15 +119,7 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
             fix="make a file of published ones with `covos models convert`, or train it; then give the file",
         )
     else:
-        published = path.suffix in (".pth", ".pt", ".bin", ".ckpt")
-        raise UsageError(
-            f"unknown model {str(name_or_file)!r}",
-            why="there is no such file" if published else "neither a model of covos nor a file",
-            fix="check the path; a published checkpoint is converted first: covos models convert "
-            f"{path.name} -o {path.with_suffix('.safetensors').name}"
-            if published
-            else one_of(name_or_file, models) + "; or the path of a .safetensors file",
-        )
+        raise _unknown(str(name_or_file), path, models)
     architecture = entry.card.architecture
     if architecture not in ARCHITECTURES and _added_network(architecture) is None:
         raise CheckpointError(
@@ -137,6 +129,25 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
             "(covos.models.register_network), or install its package; a newer covos may know more",
         )
     return entry
+
+
+def _unknown(name: str, path: Path, models: Collection[str]) -> UsageError:
+    if path.suffix in (".pth", ".pt", ".bin", ".ckpt"):
+        why, fix = (
+            "there is no such file",
+            (
+                "check the path; a published checkpoint is converted first: covos models convert "
+                f"{path.name} -o {path.with_suffix('.safetensors').name}"
+            ),
+        )
+    elif path.suffix == ".safetensors" or len(path.parts) > 1:
+        beside = sorted(each.name for each in path.parent.glob("*.safetensors")) if path.parent.is_dir() else []
+        where = path.parent if path.parent.is_dir() else "that folder"
+        why = f"there is no such file; {where} has {listed(beside) if beside else 'no .safetensors file'}"
+        fix = "check the path"
+    else:
+        why, fix = "neither a model of covos nor a file", one_of(name, models) + "; or the path of a .safetensors file"
+    return UsageError(f"unknown model {name!r}", why=why, fix=fix)
 
 
 def verify(entry: ModelEntry) -> None:

@@ -118,7 +118,9 @@ def _name_of(step: int) -> str:
 
 
 def describe_outcome(folder: Path) -> str:
-    """Return lines that say how good a run's best weights are and where they lie; empty if nothing was measured.
+    """Return lines that say how good a run's best weights are and where they lie.
+
+    Without a video to measure on, none are the best.
 
     If the weights that the run started from were measured, their score is beside it, and it is said if no step was
     better.
@@ -126,7 +128,7 @@ def describe_outcome(folder: Path) -> str:
     measured = [(entry.j, entry) for entry in read_history(folder / "history.jsonl") if entry.j is not None]
     trained = [(j, entry) for j, entry in measured if entry.step]
     if not trained:
-        return ""
+        return f"no video was measured, so no weights count as the best; the last ones: {folder / 'last.safetensors'}"
     j, best = max(trained, key=lambda pair: pair[0])
     line = f"best  J {j:.3f}  F {best.f:.3f}  at step {best.step:,}: {folder / 'best.safetensors'}"
     lines = [line]
