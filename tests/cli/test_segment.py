@@ -71,6 +71,15 @@ def test_the_last_line_says_which_frames_are_doubtful(
     assert first["reasons"][0] in line
     assert "report.html shows them" in line
     assert line.endswith(f"covos open {tmp_path / 'out'}")
+    asked = "Does each point, box or mask lie on its object"
+    assert (asked in line) == (quality["suspicious"] > 0.8 * 8)
+    monkeypatch.setattr("covos.cli.doubt._NEARLY_ALL", 1.0)
+    assert run(clip, "-o", tmp_path / "out", *shown) == 0
+    assert asked not in capsys.readouterr().err
+    monkeypatch.setattr("covos.cli.doubt._NEARLY_ALL", 0.1)
+    assert run(clip, "-o", tmp_path / "out", *shown) == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert asked in line
     assert run(clip, "-o", tmp_path / "out", *shown) == 0
     assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
     assert run(clip, "-o", tmp_path / "x.mov", *shown) == 0

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from covos.runs.writing import Saved
 
 
-def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | None = None) -> str:
+_NEARLY_ALL = 0.8
+
+
+def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | None = None, shown: bool = False) -> str:
     """Say how many frames stand out, which to look at first, and how to mend them; empty if none does.
 
     Args:
@@ -25,6 +28,7 @@ def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | No
         edges: The changes of the edges that were asked for, if any: they may have removed all.
         run: Folder of the run that the masks come from, if that is another than what was written: mistakes are mended
             there.
+        shown: True if the user has shown objects, which were followed.
     """
     quality = saved.quality
     if quality is None:
@@ -52,6 +56,8 @@ def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | No
         f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful; "
         f"look at frame {number} ({first.time:.2f} s) first: {first.reasons[0]}. "
     )
+    if shown and quality.suspicious > _NEARLY_ALL * saved.frames:
+        stands_out += "Does each point, box or mask lie on its object, in the frame that it names? "
     if kept is None:  # one file, and nothing beside it that could be opened
         folder = shlex.quote(f"{saved.outputs[0]}{ASIDE}")
         return f"{stands_out}Run it again with --keep: a report shows them, and covos open {folder} corrects by clicks"

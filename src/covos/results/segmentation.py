@@ -94,7 +94,7 @@ class Segmentation:
         return self.frames[number]
 
     def between(self, start: float, end: float = float("inf")) -> Segmentation:
-        """Return the frames that are shown from one time of the source to another; `trim` counts from its own first frame.
+        """Return the frames that are shown from one time of the source to another (`trim` counts from frame 0 here).
 
         Args:
             start: In seconds, as in ``frame.time``; frames from here on.
