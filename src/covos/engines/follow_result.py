@@ -20,7 +20,7 @@ from covos.engines.find import uncomputed
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
 from covos.masks.scaling import to_size
-from covos.masks.soft import EDGE, soft_edge
+from covos.masks.soft import REACH, edge_deviation, soft_edge
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
@@ -122,7 +122,8 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
         probability, confidence = np.zeros(frame.size, np.float32), 1.0
     if given:
         shown = np.logical_or.reduce(list(given.values()))
-        probability = np.where(within(shown, 2 * EDGE * shown.shape[0]), soft_edge(labels > 0), probability)
+        reach = 2 * REACH * edge_deviation(shown.shape[0])
+        probability = np.where(within(shown, reach), soft_edge(labels > 0), probability)
     return FrameResult(
         frame=frame, probability=probability, labels=labels, confidence=confidence, objects=prediction.objects
     )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covos.core.errors import AnnotationError
-from covos.masks.distance import distance_to
 from covos.masks.label_files import open_mask
 from covos.masks.object_ids import split_alpha
+from covos.masks.solid import doubted_holes, solidity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
-
-SOLID = 2, 5
-"""Depths inside of the mask in pixels at 480p, more in proportion in larger frames. At the first, an opacity that is
-made of a probability begins to be solid, at the second it is. Nearer to the contour is the soft edge."""
 
 
 def read_soft_mask(path: Place) -> ProbabilityArray:
@@ -88,7 +84,8 @@ def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: fl
     """Make an opacity of a probability and its mask: H x W float32 in [0, 1], soft at the edge, 1 deep inside.
 
     Inside of the mask the network may doubt what a thing is, as of glass or of a plain side, and the doubt changes from
-    frame to frame. It is no transparency: the mask says that all of it is the subject.
+    frame to frame. It is no transparency: the mask says that all of it is the subject, and small holes that are only
+    doubted (`covos.masks.solid`) are part of it.
 
     Args:
         probability: H x W float32 in [0, 1].
@@ -97,13 +94,10 @@ def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: fl
     """
     opacity = stretched(probability)
     inside = labels > 0
-    doubtful = inside & (opacity < 1)
-    if not doubtful.any():
+    if not (inside & (opacity < 1)).any():
         return opacity
-    # Edges are a few pixels wide in small frames, too.
-    scale = max(1.0, labels.shape[0] / 480)
-    begins, ends = (depth * scale + feather for depth in SOLID)
-    depth = np.clip((distance_to(~inside)[doubtful] - begins) / (ends - begins), 0, 1)
-    # A smooth step: alpha has no crease where it begins and ends.
-    opacity[doubtful] = 1 - (1 - opacity[doubtful]) * (1 - depth * depth * (3 - 2 * depth))
+    inside |= doubted_holes(probability, labels)
+    doubtful = inside & (opacity < 1)
+    solid = solidity(inside, feather=feather)[doubtful]
+    opacity[doubtful] = 1 - (1 - opacity[doubtful]) * (1 - solid)
     return opacity

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from covos.core.errors import InputError
 from covos.core.shown import short_repr
 from covos.core.types import MaskArray, ProbabilityArray
+from covos.masks.distance import distance_to
 
 Depth = Literal[8, 16]
 """Bits of a probability that is kept."""
@@ -20,9 +21,16 @@ Depth = Literal[8, 16]
 SURE = 2
 """Levels, of 255, by which a probability may miss 0 or 1 and still be taken for it. A network is never quite certain,
 and so little noise over the whole frame would take several times the space of the edge itself."""
-EDGE = 3 / 480
-"""Width of the soft edge on each side of a contour that `soft_edge` draws, over the height of the frame: about that of
-the masks that networks find."""
+EDGE = 1 / 480
+"""Standard deviation of the soft edge that `soft_edge` draws, over the height of the frame: with it, the edge is about as
+wide as those of objects that a network follows."""
+LEAST_EDGE = 0.85
+"""Standard deviation in pixels in small frames, where the edges of networks are no narrower either. With less, a slanted
+contour is a staircase."""
+REACH = 3
+"""So many standard deviations from the contour a soft edge ends."""
+_SURE_SIDE = 0.01
+"""The two sides of the contour keep this far from 1/2: rounded to 8 bits, they still tell which side they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +103,16 @@ class SoftMask:
         return _undone(difference, mask, self.bits)
 
 
+def edge_deviation(height: int) -> float:
+    """Return the standard deviation in pixels of the edges that `soft_edge` draws in frames of a height in pixels."""
+    return max(EDGE * height, LEAST_EDGE)
+
+
 def soft_edge(mask: MaskArray) -> ProbabilityArray:
     """Give a mask an edge as soft as a network's, so that a frame that was drawn by hand is like its neighbours.
 
-    The middle of what is thinner than the edge stays sure, so drawn strands and narrow gaps do not fade.
+    A Gaussian runs across the contour, so a slanted one has no steps. The middle of what is thinner than the edge stays
+    sure, so drawn strands and narrow gaps do not fade.
 
     Args:
         mask: H x W bool.
@@ -108,18 +122,35 @@ def soft_edge(mask: MaskArray) -> ProbabilityArray:
     """
     if not mask.any() or mask.all():
         return mask.astype(np.float32)
-    reach = max(EDGE * mask.shape[0], 1.0)
-    return np.asarray(0.5 + 0.5 * (_depth(mask, reach) - _depth(~mask, reach)), np.float32)
+    deviation = edge_deviation(mask.shape[0])
+    # Beyond the border of the frame both sides go on as they are there.
+    soft = cv2.GaussianBlur(mask.astype(np.float32), _window(deviation), deviation, borderType=cv2.BORDER_REPLICATE)
+    inside = np.maximum(np.maximum(soft, _in_strands(mask, deviation)), 0.5 + _SURE_SIDE)
+    outside = np.minimum(np.minimum(soft, 1 - _in_strands(~mask, deviation)), 0.5 - _SURE_SIDE)
+    return np.where(mask, inside, outside).astype(np.float32)
 
 
-def _depth(mask: MaskArray, reach: float) -> NDArray[np.float32]:
-    """Return how deep each pixel lies in a mask, in [0, 1]; 1 from ``reach`` pixels on, or mid-way in a strand."""
-    deep = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - np.float32(0.5)
-    deep = np.clip(deep, 0.0, reach)
-    side = 2 * int(np.ceil(reach)) + 1
-    # The mask's own pixels alone count: a deep one beyond a gap is no part of the strand.
-    middle = cv2.dilate(deep, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    return np.where(mask, (deep + 0.25) / (np.maximum(middle, 0.0) + 0.25), np.float32(0)).astype(np.float32)
+def _window(deviation: float) -> tuple[int, int]:
+    side = 2 * int(np.ceil(REACH * deviation)) + 1
+    return side, side
+
+
+def _in_strands(mask: MaskArray, deviation: float) -> NDArray[np.float32]:
+    """Return the probability of what is thinner than the edge, 1 in the middle of a strand; 0 elsewhere: H x W."""
+    # A strand is what a disc does not fit into. A blur would leave less than 0.9 of its middle.
+    radius = int(np.ceil(1.65 * deviation))
+    depth = distance_to(~mask)
+    thin = mask & (distance_to(depth > radius) > radius)
+    _, parts, facts, _ = cv2.connectedComponentsWithStats(thin.view(np.uint8), connectivity=8)
+    # A disc does not fit into a corner either, nor into the steps of a rough contour: they are no strands.
+    strands = thin & (facts[:, cv2.CC_STAT_AREA] > 2 * radius**2)[parts]
+    if not strands.any():
+        return np.zeros(mask.shape, np.float32)
+    depth = np.where(strands, depth - np.float32(0.25), np.float32(0))
+    # The strand's own pixels alone count: what it grows out of is no part of it.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    middle = np.maximum(cv2.dilate(depth, disc), np.float32(0.25))
+    return np.where(strands, 0.5 + 0.5 * depth / middle, np.float32(0)).astype(np.float32)
 
 
 def rounded(probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8) -> ProbabilityArray:
