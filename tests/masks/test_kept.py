@@ -73,6 +73,6 @@ def test_a_mask_by_hand_gets_the_edge_of_a_network():
     assert soft[100, 100] == 1
     assert soft[240, 320] == 0
     assert soft[240, 415] == 0
-    assert soft[270, 320] == 1
-    assert 3 <= np.count_nonzero((soft[300, 320:] > 0) & (soft[300, 320:] < 1)) <= 9
+    assert soft[270, 320] == pytest.approx(1)
+    assert 3 <= np.count_nonzero((soft[300, 320:] > 0.01) & (soft[300, 320:] < 0.99)) <= 6
     np.testing.assert_array_equal(soft_edge(np.ones((4, 4), np.bool_)), 1)

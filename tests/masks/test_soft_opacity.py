@@ -32,7 +32,8 @@ def test_inside_of_the_mask_nothing_is_see_through_and_the_edge_stays_soft() -> 
     depth = distance_to(labels == 0)
     assert (before[240, 350] < 0.7).all()
     assert (found[depth > 5] == 1).all()
-    np.testing.assert_array_equal(found[depth <= 2], before[depth <= 2])
+    np.testing.assert_array_equal(found[depth <= 1.5], before[depth <= 1.5])
+    np.testing.assert_allclose(found[depth <= 2], before[depth <= 2], atol=0.07)
     assert (found >= before).all()
     between = found[(depth > 3) & (depth < 4)]
     assert (between < 1).any(), "it is a soft step"
@@ -50,7 +51,8 @@ def test_the_step_grows_with_the_frame() -> None:
     large, mask = (cv2.resize(each, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) for each in doubted())
     depth = distance_to(mask == 0)
     assert (opacity_of(large, mask)[depth > 10] == 1).all()
-    np.testing.assert_array_equal(opacity_of(large, mask)[depth <= 4], stretched(large)[depth <= 4])
+    np.testing.assert_array_equal(opacity_of(large, mask)[depth <= 3], stretched(large)[depth <= 3])
+    np.testing.assert_allclose(opacity_of(large, mask)[depth <= 4], stretched(large)[depth <= 4], atol=0.07)
 
 
 def test_a_filled_hole_is_solid_with_a_matte_and_without(result) -> None:
