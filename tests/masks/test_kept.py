@@ -72,7 +72,45 @@ def test_a_mask_by_hand_gets_the_edge_of_a_network():
     np.testing.assert_array_equal(soft > 0.5, mask)
     assert soft[100, 100] == 1
     assert soft[240, 320] == 0
-    assert soft[240, 415] == 0
-    assert soft[270, 320] == pytest.approx(1)
-    assert 3 <= np.count_nonzero((soft[300, 320:] > 0.01) & (soft[300, 320:] < 0.99)) <= 6
+    assert soft[240, 415] == pytest.approx(0, abs=1e-4)
+    assert soft[270, 320] == pytest.approx(1, abs=1e-4)
+    assert 3 <= np.count_nonzero((soft[300, 320:] > 0.01) & (soft[300, 320:] < 0.99)) <= 8
     np.testing.assert_array_equal(soft_edge(np.ones((4, 4), np.bool_)), 1)
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.37, 0.62, 0.93])
+@pytest.mark.parametrize("height", [270, 480, 1080])
+def test_a_slanted_contour_has_no_steps(slope, height):
+    """The lines at which alpha is a quarter, a half and three quarters run straight, as the contour that was drawn."""
+    rows, columns = np.indices((height, 200))
+    across = (columns - 100 - slope * (rows - height / 2)) / np.hypot(1, slope)
+    mask = across > 0
+    soft = soft_edge(mask)
+    np.testing.assert_array_equal(soft > 0.5, mask)
+    seen = slice(height // 2 - 40, height // 2 + 40)
+    for level in (0.25, 0.75):
+        crossings = []
+        for row, place in zip(soft[seen], across[seen], strict=True):
+            at = int(np.argmax(row > level))
+            part = (level - row[at - 1]) / (row[at] - row[at - 1])
+            crossings.append(place[at - 1] + part * (place[at] - place[at - 1]))
+        assert np.std(crossings) < 0.15
+
+
+def test_a_drawn_edge_is_as_wide_as_a_followers_in_frames_of_any_size():
+    """A follower's p rises by a third to an eighth a pixel: measured on the example clip in three sizes."""
+    for height, network in ((270, 2.8), (432, 3.03), (1080, 5.93)):
+        mask = np.zeros((height, 100), np.bool_)
+        mask[:, 50:] = True
+        steepest = np.gradient(soft_edge(mask)[height // 2])[48:52].max()
+        assert 0.75 < 1 / steepest / network < 1.25
+
+
+def test_corners_and_rough_contours_are_no_strands():
+    """A disc does not fit into them either; taken for strands, they would be hard dots on a soft edge."""
+    mask = np.zeros((480, 640), np.bool_)
+    mask[100:300, 100:300] = True
+    mask[98:100, 150:300:7] = True
+    soft = soft_edge(mask)
+    assert soft[100:103, 100:103].min() < 0.6
+    assert soft[98, 150:300:7].max() < 0.6

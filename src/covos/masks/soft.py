@@ -25,8 +25,10 @@ EDGE = 1 / 480
 """Standard deviation of the soft edge that `soft_edge` draws, over the height of the frame: with it, the edge is about as
 wide as those of objects that a network follows."""
 LEAST_EDGE = 0.85
-"""Standard deviation in pixels in small frames, where the edges of networks are no narrower either. With less, a slanted
-contour is a staircase."""
+"""Standard deviation in pixels in small frames, where the edges of networks are no narrower either."""
+SMOOTH = 1.8
+"""Standard deviation in pixels of the blur, at the least, that tells where a contour runs. A slanted contour is a
+staircase in a mask: with less its steps are seen, with more its corners are round."""
 REACH = 3
 """So many standard deviations from the contour a soft edge ends."""
 _SURE_SIDE = 0.01
@@ -111,8 +113,8 @@ def edge_deviation(height: int) -> float:
 def soft_edge(mask: MaskArray) -> ProbabilityArray:
     """Give a mask an edge as soft as a network's, so that a frame that was drawn by hand is like its neighbours.
 
-    A Gaussian runs across the contour, so a slanted one has no steps. The middle of what is thinner than the edge stays
-    sure, so drawn strands and narrow gaps do not fade.
+    It rises smoothly across the contour, and a slanted one has no steps. The middle of what is thinner than the edge
+    stays sure, so drawn strands and narrow gaps do not fade.
 
     Args:
         mask: H x W bool.
@@ -123,16 +125,24 @@ def soft_edge(mask: MaskArray) -> ProbabilityArray:
     if not mask.any() or mask.all():
         return mask.astype(np.float32)
     deviation = edge_deviation(mask.shape[0])
-    # Beyond the border of the frame both sides go on as they are there.
-    soft = cv2.GaussianBlur(mask.astype(np.float32), _window(deviation), deviation, borderType=cv2.BORDER_REPLICATE)
+    soft = _across(mask, deviation)
     inside = np.maximum(np.maximum(soft, _in_strands(mask, deviation)), 0.5 + _SURE_SIDE)
     outside = np.minimum(np.minimum(soft, 1 - _in_strands(~mask, deviation)), 0.5 - _SURE_SIDE)
     return np.where(mask, inside, outside).astype(np.float32)
 
 
-def _window(deviation: float) -> tuple[int, int]:
-    side = 2 * int(np.ceil(REACH * deviation)) + 1
-    return side, side
+def _across(mask: MaskArray, deviation: float) -> NDArray[np.float32]:
+    """Return a probability that rises across a contour, about as a Gaussian's of such a deviation: H x W float32."""
+    wide = max(deviation, SMOOTH)
+    side = 2 * int(np.ceil(REACH * wide)) + 1
+    # Beyond the border of the frame both sides go on as they are there.
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (side, side), wide, borderType=cv2.BORDER_REPLICATE)
+    soft = np.clip(soft, 0, 1)
+    if wide > deviation:
+        # The odds to a power are as the odds of a narrower edge.
+        inner, outer = soft ** (wide / deviation), (1 - soft) ** (wide / deviation)
+        soft = inner / (inner + outer)
+    return np.asarray(soft, np.float32)
 
 
 def _in_strands(mask: MaskArray, deviation: float) -> NDArray[np.float32]:
