@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covos.core.errors import InputError
-from covos.masks.soft import SURE, SoftMask, rounded, soft_edge
+from covos.masks.soft import LEAST_EDGE, SURE, SoftMask, edge_deviation, rounded, soft_edge
 
 
 def edge(size=(60, 90), *, seed=0):
@@ -97,13 +97,16 @@ def test_a_slanted_contour_has_no_steps(slope, height):
         assert np.std(crossings) < 0.15
 
 
-def test_a_drawn_edge_is_as_wide_as_a_followers_in_frames_of_any_size():
-    """A follower's p rises by a third to an eighth a pixel: measured on the example clip in three sizes."""
-    for height, network in ((270, 2.8), (432, 3.03), (1080, 5.93)):
+def test_a_drawn_edge_grows_with_the_frame():
+    """`tests/jobs/test_seed_edges.py` compares its width with those that the network finds."""
+    for height in (270, 432, 1080):
         mask = np.zeros((height, 100), np.bool_)
         mask[:, 50:] = True
-        steepest = np.gradient(soft_edge(mask)[height // 2])[48:52].max()
-        assert 0.75 < 1 / steepest / network < 1.25
+        across = soft_edge(mask)[height // 2]
+        # The whole of 4p(1 - p) across the integral of a Gaussian.
+        whole = 4 / np.sqrt(np.pi) * edge_deviation(height)
+        assert (4 * across * (1 - across)).sum() == pytest.approx(whole, abs=0.5)
+    assert edge_deviation(270) == LEAST_EDGE
 
 
 def test_corners_and_rough_contours_are_no_strands():

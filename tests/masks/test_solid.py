@@ -27,7 +27,7 @@ def square(area: int) -> NDArray[np.bool_]:
     return found
 
 
-@pytest.mark.parametrize("area", [1, 9, 25])
+@pytest.mark.parametrize("area", [1, 9, 25, 400])
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_speck_in_a_doubtful_interior_leaves_nothing_behind(area: int, size: int) -> None:
     """By distances from it, a hole of one pixel left 69 that were not opaque."""
@@ -57,7 +57,7 @@ def test_a_hole_in_a_sure_interior_is_no_larger_than_it_is(area: int) -> None:
 
 
 def test_what_is_large_or_dark_or_open_is_a_hole() -> None:
-    hole = square(100)
+    hole = square(441)
     probability = np.where(disc(120), np.float32(DOUBT), 0).astype(np.float32)
     probability[hole] = 0.45
     labels = (probability > 0.5).astype(np.uint8)

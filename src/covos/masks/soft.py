@@ -21,10 +21,10 @@ Depth = Literal[8, 16]
 SURE = 2
 """Levels, of 255, by which a probability may miss 0 or 1 and still be taken for it. A network is never quite certain,
 and so little noise over the whole frame would take several times the space of the edge itself."""
-EDGE = 1 / 480
-"""Standard deviation of the soft edge that `soft_edge` draws, over the height of the frame: with it, the edge is about as
-wide as those of objects that a network follows."""
-LEAST_EDGE = 0.85
+EDGE = 0.8 / 480
+"""Standard deviation of the soft edge that `soft_edge` draws, over the height of the frame: with it, the edge is about
+as wide as those of objects that a network follows."""
+LEAST_EDGE = 0.65
 """Standard deviation in pixels in small frames, where the edges of networks are no narrower either."""
 SMOOTH = 1.8
 """Standard deviation in pixels of the blur, at the least, that tells where a contour runs. A slanted contour is a

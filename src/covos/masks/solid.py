@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,11 +14,11 @@ from covos.core.types import LabelArray, MaskArray, ProbabilityArray
 SOLID = 2, 5
 """Depths inside of the mask in pixels at 480p, more in proportion in larger frames. At the first, an opacity that is
 made of a probability begins to be solid, at the second it is. Nearer to the contour is the soft edge."""
-SPECK = 64
+SPECK = 400
 """Area in pixels at 480p, more in proportion in larger frames, of the largest hole that may be a doubt alone."""
 SHALLOW = 0.2
-"""A hole is a doubt alone if the probability falls by less than this from its rim into it. Those that doubt makes in
-bottles fall by 0.01 to 0.08; at the edge of a gap it falls by 0.3 and more."""
+"""A hole is a doubt alone if the probability falls by less than this from its rim into it. Doubt in glass and in dark
+fur makes holes that are hardly below their rims; into a gap, it falls by more within a pixel or two."""
 _RIM = 3
 """Width in pixels at 480p of the rim of a hole that it is compared with."""
 _NARROW = 2.25
@@ -46,7 +47,7 @@ def doubted_holes(probability: ProbabilityArray, labels: LabelArray) -> MaskArra
     """
     found = np.zeros(labels.shape, np.bool_)
     scale = scale_of(labels.shape[0])
-    count, parts, facts, _ = cv2.connectedComponentsWithStats((labels == 0).view(np.uint8), connectivity=4)
+    _, parts, facts, _ = cv2.connectedComponentsWithStats((labels == 0).view(np.uint8), connectivity=4)
     left, top, wide, high, area = facts.T[:5]
     enclosed = (left > 0) & (top > 0) & (left + wide < labels.shape[1]) & (top + high < labels.shape[0])
     enclosed[0] = False
@@ -67,8 +68,9 @@ def doubted_holes(probability: ProbabilityArray, labels: LabelArray) -> MaskArra
 def solidity(inside: MaskArray, *, feather: float = 0.0) -> NDArray[np.float32]:
     """Tell how deep in a mask each pixel lies: H x W float32, 0 in the soft edge and outside, 1 where it is solid.
 
-    It is the share of the neighbourhood that is inside, by a Gaussian. So its steps are smooth whatever the contour is:
-    by the distance to the nearest pixel outside, a hole of one pixel has a disc around it, and a rough contour scallops.
+    It is the share of the neighbourhood that is inside, by a Gaussian. So its steps are smooth whatever the contour is.
+    The distance to the nearest pixel outside would make a disc around a hole of one pixel, and scallops along a rough
+    contour.
 
     Args:
         inside: H x W bool.
@@ -87,7 +89,7 @@ def _blurred(mask: MaskArray, deviation: float) -> NDArray[np.float32]:
     """Blur a mask; beyond the border of the frame it goes on as it is there."""
     height, width = mask.shape
     less = max(1, int(deviation / _FINE))
-    values = mask.astype(np.float32)
+    values: NDArray[Any] = mask.astype(np.float32)
     if less > 1:
         values = cv2.resize(values, (-(-width // less), -(-height // less)), interpolation=cv2.INTER_AREA)
     values = cv2.GaussianBlur(values, (0, 0), deviation / less, borderType=cv2.BORDER_REPLICATE)
