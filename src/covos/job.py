@@ -283,7 +283,8 @@ class Job:
             batch=model.engine.encoder.batch,
             formats=formats,
             shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
-        ).joined(folder)
+        ).joined(folder, plain=self.plan.matte is False)
+        formats = terms.formats
         if terms.is_done(folder):
             remove_leftovers(folder)
             yield Started(stage="done already", info=source.info)

@@ -62,7 +62,7 @@ def _source_to_json(source: str | InMemory) -> str | dict[str, str]:
 
 def _matter(given: object) -> object:
     if isinstance(given, bool):
-        return DEFAULT_MATTER if given else None
+        return DEFAULT_MATTER if given else False
     return as_text(given)
 
 
@@ -88,7 +88,8 @@ class Plan(Value):
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: The network that finds the opacity of edges, such as hair: a name, or a ``.safetensors`` file; True is
-            covos-matte. None or False makes edges as soft as the probability.
+            covos-matte. None finds none, and edges are as soft as the probability; further formats of a run that has a
+            matte take that. False takes the probability there, too.
         cuts: ``"auto"`` looks for cuts, and compares each frame with references of its own shot (see
             `covos.engines.shots`); ``"off"`` takes the video as one shot, whose references are spread over all of it.
     """
@@ -106,7 +107,7 @@ class Plan(Value):
     edges: Edges = NO_EDGES
     label: Annotated[Labelling, BeforeValidator(as_labelling)] = NO_LABELS
     deinterlace: Deinterlace = "auto"
-    matte: Annotated[str | None, BeforeValidator(_matter)] = None
+    matte: Annotated[str | Literal[False] | None, BeforeValidator(_matter)] = None
     cuts: Cuts = AUTO
 
     @field_validator("formats")

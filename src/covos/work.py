@@ -37,7 +37,7 @@ class Work:
 
     def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
         self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
-        self._matter = None if plan.matte is None else find_matter(plan.matte)
+        self._matter = find_matter(plan.matte) if plan.matte else None
         self._labels = plan.label
         self._loaded: Model | None = None
         self._session: Session | None = None

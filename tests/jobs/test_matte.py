@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 import covos
 import covos.work
 from checked_output import check_output
+from covos.cli import main
 from covos.core.errors import UsageError
 from covos.events import Event, FrameDone
 from covos.job import Job
@@ -95,6 +97,60 @@ def test_a_run_with_a_matte_gives_it_to_a_format_that_is_added(
     assert (alphas(tmp_path / "out" / "rgba") == alphas(tmp_path / "both" / "rgba")).all()
     assert load_report(tmp_path / "out").settings["matte"]["name"] == "covos-matte"
     run(clip, tmp_path / "out", model, "rgba", matte=None)  # and is done
+
+
+@pytest.mark.usefixtures("model")
+def test_the_plain_alpha_of_a_run_with_a_matte_comes_from_its_journal(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "never", model, "palette", "rgba", "matte", matte=None)
+    run(clip, tmp_path / "out", model, "matte")
+    request.getfixturevalue("no_matting")
+    run(clip, tmp_path / "out", model, "palette", "rgba", matte=False)
+    plain = alphas(tmp_path / "never" / "rgba")
+    assert (alphas(tmp_path / "out" / "rgba") == plain).all()
+    report = load_report(tmp_path / "out")
+    assert report.settings["formats"] == ["matte", "palette", "rgba=plain"]
+    assert report.settings["matte"]["name"] == "covos-matte", "the run still has it"
+    run(clip, tmp_path / "out", model, "rgba", matte=False)  # and is done
+    # Outputs that are written anew stay plain.
+    run(clip, tmp_path / "grown", model, "rgba", matte=None, edges=covos.Edges(grow=2))
+    run(clip, tmp_path / "out", model, "matte", edges=covos.Edges(grow=2))
+    assert (alphas(tmp_path / "out" / "rgba") == alphas(tmp_path / "grown" / "rgba")).all()
+
+
+@pytest.mark.usefixtures("model")
+def test_the_plain_alpha_of_a_format_that_is_there_is_made_beside_the_run(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "never", model, "rgba", matte=None)
+    run(clip, tmp_path / "out", model, "rgba")
+    request.getfixturevalue("no_matting")
+    with pytest.raises(UsageError, match="the format rgba=plain beside the format rgba in") as caught:
+        run(clip, tmp_path / "out", model, "rgba", matte=False)
+    _, *arguments = shlex.split(caught.value.fix.partition(" writes it without the network")[0])
+    assert main(arguments) == 0
+    assert (alphas(tmp_path / "out-rgba" / "rgba") == alphas(tmp_path / "never" / "rgba")).all()
+
+
+@pytest.mark.usefixtures("model")
+def test_the_matte_of_a_run_is_left_out_of_what_is_made_of_it(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "never", model, "rgba", "matte", matte=None)
+    run(clip, tmp_path / "out", model, "palette", "rgba")
+    request.getfixturevalue("no_matting")
+    plain = alphas(tmp_path / "never" / "rgba")
+    assert main(["convert", str(tmp_path / "out"), "--no-matte", "-f", "rgba", "-o", str(tmp_path / "cli")]) == 0
+    covos.convert(tmp_path / "out", formats=["rgba", "matte"], output=tmp_path / "python", matte=False)
+    covos.load_result(tmp_path / "out").without_matte().save(tmp_path / "saved", formats=["rgba"])
+    for name in ("cli", "python", "saved"):
+        assert (alphas(tmp_path / name / "rgba") == plain).all()
+        assert "matte" not in load_report(tmp_path / name).settings
+    for made in (tmp_path / "python" / "matte").iterdir():
+        assert made.read_bytes() == (tmp_path / "never" / "matte" / made.name).read_bytes()
+    covos.convert(tmp_path / "out", formats=["rgba"], output=tmp_path / "kept")
+    assert (alphas(tmp_path / "kept" / "rgba") == alphas(tmp_path / "out" / "rgba")).all()
 
 
 def test_a_run_says_that_the_memory_ran_out_at_its_matte(

@@ -94,7 +94,7 @@ def batch(
     precision: options.Precision = "auto",
     runtime: options.Runtime = "auto",
     frame_rate: options.FrameRate = None,
-    matte: options.Matte = False,
+    matte: options.Matte = None,
     label: options.Labels = None,
     start: options.Start = None,
     end: options.End = None,

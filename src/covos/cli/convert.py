@@ -39,9 +39,13 @@ def convert(
         str | None, typer.Option(help="The video or pictures of the masks, if the report does not name them.")
     ] = None,
     matte: Annotated[
-        bool,
-        typer.Option("--matte", help="Find the opacity of edges by covos-matte; the matte of a run is used anyway."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--matte/--no-matte",
+            help="Find the opacity of edges by covos-matte, or leave out the matte of a run, which is used otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     runtime: options.Runtime = "auto",
@@ -74,7 +78,8 @@ def convert(
     """Turn masks into other formats: pictures, annotations, videos.
 
     The soft edges of a run, and its matte, are kept in its folder: formats with alpha are as soft as if the run had
-    written them. --matte finds a matte for masks that have none, whatever made them. With --start, --end and --every a
+    written them. --matte finds a matte for masks that have none, whatever made them; --no-matte takes the plain alpha,
+    without the matte of the run. With --start, --end and --every a
     part is written; seconds then count from the first frame of the result. The exit code is 4 if frames of the result
     are missing, damaged or were not computed.
     """

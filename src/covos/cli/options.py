@@ -73,10 +73,12 @@ SmoothTime: TypeAlias = Annotated[
 
 
 Matte: TypeAlias = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--matte/--no-matte",
-        help="Find the opacity of edges by covos-matte: hair, fur, spokes, blur. For soft formats.",
+        help="Find the opacity of edges by covos-matte: hair, fur, spokes, blur. For soft formats. --no-matte leaves "
+        "it out of formats that are added to a run that has one.",
+        show_default=False,
     ),
 ]
 Background: TypeAlias = Annotated[

@@ -49,7 +49,7 @@ def segment(
     precision: options.Precision = "auto",
     runtime: options.Runtime = "auto",
     frame_rate: options.FrameRate = None,
-    matte: options.Matte = False,
+    matte: options.Matte = None,
     label: options.Labels = None,
     start: options.Start = None,
     end: options.End = None,

@@ -56,6 +56,14 @@ Drop = Annotated[
     bool | None,
     typer.Option("--drop/--no-drop", help="Leave out frames that come too fast; by default for cameras and URLs."),
 ]
+LiveMatte = Annotated[
+    bool,
+    typer.Option(
+        "--matte/--no-matte",
+        help="Find the opacity of edges by covos-matte: hair, fur, spokes, blur. For soft formats.",
+        rich_help_panel="Edges",
+    ),
+]
 LiveQuality = Annotated[Literal["balanced", "fast"], typer.Option(help="fast finds the subject in smaller frames.")]
 Span = Annotated[int, typer.Option(min=1, help="Frames of the past over which the references are spread.")]
 
@@ -79,7 +87,7 @@ def stream(
     span: Span = 100,
     memory: options.Memory = 5,
     follower: options.Follower = "covos-follow",
-    matte: options.Matte = False,
+    matte: LiveMatte = False,
     grow: options.Grow = "0",
     shrink: options.Shrink = "0",
     feather: options.Feather = "0",

@@ -13,7 +13,7 @@ from covos.core.errors import UsageError
 from covos.core.types import ProbabilityArray
 from covos.formats.base import Bits, Format
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import refuse_inverted
+from covos.formats.composition import PLAIN_ALPHA, refuse_inverted
 
 ALPHA_KINDS = ("straight", "premultiplied")
 """Of the colours of a file with alpha; the first is what it has where nothing is said."""
@@ -22,7 +22,7 @@ ALPHA_KINDS = ("straight", "premultiplied")
 class AlphaKindFormat(Format):
     """A format with alpha whose value says if its colours are straight or premultiplied."""
 
-    flags: ClassVar[tuple[str, ...]] = ("invert",)
+    flags: ClassVar[tuple[str, ...]] = ("invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {"alpha": "", "invert": "invert"}
 
     @classmethod

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from covos.core.types import FrameResult
 from covos.formats.alpha import AlphaKindFormat, rgba_of
+from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.each import EachObjectFormat
 from covos.formats.videos import VideoFormat
 from covos.media.presets import FFV1, PRORES_4444, QTRLE, VP9_ALPHA
@@ -24,7 +25,7 @@ class _AlphaFormat(EachObjectFormat, VideoFormat):
     """
 
     lossless: ClassVar[bool] = False
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
@@ -58,7 +59,7 @@ class WebmFormat(_AlphaFormat):
 class _EditedFormat(AlphaKindFormat, _AlphaFormat):
     """A video with alpha for editing programs: ``premultiplied`` as well."""
 
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {"alpha": "", **_AlphaFormat.composes}
 
     @property
@@ -77,7 +78,7 @@ class _EditedFormat(AlphaKindFormat, _AlphaFormat):
 class _DeepFormat(_EditedFormat):
     """One that holds 10 bits and more, and so HDR and BT.2020 as the source has them: ``hdr``."""
 
-    flags: ClassVar[tuple[str, ...]] = ("each", "hdr", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("each", "hdr", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {**_EditedFormat.composes, "keep_hdr": "hdr"}
 
     @property

@@ -22,7 +22,7 @@ from covos.core.records import Record
 from covos.core.types import Frame
 from covos.formats.carriers import CARRIERS, CarrierName, carrier_in
 from covos.formats.compose import deep_picture
-from covos.formats.composition import BEGINNING, background_part, of_background, refuse_inverted, split_options
+from covos.formats.composition import BEGINNING, PLAIN_ALPHA, background_part, of_background, refuse_inverted, split_options
 from covos.masks.edges import Length, in_pixels
 from covos.media.opening import open_source
 from covos.media.range import Place, read_seconds
@@ -44,6 +44,7 @@ class Backdrop(Record):
         shadow: True if the subject's shadow falls on it.
         carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
+        plain: True if alpha is that without a matte.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,6 +56,7 @@ class Backdrop(Record):
     shadow: bool = False
     carrier: CarrierName | None = None
     invert: bool = False
+    plain: bool = False
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -68,7 +70,7 @@ class Backdrop(Record):
         main, options = split_options(
             value,
             known=("start", "end", "wrap"),
-            flags=("shadow", "invert", *CARRIERS),
+            flags=("shadow", "invert", PLAIN_ALPHA, *CARRIERS),
             whole=lambda name: is_there(Path(name)),
         )
         carrier, others = carrier_in(options)
@@ -153,17 +155,19 @@ class Blurred(Record):
         wrap: Length of light that wraps around the subject.
         carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
+        plain: True if alpha is that without a matte.
     """
 
     radius: Length = "5%"
     wrap: Length = "0"
     carrier: CarrierName | None = None
     invert: bool = False
+    plain: bool = False
 
     @classmethod
     def parse(cls, value: str | None) -> Blurred:
         """Read ``2%,wrap=1%``."""
-        main, options = split_options(value or "", known=("wrap",), flags=("invert", *CARRIERS))
+        main, options = split_options(value or "", known=("wrap",), flags=("invert", PLAIN_ALPHA, *CARRIERS))
         carrier, others = carrier_in(options)
         found = cls(**({"radius": main} if main else {}), carrier=carrier, **others)  # type: ignore[arg-type]
         if not in_pixels(found.radius, 1.0):

@@ -15,6 +15,7 @@ from covos.core.types import Frame, FrameResult
 from covos.formats.backdrops import WHITE, Backdrop, Blurred, Clip, Plain
 from covos.formats.carriers import CARRIERS, CarriedFormat, CarrierName, carrier_in
 from covos.formats.compose import ComposedResult, deep_picture, lay_over
+from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.exr import check_exr_installed
 from covos.formats.light import defocused, to_light, to_picture, wrapped
 from covos.formats.shadows import Shadows
@@ -82,7 +83,7 @@ class BackgroundFormat(_LaidFormat):
     """
 
     name = "background"
-    flags: ClassVar[tuple[str, ...]] = ("shadow", "invert", *CARRIERS)
+    flags: ClassVar[tuple[str, ...]] = ("shadow", "invert", PLAIN_ALPHA, *CARRIERS)
     composes: ClassVar[Mapping[str, str]] = {
         "background": "",
         "background_start": "start",
@@ -120,6 +121,11 @@ class BackgroundFormat(_LaidFormat):
     @property
     def _is_inverted(self) -> bool:
         return self._backdrop.invert
+
+    @classmethod
+    def is_plain(cls, value: str | None) -> bool:
+        """See `Backdrop`."""
+        return Backdrop.parse(value or WHITE).plain
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -195,6 +201,11 @@ class BlurFormat(_LaidFormat):
     def _is_inverted(self) -> bool:
         return self._blurred.invert
 
+    @classmethod
+    def is_plain(cls, value: str | None) -> bool:
+        """See `Blurred`."""
+        return Blurred.parse(value).plain
+
     def behind(self, result: ComposedResult) -> NDArray[Any]:
         """Return the source out of focus."""
         radius = in_pixels(self._blurred.radius, result.frame.size[0])
@@ -209,7 +220,7 @@ class GreenFormat(_LaidFormat):
 
     name = "green"
 
-    flags: ClassVar[tuple[str, ...]] = ("invert", *CARRIERS)
+    flags: ClassVar[tuple[str, ...]] = ("invert", PLAIN_ALPHA, *CARRIERS)
     composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
 
     @classmethod

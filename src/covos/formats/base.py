@@ -13,7 +13,7 @@ from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, SourceInfo, Tags
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import ONE_MORE, refuse_inverted, split_options, with_options
+from covos.formats.composition import ONE_MORE, PLAIN_ALPHA, refuse_inverted, split_options, with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -199,7 +199,9 @@ class Format(ABC):
         Raises:
             EnvironmentProblem: The disk is full or failed.
         """
-        self._add(result if self.own_sizes else ComposedResult.of(result).fitted)
+        composed = ComposedResult.of(result)
+        composed = composed.plain if self._is_plain else composed
+        self._add(composed if self.own_sizes else composed.fitted)
         self._written += 1
 
     def _seen(self, result: FrameResult) -> ComposedResult:
@@ -210,6 +212,15 @@ class Format(ABC):
     @property
     def _is_inverted(self) -> bool:
         return "invert" in self.parsed(self._value)[1]
+
+    @classmethod
+    def is_plain(cls, value: str | None) -> bool:
+        """Tell if a value asks for alpha without the matte that there may be."""
+        return PLAIN_ALPHA in cls.parsed(value)[1]
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return self.is_plain(self._value)
 
     @cached_property
     def _keeps_hdr(self) -> bool:

@@ -48,6 +48,15 @@ class ComposedResult(FrameResult):
         return replace(self, inverted=not self.inverted)
 
     @property
+    def plain(self) -> ComposedResult:
+        """The result without its matte: its opacity is that of the probability; itself if it has none."""
+        return self if self.matte is None else self._without_matte
+
+    @cached_property
+    def _without_matte(self) -> ComposedResult:
+        return replace(self, matte=None)
+
+    @property
     def unmapped(self) -> ComposedResult:
         """The result whose deep colours are HDR or BT.2020, as its source has them; itself if they are neither."""
         return self if self.frame.hdr is None else self._in_its_tones

@@ -94,6 +94,8 @@ def refuse_inverted(invert: bool, *, shadow: bool = False, each: bool = False) -
         )
 
 
+PLAIN_ALPHA: Final = "plain"
+"""Option of a format's value that takes the probability for alpha, also where a run has found a matte."""
 PLAIN = Composition()
 """Nothing is asked for."""
 ONE_MORE = "the other is then made of the finished run, without the network: covos convert RUN -f FORMAT -o OTHER/"

@@ -21,6 +21,7 @@ from covos.core.files import atomic_path
 from covos.core.types import Frame, FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
+from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.light import Light, to_light
 from covos.formats.primaries import chromaticities_of
 from covos.masks.object_ids import present_ids
@@ -49,7 +50,7 @@ class ExrFormat(Format):
     shape = "a picture a frame"
     picture_suffixes = (".exr",)
     bytes_per_pixel = 0.97
-    flags: ClassVar[tuple[str, ...]] = ("hdr", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("hdr", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {"keep_hdr": "hdr", "invert": "invert"}
 
     @classmethod

@@ -14,6 +14,7 @@ from covos.core.types import FrameResult, Tags
 from covos.formats.alpha import grey_levels
 from covos.formats.base import Bits
 from covos.formats.carriers import CarriedFormat, CarrierName, carrier_in
+from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.each import EachObjectFormat
 
 _PLAIN = "h264"
@@ -34,7 +35,7 @@ class MatteVideoFormat(EachObjectFormat, CarriedFormat):
     name = "matte-video"
     carriers = ("prores", "ffv1")
     choices = (_PLAIN, *carriers)
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert", *choices)
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA, *choices)
     composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     @classmethod

@@ -23,7 +23,7 @@ from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Bits, Destination
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import refuse_inverted, with_options
+from covos.formats.composition import PLAIN_ALPHA, refuse_inverted, with_options
 from covos.formats.each import EachObjectFormat
 
 _MARGIN_PER_DIAGONAL = 1 / 100
@@ -82,7 +82,7 @@ class _OfBits(EachObjectFormat):
     picture_suffixes = (".png",)
     choices: ClassVar[tuple[str, ...]] = ("8", "16")
     offers: ClassVar[str] = "it has 8 or 16 bits"
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     @classmethod
@@ -94,7 +94,7 @@ class _OfBits(EachObjectFormat):
             raise UsageError(
                 f"{name}={value}",
                 why=cls.offers,
-                fix=f"write {name}, {others}; each or invert may follow: {name}=16,invert",
+                fix=f"write {name}, {others}; each, invert or plain may follow: {name}=16,invert",
             )
         refuse_inverted("invert" in options, each="each" in options)
 
@@ -142,7 +142,7 @@ class RgbaFormat(_OfBits):
     offers = "it is a PNG of 8 or 16 bits, or WebP"
     has_alpha = True
     bytes_per_pixel = 0.68
-    flags: ClassVar[tuple[str, ...]] = ("each", "hdr", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("each", "hdr", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {**_OfBits.composes, "keep_hdr": "hdr"}
 
     @classmethod
@@ -205,7 +205,7 @@ class CutoutFormat(EachObjectFormat):
     shape = "a picture a frame"
     picture_suffixes = (".png",)
     bytes_per_pixel = 0.53
-    flags: ClassVar[tuple[str, ...]] = ("each",)
+    flags: ClassVar[tuple[str, ...]] = ("each", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {"each_object": "each"}
 
     def _add_named(self, name: str, result: FrameResult) -> None:

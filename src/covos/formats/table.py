@@ -180,6 +180,17 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
     return tuple(composed)
 
 
+def plain_formats(names: Sequence[str]) -> tuple[str, ...]:
+    """Write into the names of soft formats that their alpha is the probability, also where a run has a matte."""
+    from covos.formats.composition import PLAIN_ALPHA, with_options
+
+    asked = [(name, *parse_format(name)) for name in names]
+    return tuple(
+        name if kind.labels_only or kind.is_plain(value) else f"{kind.name}={with_options(value, {PLAIN_ALPHA: True})}"
+        for name, kind, value in asked
+    )
+
+
 def formats_by_suffix(*, still: bool = False) -> dict[str, tuple[str, ...]]:
     """Return the formats that make one file, as they are asked for, by the suffix of the file.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult
 from covos.formats.alpha import AlphaKindFormat, rgba_of
+from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.each import EachObjectFormat
 from covos.formats.primaries import profile_of
 
@@ -41,7 +42,7 @@ class TiffFormat(EachObjectFormat, AlphaKindFormat):
     shape = "a picture a frame"
     picture_suffixes = (".tif", ".tiff")
     bytes_per_pixel = 1.22
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert")
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
     composes: ClassVar[Mapping[str, str]] = {**AlphaKindFormat.composes, "each_object": "each"}
 
     def _add_named(self, name: str, result: FrameResult) -> None:

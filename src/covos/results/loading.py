@@ -224,7 +224,7 @@ def convert(
     formats: Sequence[str] = (),
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
-    matte: bool | str | os.PathLike[str] = False,
+    matte: bool | str | os.PathLike[str] | None = None,
     device: str = AUTO,
     precision: Precision = AUTO,
     runtime: ChosenRuntime = AUTO,
@@ -245,7 +245,8 @@ def convert(
             result, named after it and the formats.
         source: As for `load_result`.
         matte: If true, find the opacity of edges with covos-matte, or with the ``.safetensors`` file of another one
-            (see `covos.Segmentation.with_matte`). If false, the matte that a run has found is taken.
+            (see `covos.Segmentation.with_matte`). None takes the matte that a run has found. If false, edges are as
+            soft as the probability, also where there is a matte.
         device: Where the matte is computed; see `covos.load_model`.
         precision: As for `covos.load_model`.
         runtime: As for `covos.load_model`.
@@ -270,7 +271,7 @@ def convert(
         path, formats=formats, output=output, composition=composition, still=result.info.is_still, overwrite=overwrite,
         keep=keep,
     )  # fmt: skip
-    if matte is not False and all(parse_format(name)[0].labels_only for name in chosen.formats):
+    if matte not in {None, False} and all(parse_format(name)[0].labels_only for name in chosen.formats):
         raise UsageError(
             "a matte is asked for, and nothing is written that has it",
             why=f"the formats are {', '.join(chosen.formats)}: they have hard edges",
@@ -278,7 +279,9 @@ def convert(
         )
     refuse_output(chosen, path=Path(path), result=found, overwrite=overwrite)
     known = len(result.origin.steps_down)
-    if matte is not False:
+    if matte is False:
+        result = result.without_matte()
+    elif matte is not None:
         network = DEFAULT_MATTER if matte is True else matte
         changed = edges_of(Path(path))
         # A matte is looked for around what was found, and is then changed as the masks were.

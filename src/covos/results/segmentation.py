@@ -273,7 +273,7 @@ class Segmentation:
         load = partial(load_matte_engine, entry.path, ladder=ladder, runtime=computing.runtime)
         replay = self._replay
         if anew:
-            replay = replace(replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
+            replay = self.without_matte()._replay
         found = {frame.index: frame.kept_matte for frame in replay.frames}
         if None in found.values():  # else no picture has to be read
             results = matted(replay.results(what="a matte"), load)
@@ -284,6 +284,15 @@ class Segmentation:
             self,
             frames=tuple(replace(frame, kept_matte=found[frame.index]) for frame in self.frames),
             origin=replace(self.origin, settings=settings, steps_down=(*self.origin.steps_down, *ladder.steps)),
+        )
+
+    def without_matte(self) -> Segmentation:
+        """Return the same masks without their matte: edges are as soft as the probability, which is kept beside it."""
+        settings = {name: value for name, value in self.origin.settings.items() if name != "matte"}
+        return replace(
+            self,
+            frames=tuple(replace(frame, kept_matte=None) for frame in self.frames),
+            origin=replace(self.origin, settings=settings),
         )
 
     @property

@@ -20,7 +20,7 @@ from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record, read_record, write_record
 from covos.engines.steps import LadderStep
-from covos.formats.table import check_formats
+from covos.formats.table import check_formats, plain_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
 from covos.runs.schema import REPORT, SCHEMA, Versioned, load_report
@@ -125,25 +125,30 @@ class RunTerms(Terms):
         """The settings that a run which is done keeps, whatever further outputs are asked for: see `KEPT`."""
         return {name: value for name, value in self.settings.items() if name in KEPT}
 
-    def joined(self, folder: OutputFolder) -> RunTerms:
+    def joined(self, folder: OutputFolder, *, plain: bool = False) -> RunTerms:
         """Return these terms as they hold for the run in a folder, if there is one.
 
         One from before there were cuts takes the video as one shot. One that is done keeps its matte, unless one is
         asked for, its runtime and its precision: its masks are there, and nothing is computed again.
+
+        Args:
+            folder: Of the run.
+            plain: If true, formats are asked for without a matte: where the run has one, their names then say so.
         """
         if not _is_begun(folder):
             return self
         found = _read(folder)
         if "cuts" not in found.settings:
             settings = {name: value for name, value in self.settings.items() if name != "cuts"}
-            return self.model_copy(update={"settings": settings})._joined(found)
-        return self._joined(found)
+            return self.model_copy(update={"settings": settings})._joined(found, plain=plain)
+        return self._joined(found, plain=plain)
 
-    def _joined(self, found: _RunFile) -> RunTerms:
+    def _joined(self, found: _RunFile, *, plain: bool) -> RunTerms:
         if not found.is_whole or found.inputs.fingerprint != self.inputs.fingerprint:
             return self
         asked = {name: value for name, value in self.settings.items() if name not in COMPUTED}
-        return self.model_copy(update={"settings": {**found.kept, **asked}})
+        formats = plain_formats(self.formats) if plain and "matte" in found.kept else self.formats
+        return self.model_copy(update={"settings": {**found.kept, **asked}, "formats": formats})
 
     def is_done(self, folder: OutputFolder) -> bool:
         """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others."""

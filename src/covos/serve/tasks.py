@@ -293,7 +293,7 @@ class Export:
             here.tell(Progress(done=done, total=total, step=step))
 
         if self.matte is False:
-            part = replace(part, frames=tuple(replace(frame, kept_matte=None) for frame in part))
+            part = part.without_matte()
         elif wanted and not labels_only and (lacking or self.mattes):
             plan = networks_of(here).plan
             part = part.with_matte(
