@@ -285,7 +285,7 @@ class Job:
             shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
         ).joined(folder, plain=self.plan.matte is False)
         formats = terms.formats
-        if terms.is_done(folder):
+        if terms.is_done(folder, info=source.info):
             remove_leftovers(folder)
             yield Started(stage="done already", info=source.info)
             self.state = "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -114,10 +115,53 @@ def test_the_last_line_says_that_nothing_was_found(clip: Path, tmp_path: Path, c
     assert line.endswith(f"covos open {clip}")
 
 
+def printed_command(capsys: Capture) -> list[str]:
+    """Return the arguments of the command that an error's last line names."""
+    fix = capsys.readouterr().err.splitlines()[-1]
+    return shlex.split(fix[fix.index("covos convert ") :].partition(";")[0])[1:]
+
+
 def test_a_run_of_another_part_names_the_way_to_another_format(clip: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(clip, "-o", tmp_path / "out", "--end", "f3", "-f", "palette") == 0
+    (tmp_path / "out-coco").mkdir()  # this name is taken
     assert run(clip, "-o", tmp_path / "out", "-f", "coco") == 2
-    assert f"covos convert {tmp_path / 'out'} -f FORMAT" in capsys.readouterr().err.splitlines()[-1]
+    command = printed_command(capsys)
+    assert command == ["convert", str(tmp_path / "out"), "-f", "coco", "-o", f"{tmp_path / 'out-coco-2'}/"]
+    assert main(command) == 0
+    assert (tmp_path / "out-coco-2" / "coco.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("held", "part", "wanted"),
+    [
+        ([], ["--start", "0.08", "--end", "0.2"], [2, 3, 4]),
+        (["--start", "0.04", "--end", "0.28"], ["--start", "0.08", "--end", "0.2"], [2, 3, 4]),
+        (["--start", "0.04", "--end", "0.28"], ["--start", "f1", "--end", "f6", "--every", "2", "--times", "source"], [1, 3, 5]),
+        (["--start", "f1", "--every", "2"], ["--start", "f3", "--end", "f8", "--every", "4"], [3, 7]),
+        (["--end", "f6"], ["--end", "f6", "--times", "source"], [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_a_shorter_part_of_a_run_names_the_command_that_makes_it(
+    clip: Path, tmp_path: Path, capsys: Capture, held: list[str], part: list[str], wanted: list[int]
+) -> None:
+    assert run(clip, "-o", tmp_path / "a run", *held, "-f", "palette") == 0
+    assert run(clip, "-o", tmp_path / "a run", *part, "-f", "palette", "-f", "background") == 2
+    command = printed_command(capsys)
+    assert main(command) == 0
+    report = load_report(tmp_path / "a run-part")
+    assert [row.number for row in report.frames] == wanted
+    assert report.settings["formats"] == ["palette", "background"]
+    assert report.source.times == ("source" if "--times" in part else "zero")
+
+
+@pytest.mark.parametrize("part", [["--end", "f8"], ["--start", "f3", "--end", "f7"], ["--start", "f2", "--end", "f5"]])
+def test_a_part_of_which_a_run_lacks_frames_is_not_made_of_it(
+    clip: Path, tmp_path: Path, capsys: Capture, part: list[str]
+) -> None:
+    assert run(clip, "-o", tmp_path / "out", "--start", "f1", "--end", "f6", "--every", "2", "-f", "palette") == 0
+    capsys.readouterr()
+    _, lines = refused(capsys, clip, "-o", tmp_path / "out", *part, "-f", "palette")
+    assert lines[-1].strip().startswith("fix: go back to those")
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from covos.core.errors import InputError, SourceError, UsageError
+from covos.core.types import SourceInfo
 from covos.runs.folder import OutputFolder
 from covos.runs.predict_terms import DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord
 from covos.runs.terms import Inputs, RunTerms
 from covos.runs.terms_in_words import Terms, settings_in_words
 from covos.task import Find
+
+INFO = SourceInfo(
+    path="clip.mp4",
+    kind="video",
+    height=96,
+    width=128,
+    frame_count=8,
+    frame_rate=Fraction(25),
+    duration=0.32,
+    time_base=Fraction(1, 25),
+)
 
 RUN = """{
   "schema": 1,
@@ -117,17 +130,17 @@ def begun(path: Path) -> OutputFolder:
 
 def test_the_file_of_a_run_is_what_it_was(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
-    assert not run.is_done(begun(tmp_path))
+    assert not run.is_done(begun(tmp_path), info=INFO)
     run.finish(begun(tmp_path), formats=run.formats)
     assert (tmp_path / "covos.json").read_text() == RUN
-    assert run.is_done(begun(tmp_path))
+    assert run.is_done(begun(tmp_path), info=INFO)
 
 
 def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
     other = run.model_copy(update={"batch": 8, "settings": {"references": 3}, "formats": ("palette",)})
     with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
-        other.is_done(begun(tmp_path))
+        other.is_done(begun(tmp_path), info=INFO)
     said = "references: 5 before, 3 now; fusion: not given before, none now; frames computed together: 4 before, 8 now"
     assert caught.value.why == said
 
@@ -139,7 +152,7 @@ def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
     moved = {**click, "points": [[320.0, 200.0, 1], [5.0, 6.5, 0]]}
     with pytest.raises(UsageError) as caught:
-        run.model_copy(update={"settings": {"prompts": [moved, mask, mask]}}).is_done(begun(tmp_path))
+        run.model_copy(update={"settings": {"prompts": [moved, mask, mask]}}).is_done(begun(tmp_path), info=INFO)
     assert caught.value.why == (
         "prompt 1: object 1 on frame 0 by points 320,200 prompter grabcut before, "
         "object 1 on frame 0 by points 320,200 and not 5,6.5 prompter grabcut now; "
@@ -151,24 +164,24 @@ def test_a_steered_subject_is_another(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
     steered = {**run.settings, "steer": [{"frame": None, "within": [1, 2, 3, 4]}]}
     with pytest.raises(UsageError, match=r"steering 1: none before, on all frames within 1,2,3,4 now"):
-        run.model_copy(update={"settings": steered}).is_done(begun(tmp_path))
+        run.model_copy(update={"settings": steered}).is_done(begun(tmp_path), info=INFO)
 
 
 def test_another_task_is_named_without_the_settings_of_each(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
     click = {"frame": 0, "object": 1, "given_as": "points", "points": [[320.0, 200.0, 1]]}
     with pytest.raises(UsageError) as caught:
-        run.model_copy(update={"settings": {"prompts": [click], "memory": 5}}).is_done(begun(tmp_path))
+        run.model_copy(update={"settings": {"prompts": [click], "memory": 5}}).is_done(begun(tmp_path), info=INFO)
     assert caught.value.why == "the task: finding the subject before, following what is shown now"
     with pytest.raises(UsageError, match="the task: finding the subject before, finding several objects now"):
-        run.model_copy(update={"settings": {"objects": 4}}).is_done(begun(tmp_path))
+        run.model_copy(update={"settings": {"objects": 4}}).is_done(begun(tmp_path), info=INFO)
 
 
 def test_a_term_of_old_is_named_as_it_was(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
     other = {**run.settings, "runtime": "openvino", "range": "frames 3 to 5 of the source, times from zero"}
     with pytest.raises(UsageError) as caught:
-        run.model_copy(update={"settings": other}).is_done(begun(tmp_path))
+        run.model_copy(update={"settings": other}).is_done(begun(tmp_path), info=INFO)
     assert caught.value.why == (
         "runtime: torch before, openvino now; "
         "range: all frames before, frames 3 to 5 of the source, times from zero now"
@@ -179,14 +192,14 @@ def test_edges_and_labels_are_no_other_terms(tmp_path: Path, run: RunTerms) -> N
     run.begin(begun(tmp_path)).journal.close()
     run.finish(begun(tmp_path), formats=run.formats)
     other = run.model_copy(update={"settings": {**run.settings, "edges": {"grow": "2"}, "label": {"every": "car"}}})
-    assert not other.is_done(begun(tmp_path)), "the outputs are others"
+    assert not other.is_done(begun(tmp_path), info=INFO), "the outputs are others"
 
 
 def test_other_formats_are_no_other_terms(tmp_path: Path, run: RunTerms) -> None:
     run.begin(begun(tmp_path)).journal.close()
     run.finish(begun(tmp_path), formats=run.formats)
-    assert run.model_copy(update={"formats": ("overlay",)}).is_done(begun(tmp_path))
-    assert not run.model_copy(update={"formats": ("palette", "webm")}).is_done(begun(tmp_path))
+    assert run.model_copy(update={"formats": ("overlay",)}).is_done(begun(tmp_path), info=INFO)
+    assert not run.model_copy(update={"formats": ("palette", "webm")}).is_done(begun(tmp_path), info=INFO)
 
 
 def test_a_run_of_an_earlier_version_has_its_formats(tmp_path: Path, run: RunTerms) -> None:
@@ -195,7 +208,7 @@ def test_a_run_of_an_earlier_version_has_its_formats(tmp_path: Path, run: RunTer
     content = json.loads((tmp_path / "covos.json").read_text())
     content["settings"]["formats"] = content.pop("formats")
     (tmp_path / "covos.json").write_text(json.dumps(content))
-    assert run.is_done(begun(tmp_path))
+    assert run.is_done(begun(tmp_path), info=INFO)
 
 
 def test_the_manifest_of_an_earlier_version_goes_on(tmp_path: Path, predict: PredictTerms) -> None:
@@ -241,9 +254,9 @@ def test_a_background_whose_file_has_another_content_is_refused(tmp_path: Path) 
     with terms("one").begin(folder).journal:
         pass
     terms("one").finish(folder, formats=("background=beach.mp4",))
-    assert terms("one").is_done(folder)
+    assert terms("one").is_done(folder, info=INFO)
     with pytest.raises(UsageError, match=r"of background=beach\.mp4"):
-        terms("two").is_done(folder)
+        terms("two").is_done(folder, info=INFO)
 
 
 def test_a_message_has_no_names_that_only_the_code_knows() -> None:

@@ -19,8 +19,10 @@ from covos._version import __version__
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record, read_record, write_record
+from covos.core.types import SourceInfo
 from covos.engines.steps import LadderStep
-from covos.formats.table import check_formats, plain_formats
+from covos.formats.table import check_formats, parse_format, plain_formats
+from covos.runs.beside import convert_command, part_options
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
 from covos.runs.schema import REPORT, SCHEMA, Versioned, load_report
@@ -150,8 +152,13 @@ class RunTerms(Terms):
         formats = plain_formats(self.formats) if plain and "matte" in found.kept else self.formats
         return self.model_copy(update={"settings": {**found.kept, **asked}, "formats": formats})
 
-    def is_done(self, folder: OutputFolder) -> bool:
-        """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others."""
+    def is_done(self, folder: OutputFolder, *, info: SourceInfo) -> bool:
+        """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others.
+
+        Args:
+            folder: Of the run.
+            info: The source, as the part of it that is taken.
+        """
         if not _is_begun(folder):
             return False
         found = _read(folder)
@@ -159,20 +166,7 @@ class RunTerms(Terms):
             self._refuse_variants(found, folder)
             return False
         held = "the result" if found.complete else "an unfinished run"
-        fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
-        without = {name: value for name, value in self.settings.items() if name != "matte"}
-        if found.is_whole and not found.differences(self.model_copy(update={"settings": without})):
-            convert = f"covos convert {shlex.quote(str(folder.path))} --matte -f FORMAT"
-            fix = f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
-        elif how := found._computed_otherwise(self):
-            fix = f"{how} goes on, on a machine that has it; else choose another folder, or start anew with -y"
-        elif (
-            found.is_whole
-            and found.inputs.fingerprint == self.inputs.fingerprint
-            and not set(self.formats) <= set(found.formats)
-        ):
-            convert = f"covos convert {shlex.quote(str(folder.path))} -f FORMAT"
-            fix = f"for another format of the masks that are there: {convert}; else {fix}"
+        fix = self._way_out(found, folder, info)
         found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=fix)
         if changed := [name for name in self.shown if self.shown[name] != found.shown.get(name, self.shown[name])]:
             raise UsageError(
@@ -182,6 +176,38 @@ class RunTerms(Terms):
             )
         self._refuse_variants(found, folder)
         return found.complete and set(self.formats) <= set(found.formats) and not self._anew(found)
+
+    def _way_out(self, found: _RunFile, folder: OutputFolder, info: SourceInfo) -> str:
+        """Say what to do where the folder holds a run of other terms: if its masks will do, the command that does it."""
+        fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
+        if found.is_whole and self._is_but_for(("matte",), found):
+            soft = [name for name in self.formats if not parse_format(name)[0].labels_only]
+            convert = convert_command(folder.path, soft or ["prores"], "--matte")
+            return f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
+        if how := found._computed_otherwise(self):
+            return f"{how} goes on, on a machine that has it; else choose another folder, or start anew with -y"
+        is_same = found.is_whole and found.inputs.fingerprint == self.inputs.fingerprint
+        if found.complete and is_same and self._is_but_for(("range", "frame_rate"), found):
+            part = part_options(folder.path, info)
+            if part is not None:
+                convert = convert_command(folder.path, self.formats, *part, name="part")
+                added = self._to_add(found)
+                return f"for this part of the masks that are there, without the network: {convert}{added}; else {fix}"
+        if is_same and not set(self.formats) <= set(found.formats):
+            convert = convert_command(folder.path, self.formats)
+            return f"for another format of the masks that are there: {convert}; else {fix}"
+        return fix
+
+    def _is_but_for(self, names: Sequence[str], found: _RunFile) -> bool:
+        """Tell if some settings are all that differs from a run."""
+        settings = {name: value for name, value in self.settings.items() if name not in names}
+        settings |= {name: value for name, value in found.settings.items() if name in names}
+        return not found.differences(self.model_copy(update={"settings": settings}))
+
+    def _to_add(self, found: _RunFile) -> str:
+        """Say which settings of what is written differ from those of a run, to be added to a command; or nothing."""
+        changed = " and ".join(name for name in LATER if self.settings.get(name) != found.settings.get(name))
+        return f"; add your {changed}" if changed else ""
 
     def _computed_otherwise(self, now: RunTerms) -> str:
         """Return the options that compute as this run does, if these terms compute otherwise; else an empty text."""
@@ -200,16 +226,13 @@ class RunTerms(Terms):
         if clash is None:
             return
         kind = clash.partition("=")[0]
-        run, other = str(folder.path), folder.path.with_name(f"{folder.path.name}-{kind}")
-        wanted = " ".join(f"-f {shlex.quote(name)}" for name in more)
-        convert = f"covos convert {shlex.quote(run)} {wanted} -o {shlex.quote(f'{other}/')}"
+        convert = convert_command(folder.path, more, name=kind)
         is_done = found.is_whole and found.inputs.fingerprint == self.inputs.fingerprint
         begin = "" if is_done else f"finish this run without it (-f {shlex.quote(there[kind])}), then: "
-        changed = " and ".join(name for name in LATER if self.settings.get(name) != found.settings.get(name))
         raise UsageError(
-            f"the format {clash} beside the format {there[kind]} in {run}",
+            f"the format {clash} beside the format {there[kind]} in {folder.path}",
             why="their files would have the same names",
-            fix=f"{begin}{convert} writes it without the network" + (f"; add your {changed}" if changed else ""),
+            fix=f"{begin}{convert} writes it without the network{self._to_add(found)}",
         )
 
     def _anew(self, found: RunTerms) -> str:
