@@ -35,6 +35,7 @@ from covos.engines.held import with_held_masks
 from covos.engines.stages import StageProgress
 from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
+from covos.formats.options import refuse_idle
 from covos.formats.table import check_formats, shown_files, size_notes
 from covos.media.memory import open_input
 from covos.media.range import in_words
@@ -47,7 +48,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_little_memory, refuse_small_disk
-from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
+from covos.runs.terms import KEPT, Inputs, RunTerms, formats_there, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.runtimes.choice import ChosenRuntime
 from covos.task import check_model
@@ -80,7 +81,8 @@ class Job:
         cuts: The frames with which shots begin, but for the first; none before the first frame has its masks.
 
     Raises:
-        UsageError: The folder holds something that is not to be replaced.
+        UsageError: The folder holds something that is not to be replaced; or edges are to be soft, and nothing is
+            written that shows it.
         EnvironmentProblem: The folder cannot be written to.
     """
 
@@ -98,6 +100,8 @@ class Job:
         self.cuts: tuple[int, ...] = ()
         if folder is not None and not isinstance(folder, OutputFolder):
             folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
+        if folder is not None:
+            refuse_idle((*formats_there(folder), *plan.formats), plan.edges.soft_options)
         self._folder = folder
         self._load, self._asked = load or load_planned, plan
         self._cancel = threading.Event()

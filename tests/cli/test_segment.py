@@ -136,7 +136,11 @@ def test_a_run_of_another_part_names_the_way_to_another_format(clip: Path, tmp_p
     [
         ([], ["--start", "0.08", "--end", "0.2"], [2, 3, 4]),
         (["--start", "0.04", "--end", "0.28"], ["--start", "0.08", "--end", "0.2"], [2, 3, 4]),
-        (["--start", "0.04", "--end", "0.28"], ["--start", "f1", "--end", "f6", "--every", "2", "--times", "source"], [1, 3, 5]),
+        (
+            ["--start", "0.04", "--end", "0.28"],
+            ["--start", "f1", "--end", "f6", "--every", "2", "--times", "source"],
+            [1, 3, 5],
+        ),
         (["--start", "f1", "--every", "2"], ["--start", "f3", "--end", "f8", "--every", "4"], [3, 7]),
         (["--end", "f6"], ["--end", "f6", "--times", "source"], [0, 1, 2, 3, 4, 5]),
     ],

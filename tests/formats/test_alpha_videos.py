@@ -19,7 +19,8 @@ from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, Tags
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import Composition
-from covos.formats.table import check_formats, composed_formats, make_writer
+from covos.formats.options import composed_formats
+from covos.formats.table import check_formats, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 from soft_disc import RED

@@ -24,7 +24,8 @@ from covos.formats import backdrops
 from covos.formats.backdrops import Backdrop, Clip
 from covos.formats.composition import Composition
 from covos.formats.light import defocused, disc, to_light, to_picture, wrapped
-from covos.formats.table import check_formats, composed_formats, make_writer
+from covos.formats.options import composed_formats
+from covos.formats.table import check_formats, make_writer
 from covos.media.video import VideoSource
 from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output

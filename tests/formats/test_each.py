@@ -19,7 +19,8 @@ from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import Composition
-from covos.formats.table import FORMATS, check_formats, composed_formats, load_format, make_writer
+from covos.formats.options import composed_formats
+from covos.formats.table import FORMATS, check_formats, load_format, make_writer
 from covos.runs.folder import OutputFolder
 from covos.runs.writing import BackgroundWriters
 

@@ -19,7 +19,8 @@ from covos.cli import main
 from covos.core.errors import UsageError
 from covos.core.types import Colour, FrameResult
 from covos.formats.composition import Composition
-from covos.formats.table import check_formats, composed_formats, make_writer
+from covos.formats.options import composed_formats
+from covos.formats.table import check_formats, make_writer
 from covos.masks import write_label_map
 from covos.media.memory import open_input
 from covos.media.opening import open_source

@@ -16,7 +16,8 @@ from covos.core.errors import UsageError
 from covos.core.types import FrameResult
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import Composition
-from covos.formats.table import FORMATS, check_formats, composed_formats, load_format, make_writer
+from covos.formats.options import composed_formats
+from covos.formats.table import FORMATS, check_formats, load_format, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 from soft_disc import GREEN, RED

@@ -16,7 +16,8 @@ from covos.core.errors import UsageError
 from covos.core.types import FrameResult, Tags
 from covos.evaluation.mask_trees import find_sequences
 from covos.formats.composition import Composition
-from covos.formats.table import check_formats, composed_formats, expected_sizes, make_writer, probability_bits
+from covos.formats.options import composed_formats
+from covos.formats.table import check_formats, expected_sizes, make_writer, probability_bits
 from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output
 

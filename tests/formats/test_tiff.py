@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 from covos.core.errors import UsageError
 from covos.core.types import Colour, FrameResult, SourceInfo, Tags
 from covos.formats.composition import Composition
-from covos.formats.table import check_formats, composed_formats, make_writer, parse_format
+from covos.formats.options import composed_formats
+from covos.formats.table import check_formats, make_writer, parse_format
 from covos.formats.tiff import write_tiff
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder

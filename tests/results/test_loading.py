@@ -402,7 +402,7 @@ def test_a_clip_that_is_gone_is_no_pattern(clip: Path, tmp_path: Path) -> None:
 def test_a_feathered_edge_is_known_through_several_folders(result: covos.Segmentation, tmp_path: Path) -> None:
     """What is asked of a later folder says nothing of the edge that an earlier one was given."""
     soft = replace(result, frames=tuple(each.with_soft_edge() for each in result.frames))
-    soft.save(tmp_path / "one", formats=["palette"], edges=covos.Edges(feather="8"))
+    soft.save(tmp_path / "one", formats=["palette", "matte"], edges=covos.Edges(feather="8"))
     covos.load_result(tmp_path / "one").save(tmp_path / "two", formats=["palette"], edges=covos.Edges(grow=1))
     for folder in ("one", "two"):
         loaded = covos.load_result(tmp_path / folder)

@@ -111,7 +111,7 @@ def batch(
     background_end: options.BackgroundEnd = None,
     light_wrap: options.LightWrap = "0",
     shadow: options.Shadow = False,
-    alpha: options.Alpha = "straight",
+    alpha: options.Alpha = None,
     each_object: options.EachObject = False,
     keep_hdr: options.KeepHdr = False,
     invert: options.Invert = False,
@@ -133,7 +133,8 @@ def batch(
     composition = options.composition_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     from covos.fleet.batch import Batch
-    from covos.formats.table import DEFAULT_FORMATS, composed_formats
+    from covos.formats.options import composed_formats
+    from covos.formats.table import DEFAULT_FORMATS
     from covos.task import read_objects
 
     work = Batch(

@@ -65,7 +65,7 @@ def convert(
     background_end: options.BackgroundEnd = None,
     light_wrap: options.LightWrap = "0",
     shadow: options.Shadow = False,
-    alpha: options.Alpha = "straight",
+    alpha: options.Alpha = None,
     each_object: options.EachObject = False,
     keep_hdr: options.KeepHdr = False,
     invert: options.Invert = False,

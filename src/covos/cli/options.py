@@ -107,8 +107,11 @@ Shadow: TypeAlias = Annotated[
 
 
 Alpha: TypeAlias = Annotated[
-    Literal["straight", "premultiplied"],
-    typer.Option(help="Colours of prores, qtrle, ffv1 and tiff: as they are, or multiplied by the alpha."),
+    Literal["straight", "premultiplied"] | None,
+    typer.Option(
+        help="Colours of prores, qtrle, ffv1 and tiff: as they are, or multiplied by the alpha.",
+        show_default="straight",
+    ),
 ]
 EachObject: TypeAlias = Annotated[
     bool,

@@ -66,7 +66,7 @@ def segment(
     background_end: options.BackgroundEnd = None,
     light_wrap: options.LightWrap = "0",
     shadow: options.Shadow = False,
-    alpha: options.Alpha = "straight",
+    alpha: options.Alpha = None,
     each_object: options.EachObject = False,
     keep_hdr: options.KeepHdr = False,
     invert: options.Invert = False,
@@ -137,6 +137,7 @@ def segment(
         options.say_skipped(inputs[0], target.path, quiet=quiet)
         return 0
     target.refuse_existing()
+    target.refuse_idle(labelled=fields["label"])  # soft edges may be seen in formats that the run has
     plans = {name: Plan(source=name, task=task, formats=target.formats, **fields) for name in inputs}
     folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):

@@ -23,6 +23,7 @@ class AlphaKindFormat(Format):
     """A format with alpha whose value says if its colours are straight or premultiplied."""
 
     flags: ClassVar[tuple[str, ...]] = ("invert", PLAIN_ALPHA)
+    alpha_kinds = ALPHA_KINDS
     composes: ClassVar[Mapping[str, str]] = {"alpha": "", "invert": "invert"}
 
     @classmethod

@@ -29,6 +29,11 @@ class AnnotationFormat(Format):
     needs_pictures = False
     _file: TextIO | None = None
 
+    @classmethod
+    def names_objects(cls, value: str | None) -> bool:
+        """Tell that labels are what its categories are called."""
+        return True
+
     def _add(self, result: FrameResult) -> None:
         masks = FrameMask.of(result, soft=False)
         if self._file is None:

@@ -22,7 +22,14 @@ from covos.core.records import Record
 from covos.core.types import Frame
 from covos.formats.carriers import CARRIERS, CarrierName, carrier_in
 from covos.formats.compose import deep_picture
-from covos.formats.composition import BEGINNING, PLAIN_ALPHA, background_part, of_background, refuse_inverted, split_options
+from covos.formats.composition import (
+    BEGINNING,
+    PLAIN_ALPHA,
+    background_part,
+    of_background,
+    refuse_inverted,
+    split_options,
+)
 from covos.masks.edges import Length, in_pixels
 from covos.media.opening import open_source
 from covos.media.range import Place, read_seconds

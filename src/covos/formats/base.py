@@ -62,6 +62,8 @@ class Format(ABC):
     """True if it does not use the probability."""
     has_alpha: ClassVar[bool] = False
     """True if what it writes is transparent where the subject is not."""
+    alpha_kinds: ClassVar[tuple[str, ...]] = ("straight",)
+    """Kinds of alpha that it can have, the usual one first, if it has alpha."""
     lays_over: ClassVar[bool] = False
     """True if it lays all of the subject over another picture."""
     needs_pictures: ClassVar[bool] = True
@@ -157,6 +159,11 @@ class Format(ABC):
     def bits_of(cls, value: str | None) -> Bits:
         """Return the precision with which the probability is written."""
         return 0 if cls.labels_only else 8
+
+    @classmethod
+    def names_objects(cls, value: str | None) -> bool:
+        """Tell if the labels of objects are seen in what is written."""
+        return False
 
     @classmethod
     def suffix_of(cls, value: str | None) -> str:

@@ -32,7 +32,7 @@ class Composition(Record):
         light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and
             ``blur``.
         alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle`, `ffv1`
-            and `tiff`.
+            and `tiff`. None takes what each format has: straight alpha, and premultiplied in `exr`.
         each_object: If true, mattes and formats with alpha write each object by itself, a file or a folder of pictures;
             `exr` has layers.
         shadow: If true, the new background is darkened where the subject darkens the source.
@@ -47,7 +47,7 @@ class Composition(Record):
     background_end: Place | None = None
     light_wrap: Length = "0"
     shadow: bool = False
-    alpha: AlphaKind = "straight"
+    alpha: AlphaKind | None = None
     each_object: bool = False
     keep_hdr: bool = False
     invert: bool = False

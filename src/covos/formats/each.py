@@ -54,6 +54,11 @@ class EachObjectFormat(Format):
         return "each" in cls.parsed(value)[1]
 
     @classmethod
+    def names_objects(cls, value: str | None) -> bool:
+        """Tell if files are called by the labels."""
+        return cls.is_each(value)
+
+    @classmethod
     def suffix_of(cls, value: str | None) -> str:
         """Return none with a file for each object."""
         return "" if cls.is_each(value) else super().suffix_of(value)

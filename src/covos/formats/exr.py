@@ -47,6 +47,7 @@ class ExrFormat(Format):
 
     name = output = "exr"
     has_alpha = True
+    alpha_kinds = ("premultiplied",)
     shape = "a picture a frame"
     picture_suffixes = (".exr",)
     bytes_per_pixel = 0.97
@@ -57,6 +58,11 @@ class ExrFormat(Format):
     def check_installed(cls) -> None:
         """Refuse to begin without the packages that write it."""
         check_exr_installed("mmh3")
+
+    @classmethod
+    def names_objects(cls, value: str | None) -> bool:
+        """Tell that they are the names of layers, where objects have some."""
+        return "invert" not in cls.parsed(value)[1]
 
     def _add(self, result: FrameResult) -> None:
         composed = self._seen(result)

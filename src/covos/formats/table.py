@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import AnnotationError, UsageError, listed, one_of
 from covos.core.labelling import NO_LABELS, Labelling
-from covos.core.records import spoken
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from covos.core.types import SourceInfo
     from covos.formats.base import Bits, Destination, Format, ReadableFormat
-    from covos.formats.composition import Composition
     from covos.formats.reading import MasksRead
 
 TABLE = {
@@ -151,33 +149,6 @@ def probability_bits(names: Sequence[str]) -> Bits:
 def shown_files(names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     """Return the files that formats show beside the source, by the name of the format as it is asked for."""
     return {name: files for name in names for kind, value in [parse_format(name)] if (files := kind.files_of(value))}
-
-
-def composed_formats(names: Sequence[str], composition: Composition) -> tuple[str, ...]:
-    """Write what an editor asks for into the names of the formats that know it; a background asks for its format.
-
-    Raises:
-        UsageError: Something is asked for that none of the formats knows.
-    """
-    chosen = composition.chosen
-    every = [names] if isinstance(names, str) else list(names)
-    if composition.background is not None and all(parse_format(name)[0].name != "background" for name in every):
-        every.append("background")
-    known: set[str] = set()
-    composed = []
-    for name in every:
-        kind, value = parse_format(name)
-        said = {field: given for field, given in chosen.items() if field in kind.composes}
-        known |= said.keys()
-        composed.append(kind.composed(value, said))
-    if unknown := [field for field in chosen if field not in known]:
-        fitting = [kind.name for kind in map(load_format, FORMATS) if unknown[0] in kind.composes]
-        raise UsageError(
-            f"{spoken(unknown[0])} is asked for, and nothing is written that has it",
-            why=f"the formats are {listed(names, shown=6)}",
-            fix=f"add a format that has it: -f {' or -f '.join(fitting)}",
-        )
-    return tuple(composed)
 
 
 def plain_formats(names: Sequence[str]) -> tuple[str, ...]:

@@ -35,6 +35,11 @@ class YoloFormat(Format):
         super().__init__(*given, **named)
         self._used: set[str] = set()
 
+    @classmethod
+    def names_objects(cls, value: str | None) -> bool:
+        """Tell that labels are what its categories are called."""
+        return True
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Number of masks whose holes are filled now."""

@@ -139,6 +139,11 @@ class Edges(Record):
         return {name: value for name, value in (("min_area", self.min_area), ("shrink", self.shrink)) if value != "0"}
 
     @property
+    def soft_options(self) -> tuple[str, ...]:
+        """Those fields that are asked for and are not seen in hard masks."""
+        return () if self.feather == "0" else ("feather",)
+
+    @property
     def watches_holes(self) -> bool:
         """True if it takes the frames around to tell which holes are filled."""
         return 0 < _pixels(self.fill_holes, 1) < math.inf

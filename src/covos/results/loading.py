@@ -16,8 +16,8 @@ from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import ObjectStatus, SourceInfo
 from covos.engines.choices import AUTO
 from covos.formats.composition import PLAIN, Composition
+from covos.formats.options import composed_formats, refuse_idle
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
-from covos.formats.table import composed_formats, parse_format
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.hole_watch import watched
@@ -271,12 +271,10 @@ def convert(
         path, formats=formats, output=output, composition=composition, still=result.info.is_still, overwrite=overwrite,
         keep=keep,
     )  # fmt: skip
-    if matte not in {None, False} and all(parse_format(name)[0].labels_only for name in chosen.formats):
-        raise UsageError(
-            "a matte is asked for, and nothing is written that has it",
-            why=f"the formats are {', '.join(chosen.formats)}: they have hard edges",
-            fix="add a format with alpha (prores, webm, rgba), or leave --matte (matte=True) out",
-        )
+    given = as_labelling(label)
+    if matte not in {None, False}:
+        refuse_idle(chosen.formats, ["matte"])
+    chosen.refuse_idle(edges=edges, labelled=given)
     refuse_output(chosen, path=Path(path), result=found, overwrite=overwrite)
     known = len(result.origin.steps_down)
     if matte is False:
@@ -290,7 +288,6 @@ def convert(
         matted = part.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
         result = replace(matted, frames=_edged(matted, result, edges=changed, before=before))
     told = tuple(step.text for step in result.origin.steps_down[known:])
-    given = as_labelling(label)
     labels = given.over(Labelling.of_settings(result.origin.settings))
     formats = chosen.formats
     settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": [*formats]}

@@ -205,6 +205,7 @@ class Segmentation:
         )
         output.refuse_existing(reads=(self.info.path,))
         given = as_labelling(label)
+        output.refuse_idle(edges=edges, labelled=given)
         labels = given.over(Labelling.of_settings(self.origin.settings))
         named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
         taken = OutputFolder(output.folder, overwrite=overwrite)

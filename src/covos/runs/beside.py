@@ -1,4 +1,4 @@
-"""The command that makes, of a finished run, what its folder does not take: it writes beside it, without the network."""
+"""The command that makes, of a finished run, what its folder does not take: beside it, and without the network."""
 
 from __future__ import annotations
 

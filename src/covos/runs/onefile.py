@@ -26,21 +26,23 @@ from typing import Final
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import is_there
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.numbered import refuse_pattern
 from covos.formats.base import Format
 from covos.formats.composition import PLAIN, Composition, with_options
 from covos.formats.each import EachObjectFormat
+from covos.formats.options import composed_formats, refuse_idle
 from covos.formats.table import (
     ASIDE,
     DEFAULT_FORMATS,
     FORMATS,
     check_formats,
-    composed_formats,
     formats_by_suffix,
     load_format,
     parse_format,
     shown_files,
 )
+from covos.masks.edges import NO_EDGES, Edges
 from covos.media.images import IMAGE_SUFFIXES
 from covos.runs.folder import OutputFolder, explained
 from covos.runs.writing import Saved
@@ -133,6 +135,13 @@ class Output:
                     why="the output has the name of an input, which would be lost",
                     fix="choose another name for the output",
                 )
+
+    def refuse_idle(self, *, edges: Edges = NO_EDGES, labelled: Labelling = NO_LABELS) -> None:
+        """Refuse changes of edges, and labels, that nothing which is left of the work has: a UsageError.
+
+        A folder keeps labels for what is made of it later.
+        """
+        refuse_idle(self.formats, (*edges.soft_options, *(["label"] if labelled and self.passes else [])))
 
     def take(self, saved: Saved) -> Saved:
         """Give the output of a finished run its name, and remove the folder of the run unless it is to stay.

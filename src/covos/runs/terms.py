@@ -178,7 +178,7 @@ class RunTerms(Terms):
         return found.complete and set(self.formats) <= set(found.formats) and not self._anew(found)
 
     def _way_out(self, found: _RunFile, folder: OutputFolder, info: SourceInfo) -> str:
-        """Say what to do where the folder holds a run of other terms: if its masks will do, the command that does it."""
+        """Say what to do where the folder holds a run of other terms: the command, if the masks of the run will do."""
         fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
         if found.is_whole and self._is_but_for(("matte",), found):
             soft = [name for name in self.formats if not parse_format(name)[0].labels_only]
@@ -453,6 +453,11 @@ def begun_settings(folder: OutputFolder) -> dict[str, Any] | None:
         return None
     found = _read(folder)
     return found.settings if found.mendable or not found.is_whole else None
+
+
+def formats_there(folder: OutputFolder) -> tuple[str, ...]:
+    """Return the formats of the run that a folder holds; none if it holds none."""
+    return _read(folder).formats if _is_begun(folder) else ()
 
 
 def is_complete(project: Path) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.labelling import Labelling
-from covos.formats.table import FORMATS, check_formats, composed_formats, instead_of, load_format
+from covos.formats.options import composed_formats
+from covos.formats.table import FORMATS, check_formats, instead_of, load_format
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import Range
 from covos.results.trimming import KeptFrames

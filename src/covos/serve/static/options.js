@@ -106,7 +106,7 @@ export function wanted(format, state) {
 export function isSame(made, asked) {
   const words = (/** @type {Asked} */ { range, value, matte, composition }) => {
     const all = { ...PLAIN, ...composition };
-    return JSON.stringify([range?.start ?? null, range?.end ?? null, range?.times ?? "zero", value, matte, ...Object.keys(PLAIN).map((name) => String(all[/** @type {keyof Composition} */ (name)]))]);
+    return JSON.stringify([range?.start ?? null, range?.end ?? null, range?.times ?? "zero", value, matte, ...Object.keys(PLAIN).map((name) => String(all[/** @type {keyof Composition} */ (name)] ?? PLAIN[/** @type {keyof Composition} */ (name)]))]);
   };
   return words(made) === words(asked);
 }

@@ -1,0 +1,82 @@
+"""Which options matter for which formats, in one table: an option that changes nothing that is written is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from covos.core.errors import UsageError, listed
+from covos.core.records import spoken
+from covos.formats.base import Format
+from covos.formats.composition import Composition
+from covos.formats.table import FORMATS, load_format, parse_format
+
+_Shows: TypeAlias = Callable[[type[Format], str | None], bool]
+_SHOWN = 6
+"""Formats that a message names."""
+
+
+def _composing(field: str) -> _Shows:
+    return lambda kind, _value: field in kind.composes
+
+
+def _alpha(which: str) -> _Shows:
+    return lambda kind, _value: kind.has_alpha and which in kind.alpha_kinds
+
+
+def _soft(kind: type[Format], _value: str | None) -> bool:
+    return not kind.labels_only
+
+
+SHOWN_IN: Final[Mapping[str, _Shows]] = {
+    **{field: _composing(field) for field in Composition.model_fields if field != "alpha"},
+    "alpha straight": _alpha("straight"),
+    "alpha premultiplied": _alpha("premultiplied"),
+    "feather": _soft,
+    "matte": _soft,
+    "label": lambda kind, value: kind.names_objects(value),
+}
+"""The formats in which an option of what is written is seen, by the option. Others, such as ``grow``, are in all."""
+
+
+def refuse_idle(names: Sequence[str], options: Iterable[str]) -> None:
+    """Refuse an option that is seen in none of the formats.
+
+    Args:
+        names: The formats, with or without a value.
+        options: The options that are asked for, as `SHOWN_IN` has them.
+
+    Raises:
+        UsageError: One of them changes nothing that is written.
+    """
+    asked = [parse_format(name) for name in names]
+    for option in options:
+        shows = SHOWN_IN[option]
+        if any(shows(kind, value) for kind, value in asked):
+            continue
+        every = [kind.name for kind in map(load_format, FORMATS) if shows(kind, None)]
+        raise UsageError(
+            f"{spoken(option)} is asked for, and nothing is written that has it",
+            why=f"the formats are {listed(names, shown=_SHOWN)}",
+            fix=f"add a format that has it: -f {listed(every, shown=_SHOWN).replace(', ', ' or -f ')}; or leave it out",
+        )
+
+
+def composed_formats(names: Sequence[str], composition: Composition) -> tuple[str, ...]:
+    """Write what an editor asks for into the names of the formats that know it; a background asks for its format.
+
+    Raises:
+        UsageError: Something is asked for that none of the formats knows.
+    """
+    chosen = composition.chosen
+    every = [names] if isinstance(names, str) else list(names)
+    if composition.background is not None and all(parse_format(name)[0].name != "background" for name in every):
+        every.append("background")
+    composed = []
+    for kind, value in map(parse_format, every):
+        said = {field: given for field, given in chosen.items() if field in kind.composes}
+        if said.get("alpha") == kind.alpha_kinds[0] and not kind.parsed(value)[0]:
+            del said["alpha"]  # it is so anyway, and the name stays that of a run which did not say it
+        composed.append(kind.composed(value, said))
+    refuse_idle(every, [f"alpha {given}" if field == "alpha" else field for field, given in chosen.items()])
+    return tuple(composed)
