@@ -7,7 +7,8 @@ same results to the writer of every format, one after the other, on the calling 
 the best of the rounds, milliseconds by the clock, milliseconds of processor time (which a busy machine changes less,
 and which encoders spread over their threads), megabytes, and bytes a pixel, from which `covos.formats.table` says
 how large a result will be. `sheet` and `preview` sum a clip up in some frames, however long it is: theirs is the cost
-of a clip of 48 frames. With ``--matte`` the results have mattes, and what it takes to find these is said first.
+of a clip of 48 frames. With ``--matte`` each soft format is written twice in turn, of the same results without mattes
+and with them, and the time to find these is said first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -46,6 +48,7 @@ FURTHER = (
     "rgba=webp",
     *(f"green=invert,{name}" for name in CARRIERS),
 )
+FINDING = "to find the matte"
 FIRST = 15  # before it there is not much to see
 
 
@@ -89,52 +92,75 @@ def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float
         return seconds, work, sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
 
 
+def costs(
+    names: Sequence[str], info: SourceInfo, kinds: Mapping[str, list[FrameResult]], *, rounds: int
+) -> dict[str, list[list[float]]]:
+    """For 100 frames, milliseconds of processor time and megabytes of each format, for each kind of results; printed.
+
+    The kinds take turns, so that a machine that is busy for a while slows all of them.
+    """
+    spent: dict[str, list[list[float]]] = {}
+    count = len(next(iter(kinds.values())))
+    print(f"for 100 frames of {info.width}x{info.height}, from {count}")
+    print(f"  {'format':28} {'ms':>7} {'cpu ms':>7} {'MB':>8} {'bytes/pixel':>12}")
+    for name in names:
+        sums_up = issubclass(parse_format(name)[0], SampledFormat)
+        written = {kind: repeated(each, SUMMED) if sums_up else each for kind, each in kinds.items()}
+        outcomes: dict[str, list[tuple[float, float, int]]] = {kind: [] for kind in kinds}
+        for _ in range(rounds):
+            for kind, each in written.items():
+                outcomes[kind].append(cost(name, info, each))
+        per_hundred, pixels = 1 if sums_up else 100 / count, count * info.height * info.width
+        spent[name] = []
+        for kind, found in outcomes.items():
+            seconds, work, size_bytes = (min(column) for column in zip(*found, strict=True))
+            print(
+                f"  {name + kind:28} {1000 * seconds * per_hundred:7.0f} {1000 * work * per_hundred:7.0f} "
+                f"{size_bytes * per_hundred / 1e6:8.1f} {size_bytes / pixels:12.3f}"
+            )
+            spent[name].append([1000 * work * per_hundred, size_bytes * per_hundred / 1e6])
+    return spent
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--frames", type=int, default=20, help="frames to write")
     parser.add_argument("--rounds", type=int, default=2, help="times to write them; the fastest counts")
-    parser.add_argument("--matte", action="store_true", help="write results that have mattes")
-    parser.add_argument("--formats", nargs="+", default=[*FORMATS, *FURTHER])
+    parser.add_argument("--matte", action="store_true", help="write soft formats without mattes and with them")
+    parser.add_argument("--formats", nargs="+", help="by default all, with --matte those that are soft")
     arguments = parser.parse_args()
+    every = [*FORMATS, *FURTHER]
+    soft = [name for name in FORMATS if not parse_format(name)[0].labels_only]
+    names = arguments.formats or (soft if arguments.matte else every)
     with open_source(EXAMPLE) as source:
         info = replace(source.info, has_audio=False)  # sound is copied: it costs the same everywhere
     found = list(islice(covos.stream(EXAMPLE), FIRST, FIRST + arguments.frames))
-    finding = ["to find the matte"] if arguments.matte else []
-    spent: dict[str, list[list[float]]] = {name: [] for name in [*finding, *arguments.formats]}
-    for label, size in SIZES.items():
-        results = [scaled(result, size) for result in found]
+    named = ([FINDING] if arguments.matte else []) + names
+    times: dict[str, list[str | float]] = {name: [] for name in named}
+    sizes: dict[str, list[str | float]] = {name: [] for name in named}
+    for size in SIZES.values():
+        kinds = {"": [scaled(result, size) for result in found]}
+        said = f"{size[1]}x{size[0]}"
         if arguments.matte:
-            results, work = matted_results(results)
-            spent[finding[0]].append([1000 * work * 100 / len(results), 0.0])
-            print(f"{label}: to find the mattes of 100 frames takes {spent[finding[0]][-1][0]:.0f} cpu ms")
-        resized = replace(info, height=size[0], width=size[1])
-        pixels = len(results) * size[0] * size[1]
-        print(f"{label}: for 100 frames of {size[1]}x{size[0]}, from {len(results)}")
-        print(f"  {'format':12} {'ms':>7} {'cpu ms':>7} {'MB':>8} {'bytes/pixel':>12}")
-        for name in arguments.formats:
-            sums_up = issubclass(parse_format(name)[0], SampledFormat)
-            written = repeated(results, SUMMED) if sums_up else results
-            outcomes = [cost(name, resized, written) for _ in range(arguments.rounds)]
-            seconds, work, size_bytes = (min(column) for column in zip(*outcomes, strict=True))
-            per_hundred = 1 if sums_up else 100 / len(results)
-            spent[name].append([1000 * work * per_hundred, size_bytes * per_hundred / 1e6])
-            print(
-                f"  {name:12} {1000 * seconds * per_hundred:7.0f} {1000 * work * per_hundred:7.0f} "
-                f"{size_bytes * per_hundred / 1e6:8.1f} "
-                f"{size_bytes / pixels:12.3f}"
-            )
-    sizes = [f"{width}x{height}" for height, width in SIZES.values()]
+            mattes, work = matted_results(kinds[""])
+            kinds = {", plain": kinds[""], ", matte": mattes}
+            times[FINDING] += ["", 1000 * work * 100 / len(mattes)]
+            sizes[FINDING] += ["", ""]
+            print(f"{said}: to find the mattes of 100 frames takes {1000 * work * 100 / len(mattes):.0f} cpu ms")
+        spent = costs(names, replace(info, height=size[0], width=size[1]), kinds, rounds=arguments.rounds)
+        for name, own in spent.items():
+            times[name] += [each[0] for each in own]
+            sizes[name] += [each[1] for each in own]
+    kinds_of = [", plain", ", matte"] if arguments.matte else [""]
+    shapes = [f"{width}x{height}{kind}" for height, width in SIZES.values() for kind in kinds_of]
     keep(
         arguments.json,
         "matted" if arguments.matte else "cost",
-        columns=["format", *(f"ms of processors, {size}" for size in sizes), *(f"MB, {size}" for size in sizes)],
-        rows=[
-            [name if name in finding else f"`{name}`", *(each[0] for each in own), *(each[1] for each in own)]
-            for name, own in spent.items()
-        ],
-        digits=[0, 0, 0, 1, 1],
+        columns=["format", *(f"ms of processors, {shape}" for shape in shapes), *(f"MB, {shape}" for shape in shapes)],
+        rows=[[name if name == FINDING else f"`{name}`", *times[name], *sizes[name]] for name in named],
+        digits=[0] * (1 + len(shapes)) + [1] * len(shapes),
     )
 
 

@@ -30,6 +30,8 @@ STEER = Steer(
 
 PLANS = [
     Plan(source="clip.mp4"),
+    Plan(source="clip.mp4", matte=True),
+    Plan(source="clip.mp4", matte=False),
     Plan(
         source="frames/",
         task=Find(quality="best", references=3, reference_seed=7, refine="crf"),
@@ -56,6 +58,12 @@ PLANS = [
 def test_a_plan_comes_back_from_json_and_from_pickle(plan: Plan) -> None:
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
     assert pickle.loads(pickle.dumps(plan)) == plan
+
+
+def test_no_matte_is_another_plan_than_none_asked_for() -> None:
+    asked = [Plan(source="clip.mp4", matte=matte).matte for matte in (None, False, True)]
+    assert asked == [None, False, "covos-matte"]
+    assert Plan(source="clip.mp4", matte=False) != Plan(source="clip.mp4")
 
 
 def test_a_label_map_is_part_of_the_json() -> None:

@@ -251,7 +251,7 @@ def test_what_is_asked_for_stands_in_the_names() -> None:
 def test_other_values_are_refused(name: str) -> None:
     with pytest.raises(UsageError):
         check_formats([name])
-    with pytest.raises(UsageError, match="alpha is asked for"):
+    with pytest.raises(UsageError, match="alpha premultiplied is asked for"):
         composed_formats(["rgba"], Composition(alpha="premultiplied"))
 
 
