@@ -100,7 +100,7 @@ class Job:
         self.cuts: tuple[int, ...] = ()
         if folder is not None and not isinstance(folder, OutputFolder):
             folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
-        if folder is not None:
+        if folder is not None and plan.edges.soft_options:
             refuse_idle((*formats_there(folder), *plan.formats), plan.edges.soft_options)
         self._folder = folder
         self._load, self._asked = load or load_planned, plan

@@ -96,6 +96,7 @@ def test_a_worker_that_is_killed_costs_one_attempt(make_clip, tmp_path: Path) ->
 def test_settings_that_are_wrong_are_refused_before_anything_begins(clip: Path, tmp_path: Path) -> None:
     for wrong in (
         {"formats": ("nosuch",)},
+        {"formats": ("palette", "coco"), "edges": covos.Edges(feather=3)},
         {"workers": 0},
         {"clip_timeout": 0},
         {"task": {"references": -1}},

@@ -259,6 +259,20 @@ def test_a_background_whose_file_has_another_content_is_refused(tmp_path: Path) 
         terms("two").is_done(folder, info=INFO)
 
 
+def test_formats_without_the_matte_of_a_run_keep_the_content_of_what_they_show(tmp_path: Path, run: RunTerms) -> None:
+    matte = {"matte": {"name": "covos-matte", "sha256": "ab"}}
+    with_matte = run.model_copy(update={"settings": {**run.settings, **matte}, "formats": ("palette",)})
+    with_matte.begin(begun(tmp_path)).journal.close()
+    more = run.model_copy(update={"formats": ("palette", "background=a.png"), "shown": {"background=a.png": "64f6"}})
+    assert more.joined(begun(tmp_path), plain=True) == more, "its masks are not all there"
+    with_matte.finish(begun(tmp_path), formats=with_matte.formats)
+    plain = more.joined(begun(tmp_path), plain=True)
+    assert plain.formats == ("palette", "background=a.png,plain")
+    assert plain.shown == {"background=a.png,plain": "64f6"}
+    assert plain.settings["matte"] == matte["matte"]
+    assert more.joined(begun(tmp_path)).formats == more.formats
+
+
 def test_a_message_has_no_names_that_only_the_code_knows() -> None:
     """A user changes --quality; the distance of the frames that are looked at is a word of a file."""
     prompter = {"name": "covos-prompt", "sha256": "ab" * 32}

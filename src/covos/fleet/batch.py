@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from covos.core.errors import CovosError, UsageError
 from covos.core.numbered import as_folder, refuse_pattern
+from covos.core.remote import is_remote
 from covos.engines.choices import AUTO
 from covos.fleet.clips import Clip, read_clips
 from covos.fleet.hands import Hands
@@ -17,6 +19,7 @@ from covos.fleet.places import joined
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
 from covos.fleet.work import Row, Settings, cut_off, errands
+from covos.formats.options import refuse_idle
 
 _NO_CLIP = Clip(input="-", name="-")
 
@@ -119,7 +122,9 @@ class Batch:
         self._settings = Settings(
             plan=plan, task=task or {}, overwrite=overwrite, skip=skip_existing, trust_prompts=trust_prompts
         )
-        self._settings.planned(_NO_CLIP, source="-")  # a setting that is wrong is refused before anything begins
+        usual = self._settings.planned(
+            _NO_CLIP, source="-"
+        )  # a setting that is wrong is refused before anything begins
         refuse_pattern(output, fix=as_folder)
         place = os.fspath(output)
         clips = read_clips(
@@ -128,6 +133,9 @@ class Batch:
         )
         self.clips = clips if part is None else tuple(clip for clip in clips if part.has(clip.name))
         self._errands = errands(self.clips, output=place, settings=self._settings)
+        # What was begun may have formats that show more, and a job knows these.
+        if any(not is_remote(each.folder) and not Path(each.folder).exists() for each in self._errands):
+            refuse_idle(usual.formats, usual.edges.soft_options)
         target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
         self._summary = Summary(
             target if part is None else part.table(target),

@@ -149,8 +149,15 @@ class RunTerms(Terms):
         if not found.is_whole or found.inputs.fingerprint != self.inputs.fingerprint:
             return self
         asked = {name: value for name, value in self.settings.items() if name not in COMPUTED}
-        formats = plain_formats(self.formats) if plain and "matte" in found.kept else self.formats
-        return self.model_copy(update={"settings": {**found.kept, **asked}, "formats": formats})
+        joined = self.model_copy(update={"settings": {**found.kept, **asked}})
+        return joined._plain if plain and "matte" in found.kept else joined
+
+    @property
+    def _plain(self) -> RunTerms:
+        """The same with formats that leave the matte out."""
+        names = dict(zip(self.formats, plain_formats(self.formats), strict=True))
+        shown = {names.get(name, name): content for name, content in self.shown.items()}
+        return self.model_copy(update={"formats": tuple(names.values()), "shown": shown})
 
     def is_done(self, folder: OutputFolder, *, info: SourceInfo) -> bool:
         """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others.
