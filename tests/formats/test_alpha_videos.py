@@ -55,7 +55,7 @@ def test_straight_colours_go_beyond_the_edge_where_an_encoder_loses_some(tmp_pat
 def test_where_nothing_is_seen_nothing_is_drawn_out(result) -> None:
     composed = ComposedResult.of(result(ids=()))
     assert composed.drawn_out.max() == 0
-    full = replace(result(), probability=np.ones((48, 64), np.float32))
+    full = replace(result(), probability=np.ones((48, 64), np.float32), labels=np.ones((48, 64), np.uint8))
     assert ComposedResult.of(full).drawn_out is full.frame.image
 
 

@@ -39,12 +39,33 @@ def test_inside_of_the_mask_nothing_is_see_through_and_the_edge_stays_soft() -> 
     assert (between < 1).any(), "it is a soft step"
 
 
-def test_outside_of_the_mask_nothing_changes() -> None:
+def test_outside_of_the_mask_a_veil_fades_and_the_edge_stays_soft() -> None:
     probability, labels = doubted()
     labels[200:280, 300:400] = 0  # a hole in the mask itself
     probability[200:280, 300:400] = 0.4
-    found = opacity_of(probability, labels)
-    np.testing.assert_array_equal(found[labels == 0], stretched(probability)[labels == 0])
+    probability[:, 480:] = 0.3  # far away
+    found, before = opacity_of(probability, labels), stretched(probability)
+    away = distance_to(labels > 0)
+    near = (away > 0) & (away < 3)
+    np.testing.assert_allclose(found[near], before[near], atol=0.02)
+    assert not found[away > 12].any()
+    assert found[240, 350] == 0, "in the midst of a hole, too"
+    assert (found <= before)[labels == 0].all()
+    between = found[(away > 5) & (away < 8)]
+    assert ((between > 0.05) & (between < 0.3)).any(), "it is a soft step"
+    probability[labels > 0] = 0.3
+    assert not opacity_of(probability, np.zeros_like(labels)).any(), "without a mask, nothing is seen"
+
+
+def test_beside_a_feathered_edge_a_veil_fades_farther_out() -> None:
+    disc = np.zeros(SIZE, np.float32)
+    cv2.circle(disc, (320, 240), 120, 1.0, -1)
+    wide = cv2.GaussianBlur(disc, (0, 0), 8)
+    labels = (wide > 0.5).astype(np.uint8)
+    away = distance_to(labels > 0)
+    ring = (away > 9) & (away < 11)
+    assert opacity_of(wide, labels)[ring].max() < 0.02
+    np.testing.assert_allclose(opacity_of(wide, labels, feather=30)[ring], stretched(wide)[ring], atol=0.01)
 
 
 def test_the_step_grows_with_the_frame() -> None:

@@ -50,8 +50,9 @@ def test_a_hole_in_a_sure_interior_is_no_larger_than_it_is(area: int) -> None:
     for probability in (sharp, cv2.GaussianBlur(sharp, (0, 0), 1)):
         labels = (probability > 0.5).astype(np.uint8)
         found = opacity_of(probability, labels)
-        np.testing.assert_array_equal(found[labels == 0], stretched(probability)[labels == 0])
-        assert (found >= stretched(probability)).all()
+        near = (labels == 0) & disc(123)
+        np.testing.assert_allclose(found[near], stretched(probability)[near], atol=0.01)
+        assert (found >= stretched(probability))[labels > 0].all()
         seen_through = (found < 1) & disc(110)
         assert not (seen_through & ~(cv2.dilate(hole.view(np.uint8), np.ones((9, 9), np.uint8)) > 0)).any()
 

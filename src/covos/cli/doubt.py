@@ -65,15 +65,15 @@ def doubt(saved: Saved, name: str, *, edges: Edges | None = None, run: Path | No
     return f"{stands_out}{shows}To correct them by clicks: covos open {shlex.quote(str(kept))}"
 
 
-def tinted(saved: Saved, *, formats: Sequence[str] | None, background: str | None) -> str:
+def tinted(saved: Saved | None, *, formats: Sequence[str] | None, background: str | None) -> str:
     """Say that a file holds no cut-out, where its name alone chose a format for looking at; empty otherwise.
 
     Args:
-        saved: What was written.
+        saved: What was written; None if nothing was.
         formats: Formats that the user asked for.
         background: Background that the user asked for.
     """
-    file = saved.outputs[0] if saved.outputs else None
+    file = saved.outputs[0] if saved is not None and saved.outputs else None
     if formats or background is not None or file is None or file.is_dir():
         return ""
     from covos.runs.onefile import USUAL

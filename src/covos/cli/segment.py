@@ -145,6 +145,7 @@ def segment(
             options.say_skipped(name, output_folders(inputs, output=target.folder)[name], quiet=quiet)
     tasks = [(plans[name], folder) for name, folder in folders.items()]
     outcomes = []
+    tell = partial(_tell, edges=fields["edges"], shown=task.kind == "follow", quiet=quiet)
     try:
         if len(tasks) == 1:
             with JobDisplay(quiet=quiet) as display:
@@ -152,13 +153,11 @@ def segment(
                 display.end(failed=outcomes[0].error is not None)
             saved = None if outcomes[0].saved is None else target.take(outcomes[0].saved)
             outcomes = [replace(outcomes[0], saved=saved)]
-            _tell(outcomes[0], edges=fields["edges"], shown=task.kind == "follow", alone=True, quiet=quiet)
-            if saved is not None and not quiet and (said := tinted(saved, formats=formats, background=background)):
-                say(f"note: {said}", err=True)
+            tell(outcomes[0], named=tinted(saved, formats=formats, background=background), alone=True)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
                 outcomes.append(outcome)
-                _tell(outcome, edges=fields["edges"], shown=task.kind == "follow", alone=False, quiet=quiet)
+                tell(outcome)
     except (KeyboardInterrupt, SystemExit) as stopped:
         # A run that has done a frame notes how many are safe.
         for note in getattr(stopped, "__notes__", () if outcomes or len(tasks) > 1 else (_NOTHING_NEW,)):
@@ -178,11 +177,15 @@ _FILE_ALONE = (
 )
 
 
-def _tell(outcome: Outcome, *, edges: Edges, shown: bool, alone: bool, quiet: bool) -> None:
+def _tell(
+    outcome: Outcome, *, edges: Edges, shown: bool, quiet: bool, named: str | None = None, alone: bool = False
+) -> None:
     if outcome.saved is not None and not quiet:
         say(_closing_line(outcome.saved), err=True)
         if outcome.saved.report is None:
             say(_FILE_ALONE, err=True)
+        if named:
+            say(f"note: {named}", err=True)
         if said := doubt(outcome.saved, outcome.name, edges=edges, shown=shown):
             say(f"note: {said}", err=True)
     elif outcome.error is not None and not alone:

@@ -9,7 +9,7 @@ import numpy as np
 from covos.core.errors import AnnotationError
 from covos.masks.label_files import open_mask
 from covos.masks.object_ids import split_alpha
-from covos.masks.solid import doubted_holes, solidity
+from covos.masks.solid import clearness, doubted_holes, solidity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,11 +81,12 @@ def stretched(probability: ProbabilityArray) -> ProbabilityArray:
 
 
 def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: float = 0.0) -> ProbabilityArray:
-    """Make an opacity of a probability and its mask: H x W float32 in [0, 1], soft at the edge, 1 deep inside.
+    """Make an opacity of a probability and its mask: H x W float32 in [0, 1], soft at the edge, 1 inside, 0 outside.
 
     Inside of the mask the network may doubt what a thing is, as of glass or of a plain side, and the doubt changes from
     frame to frame. It is no transparency: the mask says that all of it is the subject, and small holes that are only
-    doubted (`covos.masks.solid`) are part of it.
+    doubted (`covos.masks.solid`) are part of it. Far outside, what the network half believes in would be a veil of the
+    background.
 
     Args:
         probability: H x W float32 in [0, 1].
@@ -94,10 +95,12 @@ def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: fl
     """
     opacity = stretched(probability)
     inside = labels > 0
-    if not (inside & (opacity < 1)).any():
-        return opacity
-    inside |= doubted_holes(probability, labels)
-    doubtful = inside & (opacity < 1)
-    solid = solidity(inside, feather=feather)[doubtful]
-    opacity[doubtful] = 1 - (1 - opacity[doubtful]) * (1 - solid)
+    if (inside & (opacity < 1)).any():
+        inside |= doubted_holes(probability, labels)
+        doubtful = inside & (opacity < 1)
+        solid = solidity(inside, feather=feather)[doubtful]
+        opacity[doubtful] = 1 - (1 - opacity[doubtful]) * (1 - solid)
+    veil = ~inside & (opacity > 0)
+    if veil.any():
+        opacity[veil] *= 1 - clearness(inside, veil, feather=feather)[veil]
     return opacity

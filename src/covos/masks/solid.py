@@ -1,4 +1,4 @@
-"""The inside of a mask, where the subject is solid though the network doubts it."""
+"""The inside of a mask, where the subject is solid though the network doubts it, and what lies clear of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from covos.core.types import LabelArray, MaskArray, ProbabilityArray
 SOLID = 2, 5
 """Depths inside of the mask in pixels at 480p, more in proportion in larger frames. At the first, an opacity that is
 made of a probability begins to be solid, at the second it is. Nearer to the contour is the soft edge."""
+CLEAR = 4, 10
+"""Distances from the mask in pixels at 480p, likewise. At the first, such an opacity begins to fade, at the second
+nothing is left of it: what the network half believes in there is a veil of the background, and no edge."""
 SPECK = 400
 """Area in pixels at 480p, more in proportion in larger frames, of the largest hole that may be a doubt alone."""
 SHALLOW = 0.2
@@ -69,7 +72,24 @@ def doubted_holes(probability: ProbabilityArray, labels: LabelArray) -> MaskArra
     return whole
 
 
-def solidity(inside: MaskArray, *, feather: float = 0.0) -> NDArray[np.float32]:
+def clearness(inside: MaskArray, veil: MaskArray, *, feather: float = 0.0) -> NDArray[np.float32]:
+    """Tell how far from a mask each pixel of a veil lies: H x W float32, 0 at the soft edge, 1 where nothing is left.
+
+    Args:
+        inside: H x W bool.
+        veil: H x W bool: it is worked out around these pixels alone, and 0 elsewhere.
+        feather: Pixels by which the soft edge is wider on request.
+    """
+    part = _around(veil | inside)
+    found = np.zeros(inside.shape, np.float32)
+    if found[part].size:
+        found[part] = solidity(~inside[part], feather=feather, depths=CLEAR, scale=scale_of(inside.shape[0]))
+    return found
+
+
+def solidity(
+    inside: MaskArray, *, feather: float = 0.0, depths: tuple[float, float] = SOLID, scale: float | None = None
+) -> NDArray[np.float32]:
     """Tell how deep in a mask each pixel lies: H x W float32, 0 in the soft edge and outside, 1 where it is solid.
 
     It is the share of the neighbourhood that is inside, by a Gaussian. So its steps are smooth whatever the contour is.
@@ -79,9 +99,12 @@ def solidity(inside: MaskArray, *, feather: float = 0.0) -> NDArray[np.float32]:
     Args:
         inside: H x W bool.
         feather: Pixels by which the soft edge is wider on request.
+        depths: Where it begins to be solid, and where it is, see `SOLID`.
+        scale: See `scale_of`, if this is a part of a frame.
     """
+    scale = scale_of(inside.shape[0]) if scale is None else scale
     # Distances are between centres of pixels, and the contour lies half a pixel before the first of them.
-    begins, ends = (depth * scale_of(inside.shape[0]) + feather - 0.5 for depth in SOLID)
+    begins, ends = (depth * scale + feather - 0.5 for depth in depths)
     deviation = ends / _NARROW
     lowest, highest = (math.erf(depth / deviation / math.sqrt(2)) / 2 + 0.5 for depth in (begins, ends))
     less = max(1, int(deviation / _FINE))
