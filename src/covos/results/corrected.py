@@ -13,6 +13,7 @@ from covos.engines.corrections import Answer, Answers, Spread, spread
 from covos.evaluation.measures import jaccard
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.mended import mended
 from covos.masks.soft import SoftMask
 from covos.results.followed import Known
 
@@ -99,7 +100,7 @@ def _mixed(
     if fresh:
         taken |= np.isin(before, fresh) | np.isin(after, fresh)
     labels = np.where(taken, after, before)
-    probability = np.where(taken, new.probability, old.probability)
+    probability = mended(old.probability, new.probability, before=before > 0, now=labels > 0, taken=taken)
     followed = {each.id: _status(each, old, labels=(labels, before, after)) for each in new.states}
     kept = {each.id: each for each in old.states if each.id in births}  # of objects that were not followed this time
     states = tuple((kept | followed).values())
@@ -108,7 +109,8 @@ def _mixed(
         confidence=sum(each.confidence for each in states) / len(states) if states else new.confidence,
         objects=objects_of(labels),
         states=states,
-        soft=SoftMask.of(probability, labels > 0),
+        soft=SoftMask.of(probability, labels > 0, bits=8 if old.soft is None else old.soft.bits),
+        feather=old.feather,
     )
 
 
