@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from covos.core.types import FrameResult, MaskArray
@@ -138,16 +139,30 @@ class Following:
 
         def keep() -> Iterator[FrameResult]:
             with explaining_memory(self._source.info, objects=max(1, len(self._seeds.objects))):
-                for result in with_held_masks(self._heard(results, listen)):
-                    mask = FrameMask.of(result)
-                    if correction is not None:
-                        known = self._found.before(mask.number, line=line)
-                        mask = correction.take(mask.index, mask, known)
-                        self._found.put_away(line=line, frame=mask.number)
+                held = with_held_masks(self._heard(results, listen))
+                for mask, result in _as_they_are(held) if correction is None else self._corrections(held, correction):
                     self._found.keep([mask], births=births, step=line[-1])
-                    yield result if correction is None else mask.onto(result)
+                    yield result
 
         return keep()
+
+    def _corrections(
+        self, results: Iterator[FrameResult], correction: Correction
+    ) -> Iterator[tuple[FrameMask, FrameResult]]:
+        """Give the masks that a correction leaves, each with its result; some wait for the frames behind them."""
+        waiting: deque[FrameResult] = deque()
+        line = self._seeds.line
+
+        def settled(masks: Iterable[FrameMask]) -> Iterator[tuple[FrameMask, FrameResult]]:
+            for mask in masks:
+                self._found.put_away(line=line, frame=mask.number)
+                yield mask, mask.onto(waiting.popleft())
+
+        for result in results:
+            waiting.append(result)
+            mask = FrameMask.of(result)
+            yield from settled(correction.take(mask.index, mask, self._found.before(mask.number, line=line)))
+        yield from settled(correction.end())
 
     def _corrected(self, numbers: Iterable[int]) -> dict[int, set[int]] | None:
         """Return what was corrected since the oldest masks of frames; None if there are none to correct."""
@@ -167,3 +182,7 @@ class Following:
 
     def _known(self, frame: int) -> FrameMask:
         return self._found.masks(frame, births=self._seeds.births)
+
+
+def _as_they_are(results: Iterator[FrameResult]) -> Iterator[tuple[FrameMask, FrameResult]]:
+    return ((FrameMask.of(result), result) for result in results)

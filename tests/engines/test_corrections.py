@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from covos.core.types import LabelArray, ObjectStatus, Presence
-from covos.engines.corrections import GAP, LESS_SURE, Answer, spread
+from covos.engines.corrections import GAP, LESS_SURE, Answer, Spread, spread
 
 SIZE = (40, 60)
 Boxes = Mapping[int, Sequence[tuple[int, int, int, int]]]
@@ -85,12 +85,35 @@ def test_what_was_taken_away_does_not_bring_what_was_added() -> None:
         np.testing.assert_array_equal(made, labels({1: [BODY]}))
 
 
-def test_a_change_bridges_a_short_agreement_and_ends_in_a_long_one() -> None:
+def test_a_change_is_one_stretch_that_ends_where_both_answers_agree() -> None:
     apart, joined = answer({1: [BODY]}), answer({1: [BODY, LIMB]})
-    for gap, is_bridged in ((GAP, True), (GAP + 1, False)):
-        new = [joined, *[apart] * gap, joined]
+    new = [joined, joined, apart, joined, joined]
+    made = believed({0: [1]}, [apart] * len(new), new)
+    assert [bool(each[12, 22]) for each in made] == [True, True, False, False, False]
+
+
+def test_frames_on_which_a_difference_lies_apart_are_filled_from_what_follows() -> None:
+    """A change passes from one place to another: the frame between has it in the second place alone."""
+    near = (14, 20, 9, 3)  # touches the limb, which reaches row 13
+    beyond = (22, 20, 6, 3)  # touches `near`, but not the limb
+    apart, limb = answer({1: [BODY]}), answer({1: [BODY, LIMB]})
+    for gap, is_filled in ((1, True), (GAP, True), (GAP + 1, False)):
+        new = [limb, *[answer({1: [BODY, beyond]})] * gap, answer({1: [BODY, near]}), answer({1: [BODY, near]})]
         made = believed({0: [1]}, [apart] * len(new), new)
-        assert bool(made[-1][12, 22]) is is_bridged, gap
+        assert [bool(each[25, 21]) for each in made[1:-2]] == [is_filled] * gap, gap
+        assert [bool(each[15, 21]) for each in made[-2:]] == [is_filled] * 2, gap
+
+
+def test_crumbs_are_dropped_and_bring_nothing() -> None:
+    """Two passes draw one contour apart by a pixel here and there; a change does not crawl along it."""
+    crumb, behind = (10, 20, 2, 1), (10, 20, 6, 6)
+    old = [answer({1: [BODY]})] * 4
+    new = [answer({1: [BODY, (10, 20, 10, 20)]}), answer({1: [BODY, crumb]}), *[answer({1: [BODY, behind]})] * 2]
+    for made in believed({0: [1]}, old, new)[1:]:
+        np.testing.assert_array_equal(made, labels({1: [BODY]}))
+    small = [answer({1: [BODY, crumb]})] * 4
+    for made in believed({0: [1]}, old, small):  # a small correction is none of its crumbs
+        np.testing.assert_array_equal(made, labels({1: [BODY, crumb]}))
 
 
 def test_a_change_does_not_pass_a_frame_that_was_shown_without_it() -> None:
@@ -114,13 +137,27 @@ def test_an_object_that_the_old_answer_has_lost_is_taken_from_the_new_one() -> N
     np.testing.assert_array_equal(made[1], other.labels, "it takes nothing from another object far away")
 
 
-def test_the_old_mask_stays_where_the_new_answer_is_less_sure() -> None:
+def test_a_change_ends_where_the_new_answer_is_less_sure_and_stays_so() -> None:
     apart = answer({1: [BODY]}, of_1=0.8)
     sure = answer({1: [BODY, LIMB]}, of_1=0.8 - LESS_SURE / 2)
     unsure, lost = answer({1: [BODY, LIMB]}, of_1=0.8 - 2 * LESS_SURE), answer({}, of_1=0.6)
-    made = believed({0: [1]}, [apart] * 5, [unsure, sure, unsure, sure, lost])
-    assert [bool(each[12, 22]) for each in made] == [True, True, False, True, False], "the user is sure"
-    np.testing.assert_array_equal(made[4], apart.labels)
+    for doubts, goes_on in ((1, True), (GAP, True), (GAP + 1, False)):
+        new = [unsure, sure, *[unsure] * doubts, sure, lost]
+        made = believed({0: [1]}, [apart] * len(new), new)
+        found = [bool(each[12, 22]) for each in made]
+        assert found == [True, True, *[goes_on] * doubts, goes_on, False], "on the first frame, the user is sure"
+        np.testing.assert_array_equal(made[-1], apart.labels)
+
+
+def test_frames_come_in_their_order_and_wait_only_while_a_change_is_in_doubt() -> None:
+    """A stream gives the frames one by one."""
+    apart, joined = answer({1: [BODY]}, of_1=0.8), answer({1: [BODY, LIMB]}, of_1=0.8)
+    unsure = answer({1: [BODY, LIMB]}, of_1=0.7)
+    way = Spread({1: [1]})
+    new = [joined, joined, unsure, unsure, joined, unsure, unsure]
+    came = [[frame for frame, _ in way.take(index, lambda at: (apart, new[at]))] for index in range(len(new))]
+    assert came == [[0], [1], [], [], [2, 3, 4], [], []]
+    assert way.end() == [(5, None), (6, None)]
 
 
 def test_nothing_is_taken_from_an_object_that_gets_lost_by_it() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from covos.core.types import LabelArray, ObjectStatus, Presence
 from covos.engines.choices import Direction
-from covos.engines.corrections import Answer, Answers, Spread, spread
+from covos.engines.corrections import Answer, Answers, Settled, Spread, spread
 from covos.evaluation.measures import jaccard
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of
@@ -52,8 +53,18 @@ def with_corrections(
     )
 
 
+class _Frame(NamedTuple):
+    """A frame that waits: what was followed, and what it has."""
+
+    new: FrameMask
+    known: Known | None
+
+
 class Correction:
     """Puts old and new masks together one way through time, as the new ones come; see `with_corrections`.
+
+    Frames come out in the order in which they went in, some of them later: it may take the next ones to tell how far a
+    change reaches (see `covos.engines.corrections.Spread`).
 
     Args:
         births: As there.
@@ -62,9 +73,12 @@ class Correction:
 
     def __init__(self, *, births: Mapping[int, int], corrected: Mapping[int, Collection[int]]) -> None:
         self._births, self._corrected, self._spread = births, corrected, Spread(corrected)
+        self._frames: dict[int, _Frame] = {}
 
-    def take(self, index: int, new: FrameMask, known: Known | None, *, before: FrameMask | None = None) -> FrameMask:
-        """Return the masks of the next frame.
+    def take(
+        self, index: int, new: FrameMask, known: Known | None, *, before: FrameMask | None = None
+    ) -> list[FrameMask]:
+        """Take the next frame, and return the masks of those that are settled by it.
 
         Args:
             index: See ``corrected``.
@@ -74,9 +88,20 @@ class Correction:
                 stopped has brought a part of it. None takes those of ``known``.
         """
         then = before if before is not None or known is None else known.mask
-        believed = self._spread.take(index, lambda _: _both(then, new))
-        shown = self._corrected.get(index, ())
-        return _mixed(known, new, self._births, None if believed is None else encode(believed), shown=shown)
+        self._frames[index] = _Frame(new, known)
+        return self._made(self._spread.take(index, lambda _: _both(then, new)))
+
+    def end(self) -> list[FrameMask]:
+        """Return the masks of the frames that wait: nothing comes that a change could go on to."""
+        return self._made(self._spread.end())
+
+    def _made(self, settled: Settled) -> list[FrameMask]:
+        made = []
+        for index, believed in settled:
+            new, known = self._frames.pop(index)
+            code, shown = None if believed is None else encode(believed), self._corrected.get(index, ())
+            made.append(_mixed(known, new, self._births, code, shown=shown))
+        return made
 
 
 def _both(old: FrameMask | None, new: FrameMask) -> Answers | None:

@@ -277,13 +277,16 @@ class Clip:
             (self.folder / "found.jsonl").unlink(missing_ok=True)
             self._outdate()
 
-    def found(self, masks: Iterable[FrameMask]) -> None:
-        """Take masks as they were found."""
+    def found(self, masks: Iterable[FrameMask]) -> tuple[int, ...]:
+        """Take masks as they were found; return the indices of their frames."""
+        taken = []
         with self.lock, open_own(self.folder / "found.jsonl", "a", encoding="ascii") as file:
             for mask in masks:
                 self.history.find(mask)
                 self.version += 1
                 file.write(json.dumps(mask_to_json(mask)) + "\n")
+                taken.append(mask.index)
+        return tuple(taken)
 
     def cut_at(self, cuts: tuple[int, ...]) -> None:
         """Take the clip as shots that begin with these frames."""

@@ -244,13 +244,16 @@ class Editing:
             self._queue.changed(clip)
             task = Track(video=clip.video, seeds=to_follow(seeds), parts=spreading.parts, cuts=clip.kept.cuts)
 
-            def take(mask: FrameMask) -> None:
-                if (made := spreading.take(mask)) is not None:
-                    clip.follow(made)
+            def follow(masks: list[FrameMask]) -> list[int]:
+                for mask in masks:
+                    clip.follow(mask)
+                return [mask.index for mask in masks]
 
             try:
-                self._queue.follow(clip, task, take=take)
+                self._queue.follow(clip, task, take=lambda mask: follow(spreading.take(mask)))
             finally:
+                if not clip.gone:
+                    follow(spreading.end())
                 frames = tuple(clip.live)
                 clip.end_track()
                 clip.change(state=after)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -265,7 +265,7 @@ class WorkQueue:
         clip: Clip,
         task: Task,
         *,
-        take: Callable[[FrameMask], None] = lambda _mask: None,
+        take: Callable[[FrameMask], Iterable[int]] = lambda _mask: (),
         keep: Callable[[Matted], None] = lambda _matted: None,
         note: Callable[[str], None] | None = None,
     ) -> None:
@@ -274,7 +274,7 @@ class WorkQueue:
         Args:
             clip: The clip.
             task: What is to be done.
-            take: Gets the masks that it finds.
+            take: Gets the masks that it finds, and returns the indices of the frames that change by it.
             keep: Gets the mattes.
             note: Gets what a user should know; by default, it is a note of the clip about this work.
         """
@@ -292,8 +292,7 @@ class WorkQueue:
 
         for answer in self._networks.run(task, name=clip.kept.name):
             if isinstance(answer, FrameMask):
-                take(answer)
-                fresh.append(answer.index)
+                fresh.extend(take(answer))
             elif isinstance(answer, Matted):
                 keep(answer)
             elif isinstance(answer, Cuts):

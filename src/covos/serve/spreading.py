@@ -48,18 +48,27 @@ class Spreading:
         self._part, self._latest, self._taken = 0, -1, 0
         self._correction = Correction(births=self._births, corrected=self._corrected)
 
-    def take(self, mask: FrameMask) -> FrameMask | None:
-        """Return the masks that a followed frame gets; None of one that was not asked for."""
+    def take(self, mask: FrameMask) -> list[FrameMask]:
+        """Take a followed frame; return the masks that are settled by it, of frames that were asked for."""
+        settled = []
         if self._latest >= 0 and not self._goes_on(mask.index):
+            settled = self.end()
             self._part, self._taken = self._part + 1, 0
             self._correction = Correction(births=self._births, corrected=self._corrected)
         self._latest, self._taken = mask.index, self._taken + 1
         before = self._told.get(mask.index, self._frames.get(mask.index))
         whole = followed(before, mask, tracked=frozenset(self._births))
-        made = self._correction.take(mask.index, whole, self._known(mask.index), before=self._then.get(mask.index))
-        if mask.index not in _frames(self._asked[self._part]):
-            return None
-        self._told = {mask.index: made} if not self._told else self._told
+        known, then = self._known(mask.index), self._then.get(mask.index)
+        return [*settled, *self._asked_for(self._correction.take(mask.index, whole, known, before=then))]
+
+    def end(self) -> list[FrameMask]:
+        """Return the masks of the frames that wait for others, when none comes."""
+        return self._asked_for(self._correction.end())
+
+    def _asked_for(self, masks: list[FrameMask]) -> list[FrameMask]:
+        made = [each for each in masks if each.index in _frames(self._asked[self._part])]
+        if made and not self._told:
+            self._told = {made[0].index: made[0]}
         return made
 
     def _goes_on(self, index: int) -> bool:
