@@ -252,6 +252,21 @@ def test_objects_that_compete_for_a_pixel_are_compared() -> None:
     assert result.probability[60, 90] < 0.01
 
 
+def test_nothing_is_seen_of_an_object_beside_the_mask_that_was_given() -> None:
+    """The network may still see what the user has ruled out; what it sees of other objects stays."""
+    (frame,) = frames(1)
+    odds = torch.full((2, 16, 24), -8.0)
+    odds[0, 2:14, 2:14], odds[1, 2:6, 18:22] = 3.0, 5.0
+    prediction = FramePrediction(index=0, log_odds=odds, objects=(status(3), status(200)))
+    shown = np.zeros(frame.size, bool)
+    shown[8:24, 8:24] = True
+    result = result_of(frame, prediction, {3: shown})
+    np.testing.assert_array_equal(result.labels == 3, shown)
+    assert result.probability[14, 14] == 1
+    assert not result.probability[32:, :60].any()
+    assert result.probability[16, 80] > 0.99
+
+
 def test_the_contour_of_an_object_is_smooth_at_the_size_of_the_frame() -> None:
     (frame,) = frames(1)
     rows, columns = np.mgrid[:16, :24]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
+from covos.core.types import Frame, FrameResult, LabelArray, MaskArray, ProbabilityArray
 from covos.engines.around import Around
 from covos.engines.backward import Spool
 from covos.engines.band import within
@@ -104,7 +104,8 @@ def _together(prediction: FramePrediction, odds: Tensor, *, given: Collection[in
 def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
     """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are.
 
-    Around these, the probability has a soft edge, as the network draws it around all others.
+    Around these, the probability has a soft edge, as the network draws it around all others. The network may still see
+    a given object where the user has ruled it out: that counts for nothing.
     """
     if torch.isnan(prediction.log_odds).any():
         return uncomputed(frame)
@@ -114,9 +115,7 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
         labels[(labels == identity) & ~mask] = 0
         labels[mask] = identity
     if prediction.objects:
-        # The odds of any object are the sum of theirs.
-        any_HW = torch.logsumexp(prediction.log_odds.float().cpu(), dim=0)
-        probability = to_probability(any_HW, size=frame.size)
+        probability = _of_any(prediction, frame.size, but=given)
         confidence = sum(each.confidence for each in prediction.objects) / len(prediction.objects)
     else:
         probability, confidence = np.zeros(frame.size, np.float32), 1.0
@@ -127,6 +126,14 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
     return FrameResult(
         frame=frame, probability=probability, labels=labels, confidence=confidence, objects=prediction.objects
     )
+
+
+def _of_any(prediction: FramePrediction, size: tuple[int, int], *, but: Collection[int]) -> ProbabilityArray:
+    """Return the probability of any object but some, H x W: their odds are the sum of those of each."""
+    rows = [row for row, each in enumerate(prediction.objects) if each.id not in but]
+    if not rows:
+        return np.zeros(size, np.float32)
+    return to_probability(torch.logsumexp(prediction.log_odds[rows].float().cpu(), dim=0), size=size)
 
 
 def _labels(prediction: FramePrediction, size: tuple[int, int]) -> LabelArray:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.types import MaskArray, ProbabilityArray
-from covos.masks.distance import distance_to, nearest_labels
+from covos.masks.distance import distance_to
 from covos.masks.soft import EDGE, SURE, soft_edge
 
 _SEEN = SURE / 255
@@ -20,6 +21,10 @@ _INWARDS = 2 * EDGE
 """Depth of the soft edge inside a mask, over the height of the frame: deeper doubt is no edge."""
 _OUTWARDS = 4 * EDGE
 """Width of the skirt that a new part brings, likewise: farther away the old answer knows as much."""
+_SEAM = 2 * EDGE
+"""Width over which the one answer passes into the other, likewise: a step would be seen."""
+
+Shares = NDArray[np.float32]
 
 
 def mended(
@@ -40,39 +45,41 @@ def mended(
     Returns:
         H x W float32 in [0, 1]: the old one, but in what was taken and along the contours that came or went.
     """
-    gone, came = before & ~now, now & ~before
-    skirt = _skirt(old, before, gone) & ~taken
-    fresh = taken | _beside(now, gone) | _beside(before, came)
+    height, (gone, came) = now.shape[0], (before & ~now, now & ~before)
+    fresh = taken.astype(np.float32)
+    skirt = np.zeros_like(fresh)
+    if gone.any():
+        skirt = _nearer(gone, before & ~gone, height=height) * _joined(old > _SEEN, gone, beside=before)
+        _add(fresh, _nearer(gone, ~now & ~gone, height=height, reach=_INWARDS) * now)
     if came.any():
-        fresh |= _skirt(new, now, came) & (distance_to(came) <= _reach(_OUTWARDS, now))
-    made = np.where(fresh, new, old)
-    made[skirt] = np.minimum(made, np.minimum(old, new))[skirt]
-    wrong = (fresh | skirt) & ((made > 0.5) != now)
+        _add(fresh, _nearer(came, ~before & ~came, height=height, reach=_INWARDS) * before)
+        around = _nearer(came, now & ~came, height=height, reach=_OUTWARDS)
+        _add(fresh, around * _joined(new > _SEEN, came, beside=now))
+    made = old + (np.minimum(old, new) - old) * skirt
+    made += (new - made) * fresh
+    wrong = ((skirt > 0) | (fresh > 0)) & ((made > 0.5) != now)
     if wrong.any():
         made[wrong] = soft_edge(now)[wrong]
     return np.asarray(made, np.float32)
 
 
-def _skirt(probability: ProbabilityArray, mask: MaskArray, part: MaskArray) -> MaskArray:
-    """Return the pixels outside a mask that are seen, hang together with a part of it, and are nearest to that part."""
-    if not part.any():
-        return np.zeros_like(part)
-    of_part = nearest_labels(mask.astype(np.uint8) + part) == 2
-    whole = (of_part & ~mask & (probability > _SEEN)) | part
+def _nearer(part: MaskArray, rest: MaskArray, *, height: int, reach: float | None = None) -> Shares:
+    """Return how much each pixel belongs to a part rather than to the rest, H x W in [0, 1]; less and less far away."""
+    far = distance_to(part)
+    shares = 0.5 + (np.minimum(distance_to(rest), 1e6) - far) / max(_SEAM * height, 1.0)
+    if reach is not None:
+        shares = np.minimum(shares, 2 - 2 * far / max(reach * height, 2.0))
+    return np.asarray(np.clip(shares, 0, 1), np.float32)
+
+
+def _joined(seen: MaskArray, part: MaskArray, *, beside: MaskArray) -> MaskArray:
+    """Return the seen pixels outside a mask that hang together, outside of it, with a part of it."""
+    whole = (seen & ~beside) | part
     count, pieces = cv2.connectedComponents(whole.view(np.uint8), connectivity=8)
     joined = np.zeros(count, np.bool_)
     joined[pieces[part]] = True
-    joined[0] = False
-    return np.asarray(joined[pieces] & ~mask, np.bool_)
+    return np.asarray(joined[pieces] & ~beside, np.bool_)
 
 
-def _beside(mask: MaskArray, part: MaskArray) -> MaskArray:
-    """Return the pixels of a mask, near its contour, to which a part of what lies outside it is the nearest of that."""
-    if not part.any():
-        return np.zeros_like(part)
-    nearest = nearest_labels((~mask).astype(np.uint8) + part) == 2
-    return np.asarray(mask & nearest & (distance_to(part) <= _reach(_INWARDS, mask)), np.bool_)
-
-
-def _reach(share: float, mask: MaskArray) -> float:
-    return max(share * mask.shape[0], 1.0)
+def _add(shares: Shares, more: Shares) -> None:
+    np.maximum(shares, more, out=shares)
