@@ -15,6 +15,7 @@ from covos.core.labelling import Labelling
 from covos.engines.choices import AUTO, DEFAULT_MEMORY, DEFAULT_QUALITY, Direction, Quality
 from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
+from covos.masks.rims import left_of
 from covos.media.range import place_of
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
 from covos.prompts.alpha import alpha_mask
@@ -250,7 +251,7 @@ def _show(
                 continue
             mask = decode(code)
             for other in given.values():
-                mask &= ~other
+                mask = left_of(mask, other)
             if mask.any():
                 found[identity] = mask
         if found:

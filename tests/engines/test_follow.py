@@ -263,7 +263,7 @@ def test_nothing_is_seen_of_an_object_beside_the_mask_that_was_given() -> None:
     result = result_of(frame, prediction, {3: shown})
     np.testing.assert_array_equal(result.labels == 3, shown)
     assert result.probability[14, 14] == 1
-    assert not result.probability[32:, :60].any()
+    assert result.probability[32:, :60].max() < 0.01
     assert result.probability[16, 80] > 0.99
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from covos.core.types import MaskArray, ProbabilityArray
-from covos.masks.mended import mended
-from covos.masks.soft import soft_edge
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.mended import mended, with_edge_of
+from covos.masks.soft import SoftMask, soft_edge
 
 SIZE = (240, 320)
 BODY, LIMB, FAR = np.s_[60:180, 40:160], np.s_[100:130, 160:230], np.s_[20:50, 270:310]
@@ -80,3 +83,28 @@ def test_all_may_go_and_a_first_mask_may_come() -> None:
     nothing, body = mask(), mask(BODY)
     assert changed(body, nothing).max() <= 0.03 + 1e-6
     np.testing.assert_array_equal(changed(nothing, body) > 0.5, body)
+
+
+def test_a_frame_that_was_changed_by_hand_keeps_its_edge_elsewhere() -> None:
+    def frame(shown: MaskArray, *, edge: ProbabilityArray | None) -> FrameMask:
+        return FrameMask(
+            index=0,
+            stem="0",
+            pts=0,
+            time_base=Fraction(1, 25),
+            status="ok",
+            confidence=0.8,
+            size=SIZE,
+            objects=objects_of(shown.astype(np.uint8)),
+            soft=None if edge is None else SoftMask.of(edge, shown),
+        )
+
+    hairy = np.where(mask(BODY), 0.9, 0.2).astype(np.float32)
+    before = frame(mask(BODY), edge=hairy)
+    made = with_edge_of(frame(mask(BODY, LIMB), edge=None), before)
+    np.testing.assert_array_equal(made.probability[:, :140], before.probability[:, :140])
+    assert made.probability[115, 200] == 1
+    np.testing.assert_array_equal(made.probability > 0.5, made.mask)
+    assert with_edge_of(frame(mask(BODY), edge=None), before).soft is before.soft
+    bare = frame(mask(BODY), edge=None)
+    assert with_edge_of(bare, bare).soft is None

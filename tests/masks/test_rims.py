@@ -9,7 +9,7 @@ import pytest
 from covos.core.types import LabelArray, MaskArray
 from covos.masks import read_label_map, write_label_map
 from covos.masks.object_ids import has_lines
-from covos.masks.rims import is_rim, without_rims
+from covos.masks.rims import is_rim, left_of, without_rims
 
 SIZE = (240, 416)
 
@@ -78,3 +78,43 @@ def test_a_map_of_lines_alone_stays_as_it_is() -> None:
     for row in range(10, 100, 3):
         labels[row, 10:200], labels[row + 1, 10:200] = 3, 2
     np.testing.assert_array_equal(without_rims(labels), labels)
+
+
+LARGE = (480, 640)
+
+
+def box(top: int, left: int, height: int, width: int) -> MaskArray:
+    made = np.zeros(LARGE, bool)
+    made[top : top + height, left : left + width] = True
+    return made
+
+
+def test_a_rim_round_what_another_object_takes_goes_with_it() -> None:
+    """A subject of two things, of which the user shows one: no two masks of it have the same contour."""
+    shown = box(100, 100, 150, 120)
+    rest, rim = box(100, 400, 150, 120), cv2.dilate(shown.astype(np.uint8), np.ones((7, 7), np.uint8)).view(bool)
+    np.testing.assert_array_equal(left_of(rim | rest, shown), rest)
+    bridge = box(170, 220, 40, 200)  # now the two hang together
+    left = left_of(rim | rest | bridge, shown)
+    assert not left[:160].any(where=np.arange(640) < 300)
+    assert not left[230:].any(where=np.arange(640) < 300)
+    np.testing.assert_array_equal(left & box(0, 230, 480, 410), (rest | bridge) & box(0, 230, 480, 410))
+
+
+def test_a_long_piece_that_the_shown_mask_has_missed_goes_if_nothing_else_is_there() -> None:
+    shown = box(100, 100, 150, 120)
+    missed = box(250, 100, 10, 120)
+    assert not left_of(shown | missed, shown).any()
+    assert left_of(shown | missed | box(260, 150, 100, 40), shown)[255].any(), "it is a part of something larger"
+
+
+def test_what_is_a_thing_of_its_own_stays() -> None:
+    shown = box(100, 100, 150, 120)
+    ball = cv2.circle(np.zeros(LARGE, np.uint8), (230, 150), 9, 1, cv2.FILLED).view(bool) & ~shown
+    strap, away = box(120, 220, 3, 100), box(300, 300, 3, 60)
+    for each in (ball, strap, away):
+        np.testing.assert_array_equal(left_of(shown | each, shown), each)
+    line = box(100, 220, 150, 2)
+    np.testing.assert_array_equal(left_of(line, shown), line, err_msg="nothing was taken of it")
+    half = box(100, 100, 150, 60)
+    np.testing.assert_array_equal(left_of(shown, half), shown & ~half)

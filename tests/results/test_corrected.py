@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from covos.core.types import ObjectStatus, Presence
 from covos.masks.frame_mask import FrameMask, objects_of
@@ -108,6 +110,54 @@ def test_a_mask_that_is_neither_answer_is_less_sure_than_both() -> None:
     assert made.states[0].state == "present"
     assert 0.4 < made.states[0].confidence < 0.8
     assert new.states[0].confidence == 0.8
+
+
+LARGE = (480, 640)
+
+
+def large(boxes: dict[int, list[Box]], *, by: int = 0) -> FrameMask:
+    """A frame of a real size, whose masks are larger by so many pixels on each side."""
+    labels = np.zeros(LARGE, np.uint8)
+    for identity, places in boxes.items():
+        for top, left, height, width in places:
+            labels[top - by : top + height + by, left - by : left + width + by] = identity
+    states = tuple(ObjectStatus(id=each, state="present", confidence=0.8) for each in boxes)
+    soft = SoftMask.of(soft_edge(labels > 0), labels > 0)
+    return replace(frame(0, {}), size=LARGE, objects=objects_of(labels), states=states, soft=soft)
+
+
+def test_what_is_removed_leaves_no_ghost_and_the_rest_of_the_edge_stays() -> None:
+    body, limb = (100, 100, 200, 150), (180, 250, 40, 60)
+    old, new = large({1: [body, limb]}), large({1: [body]})
+    old = replace(old, feather=2.0)
+    (made,) = with_corrections([new], [known(old, {1: 1})], births={1: 1}, corrected={0: [1]}, direction="both")
+    assert not made.probability[170:230, 254:330].any()
+    cut = np.where(old.mask != new.mask, new.probability, old.probability)
+    assert cut[170:230, 254:330].max() > 0.3, "a cut at the mask leaves the skirt"
+    np.testing.assert_array_equal(made.probability[:, :230], old.probability[:, :230])
+    np.testing.assert_array_equal(made.probability > 0.5, made.mask)
+    assert made.feather == 2.0
+
+
+@pytest.mark.parametrize("was_followed", [True, False])
+def test_no_rim_of_an_object_stays_round_another_that_takes_a_part_of_it(was_followed: bool) -> None:
+    """A found subject is two things. One of them is shown as another object."""
+    one, two = (100, 100, 150, 120), (100, 400, 150, 120)
+    old, new = large({1: [one, two]}, by=2), large({1: [two], 2: [one]})
+    if not was_followed:
+        new = large({2: [one]})
+    births = {1: 1, 2: 2}
+    (made,) = with_corrections([new], [known(old, {1: 1})], births=births, corrected={0: [2]}, direction="both")
+    np.testing.assert_array_equal(made.labels == 2, new.labels == 2)
+    np.testing.assert_array_equal(made.labels == 1, large({1: [two]}, by=2).labels == 1)
+    np.testing.assert_array_equal(made.probability > 0.5, made.mask)
+
+
+def test_masks_without_soft_edges_stay_without() -> None:
+    old, new = (replace(frame(0, {1: places}), soft=None) for places in ([BODY], [BODY, LIMB]))
+    (made,) = with_corrections([new], [known(old, {1: 1})], births={1: 1}, corrected={0: [1]}, direction="both")
+    assert made.soft is None
+    np.testing.assert_array_equal(made.labels, new.labels)
 
 
 def test_objects_that_came_or_went_change_the_frame_wherever_they_are() -> None:

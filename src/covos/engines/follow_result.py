@@ -19,6 +19,7 @@ from covos.engines.encoding import to_probability
 from covos.engines.find import uncomputed
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
+from covos.masks.rims import left_of
 from covos.masks.scaling import to_size
 from covos.masks.soft import REACH, edge_deviation, soft_edge
 
@@ -113,6 +114,10 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
     given = {identity: to_size(mask, frame.size) for identity, mask in given.items()}
     for identity, mask in given.items():
         labels[(labels == identity) & ~mask] = 0
+    for identity, mask in given.items():
+        for other in {*np.unique(labels[mask]).tolist()} - {0, *given}:
+            own = labels == other
+            labels[own & ~left_of(own, mask)] = 0
         labels[mask] = identity
     if prediction.objects:
         probability = _of_any(prediction, frame.size, but=given)

@@ -7,13 +7,16 @@ no others.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import MaskArray, ProbabilityArray
 from covos.masks.distance import distance_to
-from covos.masks.soft import EDGE, SURE, soft_edge
+from covos.masks.frame_mask import FrameMask
+from covos.masks.soft import EDGE, SURE, SoftMask, soft_edge
 
 _SEEN = SURE / 255
 """Probabilities above this are kept, so they belong to what is seen of a skirt."""
@@ -61,6 +64,18 @@ def mended(
     if wrong.any():
         made[wrong] = soft_edge(now)[wrong]
     return np.asarray(made, np.float32)
+
+
+def with_edge_of(mask: FrameMask, former: FrameMask) -> FrameMask:
+    """Give a frame whose masks were changed by hand the soft edge that it had, and a drawn one where they changed."""
+    if former.soft is None or former.size != mask.size:
+        return mask
+    before, now = former.mask, mask.mask
+    if np.array_equal(before, now):
+        return replace(mask, soft=former.soft)
+    old = former.probability
+    made = mended(old, soft_edge(now), before=before, now=now, taken=before != now)
+    return replace(mask, soft=SoftMask.of(made, now, bits=former.soft.bits))
 
 
 def _nearer(part: MaskArray, rest: MaskArray, *, height: int, reach: float | None = None) -> Shares:

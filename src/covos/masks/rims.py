@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 
 from covos.core.types import LabelArray, MaskArray
+from covos.masks.distance import distance_to
 from covos.masks.object_ids import has_lines, objects_in
+from covos.masks.soft import EDGE
 
 THICKNESS = 0.02
 """Thickness of a rim, at most, as a share of the longer side of the frame."""
@@ -16,6 +18,46 @@ THIN = 0.8
 """Share of a rim that must be so thin, and must lie along the other object."""
 LONG = 4
 """Length of a rim, at least, in its own thicknesses: a ball in a hand is small, and no rim."""
+
+_SLENDER = 3
+"""Length of a sliver, at least, in its own thicknesses, if it is thicker than an edge is sure."""
+
+
+def left_of(own: MaskArray, taken: MaskArray) -> MaskArray:
+    """Return what is left of an object of which another one takes a part: H x W bool, without slivers along that one.
+
+    Two masks of one thing never have the same contour, so a rim of the first would stay round the second. A piece goes
+    that lies along what was taken and is no thicker than a contour is sure (`covos.masks.soft.EDGE` to each side), or is
+    thin, long, and apart from the rest. A ball beside a person stays, and so does a strap that leads away.
+
+    Args:
+        own: H x W bool, the object before.
+        taken: H x W bool, the other object.
+    """
+    rest = own & ~taken
+    if not rest.any() or not (own & taken).any():
+        return rest
+    sure, broad, far = EDGE * own.shape[0], THICKNESS * max(own.shape), distance_to(taken)
+    depth = distance_to(~np.pad(rest, 1))[1:-1, 1:-1]
+    # An opening, by distances: what is within reach of a place that is deeper than an edge is sure.
+    body = distance_to(depth > sure) <= 2 * sure
+    gone = _along(rest & ~body, far <= 2 * sure + 1, touching=far < 2)
+    count, pieces, facts, _ = cv2.connectedComponentsWithStats(rest.view(np.uint8), connectivity=8)
+    deepest = np.zeros(count)
+    np.maximum.at(deepest, pieces[rest], depth[rest])
+    slender = (2 * deepest <= broad) & (facts[:, cv2.CC_STAT_AREA] >= _SLENDER * (2 * deepest) ** 2)
+    gone |= _along(rest & slender[pieces], far <= broad, touching=far < 2)
+    return np.asarray(rest & ~gone, np.bool_)
+
+
+def _along(mask: MaskArray, near: MaskArray, *, touching: MaskArray) -> MaskArray:
+    """Return those connected pieces of a mask that touch another one, and lie near it with nearly all they have."""
+    count, pieces, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    close = np.bincount(pieces[mask & near], minlength=count)
+    along = close >= THIN * facts[:, cv2.CC_STAT_AREA]
+    touched = np.zeros(count, np.bool_)
+    touched[pieces[mask & touching]] = True
+    return np.asarray((along & touched)[pieces] & mask, np.bool_)
 
 
 def is_rim(part: MaskArray, whole: MaskArray) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from covos.core.errors import UsageError
 from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
+from covos.masks.rims import left_of
 from covos.prompts.values import PointPrompt
 
 MAX_ID = 254
@@ -86,7 +87,10 @@ class SeedMask:
         return replace(self, frame=frame, pointed=pointed)
 
     def without(self, mask: MaskArray, *, by: int) -> SeedMask:
-        """Return it without the pixels that now belong to another object; a UsageError if nothing is left."""
+        """Return it without the pixels that now belong to another object; a UsageError if nothing is left.
+
+        Slivers along the other object go with them, unless they are all that is left.
+        """
         own = decode(self.mask)
         if not (own & mask).any():
             return self
@@ -97,7 +101,8 @@ class SeedMask:
                 why="a pixel belongs to one object",
                 fix="give the mask of the one in front last, without the other's pixels",
             )
-        return replace(self, mask=encode(rest))
+        left = left_of(own, mask)
+        return replace(self, mask=encode(left if left.any() else rest))
 
 
 def to_follow(seeds: Iterable[SeedMask]) -> tuple[SeedMask, ...]:

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covos.core.types import LabelArray, ObjectStatus, Presence
+from covos.core.types import LabelArray, MaskArray, ObjectStatus, Presence
 from covos.engines.choices import Direction
 from covos.engines.corrections import Answer, Answers, Settled, Spread, spread
 from covos.evaluation.measures import jaccard
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.mended import mended
+from covos.masks.rims import left_of
 from covos.masks.soft import SoftMask
 from covos.results.followed import Known
 
@@ -125,7 +126,9 @@ def _mixed(
     if fresh:
         taken |= np.isin(before, fresh) | np.isin(after, fresh)
     labels = np.where(taken, after, before)
-    probability = mended(old.probability, new.probability, before=before > 0, now=labels > 0, taken=taken)
+    slivers = _slivers(before, labels)
+    taken |= slivers
+    labels[slivers] = after[slivers]
     followed = {each.id: _status(each, old, labels=(labels, before, after)) for each in new.states}
     kept = {each.id: each for each in old.states if each.id in births}  # of objects that were not followed this time
     states = tuple((kept | followed).values())
@@ -134,9 +137,28 @@ def _mixed(
         confidence=sum(each.confidence for each in states) / len(states) if states else new.confidence,
         objects=objects_of(labels),
         states=states,
-        soft=SoftMask.of(probability, labels > 0, bits=8 if old.soft is None else old.soft.bits),
+        soft=_soft(old, new, labels > 0, taken=taken),
         feather=old.feather,
     )
+
+
+def _soft(old: FrameMask, new: FrameMask, now: MaskArray, *, taken: MaskArray) -> SoftMask | None:
+    """Return the soft edge of both answers together; None if neither has one: it is drawn where it is needed."""
+    if old.soft is None and new.soft is None:
+        return None
+    sides = old.probability, new.with_soft_edge().probability
+    probability = mended(*sides, before=old.mask, now=now, taken=taken)
+    return SoftMask.of(probability, now, bits=8 if old.soft is None else old.soft.bits)
+
+
+def _slivers(before: LabelArray, labels: LabelArray) -> MaskArray:
+    """Return what objects keep along others that have taken a part of them, and that is no more than an edge."""
+    slivers = np.zeros(labels.shape, np.bool_)
+    moved = (before != labels) & (before > 0) & (labels > 0)
+    for own, other in np.unique(np.stack([before[moved], labels[moved]]), axis=1).T:
+        rest = labels == own
+        slivers |= rest & ~left_of((before == own) & (rest | (labels == other)), labels == other)
+    return slivers
 
 
 def _as_sure(old: FrameMask, new: FrameMask, shown: Collection[int]) -> FrameMask:

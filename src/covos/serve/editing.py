@@ -16,6 +16,7 @@ from covos.core.types import Point, SourceInfo
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
+from covos.masks.mended import with_edge_of
 from covos.prompts.known_size import areas_around
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask, confirmed_frames, to_follow
 from covos.prompts.values import RegionPrompt, check_region
@@ -81,11 +82,12 @@ class Editing:
         mask, after = self._made(clip, known, said=(said,), seeds=seeds, number=number)
         with clip.lock:  # other edits may have come while the mask was made: they stay
             things = clip.history.things
-            whole, now = self._start(clip, clip.frames.get(frame, whole), number=number)
+            former = clip.frames.get(frame, whole)
+            whole, now = self._start(clip, former, number=number)
             if number not in {thing.id for thing in things}:
                 things = (*things, thing_of(number))
             after = with_new_seeds(now, before=seeds, after=after)
-            frames = {frame: as_shown(whole, number, mask)}
+            frames = {frame: with_edge_of(as_shown(whole, number, mask), former)}
             clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames, shown=number))
         job = self._queue.changed(clip, (frame,))
         code = mask.to_coco()
@@ -156,7 +158,7 @@ class Editing:
                 if made is None:
                     mask, mine = back_to(whole, stage.masks, number, now=now), kept
                 else:
-                    mask, mine = as_shown(whole, number, made.mask), (made,)
+                    mask, mine = with_edge_of(as_shown(whole, number, made.mask), now), (made,)
                 after = with_own_seeds(seeds, mine, frame=frame, number=number)
                 masks = {**history.frames, frame: mask}.values()
                 left_over = number in history.objects_found or number in {each.object for each in after}

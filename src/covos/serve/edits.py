@@ -16,6 +16,7 @@ from covos.core.types import MaskArray, ObjectStatus
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
+from covos.masks.rims import left_of
 from covos.masks.soft import SoftMask
 from covos.prompts.regions import fixed_rule
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
@@ -193,6 +194,8 @@ class History:
                     continue
                 before = masks[index] or self._found.get(index)
                 own = decode(after.objects[number])
+                if before is not None and number not in before.objects:
+                    own |= _slivers(before, own)
                 if index in taken:
                     taken[index] = taken[index][0], taken[index][1] | own
                 elif before is not None and number not in before.objects:
@@ -327,15 +330,15 @@ def with_own_seeds(
 def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
     """Put objects into a frame, in place of what it has of them; each pixel is of the object that came last.
 
-    The soft edge of a frame, and its matte, belong to all its objects together: they go with the first that changes.
+    Slivers of others along one that takes a part of them go as well (`covos.masks.rims.left_of`). The soft edge of a frame, and its matte, belong to all its objects together: they go with the first that changes.
     """
-    claimed = np.zeros(mask.size, np.bool_)
-    for rle in objects.values():
-        claimed |= decode(rle)
+    claimed = [decode(rle) for rle in objects.values()]
     kept = {}
     for identity, rle in mask.objects.items():
         if identity not in objects:
-            rest = decode(rle) & ~claimed
+            rest = decode(rle)
+            for other in claimed:
+                rest = left_of(rest, other)
             if rest.any():
                 kept[identity] = encode(rest)
     shown = {identity: rle for identity, rle in objects.items() if rle.area}
@@ -477,6 +480,14 @@ def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...], *, soft: bool
         return after
     probability = np.where(gone & (whole | ~mask.mask), np.float32(0), mask.probability)
     return replace(after, soft=SoftMask.of(probability, after.mask, bits=mask.soft.bits))
+
+
+def _slivers(before: FrameMask, own: MaskArray) -> MaskArray:
+    """Return what others lose beside an object that takes a part of them, and that is not its own."""
+    slivers = np.zeros(before.size, np.bool_)
+    for theirs in map(decode, before.objects.values()):
+        slivers |= theirs & ~own & ~left_of(theirs, own)
+    return slivers
 
 
 def _nothing(size: tuple[int, int]) -> RLE:
