@@ -6,8 +6,8 @@ They are told apart as hysteresis tells edges from noise (Canny, PAMI 1986): a d
 one that is sure. The differences on the corrected frame are sure. Another one of the same object and the same kind,
 added or taken away, is joined if it touches a believed one of a frame or a few before. So the change grows from the
 correction in both directions of time, as a region does from its seed (Adams and Bischof, PAMI 1994). A difference that
-is tiny beside the correction is none: two passes never draw one contour twice, and from one such crumb a change would
-crawl to the next along it. It ends at once on a frame where the user has shown the object.
+is tiny beside the correction, a crumb, brings no other: two passes never draw one contour twice, and from one crumb a
+change would crawl to the next along it. It ends at once on a frame where the user has shown the object.
 
 A change is one stretch in time. Where it seems to end, it may go on a few frames later; in between, the new answer may
 have been less sure of the object, or the difference have lain apart. If the differences of all these frames hang
@@ -88,10 +88,11 @@ class _Change:
         if free is not None and sure:
             joined = joined | free
         if joined.any() and sure:
+            near = joined | _joined(found, self._where, gone=self._gone)
             filled = self._filled(joined)
             ended = filled is None and (free is None or not free.any())
             self._where, self._gone, self.open = (np.zeros_like(found) if ended else joined), 1, []
-            return {} if ended else {**(filled or {}), frame: joined}
+            return {} if ended else {**(filled or {}), frame: near}
         if not self._where.any():
             return {}
         self.open.append(_Open(frame, joined if joined.any() else large))
@@ -268,13 +269,11 @@ def _joined(changed: MaskArray, before: MaskArray, *, gone: int = 1) -> MaskArra
     return _parts(changed, touched)
 
 
-def _parts(
-    mask: MaskArray, chosen: Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.bool_]]
-) -> MaskArray:
+def _parts(mask: MaskArray, chosen: Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.bool_]]) -> MaskArray:
     """Keep the connected parts that are chosen, by the number of each pixel's part and the facts of each part."""
     if not mask.any():
         return mask
-    _, parts, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    parts = np.asarray(parts, np.int32)
+    _, found, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    parts = np.asarray(found, np.int32)
     kept: MaskArray = chosen(parts, np.asarray(facts, np.int32))[parts] & mask
     return kept

@@ -26,9 +26,9 @@ _SLENDER = 3
 def left_of(own: MaskArray, taken: MaskArray) -> MaskArray:
     """Return what is left of an object of which another one takes a part: H x W bool, without slivers along that one.
 
-    Two masks of one thing never have the same contour, so a rim of the first would stay round the second. A piece goes
-    that lies along what was taken and is no thicker than a contour is sure (`covos.masks.soft.EDGE` to each side), or is
-    thin, long, and apart from the rest. A ball beside a person stays, and so does a strap that leads away.
+    Two masks of one thing never have the same contour, so a rim of the first would stay round the second. Pieces that
+    lie along the other object go, if they are no thicker than a contour is sure (`covos.masks.soft.EDGE` to each side),
+    or are thin, long, and apart from the rest. A ball beside a person stays, and so does a strap that leads away.
 
     Args:
         own: H x W bool, the object before.
@@ -42,8 +42,8 @@ def left_of(own: MaskArray, taken: MaskArray) -> MaskArray:
     # An opening, by distances: what is within reach of a place that is deeper than an edge is sure.
     body = distance_to(depth > sure) <= 2 * sure
     gone = _along(rest & ~body, far <= 2 * sure + 1, touching=far < 2)
-    count, pieces, facts, _ = cv2.connectedComponentsWithStats(rest.view(np.uint8), connectivity=8)
-    deepest = np.zeros(count)
+    count, found, facts, _ = cv2.connectedComponentsWithStats(rest.view(np.uint8), connectivity=8)
+    pieces, deepest = np.asarray(found, np.int32), np.zeros(count)
     np.maximum.at(deepest, pieces[rest], depth[rest])
     slender = (2 * deepest <= broad) & (facts[:, cv2.CC_STAT_AREA] >= _SLENDER * (2 * deepest) ** 2)
     gone |= _along(rest & slender[pieces], far <= broad, touching=far < 2)

@@ -330,7 +330,8 @@ def with_own_seeds(
 def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
     """Put objects into a frame, in place of what it has of them; each pixel is of the object that came last.
 
-    Slivers of others along one that takes a part of them go as well (`covos.masks.rims.left_of`). The soft edge of a frame, and its matte, belong to all its objects together: they go with the first that changes.
+    Slivers of others along one that takes a part of them go as well (`covos.masks.rims.left_of`). The soft edge of a
+    frame, and its matte, belong to all its objects together: they go with the first that changes.
     """
     claimed = [decode(rle) for rle in objects.values()]
     kept = {}
