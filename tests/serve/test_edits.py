@@ -344,3 +344,17 @@ def test_twelve_objects_have_colours_that_are_told_apart() -> None:
     lab = cv2.cvtColor(levels[None], cv2.COLOR_RGB2LAB)[0]
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)[np.triu_indices(12, 1)]
     assert apart.min() > 25  # of CIE 1976; 2 are just seen
+
+
+def test_no_rim_of_the_subject_stays_round_a_new_object_and_it_comes_back_with_its_pixels() -> None:
+    subject, shown = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.bool_)
+    subject[97:253, 97:223], subject[100:250, 400:520] = 1, 1
+    shown[100:250, 100:220] = True
+    found, history = frame(0, subject), History()
+    history.find(found)
+    after = as_shown(found, 2, encode(shown))
+    assert not decode(after.objects[1])[:, :300].any()
+    np.testing.assert_array_equal(decode(after.objects[2]), shown)
+    history.add(history.edit("prompt", frames={0: after}, shown=2))
+    back = without(after, 2, left={1}, taken=history.taken_by(2)[0])
+    np.testing.assert_array_equal(back.labels, subject)
