@@ -1,14 +1,15 @@
 """covos beside rembg on annotated videos: J&F, flicker, and the time of a frame.
 
     python benchmarks/beside_rembg.py --data DAVIS [--subset val_open] [--videos bear camel] [--models u2netp]
-                                      [--quality fast balanced] [--json FILE]
+                                      [--quality fast balanced] [--json FILE] [--note TEXT]
 
 rembg takes each frame for itself, by one of its models. Each way reads pictures and writes masks, the model is loaded
-before, and `covos.evaluate` scores all masks by the protocol of DAVIS 2016. Processor time is that of all threads.
+before, and `covos.evaluate` scores all masks by the protocol of DAVIS 2016. Processor time is that of all threads; a
+busy machine changes it least. Frames a processor second are what one processor does that has nothing else to do.
 
-Nothing is downloaded. rembg keeps its models in ``~/.u2net`` (``U2NET_HOME``), as ``u2netp.onnx`` and the like, and
+Nothing is downloaded. rembg looks for its models in ``~/.u2net`` (``U2NET_HOME``), as ``u2netp.onnx`` and the like, and
 `rembg d` fetches them. If rembg itself is not installed, ONNX Runtime computes its models here, by the arithmetic of
-its sessions (https://github.com/danielgatis/rembg). What is missing is said, and covos is measured alone.
+its sessions (https://github.com/danielgatis/rembg). If a model is missing, a line says so, and the others are measured.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from covos.bench.rivals import RIVALS, models_folder
+from covos.bench.rivals import RIVALS, model_file
 from covos.bench.spent import timed
 from covos.core.device import configure_threads
 from covos.engines.choices import VIEWS
@@ -50,7 +52,11 @@ class Inputs:
     deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
-INPUTS = {"u2netp": Inputs(side=320), "isnet-general-use": Inputs(side=1024, deviation=(1.0, 1.0, 1.0))}
+COLUMNS = ("J&F", "J", "F", "flicker", "processor ms a frame", "frames a processor second")
+INPUTS = {
+    "u2netp": Inputs(side=320),
+    "isnet-general-use": Inputs(side=1024, mean=(0.5, 0.5, 0.5), deviation=(1.0, 1.0, 1.0)),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +72,12 @@ class Row:
 
     def cells(self) -> list[str | float]:
         """Its columns."""
-        return [self.name, self.jf, self.j, self.f, self.flicker, self.each]
+        return [self.name, self.jf, self.j, self.f, self.flicker, self.each, 1000 / self.each]
 
 
 def missing(model: str) -> str:
     """Say what is not there to compute a model of rembg; empty if nothing is missing."""
-    file = models_folder() / f"{model}.onnx"
+    file = model_file(model)
     if not file.is_file():
         return f"its model is not there: {file}"
     return "" if find_spec("onnxruntime") else "onnxruntime is not installed"
@@ -80,7 +86,7 @@ def missing(model: str) -> str:
 def masker(model: str) -> Masker:
     """Return what makes masks by a model: rembg itself, or its arithmetic if it is not installed."""
     if find_spec("rembg") is None:
-        return _by_onnxruntime(models_folder() / f"{model}.onnx", INPUTS[model])
+        return _by_onnxruntime(model_file(model), INPUTS[model])
     os.environ["MODEL_CHECKSUM_DISABLED"] = "1"  # it would fetch a model whose hash is not that of its own list
     from rembg import new_session, remove
 
@@ -153,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--videos", nargs="+", help="of the subset, these alone")
     parser.add_argument("--models", nargs="+", choices=RIVALS, default=RIVALS, help="of rembg")
     parser.add_argument("--quality", nargs="+", choices=VIEWS, default=["balanced"], help="of covos")
-    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
+    parser.add_argument("--json", type=Path, help="keep the table in this file, after each way: see recorded.py")
+    parser.add_argument("--note", default="", help="sentences for that file, such as on the build of a model")
     asked = parser.parse_args(arguments)
 
     configure_threads(pipeline=True)
@@ -165,33 +172,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.videos:
         dataset = dataset.subset(asked.videos)
     model = covos.load_model(device="cpu")
-    rows = []
+    said = f"covos by {model.runtime} in {model.precision}, rembg {_release()}by ONNX Runtime in float32. {asked.note}"
+    rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        print(f"scored: {row.name}", file=sys.stderr, flush=True)
+        # After each: whoever stops it has what was measured until then.
+        keep(
+            asked.json,
+            "scores",
+            columns=["", *COLUMNS],
+            rows=[each.cells() for each in rows],
+            digits=[0, 3, 3, 3, 4, 1, 1],
+            note=said.strip(),
+        )
+
     for quality in asked.quality:
         task = Find(quality=quality)
 
         def make(folder: Path, task: Find = task) -> object:
             return predict(dataset, output=folder, model=model, task=task, follow=False)
 
-        rows.append(measured(f"covos, {quality}", dataset, make))
-        print(f"scored: {rows[-1].name}", file=sys.stderr, flush=True)
+        add(measured(f"covos, {quality}", dataset, make))
     for rival in asked.models:
         if lack := missing(rival):
             print(f"rembg {rival}: not measured, {lack}", flush=True)
             continue
         mask = masker(rival)
-        rows.append(measured(f"rembg {rival}", dataset, lambda folder, mask=mask: write_masks(dataset, mask, folder)))
-        print(f"scored: {rows[-1].name}", file=sys.stderr, flush=True)
-    print(f"{asked.subset}, {len(dataset.videos)} videos, {PROTOCOL}")
-    print(f"{'':24} {'J&F':>6} {'J':>6} {'F':>6} {'flicker':>8} {'processor ms a frame':>21}")
+        add(measured(f"rembg {rival}", dataset, lambda folder, mask=mask: write_masks(dataset, mask, folder)))
+    print(f"{asked.subset}, {len(dataset.videos)} videos, {PROTOCOL}; {said.strip()}")
+    print(f"{'':24} {'J&F':>6} {'J':>6} {'F':>6} {'flicker':>8} {COLUMNS[4]:>21} {COLUMNS[5]:>28}")
     for row in rows:
-        print(f"{row.name:24} {row.jf:6.3f} {row.j:6.3f} {row.f:6.3f} {row.flicker:8.4f} {row.each:21.1f}")
-    keep(
-        asked.json,
-        "scores",
-        columns=["", "J&F", "J", "F", "flicker", "ms"],
-        rows=[row.cells() for row in rows],
-        digits=[0, 3, 3, 3, 4, 1],
-    )
+        scores = f"{row.jf:6.3f} {row.j:6.3f} {row.f:6.3f} {row.flicker:8.4f}"
+        print(f"{row.name:24} {scores} {row.each:21.1f} {1000 / row.each:28.1f}")
+
+
+def _release() -> str:
+    return f"{version('rembg')} " if find_spec("rembg") else ""
 
 
 if __name__ == "__main__":

@@ -90,19 +90,26 @@ def read(file: Path) -> dict[str, Table]:
 
 
 def keep(
-    file: Path | None, name: str, *, columns: Sequence[str], rows: Sequence[Sequence[Cell]], digits: Sequence[int] = ()
+    file: Path | None,
+    name: str,
+    *,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    digits: Sequence[int] = (),
+    note: str = "",
 ) -> None:
     """Keep a table that this process has measured; nothing is done without a file."""
     if file is None:
         return
     table = Table(
-        command=shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_json(sys.argv[1:])]),
+        command=shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_measuring(sys.argv[1:])]),
         machine=machine(),
         commit=_commit(),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         columns=columns,
         rows=rows,
         digits=digits,
+        note=note,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     kept = {each: asdict(other) for each, other in read(file).items()} | {name: asdict(table)}
@@ -123,12 +130,13 @@ def machine() -> str:
     return said
 
 
-def _without_json(words: Sequence[str]) -> list[str]:
-    """Return the words of a command without ``--json FILE``, which changes nothing that is measured; no local paths."""
+def _measuring(words: Sequence[str]) -> list[str]:
+    """Return the words of a command that change what is measured: no ``--json`` and ``--note``; no local paths."""
     kept = list(words)
-    if "--json" in kept:
-        at = kept.index("--json")
-        del kept[at : at + 2]
+    for option in ("--json", "--note"):
+        if option in kept:
+            at = kept.index(option)
+            del kept[at : at + 2]
     return [Path(word).name.upper() if word.startswith("/") else word for word in kept]
 
 

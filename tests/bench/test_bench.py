@@ -140,6 +140,11 @@ def test_what_is_missing_of_rembg(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert rivals.missing("u2netp") == f"its model is not there: {tmp_path / 'u2netp.onnx'}"
     (tmp_path / "u2netp.onnx").touch()
     assert rivals.missing("u2netp") == ""
+    # Later releases of rembg have a folder for each model.
+    later = tmp_path / "models" / "u2netp" / "u2netp.onnx"
+    later.parent.mkdir(parents=True)
+    later.touch()
+    assert rivals.model_file("u2netp") == later
 
 
 def test_rembg_is_measured_where_it_is_there(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,14 @@ def missing(model: str) -> str:
     """Say what is not installed of rembg and a model of it; empty if both are there."""
     if find_spec("rembg") is None or find_spec("onnxruntime") is None:
         return "rembg is not installed"
-    file = models_folder() / f"{model}.onnx"
+    file = model_file(model)
     return "" if file.is_file() else f"its model is not there: {file}"
 
 
-def models_folder() -> Path:
-    """Return the folder in which rembg keeps its models."""
-    home = os.environ.get("U2NET_HOME") or Path(os.environ.get("XDG_DATA_HOME", "~")) / ".u2net"
-    return Path(home).expanduser()
+def model_file(model: str) -> Path:
+    """Return the file of a model: of later releases in a folder of its own, else in the one that all releases read."""
+    given, shared = os.environ.get("U2NET_HOME"), os.environ.get("XDG_DATA_HOME")
+    ours = given or os.environ.get("REMBG_HOME") or (Path(shared) / "rembg" if shared else "~/.rembg")
+    name = f"{model}.onnx"
+    later = Path(ours).expanduser() / "models" / model / name
+    return later if later.is_file() else Path(given or Path(shared or "~") / ".u2net").expanduser() / name
