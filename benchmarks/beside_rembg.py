@@ -1,11 +1,16 @@
 """covos beside rembg on annotated videos: J&F, flicker, and the time of a frame.
 
     python benchmarks/beside_rembg.py --data DAVIS [--subset val_open] [--videos bear camel] [--models u2netp]
-                                      [--quality fast balanced] [--json FILE] [--note TEXT]
+                                      [--quality fast balanced] [--stretch-of N]
+                                      [--json FILE] [--note TEXT]
 
 rembg takes each frame for itself, by one of its models. Each way reads pictures and writes masks, the model is loaded
 before, and `covos.evaluate` scores all masks by the protocol of DAVIS 2016. Processor time is that of all threads; a
 busy machine changes it least. Frames a processor second are what one processor does that has nothing else to do.
+
+ISNet takes seconds a frame on a busy machine. With ``--stretch-of N`` three frames in a row are scored of each N, all
+three (``davis2016-all``), and rembg computes these alone: flicker compares a mask with its neighbours. covos sees whole
+clips, as it needs them, and its time is that of all their frames. The table is ``stretches`` in the file.
 
 Nothing is downloaded. rembg looks for its models in ``~/.u2net`` (``U2NET_HOME``), as ``u2netp.onnx`` and the like, and
 `rembg d` fetches them. If rembg itself is not installed, ONNX Runtime computes its models here, by the arithmetic of
@@ -19,7 +24,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,8 +42,10 @@ from recorded import keep
 
 if TYPE_CHECKING:
     from covos.data import Dataset
+    from covos.evaluation.protocols import ProtocolName
 
-PROTOCOL = "davis2016"
+IN_A_ROW = 3
+"""Frames of a stretch: flicker is of a frame and its two neighbours."""
 Masker = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Picture (H, W, 3) in, mask (H, W) of values from 0 to 255 out."""
 
@@ -118,8 +125,8 @@ def _by_onnxruntime(file: Path, inputs: Inputs) -> Masker:
     return mask
 
 
-def write_masks(dataset: Dataset, mask: Masker, folder: Path) -> None:
-    """Write the masks of all frames, each for itself: ``folder/<video>/<frame>.png``."""
+def write_masks(dataset: Dataset, mask: Masker, folder: Path) -> Dataset:
+    """Write the masks of all frames, each for itself: ``folder/<video>/<frame>.png``; return the data set."""
     from covos.core.ahead import prefetch
     from covos.masks import write_label_map
     from covos.training.validate import DatasetSource
@@ -128,18 +135,31 @@ def write_masks(dataset: Dataset, mask: Masker, folder: Path) -> None:
         (folder / video.name).mkdir(parents=True)
         for record, frame in zip(video.frames, prefetch(DatasetSource(video.frames)), strict=True):
             write_label_map(folder / video.name / f"{record.stem}.png", (mask(frame.image) > 127).astype(np.uint8))
+    return dataset
 
 
-def measured(name: str, dataset: Dataset, make: Callable[[Path], object]) -> Row:
-    """Make masks in a folder, and score them."""
+def stretches_of(dataset: Dataset, of: int) -> Dataset:
+    """Return three frames in a row of each ``of``, each three as a video of its own: ``camel-6``."""
+    parts = tuple(
+        replace(video, name=f"{video.name}-{first}", frames=video.frames[first : first + IN_A_ROW])
+        for video in dataset
+        for first in range(of // 2, len(video.frames) - IN_A_ROW + 1, of)
+    )
+    return replace(dataset, videos=parts)
+
+
+def measured(name: str, dataset: Dataset, make: Callable[[Path], Dataset]) -> Row:
+    """Make masks in a folder, and score those of a data set; ``make`` returns the one that it worked on."""
     import covos
 
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "masks"
-        spent = timed(lambda: make(folder))
+        made: list[Dataset] = []
+        spent = timed(lambda: made.append(make(folder)))
         written = folder / "Annotations" if (folder / "Annotations").is_dir() else folder
-        scores = covos.evaluate(written, dataset, protocol=PROTOCOL).scores
-    frames = sum(len(video.frames) for video in dataset)
+        if made[0] is not dataset:
+            written = _parted(written, made[0], dataset, Path(root) / "parts")
+        scores = covos.evaluate(written, dataset, protocol=_protocol(dataset)).scores
     assert scores.flicker is not None, "there are videos of three frames and more"
     return Row(
         name=name,
@@ -147,8 +167,28 @@ def measured(name: str, dataset: Dataset, make: Callable[[Path], object]) -> Row
         j=scores.j.mean,
         f=scores.f.mean,
         flicker=scores.flicker,
-        each=1000 * spent.processor / frames,
+        each=1000 * spent.processor / _count(made[0]),
     )
+
+
+def _parted(written: Path, whole: Dataset, parts: Dataset, target: Path) -> Path:
+    """Link the masks of whole videos into a folder of each stretch."""
+    owners = {record: video.name for video in whole for record in video.frames}
+    for part in parts:
+        (target / part.name).mkdir(parents=True)
+        for record in part.frames:
+            name = f"{record.stem}.png"
+            os.link(written / owners[record] / name, target / part.name / name)
+    return target
+
+
+def _protocol(dataset: Dataset) -> ProtocolName:
+    """A stretch of three has no ends to drop."""
+    return "davis2016-all" if all(len(video.frames) == IN_A_ROW for video in dataset) else "davis2016"
+
+
+def _count(dataset: Dataset) -> int:
+    return sum(len(video.frames) for video in dataset)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -159,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--videos", nargs="+", help="of the subset, these alone")
     parser.add_argument("--models", nargs="+", choices=RIVALS, default=RIVALS, help="of rembg")
     parser.add_argument("--quality", nargs="+", choices=VIEWS, default=["balanced"], help="of covos")
+    parser.add_argument("--stretch-of", type=int, default=0, metavar="N", help="score three frames in a row of each N")
     parser.add_argument("--json", type=Path, help="keep the table in this file, after each way: see recorded.py")
     parser.add_argument("--note", default="", help="sentences for that file, such as on the build of a model")
     asked = parser.parse_args(arguments)
@@ -171,8 +212,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = covos.data.open_dataset(asked.data, subset=asked.subset)
     if asked.videos:
         dataset = dataset.subset(asked.videos)
+    scored = stretches_of(dataset, asked.stretch_of) if asked.stretch_of else dataset
     model = covos.load_model(device="cpu")
-    said = f"covos by {model.runtime} in {model.precision}, rembg {_release()}by ONNX Runtime in float32. {asked.note}"
+    said = (
+        f"{_count(scored)} frames, scored by {_protocol(scored)}; covos by {model.runtime} in {model.precision}, "
+        f"rembg {_release()}by ONNX Runtime in float32. {asked.note}"
+    ).strip()
     rows: list[Row] = []
 
     def add(row: Row) -> None:
@@ -181,27 +226,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # After each: whoever stops it has what was measured until then.
         keep(
             asked.json,
-            "scores",
+            "stretches" if asked.stretch_of else "scores",
             columns=["", *COLUMNS],
             rows=[each.cells() for each in rows],
             digits=[0, 3, 3, 3, 4, 1, 1],
-            note=said.strip(),
+            note=said,
         )
 
     for quality in asked.quality:
         task = Find(quality=quality)
 
-        def make(folder: Path, task: Find = task) -> object:
-            return predict(dataset, output=folder, model=model, task=task, follow=False)
+        def make(folder: Path, task: Find = task) -> Dataset:
+            predict(dataset, output=folder, model=model, task=task, follow=False)
+            return dataset
 
-        add(measured(f"covos, {quality}", dataset, make))
+        add(measured(f"covos, {quality}", scored, make))
     for rival in asked.models:
         if lack := missing(rival):
             print(f"rembg {rival}: not measured, {lack}", flush=True)
             continue
         mask = masker(rival)
-        add(measured(f"rembg {rival}", dataset, lambda folder, mask=mask: write_masks(dataset, mask, folder)))
-    print(f"{asked.subset}, {len(dataset.videos)} videos, {PROTOCOL}; {said.strip()}")
+        add(measured(f"rembg {rival}", scored, lambda folder, mask=mask: write_masks(scored, mask, folder)))
+    print(f"{asked.subset}, {len(dataset.videos)} videos, {said}")
     print(f"{'':24} {'J&F':>6} {'J':>6} {'F':>6} {'flicker':>8} {COLUMNS[4]:>21} {COLUMNS[5]:>28}")
     for row in rows:
         scores = f"{row.jf:6.3f} {row.j:6.3f} {row.f:6.3f} {row.flicker:8.4f}"

@@ -113,3 +113,29 @@ def test_what_is_missing_is_said(
     assert f"rembg u2netp: not measured, its model is not there: {tmp_path / 'nothing' / 'u2netp.onnx'}" in said
     assert "val_open, 1 videos" in said
     assert "covos, fast" in said
+
+
+@pytest.mark.usefixtures("models")
+def test_of_stretches_rembg_computes_these_frames_alone(
+    benchmark: ModuleType, davis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    make = benchmark.masker
+
+    def counting(model: str) -> object:
+        mask = make(model)
+
+        def counted(image: np.ndarray) -> np.ndarray:
+            seen.append(image.shape[1])
+            return mask(image)
+
+        return counted
+
+    monkeypatch.setattr(benchmark, "masker", counting)
+    file = tmp_path / "beside.json"
+    line = ["--data", str(davis), "--quality", "fast", "--models", "u2netp", "--stretch-of", "5", "--json", str(file)]
+    benchmark.main(line)
+    assert seen == [WIDTH] * 2 * benchmark.IN_A_ROW
+    covos, rembg = json.loads(file.read_text())["stretches"]["rows"]
+    assert all(0 <= value <= 1 for row in (covos, rembg) for value in row[1:5])
+    assert rembg[2] > 0.9
