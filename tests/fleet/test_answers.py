@@ -13,7 +13,7 @@ import pytest
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
 from covos.fleet import cluster
-from covos.fleet.clips import Clip
+from covos.fleet.manifests import Clip
 from covos.fleet.work import Errand, Row, Settings, errands
 
 

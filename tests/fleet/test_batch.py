@@ -17,7 +17,7 @@ from checked_output import check_output
 from covos.cli import main
 from covos.cli.batch import _Display
 from covos.core.errors import InputError, UsageError
-from covos.fleet.clips import Clip
+from covos.fleet.manifests import Clip
 from covos.fleet.processes import Processes
 from covos.fleet.summary import EVERY, Summary
 from covos.fleet.work import Row, Settings, errands

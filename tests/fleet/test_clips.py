@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from covos.core.errors import CovosError, InputError, SourceError, UsageError
-from covos.fleet.clips import Clip, read_clips
+from covos.fleet.clips import read_clips
+from covos.fleet.manifests import Clip
 from covos.fleet.parts import Part
 from covos.fleet.places import at_hand
 

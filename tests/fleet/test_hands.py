@@ -11,8 +11,8 @@ import pytest
 
 from covos.core.errors import CheckpointError, CovosError, EnvironmentProblem
 from covos.fleet import work
-from covos.fleet.clips import Clip
 from covos.fleet.hands import Counted, Died, Hands
+from covos.fleet.manifests import Clip
 from covos.fleet.work import Errand, Row, Settings, errands
 from covos.runs.folder import PROJECT
 from covos.runs.terms import JOURNAL

@@ -27,8 +27,9 @@ from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.core.limits import limits
 from covos.fleet import processes
-from covos.fleet.clips import Clip, read_clips
+from covos.fleet.clips import read_clips
 from covos.fleet.cluster import Actor
+from covos.fleet.manifests import Clip
 from covos.fleet.work import BatchEndsError, Errand, Row, Settings, run_errand
 from covos.jobs import ModelCache
 from covos.media.range import Range

@@ -12,10 +12,11 @@ from covos.core.errors import CovosError, UsageError
 from covos.core.numbered import as_folder, refuse_pattern
 from covos.core.remote import is_remote
 from covos.engines.choices import AUTO
-from covos.fleet.clips import Clip, read_clips
+from covos.fleet.clips import read_clips
 from covos.fleet.hands import Hands
+from covos.fleet.manifests import Clip
 from covos.fleet.parts import Part
-from covos.fleet.places import joined
+from covos.fleet.places import joined, refuse_unusable
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
 from covos.fleet.work import Row, Settings, cut_off, errands
@@ -69,7 +70,8 @@ class Batch:
     Raises:
         SourceError: An input stands for nothing.
         InputError: A manifest cannot be read, or names files that are not there or cannot be read.
-        UsageError: A setting is wrong, or two clips would share a folder.
+        UsageError: A setting is wrong, two clips would share a folder, or a URL of the output keeps no files.
+        EnvironmentProblem: A URL cannot be reached, or a package is missing for it.
     """
 
     def __init__(
@@ -122,21 +124,22 @@ class Batch:
         self._settings = Settings(
             plan=plan, task=task or {}, overwrite=overwrite, skip=skip_existing, trust_prompts=trust_prompts
         )
-        usual = self._settings.planned(
-            _NO_CLIP, source="-"
-        )  # a setting that is wrong is refused before anything begins
+        # A setting that is wrong is refused before anything begins.
+        usual = self._settings.planned(_NO_CLIP, source="-")
         refuse_pattern(output, fix=as_folder)
         place = os.fspath(output)
+        target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
+        for each in dict.fromkeys((place, target)):
+            refuse_unusable(each)
         clips = read_clips(
             [inputs] if isinstance(inputs, str | os.PathLike) else inputs,
-            check=lambda clip: self._settings.check(clip, folder=joined(place, clip.name)),
+            check=lambda clip: self._settings.faults(clip, folder=joined(place, clip.name)),
         )
         self.clips = clips if part is None else tuple(clip for clip in clips if part.has(clip.name))
         self._errands = errands(self.clips, output=place, settings=self._settings)
         # What was begun may have formats that show more, and a job knows these.
         if any(not is_remote(each.folder) and not Path(each.folder).exists() for each in self._errands):
             refuse_idle(usual.formats, usual.edges.soft_options)
-        target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
         self._summary = Summary(
             target if part is None else part.table(target),
             [each.row for each in self._errands],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tarfile
 import tempfile
@@ -10,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, InputError, SourceError, UsageError
+from covos.core.limits import limits, raising
 from covos.core.remote import explaining, is_remote, reached
+from covos.media.images import IMAGE_SUFFIXES
 from covos.runs.folder import LIST, LOCK
 from covos.runs.schema import REPORT, load_report
+
+_GONE, _READ_ALONE = "memory", ("http", "https", "tar", "zip", "data", "github")
+"""Protocols of fsspec whose files end with the process, and those that nothing can be written to."""
 
 
 def joined(place: str, name: str) -> str:
@@ -22,18 +28,83 @@ def joined(place: str, name: str) -> str:
 
 
 def matches(url: str) -> list[str]:
-    """Return the files that a URL with wildcards stands for, as URLs, in order.
+    """Return the files and folders that a URL with wildcards stands for, as URLs, in order; none if there are none.
 
     Raises:
-        SourceError: There is none.
-        EnvironmentProblem: The file system cannot be reached.
+        SourceError: The file system refuses.
+        EnvironmentProblem: It cannot be reached.
     """
     system, path = reached(url)
     with explaining(url, SourceError):
-        found = sorted(str(system.unstrip_protocol(each)) for each in system.glob(path))
-    if not found:
-        raise SourceError(f"{url}: the pattern matches nothing", why="no file has such a name", fix="check the pattern")
-    return found
+        return sorted(str(system.unstrip_protocol(each)) for each in system.glob(path))
+
+
+def is_folder(url: str) -> bool:
+    """Tell if a URL names a folder; a web server lists none, and one in an archive is not looked for.
+
+    Raises:
+        SourceError: The file system refuses.
+        EnvironmentProblem: It cannot be reached.
+    """
+    if url.startswith(("http://", "https://")) or "::" in url:  # the former would be read whole, to look for links
+        return False
+    system, path = reached(url)
+    with explaining(url, SourceError):
+        return bool(system.isdir(path))
+
+
+def files_below(url: str) -> list[PurePosixPath]:
+    """Return the files in a folder at a URL and in those below it, as paths from there.
+
+    Raises:
+        SourceError: The file system refuses.
+        EnvironmentProblem: It cannot be reached.
+    """
+    system, path = reached(url)
+    with explaining(url, SourceError):
+        return [PurePosixPath(name) for name in _below(system, path)]
+
+
+def _below(system: Any, path: str) -> list[str]:
+    root = path.strip("/") + "/"
+    found = (str(each).lstrip("/") for each in system.find(path))
+    return [each.removeprefix(root) for each in found if each.startswith(root)]
+
+
+def read_bytes(url: str, *, what: str) -> bytes:
+    """Read a whole file at a URL, within the limit on bytes; ``what`` has failed where it exceeds that.
+
+    Raises:
+        InputError: It is not there, is too large, or cannot be read.
+        EnvironmentProblem: The file system cannot be reached.
+    """
+    system, path = reached(url)
+    most = limits().bytes
+    with explaining(url, InputError), system.open(path, "rb") as file:
+        content: bytes = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(what, why=f"it has more than {most} bytes", fix=raising("bytes"))
+    return content
+
+
+def refuse_unusable(output: str) -> None:
+    """Refuse a URL that no worker could write its results to; nothing is written.
+
+    Raises:
+        UsageError: fsspec does not know such a URL, or what is written there cannot be kept.
+        EnvironmentProblem: A package is missing, or the file system cannot be reached.
+    """
+    if not is_remote(output):
+        return
+    protocol = output.partition("://")[0]
+    fix = "give a folder, or a URL that keeps files, such as s3://bucket/out"
+    if protocol == _GONE:
+        raise UsageError(
+            f"the output {output}", why="each worker is a process, and its memory is gone when it ends", fix=fix
+        )
+    if protocol in _READ_ALONE:
+        raise UsageError(f"the output {output}", why=f"nothing can be written to {protocol}://", fix=fix)
+    reached(output)
 
 
 def shard_files(shard: str) -> list[str]:
@@ -64,8 +135,10 @@ def in_shard(shard: str, name: str) -> str:
 def at_hand(source: str) -> Iterator[str]:
     """Give the path of a source: its own, or that of a copy of what a URL names, which is removed after the block.
 
+    Of a folder, and of a pattern, the pictures are copied, into a folder of its name.
+
     Raises:
-        SourceError: The file is not there, or cannot be fetched.
+        SourceError: The file is not there, or cannot be fetched; or a folder has no pictures.
         EnvironmentProblem: The file system cannot be reached.
     """
     if not is_remote(source):
@@ -73,10 +146,41 @@ def at_hand(source: str) -> Iterator[str]:
         return
     system, path = reached(source)
     with tempfile.TemporaryDirectory(prefix="covos-") as folder:
-        copy = Path(folder) / PurePosixPath(path).name
         with explaining(source, SourceError):
-            system.get_file(path, str(copy))
+            listed = _pictures(system, source, path)
+            place = PurePosixPath(path)
+            copy = Path(folder) / (place.parent.name if glob.has_magic(place.name) and listed else place.name)
+            if listed is None:
+                system.get_file(path, str(copy))
+            else:
+                copy.mkdir()
+                system.get(listed, [str(copy / PurePosixPath(each).name) for each in listed])
         yield str(copy)
+
+
+def _pictures(system: Any, source: str, path: str) -> list[str] | None:
+    """Return the pictures of a folder, or of a pattern; None of a file, whatever characters are in its name."""
+    if is_folder(source):
+        found = system.ls(path, detail=False)
+    elif glob.has_magic(path) and not system.exists(path):
+        found = system.glob(path)
+    else:
+        return None
+    places = {PurePosixPath(each).name: str(each) for each in found}
+    pictures = [
+        place for name, place in places.items() if name[0] != "." and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    ]
+    if len(places) < len(found):
+        raise SourceError(
+            f"{source} is no clip", why="two of its files have the same name", fix="name the pictures of one folder"
+        )
+    if not pictures:
+        raise SourceError(
+            f"{source} is no clip",
+            why="it is a folder or a pattern, and has no pictures",
+            fix="name a video; covos batch lists the videos of a folder that is named as an input, not in a manifest",
+        )
+    return pictures
 
 
 @contextmanager
@@ -114,10 +218,7 @@ def _fetched(system: Any, path: str, *, output: str, folder: Path, overwrite: bo
         system.invalidate_cache()  # another worker may have been here
         if not system.exists(f"{path}/{REPORT}"):
             return {}
-        root = path.strip("/") + "/"
-        found = (str(each).lstrip("/") for each in system.find(path))
-        names = [each.removeprefix(root) for each in found if each.startswith(root)]
-        names = [name for name in names if name != LOCK and ".." not in PurePosixPath(name).parts]
+        names = [name for name in _below(system, path) if name != LOCK and ".." not in PurePosixPath(name).parts]
         outputs: set[str] = set()
         if not overwrite:
             _fetch(system, f"{path}/{REPORT}", folder / REPORT)

@@ -17,7 +17,7 @@ from covos.core.files import atomic_path, exclusive, hidden_beside, refuse_link
 from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
-from covos.fleet.clips import parquet
+from covos.fleet.manifests import parquet
 from covos.fleet.places import write_bytes
 from covos.fleet.work import Row
 from covos.runs.folder import explained

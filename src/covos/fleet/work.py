@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -14,8 +15,9 @@ from covos.core.labelling import read_labels
 from covos.core.remote import is_remote
 from covos.engines.choices import AUTO, FOUND_AND_FOLLOWED
 from covos.events import Event, FrameDone
-from covos.fleet.clips import Clip
+from covos.fleet.manifests import Clip
 from covos.fleet.places import at_hand, is_there, joined, made_here
+from covos.fleet.shown import shown_here
 from covos.job import Job
 from covos.jobs import ModelCache
 from covos.media.opening import check_place
@@ -146,25 +148,43 @@ class Settings:
             task = {**task, "refine": "none"} if _follows(shown) else task
         return Plan(source=source, task=choose_task(**task), **fields)
 
-    def check(self, clip: Clip, *, folder: str) -> None:
-        """Refuse a clip that cannot be worked on: its values, its prompts and masks, and if its source is there.
+    def faults(self, clip: Clip, *, folder: str) -> list[CovosError]:
+        """Return all that keeps a clip from being worked on: its values, its prompts and masks, and if it is not there.
 
-        A URL is not asked for, and a clip that is left out, as its result is there, may be gone.
-
-        Raises:
-            CovosError: Something is wrong.
+        A URL of a clip is not asked for, and a clip that is left out, as its result is there, may be gone.
         """
         if self.skip and not is_remote(folder) and _is_made(folder):
-            return
-        try:
-            if not is_remote(clip.input):
-                check_place(clip.input)
-            self.planned(clip, source=clip.input).check_masks()
-        except CovosError:
-            # Only now: of thousands of rows, each question at a URL takes its time.
-            if self.skip and is_remote(folder) and _is_made(folder):
-                return
-            raise
+            return []
+        wrong = _raised(lambda: check_place(clip.input)) if not is_remote(clip.input) else []
+        wrong += self._wrong_settings(clip)
+        # Only now: of thousands of rows, each question at a URL takes its time.
+        return [] if wrong and self.skip and is_remote(folder) and _is_made(folder) else wrong
+
+    def _wrong_settings(self, clip: Clip) -> list[CovosError]:
+        found = _raised(lambda: self._check(clip))
+        # Each group of settings alone: one fault hides no other. Some are wrong together only.
+        alone = [each for group in _GROUPS if found for each in _raised(partial(self._check, _with_alone(clip, group)))]
+        return alone or found
+
+    def _check(self, clip: Clip) -> None:
+        with shown_here(clip) as here:
+            self.planned(here, source=clip.input).check_masks()
+
+
+_GROUPS = (("prompts",), ("mask",), ("objects",), ("start", "end", "every"), ("label",), ("frame_rate",))
+"""Settings of a row that have a meaning together."""
+
+
+def _with_alone(clip: Clip, group: tuple[str, ...]) -> Clip:
+    return clip.model_copy(update={name: None for other in _GROUPS if other != group for name in other})
+
+
+def _raised(check: Callable[[], object]) -> list[CovosError]:
+    try:
+        check()
+    except CovosError as error:
+        return [error]
+    return []
 
 
 def _follows(shown: tuple[Prompt | RegionPrompt, ...]) -> bool:
@@ -262,8 +282,12 @@ def run_errand(
         if errand.settings.skip and _is_made(errand.folder):
             return replace(row, status="skipped")
         overwrite = errand.overwrites
-        with at_hand(errand.clip.input) as source, made_here(errand.folder, overwrite=overwrite) as folder:
-            plan = errand.settings.planned(errand.clip, source=source, device=device)
+        with (
+            at_hand(errand.clip.input) as source,
+            shown_here(errand.clip) as clip,
+            made_here(errand.folder, overwrite=overwrite) as folder,
+        ):
+            plan = errand.settings.planned(clip, source=source, device=device)
             place = OutputFolder(folder, overwrite=overwrite, resumable=True)
             job = Job(plan, place, load=load)
             try:

@@ -104,12 +104,7 @@ def read_prompt_file(path: Path, *, trusted: bool = False) -> tuple[Prompt | Reg
         AnnotationError: It is not there, is neither JSON nor TOML, has an unknown key or a value of another kind, or
             names a mask file that is not there, or lies outside its folder.
     """
-    loaded = _load(path)
-    try:
-        # By way of JSON, where a strict reader still takes a list for a tuple.
-        content = _File.model_validate_json(json.dumps(loaded, default=str))
-    except ValidationError as error:
-        raise _refusal(path, loaded, error) from None
+    content = _content(path)
     prompts: list[Prompt | RegionPrompt] = list(_masks(path, content.masks, trusted=trusted))
     for number, each in enumerate(content.points):
         points = [Point(x=x, y=y) for x, y in each.positive]
@@ -130,6 +125,24 @@ def read_prompt_file(path: Path, *, trusted: bool = False) -> tuple[Prompt | Reg
             f"{path} shows nothing", why="it lists no mask, point, box or region", fix="add one, or leave it out"
         )
     return tuple(prompts)
+
+
+def masks_named(path: Path) -> tuple[str, ...]:
+    """Return the mask files that a prompt file names, as it writes them; they need not be there.
+
+    Raises:
+        AnnotationError: The file cannot be read, is neither JSON nor TOML, or is no prompt file.
+    """
+    return tuple(each.file for each in _content(path).masks if each.file is not None)
+
+
+def _content(path: Path) -> _File:
+    loaded = _load(path)
+    try:
+        # By way of JSON, where a strict reader still takes a list for a tuple.
+        return _File.model_validate_json(json.dumps(loaded, default=str))
+    except ValidationError as error:
+        raise _refusal(path, loaded, error) from None
 
 
 def _box(edges: tuple[float, float, float, float]) -> Box:

@@ -1,0 +1,298 @@
+"""Manifests: tables and lists that name the clips of a batch, and set what holds for each.
+
+A manifest is a table, CSV or Parquet, with a row for each clip and a column ``input``; or a text file with an input on
+each line. These further columns set for one clip what else holds for all: see `Clip`. Other columns are carried over
+to the summary. It may lie at a URL; paths in it start from where it lies.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+
+from covos.core.errors import CovosError, InputError, UsageError, listed
+from covos.core.guarded import SafeFraction, read_guarded
+from covos.core.records import Record, faults
+from covos.core.remote import is_remote
+from covos.fleet.places import read_bytes
+
+TABLES: Final = (".csv", ".parquet", ".txt")
+"""Suffixes of manifests."""
+_SHOWN = ("point", "points", "box", "boxes", "within", "exclude", "region", "regions")
+_ASIDE = "if it is only for the summary, give it a name that no setting resembles"
+_ROWS_SHOWN: Final = 50
+"""Wrong rows of a manifest that one message names."""
+_FIX = "a manifest has a column input; docs/batch.md lists the others"
+
+
+def _given(cell: object) -> object:
+    """An empty cell says nothing."""
+    return None if cell is None or cell == "" or cell != cell else cell  # noqa: PLR0124 - NaN
+
+
+def _as_text(cell: object) -> object:
+    cell = _given(cell)
+    return cell if cell is None else str(cell)
+
+
+_Text = Annotated[str | None, BeforeValidator(_as_text)]
+
+
+class Clip(Record):
+    """One clip of a batch. A value of None means the one for all clips.
+
+    Attributes:
+        input: A path, a pattern of pictures, or a URL.
+        name: Its folder below the output, with ``/`` between folders.
+        prompts: A prompt file, whose objects are followed, or which steers the subject.
+        mask: A mask of the first frame that is taken, whose objects are followed.
+        objects: How many objects are found: 1, ``auto`` or a number.
+        start: The first place that is taken, as of ``--start``.
+        end: The place at which the part ends.
+        every: Each N-th frame is taken.
+        label: What its objects are called.
+        frame_rate: Frames a second of a folder of frames.
+        carried: Further columns of its row.
+        manifest: The manifest that lists it; None where it was named otherwise.
+        row: The number of its row there, from 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Annotated[str, Field(min_length=1)]
+    name: str
+    prompts: _Text = None
+    mask: _Text = None
+    objects: _Text = None
+    start: _Text = None
+    end: _Text = None
+    every: Annotated[int | None, Field(ge=1, le=1_000_000_000), BeforeValidator(_given)] = None
+    label: _Text = None
+    frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
+    carried: dict[str, str] = Field(default_factory=dict)
+    manifest: str | None = None
+    row: int | None = None
+
+
+SETTINGS: Final = tuple(name for name in Clip.model_fields if name not in ("input", "carried", "manifest", "row"))
+
+
+def read_manifest(place: str, *, check: Callable[[Clip], Iterable[CovosError]] = lambda _: ()) -> list[Clip]:
+    """Return the clips of a manifest.
+
+    Args:
+        place: A path, or a URL that fsspec knows.
+        check: Called with the clip of each row; returns what is wrong with it.
+
+    Raises:
+        InputError: It cannot be read, or rows are wrong: all faults of all of them are told at once.
+        UsageError: All faults are settings: that do not exist, or of wrong values.
+        EnvironmentProblem: The file system of its URL cannot be reached.
+    """
+    clips: list[Clip] = []
+    wrong: dict[int, list[CovosError]] = {}
+    for number, row in enumerate(_ROWS[PurePosixPath(place.partition("::")[0]).suffix.lower()](place), 1):
+        if number == 1:
+            _check_columns(row, place)
+        clip, found = _clip(row, place=place, number=number, check=check)
+        if found:
+            wrong[number] = found
+        else:
+            clips.append(clip)
+    if not (clips or wrong):
+        raise InputError(f"{place} lists no clip", why="it has no rows", fix=_FIX)
+    if wrong:
+        raise _wrong_rows(place, wrong)
+    return clips
+
+
+def _wrong_rows(place: str, wrong: Mapping[int, Sequence[CovosError]]) -> CovosError:
+    """Return the error that names every fault of every wrong row; wrong settings alone are a wrong call."""
+    every = [(number, error) for number, errors in wrong.items() for error in errors]
+    for _, error in every:
+        # The paths of a manifest start from its own folder.
+        error.fix = error.fix.replace("from the current folder", f"from the folder of {place}")
+    kind = UsageError if all(isinstance(error, UsageError) for _, error in every) else InputError
+    number, first = every[0]
+    if len(every) == 1:
+        return kind(f"{place}, row {number}: {first.what}", why=first.why, fix=first.fix)
+    told = listed((f"row {row}: {each.what} ({each.why})" for row, each in every), shown=_ROWS_SHOWN)
+    of = f"{len(wrong)} rows" if len(wrong) > 1 else f"row {number}"
+    them = "these rows, or remove them" if len(wrong) > 1 else "this row, or remove it"
+    return kind(f"{of} of {place} cannot be used", why=told, fix=f"correct {them}; nothing was begun")
+
+
+def _check_columns(row: Mapping[str, Any], place: str) -> None:
+    if "input" in row:
+        _refuse_near(row, place)
+        return
+    if len(row) == 1 and ";" in (only := next(iter(row))):
+        raise InputError(
+            f"{place} has no column input",
+            why=f"its cells are divided by semicolons: {only}",
+            fix="save it with commas",
+        )
+    near = get_close_matches("input", list(row), n=1)
+    raise InputError(
+        f"{place} has no column input",
+        why=f"its columns are {listed(row, shown=8)}",
+        fix=f"call the column input, not {near[0]}" if near else _FIX,
+    )
+
+
+def _clip(
+    row: Mapping[str, Any], *, place: str, number: int, check: Callable[[Clip], Iterable[CovosError]]
+) -> tuple[Clip, list[CovosError]]:
+    """Return the clip of a row, and all that is wrong with it: then the clip lacks what is wrong."""
+    wrong: list[CovosError] = []
+    known = {name: row[name] for name in SETTINGS if name in row}
+    paths: dict[str, Any] = {"input": row["input"]}
+    paths |= {name: known[name] for name in ("prompts", "mask") if name in known}
+    for name, cell in paths.items():
+        try:
+            paths[name] = None if (text := _as_text(cell)) is None else beside(str(text), place)
+        except InputError as error:
+            wrong.append(error)
+            paths[name] = None
+    given = paths.pop("input")
+    if _as_text(row["input"]) is None:
+        wrong.append(InputError("it has no input", why="its cell is empty", fix="fill it in, or remove the row"))
+    known |= paths
+    known["name"] = _as_text(known.get("name")) or (place_of(given).stem if given else "-")
+    others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
+    fixed: dict[str, Any] = {"input": given or "-", "carried": others, "manifest": place, "row": number}
+    try:
+        clip = Clip(**fixed, **known)
+    except ValidationError as error:
+        wrong.append(UsageError("a cell cannot be used", why=faults(error), fix=_FIX))
+        bad = {each["loc"][0] for each in error.errors(include_url=False)}
+        clip = Clip(**fixed, **{name: value for name, value in known.items() if name not in bad})
+    named = PurePosixPath(clip.name)
+    if named.is_absolute() or ".." in named.parts or not named.parts:
+        wrong.append(
+            UsageError(
+                f"the name {clip.name!r} cannot be used", why="it is a folder below the output", fix="give a plain name"
+            )
+        )
+    elif given:
+        wrong += check(clip)
+    return clip, wrong
+
+
+def _refuse_near(row: Mapping[str, Any], place: str) -> None:
+    """Refuse columns that would set nothing, though their names say that they are to."""
+    wrong = []
+    for name in (str(each) for each in row if each not in SETTINGS and each != "input"):
+        word = name.strip().lower()
+        what = f"{place} has a column {name!r}, which sets nothing"
+        if word in _SHOWN:
+            fix = f"write it into a prompt file (docs/follow.md) and name that in the column prompts; {_ASIDE}"
+            wrong.append(UsageError(what, why="a manifest shows objects by a file", fix=fix))
+        elif near := get_close_matches(word, [*SETTINGS, "input"], n=1, cutoff=0.75):
+            why = f"the name is nearly {near[0]!r}, which is a setting"
+            wrong.append(UsageError(what, why=why, fix=f"rename the column to {near[0]}; {_ASIDE}"))
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise UsageError(
+            f"{len(wrong)} columns of {place} set nothing",
+            why="; ".join(f"{each.what}: {each.why}" for each in wrong),
+            fix="; ".join(each.fix.removesuffix(f"; {_ASIDE}") for each in wrong) + f"; {_ASIDE}",
+        )
+
+
+def place_of(given: str) -> PurePosixPath:
+    """Return the path of a URL on its file system, or in its archive; or a path itself."""
+    return PurePosixPath(given.partition("://")[2].partition("::")[0] if is_remote(given) else Path(given).as_posix())
+
+
+def beside(given: str, place: str) -> str:
+    """Return where a path of a manifest leads: it starts from the folder, or from the URL, in which the manifest lies.
+
+    Raises:
+        InputError: It leads out of what the URL names, such as a bucket.
+    """
+    if is_remote(given):
+        return given
+    if not is_remote(place):
+        return str(Path(place).parent / given)
+    if Path(given).is_absolute():  # of this machine, as in any other manifest
+        return given
+    here, chain, archive = place.partition("::")
+    protocol, _, path = here.partition("://")
+    there = posixpath.normpath(posixpath.join(posixpath.dirname(path), given))
+    if there.startswith(".."):
+        raise InputError(
+            f"{given} leads nowhere", why=f"it leads up and out of {protocol}://", fix="correct the path, or give a URL"
+        )
+    return f"{protocol}://{there}{chain}{archive}"
+
+
+def _content(place: str) -> bytes:
+    what, fix = f"{place} cannot be read", "check the name of the manifest"
+    return read_bytes(place, what=what) if is_remote(place) else read_guarded(Path(place), what=what, fix=fix)
+
+
+def _text(place: str) -> str:
+    try:
+        return _content(place).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} cannot be read", why=f"it is not UTF-8: {error}", fix="save it as UTF-8") from None
+
+
+def _csv_rows(place: str) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(io.StringIO(_text(place)), restkey="")
+    try:
+        for row in reader:
+            if row.pop("", None):
+                raise InputError(
+                    f"{place}, line {reader.line_num} has more cells than columns",
+                    why="a comma stands in a cell, most often",
+                    fix="put such a cell in double quotes",
+                )
+            yield row
+    except csv.Error as error:
+        raise InputError(
+            f"{place}, line {reader.line_num} cannot be read", why=str(error), fix="save it as CSV"
+        ) from None
+
+
+def _parquet_rows(place: str) -> Iterator[dict[str, Any]]:
+    table, errors = parquet()
+    content = _content(place)
+    try:
+        yield from table.read_table(io.BytesIO(content)).to_pylist()
+    except errors as error:
+        raise InputError(f"{place} cannot be read", why=str(error), fix="write it as Parquet again") from None
+
+
+def parquet() -> tuple[Any, Any]:
+    """Return the reader and writer of Parquet, and the class of its errors."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as table
+    except ImportError:
+        raise UsageError(
+            "Parquet cannot be read or written here", why="pyarrow is not installed", fix="pip install 'covos[parquet]'"
+        ) from None
+    return table, (pyarrow.ArrowException, OSError, ValueError)
+
+
+def _lines(place: str) -> Iterator[dict[str, Any]]:
+    for line in _text(place).splitlines():
+        if (given := line.strip()) and not given.startswith("#"):
+            yield {"input": given}
+
+
+_ROWS: Final[dict[str, Callable[[str], Iterator[dict[str, Any]]]]] = {
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+    ".txt": _lines,
+}
