@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-import fsspec
 import pytest
+from fsspec.registry import known_implementations
 
 import covos
 from checked_output import check_output
@@ -210,16 +210,69 @@ def test_a_clip_that_hangs_fails_and_its_process_is_ended(make_clip, tmp_path: P
 
 def test_a_finished_clip_at_a_url_needs_no_source_either(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(f"input\n{clip.name}\ngone.mp4\n", encoding="utf-8")
-    system = fsspec.filesystem("memory")
-    system.pipe_file(f"/made/{clip.stem}/report.json", b"{}")
+    (tmp_path / "made" / clip.stem).mkdir(parents=True)
+    (tmp_path / "made" / clip.stem / "report.json").write_bytes(b"{}")
     clip.unlink()
-    try:
-        with pytest.raises(InputError, match=r"row 2: .*gone"):
-            covos.Batch(tmp_path / "m.csv", "memory://made", skip_existing=True)
-        with pytest.raises(InputError, match=r"2 rows"):
-            covos.Batch(tmp_path / "m.csv", "memory://made")
-    finally:
-        system.rm("/made", recursive=True)
+    with pytest.raises(InputError, match=r"row 2: .*gone"):
+        covos.Batch(tmp_path / "m.csv", f"file://{tmp_path}/made", skip_existing=True)
+    with pytest.raises(InputError, match=r"2 rows"):
+        covos.Batch(tmp_path / "m.csv", f"file://{tmp_path}/made")
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("memory://out", 2, "its memory is gone when it ends"),
+        ("https://example.org/out", 2, "nothing can be written to https://"),
+        ("nosuch://bucket/out", 2, "Protocol not known: nosuch"),
+        ("lacking://bucket/out", 5, "a package is missing"),
+    ],
+)
+def test_an_output_that_cannot_be_used_is_refused_before_a_worker_begins(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+    output: str, code: int, said: str,
+) -> None:  # fmt: skip
+    lacking = {"class": "covos.nosuch.FileSystem", "err": "Install lacking"}
+    monkeypatch.setitem(known_implementations, "lacking", lacking)
+    monkeypatch.setattr(Processes, "engage", lambda self: pytest.fail("a worker began"))
+    assert main(["batch", str(clip), "-o", output]) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert output in told
+    assert main(["batch", str(clip), "-o", str(tmp_path / "out"), "--summary", f"{output}/t.csv"]) == code
+    assert f"{output}/t.csv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_faults_of_a_row_are_told_with_those_of_its_files(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.json").write_text("{", encoding="utf-8")
+    (tmp_path / "m.csv").write_text(
+        "input,prompts,mask,objects,start,label,every\n"
+        "gone.mp4,prompts.json,mask.png,none,yesterday,9=car,often\n"
+        f"{clip.name},,,,,9=car,\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError, match="2 rows of ") as refused:
+        covos.Batch(tmp_path / "m.csv", tmp_path / "out")
+    first = ("gone.mp4", "prompts.json", "mask.png", "objects = none", "yesterday", "every: ")
+    assert [said for said in first if said not in refused.value.why] == []
+    # A label may name any object while nobody knows what the prompts show.
+    assert refused.value.why.count("row 1: ") == len(first)
+    assert "row 2: the label car is of object 9" in refused.value.why
+    assert not (tmp_path / "out").exists()
+
+
+def test_prompts_at_a_url_are_checked_before_a_worker_begins(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{", encoding="utf-8")
+    (tmp_path / "mask.json").write_text('{"masks": [{"file": "gone.png"}]}', encoding="utf-8")
+    lines = ["input,name,prompts", *(f"{clip.name},{name},{name}.json" for name in ("bad", "mask", "none"))]
+    (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
+    url = f"file://{tmp_path}"
+    with pytest.raises(InputError, match=r"3 rows of file://") as refused:
+        covos.Batch(f"{url}/m.csv", tmp_path / "out")
+    for said in (f"row 1: {url}/bad.json is not JSON", f"row 2: {url}/gone.png", f"row 3: {url}/none.json"):
+        assert said in refused.value.why
+    assert "/covos-" not in refused.value.why
 
 
 @pytest.mark.parametrize("letter", ["a", "é"])

@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 from PIL import Image
 
 from covos.core.errors import CovosError, InputError, SourceError, UsageError
+from covos.core.limits import limits, set_limits
 from covos.fleet.clips import read_clips
 from covos.fleet.manifests import Clip
 from covos.fleet.parts import Part
@@ -71,10 +76,141 @@ def test_the_videos_in_a_tar_file_are_clips_wherever_it_is_named(tmp_path: Path)
         assert Path(copy).read_bytes() == b"video"
 
 
-def test_a_tar_file_far_away_is_read_there(tmp_path: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
+@pytest.fixture
+def far() -> Iterator[Any]:
+    """A file system at URLs: ``memory://``."""
+    system = fsspec.filesystem("memory")
+    yield system
+    for each in system.ls("/", detail=False):
+        system.rm(each, recursive=True)
+
+
+@pytest.mark.parametrize("kind", ["csv", "txt", "parquet"])
+def test_paths_of_a_manifest_at_a_url_start_from_where_it_lies(tmp_path: Path, far: Any, kind: str) -> None:
+    inputs = ["day/a.mp4", "../other/b.mp4", "/far/c.mp4", "s3://bucket/d.mp4"]
+    file = tmp_path / f"m.{kind}"
+    if kind == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"input": inputs}), file)
+    else:
+        file.write_text("\n".join(["input"] * (kind == "csv") + inputs), encoding="utf-8")
+    far.pipe_file(f"/lists/m.{kind}", file.read_bytes())
+    found = {"a": "lists/day/a.mp4", "b": "other/b.mp4"}
+    elsewhere = {"c": "/far/c.mp4", "d": "s3://bucket/d.mp4"}
+    assert named([f"memory://lists/m.{kind}"]) == {name: f"memory://{at}" for name, at in found.items()} | elsewhere
+    (tmp_path / "lists").mkdir()
+    file.rename(tmp_path / "lists" / file.name)
+    url = f"file://{tmp_path}/lists/m.{kind}"
+    assert named([url]) == {name: f"file://{tmp_path}/{at}" for name, at in found.items()} | elsewhere
+
+
+def test_files_that_a_manifest_at_a_url_names_lie_beside_it(far: Any) -> None:
+    far.pipe_file("/lists/m.csv", b"input,prompts,mask\na.mp4,shown/a.json,\nb.mp4,,b.png\n")
+    first, second = read_clips(["memory://lists/m.csv"])
+    assert (first.prompts, first.mask) == ("memory://lists/shown/a.json", None)
+    assert (second.prompts, second.mask) == (None, "memory://lists/b.png")
+    assert (second.manifest, second.row) == ("memory://lists/m.csv", 2)
+
+
+def test_a_manifest_in_a_tar_file_lists_what_lies_beside_it_there(tmp_path: Path) -> None:
+    shard = packed(tmp_path / "x.tar", "day/m.txt", content=b"a.mp4")
+    assert named([f"tar://day/m.txt::{shard}"]) == {"a": f"tar://day/a.mp4::{shard}"}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("memory://lists/gone.csv", "it is not there"),
+        ("memory://lists/up.txt", "leads up and out of memory://"),
+        ("memory://lists/large.txt", "more than 4096 bytes"),
+        ("nosuch://lists/m.csv", "cannot be reached"),
+    ],
+)
+def test_a_manifest_at_a_url_that_cannot_be_used_is_refused_in_words(far: Any, url: str, said: str) -> None:
+    far.pipe_file("/lists/up.txt", b"../../../a.mp4")
+    far.pipe_file("/lists/large.txt", b"#" * 5000)
+    before = asdict(limits())
+    set_limits(bytes=4096)
+    try:
+        with pytest.raises(CovosError) as refused:
+            read_clips([url])
+    finally:
+        set_limits(**before)
+    assert said in f"{refused.value.what} {refused.value.why}"
+    assert url in refused.value.what
+    assert refused.value.exit_code == (2 if url.startswith("nosuch") else 3)
+
+
+@pytest.mark.parametrize("protocol", ["memory", "file"])
+def test_a_folder_at_a_url_is_listed_as_one_of_this_machine(tmp_path: Path, far: Any, protocol: str) -> None:
+    root = tmp_path / "clips"
+    touch(root / "b10.MP4", root / "b2.mov", root / "poster.jpg", root / "notes.txt", root / ".hidden.mp4")
+    touch(root / "day" / "frames" / "0.png", root / "day" / "frames" / "1.png", root / "day" / "c.mkv")
+    touch(root / "cut" / "masks" / "0.png", root / "cut" / ".covos-files", root / ".trash" / "old.mp4")
+    touch(tmp_path / "clips2" / "other.mp4")  # another folder, though its name begins alike
+    packed(root / "day" / "more.tar", "x/d.mp4")
+    if protocol == "memory":
+        far.put(f"{tmp_path}/", "/", recursive=True)
+    url = "memory://clips" if protocol == "memory" else f"file://{root}"
+    expected = {
+        "b2": f"{url}/b2.mov",
+        "b10": f"{url}/b10.MP4",
+        "day/c": f"{url}/day/c.mkv",
+        "day/more/x/d": f"tar://x/d.mp4::{url}/day/more.tar",
+        "day/frames": f"{url}/day/frames",
+    }
+    assert named([url]) == named([f"{url}/"]) == expected
+    assert list(named([url])) == [clip.name for clip in read_clips([root])]
+    with at_hand(expected["day/frames"]) as copy:
+        assert sorted(each.name for each in Path(copy).iterdir()) == ["0.png", "1.png"]
+        assert Path(copy).name == "frames"
+    assert named([f"{url}/day/frames"]) == {"frames": f"{url}/day/frames"}
+    (root / "none").mkdir()
+    far.makedirs("/clips/none")
+    with pytest.raises(SourceError, match="no clip in it"):
+        read_clips([f"{url}/none"])
+
+
+def test_a_pattern_of_pictures_at_a_url_is_one_clip(far: Any) -> None:
+    for name in ("shot/0.png", "shot/1.png", "shot/notes.txt", "a/0.png", "b/0.png"):
+        far.pipe_file(f"/{name}", b"")
+    assert named(["memory://shot/*.png"]) == {"shot": "memory://shot/*.png"}
+    with at_hand("memory://shot/*.png") as copy:
+        assert (Path(copy).name, len(list(Path(copy).iterdir()))) == ("shot", 2)
+    with pytest.raises(SourceError, match="no clip") as refused, at_hand("memory://*/0.png"):
+        pass
+    assert "the same name" in refused.value.why
+    with pytest.raises(SourceError, match="no clip") as refused, at_hand("memory://shot/*.txt"):
+        pass
+    assert "no pictures" in refused.value.why
+
+
+@pytest.mark.parametrize("protocol", ["", "file://"])
+def test_each_match_of_a_pattern_is_taken_as_if_it_was_named(tmp_path: Path, protocol: str) -> None:
+    touch(tmp_path / "one" / "sub" / "a.mp4", tmp_path / "two" / "c[1].mp4")
+    packed(tmp_path / "two" / "t.tar", "t.mp4")
+    for name in ("one", "two"):
+        (tmp_path / "two" / f"{name}.csv").write_text(f"input\nin-{name}.mp4\n", encoding="utf-8")
+    assert set(named([f"{protocol}{tmp_path}/two/*.csv"])) == {"in-one", "in-two"}
+    assert set(named([f"{protocol}{tmp_path}/two/*"])) == {"in-one", "in-two", "c[1]", "t/t"}
+    assert set(named([f"{protocol}{tmp_path}/on*"])) == {"sub/a"}
+
+
+def test_all_faults_of_a_row_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("input,name,every,frame_rate\n,../up,often,1/0\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^row 1 of .* cannot be used") as refused:
+        read_clips([tmp_path / "m.csv"])
+    assert all(said in refused.value.why for said in ("it has no input", "every", "frame_rate", "'../up'"))
+    (tmp_path / "m.csv").write_text("input,strat,point\na.mp4,f3,3\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="2 columns of ") as refused_columns:
+        read_clips([tmp_path / "m.csv"])
+    assert all(said in refused_columns.value.why for said in ("'strat'", "'point'"))
+    assert "rename the column to start" in refused_columns.value.fix
+
+
+def test_a_tar_file_far_away_is_read_there(tmp_path: Path, far: Any) -> None:
     shard = packed(tmp_path / "far.tar", "a.mp4", "b.mp4")
-    fsspec.filesystem("memory").pipe_file("/shards/far.tar", shard.read_bytes())
+    far.pipe_file("/shards/far.tar", shard.read_bytes())
     assert list(named(["memory://shards/far.tar"])) == ["far/a", "far/b"]
     with at_hand(named(["memory://shards/*.tar"])["far/b"]) as copy:
         assert Path(copy).read_bytes() == b"video"

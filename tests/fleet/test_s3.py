@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from checked_output import check_output
 from covos.cli import main
@@ -53,6 +54,32 @@ def test_a_batch_reads_and_writes_s3(make_clip, tmp_path: Path, bucket: Any, cap
     bucket.put_file(str(tmp_path / "b.mp4"), "bucket/clips/bad.mp4")
     assert main(command) == 0
     assert rows(bucket, "bucket/out/batch.csv") == dict.fromkeys(done, "done before") | {"bad": "done"}
+
+
+@pytest.mark.slow
+def test_a_manifest_and_a_folder_lie_on_s3(
+    make_clip, tmp_path: Path, bucket: Any, capfd: pytest.CaptureFixture
+) -> None:
+    clip = make_clip("a.mp4", frames=3)
+    bucket.put_file(str(clip), "bucket/lists/day/a.mp4")
+    for name, shade in (("0.png", 60), ("1.png", 90)):
+        Image.new("RGB", (64, 48), (shade, shade, shade)).save(tmp_path / name)
+        bucket.put_file(str(tmp_path / name), f"bucket/lists/day/frames/{name}")
+    bucket.pipe_file("bucket/lists/without.json", b'{"exclude": [{"box": [0, 0, 8, 8]}]}')
+    bucket.pipe_file("bucket/lists/m.csv", b"input,name,prompts,camera\nday/a.mp4,listed,without.json,left\n")
+    command = ["batch", "s3://bucket/lists/m.csv", "s3://bucket/lists/day", "-o", "s3://bucket/out"]
+    command += ["-f", "palette", "--device", "cpu", "--workers", "1"]
+    assert main(command) == 0
+    assert rows(bucket, "bucket/out/batch.csv") == dict.fromkeys(("listed", "a", "frames"), "done")
+    for name, frames in (("listed", 3), ("frames", 2)):
+        bucket.get(f"bucket/out/{name}/", str(tmp_path / "back" / name), recursive=True)
+        assert check_output(tmp_path / "back" / name) == []
+        assert load_report(tmp_path / "back" / name).totals.frames == frames
+
+
+def test_a_manifest_that_is_not_on_s3(tmp_path: Path, bucket: Any, capfd: pytest.CaptureFixture) -> None:
+    assert main(["batch", "s3://bucket/gone.csv", "-o", str(tmp_path / "out"), "--device", "cpu"]) == 3
+    assert "s3://bucket/gone.csv: it is not there" in capfd.readouterr().err
 
 
 def test_a_bucket_that_is_not_there(tmp_path: Path, bucket: Any, capfd: pytest.CaptureFixture) -> None:

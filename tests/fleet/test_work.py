@@ -155,6 +155,25 @@ def test_a_clip_comes_from_elsewhere_and_its_result_goes_there(
     assert not memory.exists("/cut/gone")
 
 
+def test_what_a_row_shows_at_a_url_is_fetched_with_the_masks_that_it_names(
+    clip: Path, tmp_path: Path, models: ModelCache
+) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 15:35] = 1
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "m.png")
+    (tmp_path / "a.json").write_text('{"masks": [{"file": "masks/m.png"}]}', encoding="utf-8")
+    (tmp_path / "m.csv").write_text(
+        f"input,name,prompts,mask\n{clip.name},a,a.json,\n{clip.name},b,,masks/m.png\n", encoding="utf-8"
+    )
+    for manifest, status in ((tmp_path / "m.csv", "done"), (f"file://{tmp_path}/m.csv", "done before")):
+        for listed in read_clips([manifest]):
+            one = Errand(clip=listed, settings=Settings(plan=PALETTE), folder=str(tmp_path / listed.name))
+            row = run_errand(one, models=models)
+            # Of the same terms: what is shown is known by its content, wherever it lies.
+            assert (row.status, row.error) == (status, None)
+
+
 def test_a_result_elsewhere_is_compared_as_one_of_this_machine(
     clip: Path, tmp_path: Path, models: ModelCache, memory: fsspec.AbstractFileSystem
 ) -> None:

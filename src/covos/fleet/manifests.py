@@ -27,8 +27,8 @@ TABLES: Final = (".csv", ".parquet", ".txt")
 """Suffixes of manifests."""
 _SHOWN = ("point", "points", "box", "boxes", "within", "exclude", "region", "regions")
 _ASIDE = "if it is only for the summary, give it a name that no setting resembles"
-_ROWS_SHOWN: Final = 50
-"""Wrong rows of a manifest that one message names."""
+_FAULTS_SHOWN: Final = 50
+"""Faults of a manifest that one message names."""
 _FIX = "a manifest has a column input; docs/batch.md lists the others"
 
 
@@ -123,10 +123,16 @@ def _wrong_rows(place: str, wrong: Mapping[int, Sequence[CovosError]]) -> CovosE
     number, first = every[0]
     if len(every) == 1:
         return kind(f"{place}, row {number}: {first.what}", why=first.why, fix=first.fix)
-    told = listed((f"row {row}: {each.what} ({each.why})" for row, each in every), shown=_ROWS_SHOWN)
-    of = f"{len(wrong)} rows" if len(wrong) > 1 else f"row {number}"
-    them = "these rows, or remove them" if len(wrong) > 1 else "this row, or remove it"
-    return kind(f"{of} of {place} cannot be used", why=told, fix=f"correct {them}; nothing was begun")
+    several = len(wrong) > 1
+    told = [f"row {row}: " * several + f"{each.what} ({each.why})" for row, each in every]
+    of, them = (
+        (f"{len(wrong)} rows", "these rows, or remove them") if several else (f"row {number}", "it, or remove it")
+    )
+    return kind(
+        f"{of} of {place} cannot be used",
+        why=listed(told, shown=_FAULTS_SHOWN),
+        fix=f"correct {them}; nothing was begun",
+    )
 
 
 def _check_columns(row: Mapping[str, Any], place: str) -> None:

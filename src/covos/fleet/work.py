@@ -164,19 +164,23 @@ class Settings:
         found = _raised(lambda: self._check(clip))
         # Each group of settings alone: one fault hides no other. Some are wrong together only.
         alone = [each for group in _GROUPS if found for each in _raised(partial(self._check, _with_alone(clip, group)))]
-        return alone or found
+        told = {(each.what, each.why): each for each in alone or found}
+        return list(told.values())
 
     def _check(self, clip: Clip) -> None:
         with shown_here(clip) as here:
             self.planned(here, source=clip.input).check_masks()
 
 
-_GROUPS = (("prompts",), ("mask",), ("objects",), ("start", "end", "every"), ("label",), ("frame_rate",))
+_GROUPS = (("prompts",), ("mask",), ("objects",), ("start", "end", "every"), ("objects", "label"), ("frame_rate",))
 """Settings of a row that have a meaning together."""
 
 
 def _with_alone(clip: Clip, group: tuple[str, ...]) -> Clip:
-    return clip.model_copy(update={name: None for other in _GROUPS if other != group for name in other})
+    """Return a clip without its other settings. Which objects a label may name, what is shown decides."""
+    others = {name: None for other in _GROUPS for name in other if name not in group}
+    shown = "label" in group and (clip.prompts is not None or clip.mask is not None)
+    return clip.model_copy(update=others | ({"objects": "auto"} if shown else {}))
 
 
 def _raised(check: Callable[[], object]) -> list[CovosError]:
