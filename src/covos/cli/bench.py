@@ -36,7 +36,9 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A shorter clip and fewer rounds: rougher numbers.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure this machine: the networks alone, finding and following end to end, memory, by runtime and precision.
+    """Measure this machine's processors: networks alone, finding and following end to end, memory, by runtime.
+
+    A GPU is not measured.
 
     Beside them stands the limit, which is to decode and encode alone; and rembg, where it and its models are installed.
     """
