@@ -258,8 +258,9 @@ def test_a_manifest_sets_what_holds_for_one_clip(tmp_path: Path, kind: str) -> N
 
 
 def test_a_text_file_lists_inputs(tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text("# mine\na.mp4\n\n  sub/b c.mp4\n", encoding="utf-8")
-    assert named([tmp_path / "list.txt"]) == {"a": str(tmp_path / "a.mp4"), "b c": str(tmp_path / "sub/b c.mp4")}
+    for name in ("list.txt", "a::[1].txt"):
+        (tmp_path / name).write_text("# mine\na.mp4\n\n  sub/b c.mp4\n", encoding="utf-8")
+        assert named([tmp_path / name]) == {"a": str(tmp_path / "a.mp4"), "b c": str(tmp_path / "sub/b c.mp4")}
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def read_manifest(place: str, *, check: Callable[[Clip], Iterable[CovosError]] =
     """
     clips: list[Clip] = []
     wrong: dict[int, list[CovosError]] = {}
-    for number, row in enumerate(_ROWS[PurePosixPath(place.partition("::")[0]).suffix.lower()](place), 1):
+    for number, row in enumerate(_ROWS[place_of(place).suffix.lower()](place), 1):
         if number == 1:
             _check_columns(row, place)
         clip, found = _clip(row, place=place, number=number, check=check)
