@@ -133,7 +133,7 @@ def test_what_is_removed_leaves_no_ghost_and_the_rest_of_the_edge_stays() -> Non
     (made,) = with_corrections([new], [known(old, {1: 1})], births={1: 1}, corrected={0: [1]}, direction="both")
     assert not made.probability[170:230, 258:330].any()
     cut = np.where(old.mask != new.mask, new.probability, old.probability)
-    assert cut[170:230, 258:330].max() > 0.3, "a cut at the mask leaves the skirt"
+    assert cut[170:230, 258:330].max() > 0.2, "a cut at the mask leaves the skirt"
     np.testing.assert_array_equal(made.probability[:, :230], old.probability[:, :230])
     np.testing.assert_array_equal(made.probability > 0.5, made.mask)
     assert made.feather == 2.0

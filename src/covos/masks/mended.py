@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from covos.core.types import MaskArray, ProbabilityArray
 from covos.masks.distance import distance_to
 from covos.masks.frame_mask import FrameMask
-from covos.masks.soft import EDGE, SURE, SoftMask, soft_edge
+from covos.masks.soft import SKIRT, SURE, SoftMask, soft_edge
 
 _SEEN = SURE / 255
 """Probabilities above this are kept, so they belong to what is seen of a skirt."""
-_INWARDS = 2 * EDGE
+_INWARDS = 2 * SKIRT
 """Depth of the soft edge inside a mask, over the height of the frame: deeper doubt is no edge."""
-_OUTWARDS = 4 * EDGE
+_OUTWARDS = 4 * SKIRT
 """Width of the skirt that a new part brings, likewise: farther away the old answer knows as much."""
-_SEAM = 2 * EDGE
+_SEAM = 2 * SKIRT
 """Width over which the one answer passes into the other, likewise: a step would be seen."""
 
 Shares = NDArray[np.float32]

@@ -10,7 +10,7 @@ import numpy as np
 from covos.core.types import LabelArray, MaskArray
 from covos.masks.distance import distance_to
 from covos.masks.object_ids import has_lines, objects_in
-from covos.masks.soft import EDGE
+from covos.masks.soft import SKIRT
 
 THICKNESS = 0.02
 """Thickness of a rim, at most, as a share of the longer side of the frame."""
@@ -27,7 +27,7 @@ def left_of(own: MaskArray, taken: MaskArray) -> MaskArray:
     """Return what is left of an object of which another one takes a part: H x W bool, without slivers along that one.
 
     Two masks of one thing never have the same contour, so a rim of the first would stay round the second. Pieces that
-    lie along the other object go, if they are no thicker than a contour is sure (`covos.masks.soft.EDGE` to each side),
+    lie along the other object go, if they are no thicker than a contour is sure (`covos.masks.soft.SKIRT` each side),
     or are thin, long, and apart from the rest. A ball beside a person stays, and so does a strap that leads away.
 
     Args:
@@ -37,7 +37,7 @@ def left_of(own: MaskArray, taken: MaskArray) -> MaskArray:
     rest = own & ~taken
     if not rest.any() or not (own & taken).any():
         return rest
-    sure, broad, far = EDGE * own.shape[0], THICKNESS * max(own.shape), distance_to(taken)
+    sure, broad, far = SKIRT * own.shape[0], THICKNESS * max(own.shape), distance_to(taken)
     depth = distance_to(~np.pad(rest, 1))[1:-1, 1:-1]
     # An opening, by distances: what is within reach of a place that is deeper than an edge is sure.
     body = distance_to(depth > sure) <= 2 * sure

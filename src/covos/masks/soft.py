@@ -31,6 +31,8 @@ SMOOTH = 1.8
 staircase in a mask: with less its steps are seen, with more its corners are round."""
 REACH = 3
 """So many standard deviations from the contour a soft edge ends."""
+SKIRT = 3 / 480
+"""Distance from a contour, over the height of the frame, up to which networks mostly doubt the edge."""
 _SURE_SIDE = 0.01
 """The two sides of the contour keep this far from 1/2: rounded to 8 bits, they still tell which side they are."""
 
