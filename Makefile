@@ -178,6 +178,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality draft fast balanced best $(call keep,accuracy)
 	$(BIN)/python benchmarks/apart.py --data "$(DATA)" $(call keep,apart)
+	$(BIN)/python benchmarks/plain_alpha.py --data "$(DATA)" $(call keep,plain_alpha)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/int8.py --data "$(DATA)" $(call keep,int8)
