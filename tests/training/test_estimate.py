@@ -124,7 +124,7 @@ def test_a_check_says_what_there_is_and_how_long_it_takes(
     assert main([*command, "--check", "--steps", "6"]) == 0
     out, _ = capsys.readouterr()
     assert "2 videos to train on, 11 frames: 11 with a mask, 0 without; 11 were read" in out
-    assert "the rate rises for 20 of 6 steps" in out
+    assert "the warm-up of 20 steps is as long as the run of 6, or longer" in out
     assert "on this machine: 6 steps of" in out
     assert list(tmp_path.iterdir()) == []
     assert main([*command, "--check", "--steps", "0"]) == 2
