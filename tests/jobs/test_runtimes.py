@@ -85,7 +85,7 @@ def test_an_unfinished_run_goes_on_as_it_was_begun(
     monkeypatch.setenv("COVOS_RUNTIME", "torch")
     make_small(
         monkeypatch.setattr, area=96 * 128, readiness=11.0
-    )  # bfloat16 takes long where no instructions are for it
+    )  # bfloat16 may take long
     names = {"fp32": "float32", "bf16": "bfloat16"}
     chosen = "fp32" if choose_precision(torch.device("cpu")) == torch.float32 else "bf16"
     other = "bf16" if chosen == "fp32" else "fp32"
