@@ -2,27 +2,39 @@
 
     python benchmarks/plain_alpha.py --data DAVIS [--subset val_open] [--frames 60] [--json FILE]
 
-The subject is found in the first frames of each sequence. Every fourth frame is measured in three ways: the stretched
-probability by itself; the alpha that formats have, solid deep inside of the mask and clear far outside of it; and the
-hard mask. SAD is the sum of absolute differences over the number of pixels, MSE the mean of their squares, each times
-1,000. The true masks are hard, so the soft edge itself counts as an error in all but the last.
+The subject is found in the first frames of each sequence. Every fourth frame is measured in four ways: the stretched
+probability by itself; the same, solid deep inside of the mask; the alpha that formats have, which is clear far outside
+of the mask, too; and the hard mask. SAD is the sum of absolute differences over the number of pixels, MSE the mean of
+their squares, each times 1,000. The true masks are hard, so the soft edge itself counts as an error in all but the last.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 import covos
+from covos.core.types import LabelArray, ProbabilityArray
 from covos.data import open_dataset
+from covos.masks import matte
 from covos.masks.matte import opacity_of, stretched
 from recorded import keep
 
 EVERY = 4
+
+
+def solid_alone(probability: ProbabilityArray, labels: LabelArray) -> ProbabilityArray:
+    """The alpha of formats, if nothing were clear outside of the mask."""
+    with mock.patch.object(matte, "clearness", lambda inside, _veil, **_: np.zeros(inside.shape, np.float32)):
+        return opacity_of(probability, labels)
+
+
 WAYS = {
     "stretched": lambda probability, labels: stretched(probability),
+    "solid inside": solid_alone,
     "as written": opacity_of,
     "hard": lambda probability, labels: (labels > 0).astype(np.float32),
 }
