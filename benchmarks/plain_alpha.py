@@ -5,7 +5,7 @@
 The subject is found in the first frames of each sequence. Every fourth frame is measured in four ways: the stretched
 probability by itself; the same, solid deep inside of the mask; the alpha that formats have, which is clear far outside
 of the mask, too; and the hard mask. SAD is the sum of absolute differences over the number of pixels, MSE the mean of
-their squares, each times 1,000. The true masks are hard, so the soft edge itself counts as an error in all but the last.
+their squares, each times 1,000. The true masks are hard, so a soft edge counts as an error in all but the last.
 """
 
 from __future__ import annotations
