@@ -83,9 +83,7 @@ def test_an_unfinished_run_goes_on_as_it_was_begun(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COVOS_RUNTIME", "torch")
-    make_small(
-        monkeypatch.setattr, area=96 * 128, readiness=11.0
-    )  # bfloat16 may take long
+    make_small(monkeypatch.setattr, area=96 * 128, readiness=11.0)  # bfloat16 may take long
     names = {"fp32": "float32", "bf16": "bfloat16"}
     chosen = "fp32" if choose_precision(torch.device("cpu")) == torch.float32 else "bf16"
     other = "bf16" if chosen == "fp32" else "fp32"
