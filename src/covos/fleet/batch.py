@@ -138,8 +138,9 @@ class Batch:
         self.clips = clips if part is None else tuple(clip for clip in clips if part.has(clip.name))
         self._errands = errands(self.clips, output=place, settings=self._settings)
         # What was begun may have formats that show more, and a job knows these.
-        if any(not is_remote(each.folder) and not Path(each.folder).exists() for each in self._errands):
-            refuse_idle(usual.formats, usual.edges.soft_options)
+        soft = usual.edges.soft_options
+        if soft and any(not is_remote(each.folder) and not Path(each.folder).exists() for each in self._errands):
+            refuse_idle(usual.formats, soft)
         self._summary = Summary(
             target if part is None else part.table(target),
             [each.row for each in self._errands],

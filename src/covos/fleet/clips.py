@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -145,19 +145,30 @@ def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
         return
     entries = sorted(found, key=lambda each: natural_key(each.name))
     # A pipe, a link to nothing or to itself, and a folder that may not be read are clips that fail by themselves.
-    videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and not _is_folder(each)]
-    for each in videos:
-        yield Clip(input=each.path, name=str(place / Path(each.name).stem))
-    shards = [each for each in entries if _is_shard(each.name) and Path(each.path).is_file()]
-    for each in shards:
-        yield from _shard(each.path, place)
-    if not (videos or shards) and any(Path(each.name).suffix.lower() in IMAGE_SUFFIXES for each in entries):
+    files = [each for each in entries if (Path(each.path).is_file() if _is_shard(each.name) else not _is_folder(each))]
+    are_clips = yield from _files({each.name: each.path for each in files}, place)
+    if not are_clips and _has_pictures(each.name for each in entries):
         yield Clip(input=str(folder), name=str(place if place.parts else folder.resolve().name))
         return
     for each in entries:
         # A link may lead back up, and a result is no input.
         if each.is_dir(follow_symlinks=False) and not (Path(each.path) / LIST).exists():
             yield from _below(Path(each.path), place / each.name)
+
+
+def _files(paths: Mapping[str, str], place: PurePosixPath) -> Generator[Clip, None, bool]:
+    """List the videos among the files of a folder, then those in its tar files; tell if it has some of either."""
+    videos = [name for name in paths if Path(name).suffix.lower() in VIDEO_SUFFIXES]
+    for name in videos:
+        yield Clip(input=paths[name], name=str(place / Path(name).stem))
+    shards = [name for name in paths if _is_shard(name)]
+    for name in shards:
+        yield from _shard(paths[name], place)
+    return bool(videos or shards)
+
+
+def _has_pictures(names: Iterable[str]) -> bool:
+    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -179,13 +190,8 @@ def _far_folder(url: str) -> Iterator[Clip]:
 def _far_below(url: str, files: Sequence[PurePosixPath], place: PurePosixPath) -> Iterator[Clip]:
     """List the clips among the files below a folder; ``place`` is where it lies below the one that was named."""
     here = sorted((each.name for each in files if len(each.parts) == 1), key=natural_key)
-    videos = [name for name in here if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-    for name in videos:
-        yield Clip(input=joined(url, name), name=str(place / Path(name).stem))
-    shards = [name for name in here if _is_shard(name)]
-    for name in shards:
-        yield from _shard(joined(url, name), place)
-    if not (videos or shards) and any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in here):
+    are_clips = yield from _files({name: joined(url, name) for name in here}, place)
+    if not are_clips and _has_pictures(here):
         yield Clip(input=url, name=str(place if place.parts else place_of(url).name))
         return
     below: dict[str, list[PurePosixPath]] = {}

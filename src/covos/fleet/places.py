@@ -6,7 +6,7 @@ import glob
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -266,10 +266,14 @@ def _named(folder: Path, output: str) -> Iterator[None]:
     except CovosError as error:
         if "covos convert" in error.fix:
             error.fix += "; covos convert reads no URL: copy the folder to this machine first"
-        error.what, error.why, error.fix = (
-            each.replace(str(folder), output) for each in (error.what, error.why, error.fix)
-        )
+        rename(error, {str(folder): output})
         raise
+
+
+def rename(error: CovosError, places: Mapping[str, str]) -> None:
+    """Let an error name the URLs that the user knows, not the places of this machine that stand for them."""
+    for place, url in places.items():
+        error.what, error.why, error.fix = (each.replace(place, url) for each in (error.what, error.why, error.fix))
 
 
 def is_there(output: str) -> bool:

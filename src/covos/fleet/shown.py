@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from covos.core.errors import AnnotationError, CovosError
 from covos.core.remote import is_remote
 from covos.fleet.manifests import Clip, beside
-from covos.fleet.places import read_bytes
+from covos.fleet.places import read_bytes, rename
 from covos.prompts.file import masks_named
 
 
@@ -40,12 +40,8 @@ def shown_here(clip: Clip) -> Iterator[Clip]:
                         _fetch(beside(file, far["prompts"]), prompts.parent / file)
             yield clip.model_copy(update={name: str(copy) for name, copy in copies.items()})
         except CovosError as error:
-            # The user knows the URLs, not the copies.
             for name, copy in copies.items():
-                error.what, error.why, error.fix = (
-                    text.replace(str(copy), far[name]).replace(str(copy.parent), far[name].rpartition("/")[0])
-                    for text in (error.what, error.why, error.fix)
-                )
+                rename(error, {str(copy): far[name], str(copy.parent): far[name].rpartition("/")[0]})
             raise
 
 
