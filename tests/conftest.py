@@ -180,22 +180,24 @@ MakeInfo = Callable[..., SourceInfo]
 MakeResult = Callable[..., FrameResult]
 
 
+def source_info(**changes: object) -> SourceInfo:
+    """Return the facts of a small clip, with changes."""
+    values: dict[str, object] = {
+        "path": "clip.mp4",
+        "kind": "video",
+        "height": 48,
+        "width": 64,
+        "frame_count": 5,
+        "frame_rate": Fraction(25),
+        "duration": 0.2,
+        "time_base": Fraction(1, 25),
+    }
+    return SourceInfo(**{**values, **changes})
+
+
 @pytest.fixture
 def info() -> MakeInfo:
-    def make(**changes: object) -> SourceInfo:
-        values: dict[str, object] = {
-            "path": "clip.mp4",
-            "kind": "video",
-            "height": 48,
-            "width": 64,
-            "frame_count": 5,
-            "frame_rate": Fraction(25),
-            "duration": 0.2,
-            "time_base": Fraction(1, 25),
-        }
-        return SourceInfo(**{**values, **changes})
-
-    return make
+    return source_info
 
 
 @pytest.fixture

@@ -25,9 +25,10 @@ from pydantic import BaseModel
 from attacks.mutants import NASTY, changed, mutants, places
 from attacks.results import written_run
 from attacks.schemas import documents
+from conftest import source_info
 from covos.cli.models import _described
 from covos.core.errors import InputError, UsageError
-from covos.core.types import Frame, SourceInfo
+from covos.core.types import Frame
 from covos.data import open_dataset
 from covos.data.youtube_vos import _Meta
 from covos.engines.calibration import Calibration
@@ -229,16 +230,7 @@ def read_journal(folder: Path, content: Any) -> None:
 
 def read_terms(folder: Path, content: Any) -> None:
     written(folder / "begun", "covos.json", content)
-    info = SourceInfo(
-        path="clip.mp4",
-        kind="video",
-        height=4,
-        width=4,
-        frame_count=2,
-        frame_rate=Fraction(25),
-        duration=0.08,
-        time_base=Fraction(1, 25),
-    )
+    info = source_info(height=4, width=4, frame_count=2, duration=0.08)
     terms(folder).is_done(OutputFolder(folder / "begun", resumable=True), info=info)
 
 

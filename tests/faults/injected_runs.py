@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import io
 import json
@@ -50,6 +51,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model = bright_model()
     warm()
+    gc.collect()  # a decoder among the garbage would wait, in a fork, for threads that the fork does not have
     for line in sys.stdin:
         reader, writer = os.pipe()
         if not (child := os.fork()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from conftest import source_info
 from covos.core.errors import UsageError
-from covos.core.types import Box, Point, SourceInfo
+from covos.core.types import Box, Point
 from covos.masks import write_label_map
 from covos.prompts.placing import join_points
 from covos.prompts.values import MaskPrompt, PointPrompt, as_boxes, as_points, as_prompts, check_points
 
-INFO = SourceInfo(
-    path="clip.mp4",
-    kind="video",
-    height=48,
-    width=64,
-    frame_count=8,
-    frame_rate=Fraction(25),
-    duration=None,
-    time_base=Fraction(1, 25),
-)
+INFO = source_info(frame_count=8, duration=None)
 
 
 def pointing(*points: tuple[float, ...], box: tuple[float, float, float, float] | None = None) -> PointPrompt:

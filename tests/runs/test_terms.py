@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import source_info
 from covos.core.errors import InputError, SourceError, UsageError
-from covos.core.types import SourceInfo
 from covos.runs.folder import OutputFolder
 from covos.runs.predict_terms import DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord
@@ -18,16 +17,7 @@ from covos.runs.terms import Inputs, RunTerms
 from covos.runs.terms_in_words import Terms, settings_in_words
 from covos.task import Find
 
-INFO = SourceInfo(
-    path="clip.mp4",
-    kind="video",
-    height=96,
-    width=128,
-    frame_count=8,
-    frame_rate=Fraction(25),
-    duration=0.32,
-    time_base=Fraction(1, 25),
-)
+INFO = source_info(height=96, width=128, frame_count=8, duration=0.32)
 
 RUN = """{
   "schema": 1,
