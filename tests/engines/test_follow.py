@@ -13,7 +13,7 @@ from covos.engines.encoding import SharedEncoder
 from covos.engines.follow import FollowEngine, at_stride, given_frames, step
 from covos.engines.follow_pass import FollowPass, FramePrediction
 from covos.engines.follow_result import result_of, results_around
-from covos.engines.memory import MemoryBank
+from covos.engines.memory import TRUSTED, MemoryBank
 from covos.engines.motion import Observed
 from covos.models.follow import FollowFeatures
 from engines.noise_clip import SIZE, box, frames, observed, status
@@ -99,6 +99,23 @@ def test_a_lost_object_leaves_an_empty_mask_and_a_flag(engine: FollowEngine) -> 
     assert [results[k].objects[0].state for k in (0, 1, 25, 26, 31)] == [
         "present", "occluded", "occluded", "lost", "lost",
     ]  # fmt: skip
+
+
+def test_nothing_is_learned_of_an_object_that_is_not_there(engine: FollowEngine) -> None:
+    network, current = deepcopy(engine.network), engine.new_pass(memory=5)
+    current._network = network
+    mask = torch.from_numpy(box(5, 5)[::2, ::2].astype(np.float32))
+    with engine.encoder.computing():
+        for index, (_, features) in enumerate(engine.encoded(observed(40))):
+            with torch.no_grad():
+                network.decoder.judge[2].bias.fill_(5.0 if index < 12 else -5.0)
+            prediction = current.step(index, features, given={} if index else {1: mask})
+            if index == 11:
+                learned = current._targets[1]
+    assert prediction.objects[0].state == "lost"
+    assert prediction.objects[0].confidence > TRUSTED, "the absence is sure"
+    assert [kept.index for kept in current.bank.middle] == [5, 10]
+    assert current._targets[1] is learned
 
 
 def test_backward_answers_reach_the_frames_before_the_first_mask(engine: FollowEngine) -> None:

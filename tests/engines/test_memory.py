@@ -145,3 +145,32 @@ def test_what_is_given_on_one_frame_one_after_another_is_all_known() -> None:
     bank.keep(5, objects=(1, 2, 3), memory=memory_of(3), given=True, trusted=[False, False, True])
     assert [bank.given[5].knows(each) for each in (1, 2, 3, 4)] == [False, True, True, False]
     assert bank.of((1, 2, 3))[0].value_PMC[..., -1].any(dim=1).tolist() == [False, True, True]
+
+
+def test_the_last_views_of_an_object_that_is_hidden_stay() -> None:
+    bank = MemoryBank(between=4)
+    bank.keep(0, objects=(1, 2, 3), memory=memory_of(3), given=True, trusted=[True] * 3)
+    for index in range(5, 105, 5):
+        seen = index in (5, 10, 15)
+        bank.keep(index, objects=(1, 2), memory=memory_of(2), given=False, trusted=[True, seen])
+        # What is read is in the newest frames: the older ones are the least useful.
+        shares = torch.linspace(0.01, 1, 1 + len(bank.middle)).repeat_interleave(POSITIONS)
+        bank.note_reading(shares.expand(1, 2, -1))
+    knowing = [kept.index for kept in bank.middle if kept.knows(2)]
+    assert len(knowing) == 2
+    assert set(knowing) < {5, 10, 15}
+    assert bank.middle[-1].index == 100, "the others are still learned"
+    bank.keep(105, objects=(1,), memory=memory_of(1), given=False, trusted=[True])
+    bank.keep(110, objects=(1,), memory=memory_of(1), given=False, trusted=[True])
+    assert not any(kept.index in (5, 10, 15) for kept in bank.middle), "what is followed no longer has no claim"
+
+
+@pytest.mark.parametrize("between", [1, 2])
+def test_where_there_is_little_room_the_newest_frame_stays(between: int) -> None:
+    bank = MemoryBank(between=between)
+    bank.keep(0, objects=(1, 2), memory=memory_of(2), given=True, trusted=[True, True])
+    for index in range(5, 40, 5):
+        bank.keep(index, objects=(1, 2), memory=memory_of(2), given=False, trusted=[True, index < 15])
+        assert bank.middle[-1].index == index
+        assert len(bank.middle) <= between
+    assert [kept.index for kept in bank.middle if kept.knows(2)] == ([] if between == 1 else [10])

@@ -377,7 +377,10 @@ class FollowPass:
             for rows in self._groups()
         ]
         memory = ObjectMemory(parts[0].key_BMK, torch.cat([part.value_PMC for part in parts]))
-        trusted = [status.id in given or status.confidence >= TRUSTED for status in statuses]
+        # The confidence of an object that is not present says that there is nothing: nothing of it can be learned.
+        trusted = [
+            status.id in given or (status.state == "present" and status.confidence >= TRUSTED) for status in statuses
+        ]
         kept = self.bank.keep(index, objects=self.ids, memory=memory, given=bool(given), trusted=trusted)
         if not kept:
             return

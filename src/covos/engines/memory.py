@@ -4,11 +4,13 @@ Three kinds of frames are kept. *Given* ones, whose masks come from the user, st
 user gives no more. If covos finds the masks by itself, the least useful of too many goes. The *latest* frame is
 replaced by the next. At most N frames *between* are kept: a frame that follows the last such one by `APART` frames
 joins them, with those of its masks that are trusted. When there are too many, the least useful goes: the one that the
-frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3).
+frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3). The last
+frames that show an object stay as far as there is room: else one that is long hidden would lose all its views.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +25,8 @@ APART = 5
 """Frames from one that is kept to the next."""
 TRUSTED = 0.6
 """An object that is less sure than this in a frame is not kept of it."""
+LAST_VIEWS = 2
+"""Frames between that know an object, from which on none of them makes room."""
 
 
 @dataclass(slots=True)
@@ -113,9 +117,22 @@ class MemoryBank:
             return True
         self.middle.append(kept)
         if len(self.middle) > self.between:
-            # The newest has not been queried yet: it stays.
-            self.middle.remove(min(self.middle, key=lambda each: each.usefulness))
+            self.middle.remove(min(self._dispensable(objects), key=lambda each: each.usefulness))
         return True
+
+    def _dispensable(self, objects: Sequence[int]) -> list[MemoryFrame]:
+        """Return the frames between of which one may go: none of the last that know an object, while there are others.
+
+        The newest has not been queried yet: it stays.
+        """
+        knowing = [{each for each in objects if kept.knows(each)} for kept in self.middle]
+        views = Counter(each for known in knowing for each in known)
+        older = list(zip(self.middle, knowing, strict=True))[:-1]
+        for least in range(LAST_VIEWS, 0, -1):
+            others = [kept for kept, known in older if all(views[each] > least for each in known)]
+            if others:
+                return others
+        return [kept for kept, _ in older]
 
     def begin_shot(self) -> None:
         """Until a frame is kept again, the latest one does not show where anything is: it is of another shot."""
