@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from covos.engines.backward import STEP, Spool
+from covos.engines.calibration import Signals
 from covos.engines.encoding import SharedEncoder
 from covos.engines.follow import FollowEngine, at_stride, given_frames, step
 from covos.engines.follow_pass import FollowPass, FramePrediction
@@ -16,7 +17,7 @@ from covos.engines.follow_result import result_of, results_around
 from covos.engines.memory import TRUSTED, MemoryBank
 from covos.engines.motion import Observed
 from covos.models.follow import FollowFeatures
-from engines.noise_clip import SIZE, box, frames, observed, status
+from engines.noise_clip import SIZE, box, features_of, frames, observed, status
 from random_follower import random_engine
 
 
@@ -267,6 +268,40 @@ def test_objects_that_compete_for_a_pixel_are_compared() -> None:
     assert result.labels[60, 90] == 0
     assert result.probability[24, 24] > 0.99
     assert result.probability[60, 90] < 0.01
+
+
+def test_of_two_tracks_over_one_thing_one_is_there() -> None:
+    (frame,) = frames(1)
+    odds = torch.full((2, 16, 24), -8.0)
+    odds[0, 2:8, 2:8], odds[1, 2:8, 2:8] = 6.0, 5.0
+    both = FramePrediction(index=0, log_odds=odds, objects=(status(1, confidence=0.9), status(2, confidence=0.9)))
+    result = result_of(frame, both, {})
+    assert np.unique(result.labels).tolist() == [0, 1]
+    assert [each.state for each in result.objects] == ["present", "occluded"]
+    assert result.objects[1].confidence == pytest.approx(0.1)
+    assert result.confidence == pytest.approx(0.5)
+    mask = box(40, 60)
+    assert [each.state for each in result_of(frame, both, {2: mask}).objects] == ["present", "present"]
+    assert [each.state for each in result_of(frame, both, {3: np.ones(SIZE, bool)}).objects] == ["occluded"] * 2
+
+
+def test_a_pass_shows_one_object_where_two_are_sure_of_the_same_thing(
+    engine: FollowEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = torch.from_numpy(box(8, 8)[::2, ::2].astype(np.float32))
+    own = (mask * 2 - 1).expand(2, *mask.shape) * torch.tensor([6.0, 5.0])[:, None, None]
+    current = engine.new_pass(memory=5)
+    sure = Signals(5.0, 5.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0)
+    features = features_of(engine)
+    with engine.encoder.computing():
+        current.step(0, features, given={1: mask, 2: mask.flip(1)})
+        monkeypatch.setattr(current, "look", lambda seen: ([sure, sure], own))
+        for index in range(1, 7):
+            prediction = current.step(index, features)
+    assert [each.state for each in prediction.objects] == ["present", "occluded"]
+    assert prediction.objects[1].confidence < 0.1, "it is to be seen, so an empty mask is hardly right"
+    assert [each for each in (1, 2) if current.bank.middle[0].knows(each)] == [1]
+    assert float(prediction.log_odds[1].max()) < 0, "the thing is the first one's alone"
 
 
 def test_nothing_is_seen_of_an_object_beside_the_mask_that_was_given() -> None:

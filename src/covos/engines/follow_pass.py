@@ -211,13 +211,12 @@ class FollowPass:
         given = {identity: self.ladder.moved(mask) for identity, mask in given.items()}
         known = self.ids
         logits: dict[int, Tensor] = {}
-        statuses: dict[int, ObjectStatus] = {}
+        estimates: dict[int, MaskEstimate] = {}
         if known and not set(known) <= set(given):
-            estimates, found = self._look_in_views(features, others)
-            for (identity, tracker), estimate, logit in zip(self._trackers.items(), estimates, found, strict=True):
-                status = tracker.judge(estimate, area=_area(logit.sigmoid()))
-                statuses[identity] = status
-                logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
+            estimated, found = self._look_in_views(features, others)
+            logits |= dict(zip(known, found, strict=True))
+            estimates |= {each: own for each, own in zip(known, estimated, strict=True) if each not in given}
+        statuses: dict[int, ObjectStatus] = {}
         for identity, mask in given.items():
             if identity in self._trackers:
                 # The user has just corrected the answers since.
@@ -229,6 +228,11 @@ class FollowPass:
             # Pixels that the user gave to one object are no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
+        for identity, estimate in self._contested(estimates, logits).items():
+            status = self._trackers[identity].judge(estimate, area=_area(logits[identity].sigmoid()))
+            statuses[identity] = status
+            if status.state != "present":
+                logits[identity] = logits[identity].clamp(max=-GIVEN_LOGIT)
         if not logits:
             height, width = features.s2_BCHW.shape[2:]
             return FramePrediction(index=index, log_odds=torch.zeros(0, height, width), objects=())
@@ -243,6 +247,23 @@ class FollowPass:
             view._mask_P1HW = mask.flip(3) if mirrored else mask
             view._remember(index, seen, given=tuple(given), statuses=objects)
         return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
+
+    def _contested(self, estimates: Mapping[int, MaskEstimate], logits: Mapping[int, Tensor]) -> dict[int, MaskEstimate]:
+        """Return the estimates of objects, where of those that would be shown one has no pixel, if others have them all.
+
+        Each object was looked for by itself, and two may be sure of the same thing: it is one of them.
+        """
+        shown = [each for each in logits if each not in estimates or self._trackers[each].shows(estimates[each])]
+        if len(shown) < 2:
+            return dict(estimates)
+        claimed = torch.stack([logits[each] for each in shown])
+        solid, best = claimed > 0, claimed.argmax(dim=0)
+        outdone = {
+            identity
+            for row, identity in enumerate(shown)
+            if bool(solid[row].any()) and not bool((solid[row] & (best == row)).any())
+        }
+        return {each: own._replace(jaccard=0.0) if each in outdone else own for each, own in estimates.items()}
 
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.

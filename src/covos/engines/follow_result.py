@@ -19,6 +19,7 @@ from covos.engines.encoding import to_probability
 from covos.engines.find import uncomputed
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
+from covos.engines.presence import emptied
 from covos.masks.rims import left_of
 from covos.masks.scaling import to_size
 from covos.masks.soft import REACH, edge_deviation, soft_edge
@@ -67,7 +68,9 @@ def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given:
 def _results(brought: Iterator[tuple[tuple[Frame, FramePrediction], Tensor]], given: Given) -> Iterator[FrameResult]:
     for (frame, prediction), odds in brought:
         masks = given.get(frame.index, {})
-        yield result_of(frame, _together(prediction, odds, given=masks), masks)
+        # Its own where those around it have nothing to say.
+        odds = torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds)
+        yield result_of(frame, replace(prediction, log_odds=odds), masks)
 
 
 def _in_order(prediction: FramePrediction) -> FramePrediction:
@@ -87,26 +90,12 @@ def _seen_of(observed: Observed, prediction: FramePrediction) -> Seen:
     return Seen.of(observed, odds)
 
 
-def _together(prediction: FramePrediction, odds: Tensor, *, given: Collection[int]) -> FramePrediction:
-    """Return a prediction with the log-odds that it was given together with those around it; its own where NaN.
-
-    An object of which nothing is left is occluded, unless its mask was given.
-    """
-    odds = torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds)
-    objects = tuple(
-        each
-        if each.state != "present" or each.id in given or bool((row > 0).any())
-        else replace(each, state="occluded")
-        for row, each in zip(odds, prediction.objects, strict=True)
-    )
-    return replace(prediction, log_odds=odds, objects=objects)
-
-
 def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
     """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are.
 
     Around these, the probability has a soft edge, as the network draws it around all others. The network may still see
-    a given object where the user has ruled it out: that counts for nothing.
+    a given object where the user has ruled it out: that counts for nothing. An object that was present, and of which no pixel
+    is left, is occluded.
     """
     if torch.isnan(prediction.log_odds).any():
         return uncomputed(frame)
@@ -119,18 +108,20 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
             own = labels == other
             labels[own & ~left_of(own, mask)] = 0
         labels[mask] = identity
-    if prediction.objects:
+    there = {*np.unique(labels).tolist(), *given}
+    objects = tuple(
+        emptied(each) if each.state == "present" and each.id not in there else each for each in prediction.objects
+    )
+    if objects:
         probability = _of_any(prediction, frame.size, but=given)
-        confidence = sum(each.confidence for each in prediction.objects) / len(prediction.objects)
+        confidence = sum(each.confidence for each in objects) / len(objects)
     else:
         probability, confidence = np.zeros(frame.size, np.float32), 1.0
     if given:
         shown = np.logical_or.reduce(list(given.values()))
         reach = 2 * REACH * edge_deviation(shown.shape[0])
         probability = np.where(within(shown, reach), soft_edge(labels > 0), probability)
-    return FrameResult(
-        frame=frame, probability=probability, labels=labels, confidence=confidence, objects=prediction.objects
-    )
+    return FrameResult(frame=frame, probability=probability, labels=labels, confidence=confidence, objects=objects)
 
 
 def _of_any(prediction: FramePrediction, size: tuple[int, int], *, but: Collection[int]) -> ProbabilityArray:

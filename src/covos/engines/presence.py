@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.calibration import MaskEstimate
@@ -40,6 +40,11 @@ class PresenceTracker:
         """Take the object as lost: it is another shot's, and has to be found again."""
         self.state, self.absent = "lost", PATIENCE
 
+    def shows(self, estimated: MaskEstimate) -> bool:
+        """Tell if a mask that was found would be shown (see `judge`)."""
+        least = FOUND_AGAIN if self.state == "lost" else SHOWN
+        return estimated.jaccard >= max(least, estimated.absent)
+
     def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
         """Take note of a mask that was found, and of its area as a share of the frame.
 
@@ -47,8 +52,7 @@ class PresenceTracker:
         object is out of sight: J is 1 where neither truth nor mask shows anything. The confidence is that of the answer
         given: of a mask, its expected J; of an empty one, that there is nothing.
         """
-        least = FOUND_AGAIN if self.state == "lost" else SHOWN
-        there = estimated.jaccard >= max(least, estimated.absent)
+        there = self.shows(estimated)
         if there:
             self.state, self.absent = "present", 0
             self.usual = area if self.usual is None else self.usual + AREA_WEIGHT * (area - self.usual)
@@ -58,3 +62,11 @@ class PresenceTracker:
         return ObjectStatus(
             id=self.identity, state=self.state, confidence=estimated.jaccard if there else estimated.absent
         )
+
+
+def emptied(status: ObjectStatus) -> ObjectStatus:
+    """Return the state of an object that was present, and of whose mask nothing is left.
+
+    If it is out of sight, its mask had a J of 0. So that is at most as probable as the mask was expected to be wrong.
+    """
+    return replace(status, state="occluded", confidence=1 - status.confidence)
