@@ -53,7 +53,17 @@ def test_where_both_agree_their_mean_is_taken() -> None:
     fused = fuse(early, late, given=GIVEN)
     assert columns_of(fused) == [0, 1, 2, 3, 4, 5]
     assert 0 < float(fused.log_odds[0, 0, 5]) < 4
-    assert fused.objects[0].confidence == pytest.approx(0.8)
+    # One column of six is in doubt: that of the pass which is trusted in 21 of 102.
+    assert fused.objects[0].confidence == pytest.approx(0.8 * (1 - 21 / 102 / 6))
+
+
+@pytest.mark.parametrize("index", [1, 10, 50, 90, 99])
+def test_of_two_places_one_is_shown_and_the_confidence_says_that_it_may_be_the_other(index: int) -> None:
+    fused = fuse(answer(index, slice(0, 3)), answer(index, slice(8, 11)), given=GIVEN)
+    assert columns_of(fused) in ([0, 1, 2], [8, 9, 10])
+    assert fused.objects[0].state == "present"
+    lesser = (1 + min(index, 100 - index)) / 102
+    assert fused.objects[0].confidence == pytest.approx(0.9 * (1 - lesser))
 
 
 def test_next_to_a_given_frame_its_pass_is_not_contradicted() -> None:
@@ -110,7 +120,7 @@ def test_two_passes_that_say_the_same_are_not_changed() -> None:
 def test_what_is_shown_nowhere_is_not_present() -> None:
     nothing = answer(40, slice(0))
     fused = fuse(nothing, answer(40, slice(0)), given=GIVEN)
-    assert fused.objects[0].state == "occluded"
+    assert fused.objects[0] == status(1, "occluded", confidence=pytest.approx(0.1))
 
 
 def test_an_object_that_one_pass_does_not_know_yet_is_the_others() -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from covos.core.errors import EnvironmentProblem
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.follow_pass import GIVEN_LOGIT, FramePrediction
+from covos.engines.presence import emptied
 
 STEP = 0.125
 """Step between stored log-odds: an eighth changes a probability by 0.03 at most. The range is then +-15.9."""
@@ -103,7 +104,9 @@ def fuse(
     with its confidence. Next to that mask it is all but alone; far from both, confidence decides. The more trusted
     pass says if the object is there at all. If both passes show it, they vote on each pixel. A value that both agree on
     stays. If both are sure and disagree, the more trusted pass decides. A pass that is unsure gives way to one that is
-    sure.
+    sure. If nothing would be left, because they see it in two places, the more trusted pass decides.
+
+    Where their masks differ, the confidence falls: the one that is less trusted may be right.
 
     Args:
         forward: Prediction of the pass that comes from earlier frames.
@@ -127,12 +130,16 @@ def fuse(
         best = max(sides, key=lambda each: each.weight)
         agreeing = [each for each in sides if (each.status.state == "present") == (best.status.state == "present")]
         fused, state = _vote(agreeing), best.status.state
-        if state == "present" and not (fused > 0).any():
-            state = "occluded"
-        logits.append(fused if state == "present" else torch.full_like(fused, -GIVEN_LOGIT))
         total = sum(each.weight for each in agreeing)
         confidence = sum(each.status.confidence * each.weight for each in agreeing) / total
-        statuses.append(ObjectStatus(id=identity, state=state, confidence=confidence))
+        status = ObjectStatus(id=identity, state=state, confidence=confidence * _concord(agreeing))
+        if state == "present" and not (fused > 0).any():
+            if all(bool((each.logit_HW > 0).any()) for each in agreeing):
+                fused = best.logit_HW
+            else:
+                status = emptied(status)
+        logits.append(fused if status.state == "present" else torch.full_like(fused, -GIVEN_LOGIT))
+        statuses.append(status)
     odds = _over_background(torch.stack(logits))
     for row, status in zip(odds, statuses, strict=True):
         # If the background is unlikely too, an object that is nowhere must not gain by it.
@@ -157,6 +164,18 @@ def _vote(sides: Sequence[_Side]) -> Tensor:
     weights = [each.weight * (SURE / each.logit_HW.abs().clamp(min=SURE)) for each in sides]
     votes = [weight * each.logit_HW for weight, each in zip(weights, sides, strict=True)]
     return torch.stack(votes).sum(dim=0) / torch.stack(weights).sum(dim=0)
+
+
+def _concord(sides: Sequence[_Side]) -> float:
+    """Return the J that is left of the more trusted side's mask if each side is right as often as it is trusted."""
+    first, *rest = sides
+    if not rest:
+        return 1.0
+    masks = [each.logit_HW > 0 for each in sides]
+    either = int((masks[0] | masks[1]).sum())
+    same = int((masks[0] & masks[1]).sum()) / either if either else 1.0
+    lesser = min(each.weight for each in sides) / (first.weight + rest[0].weight)
+    return 1 - lesser * (1 - same)
 
 
 def _over_background(logit_OHW: Tensor) -> Tensor:
