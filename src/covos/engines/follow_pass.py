@@ -228,7 +228,7 @@ class FollowPass:
             # Pixels that the user gave to one object are no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
-        for identity, estimate in self._contested(estimates, logits).items():
+        for identity, estimate in self._against_each_other(estimates, logits).items():
             status = self._trackers[identity].judge(estimate, area=_area(logits[identity].sigmoid()))
             statuses[identity] = status
             if status.state != "present":
@@ -248,8 +248,10 @@ class FollowPass:
             view._remember(index, seen, given=tuple(given), statuses=objects)
         return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
 
-    def _contested(self, estimates: Mapping[int, MaskEstimate], logits: Mapping[int, Tensor]) -> dict[int, MaskEstimate]:
-        """Return the estimates of objects, where of those that would be shown one has no pixel, if others have them all.
+    def _contested(
+        self, estimates: Mapping[int, MaskEstimate], logits: Mapping[int, Tensor]
+    ) -> dict[int, MaskEstimate]:
+        """Return the estimates of objects; that of a mask of which those that would be shown leave nothing is 0.
 
         Each object was looked for by itself, and two may be sure of the same thing: it is one of them.
         """

@@ -69,8 +69,8 @@ def _results(brought: Iterator[tuple[tuple[Frame, FramePrediction], Tensor]], gi
     for (frame, prediction), odds in brought:
         masks = given.get(frame.index, {})
         # Its own where those around it have nothing to say.
-        odds = torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds)
-        yield result_of(frame, replace(prediction, log_odds=odds), masks)
+        whole = torch.where(torch.isnan(odds), prediction.log_odds.float().cpu(), odds)
+        yield result_of(frame, replace(prediction, log_odds=whole), masks)
 
 
 def _in_order(prediction: FramePrediction) -> FramePrediction:
@@ -94,8 +94,8 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
     """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are.
 
     Around these, the probability has a soft edge, as the network draws it around all others. The network may still see
-    a given object where the user has ruled it out: that counts for nothing. An object that was present, and of which no pixel
-    is left, is occluded.
+    a given object where the user has ruled it out: that counts for nothing. An object that was present, and of which no
+    pixel is left, is occluded.
     """
     if torch.isnan(prediction.log_odds).any():
         return uncomputed(frame)
