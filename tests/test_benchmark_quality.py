@@ -101,7 +101,7 @@ def test_each_followed_object_is_judged_by_itself(quality: ModuleType) -> None:
     table = quality.table(rows)
     assert table.startswith("2 masks, mean J 0.500, 50.0% of them below 0.5"), "given masks are not judged"
     flags = {line.split()[0]: line.split()[1] for line in table.splitlines()[2:]}
-    assert (flags["lost"], flags["uncertain"], flags["empty"]) == ("1", "1", "1")
+    assert (flags["lost"], flags["uncertain"], flags["empty"]) == ("1", "0", "1"), "an empty mask is not uncertain"
     assert "mean 0.675" in quality.confidence_lines(rows)
     assert [line.split() for line in quality.sequence_lines(rows).splitlines()[1:]] == [
         ["clip", "1", "1", "1.000", "1.000", "0.950"],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from covos.core.types import Frame, FrameResult
+from covos.core.types import Frame, FrameResult, ObjectStatus
 from covos.runs.page import render_report
 from covos.runs.quality import APART, KINDS, MOST_SHOWN, SPAN, Watch, find_flags, suspicion
 from covos.runs.report import frame_row
@@ -88,6 +89,24 @@ def test_each_kind(result) -> None:
     assert flagged(result, changed(0, {}))[0] == ["empty"]
     assert flagged(result, changed(8, {1: (80, 20, 20, 20)}))[8][-1] == "border"
     assert set(KINDS) == {"uncertain", "area jump", "position jump", "lost", "empty", "border"}
+
+
+def test_one_doubtful_object_among_sure_ones_is_flagged(result) -> None:
+    boxes = {identity: (12 * identity - 8, 20, 8, 8) for identity in range(1, 8)}
+    (made,) = results(result, [(boxes, 0.857)])
+    sure = {identity: 0.3 if identity == 4 else 0.95 for identity in boxes}
+
+    def flags_with(confidence: dict[int, float], states: dict[int, str]) -> list[tuple[str, str]]:
+        objects = tuple(ObjectStatus(id=k, state=states.get(k, "present"), confidence=c) for k, c in confidence.items())
+        return [(flag.kind, flag.text) for flag in find_flags(rows_of([replace(made, objects=objects)]), 0, size=SIZE)]
+
+    assert flags_with(sure, {}) == [("uncertain", "object 4: confidence 0.30")]
+    assert flags_with(sure | {2: 0.5}, {}) == [
+        ("uncertain", "object 2: confidence 0.50"),
+        ("uncertain", "object 4: confidence 0.30"),
+    ]
+    # An object without a mask says how surely it is out of sight, and its frame is not doubtful by that.
+    assert flags_with(dict.fromkeys(boxes, 0.95) | {9: 0.3}, {9: "occluded"}) == []
 
 
 def test_a_street_without_a_subject_is_not_suspicious(result) -> None:

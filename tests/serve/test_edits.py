@@ -313,7 +313,7 @@ def test_frames_are_compared_within_their_shot() -> None:
     left, right = "11000000 11000000", "00000011 00000011"
     rest = " 00000000" * 4
     known = {
-        index: replace(frame(index, labels((left if index < 6 else right) + rest)), confidence=1.0)
+        index: replace(frame(index, labels((left if index < 6 else right) + rest)), confidence=1.0, states=())
         for index in range(12)
     }
     info = SourceInfo(

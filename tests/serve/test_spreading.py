@@ -233,7 +233,8 @@ def test_a_correction_makes_no_frame_doubtful_before_it_is_tracked(page: Page) -
     page.click(4, 1, BIG)  # eight times as large as around it
     page.click(4, 3, AGAIN)  # on no other frame
     told = page.clip.timeline()
-    assert told.reasons == before.reasons
+    assert before.reasons[4] == ("object 1: confidence 0.80", "object 2: confidence 0.80")
+    assert told.reasons == {**before.reasons, 4: ("object 2: confidence 0.80",)}
     assert told.corrected == (4,)
     assert told.confidence[4] == pytest.approx(0.8), "that of object 2, which is as it was"
 

@@ -25,7 +25,7 @@ from covos.runs.schema import FrameRow
 Kind: TypeAlias = Literal["uncertain", "area jump", "position jump", "lost", "empty", "border"]
 
 KINDS: Final[dict[Kind, str]] = {
-    "uncertain": "the probabilities are undecided: confidence below 0.85",
+    "uncertain": "confidence below 0.85: of the subject, or of an object that is followed",
     "area jump": "an object is more than 1.5 times as large, or as small, as around this frame",
     "position jump": "an object is more than half its size away from where it is around this frame",
     "lost": "an object of the last four frames is gone",
@@ -68,11 +68,7 @@ def find_flags(
     earlier = [other for other in rows[max(0, at - SPAN) : at] if bisect_right(cuts, other.index) == shot]
     later = [other for other in rows[at + 1 : at + 1 + SPAN] if bisect_right(cuts, other.index) == shot]
     near = [other for other in (*earlier, *later) if other.size == row.size]
-    flags = []
-    confidence = row.confidence
-    if confidence is None or confidence < _CONFIDENCE:
-        text = "no confidence" if confidence is None else f"confidence {confidence:.2f}"
-        flags.append(_flag("uncertain", text, 1 - (confidence or 0.0) / _CONFIDENCE))
+    flags = _uncertain(row)
     if not row.objects:
         # A street without a car is no fault; where an object goes away, "lost" asks for a look.
         flags.append(Flag(kind="empty", text="no object", suspicion=0.0))
@@ -86,6 +82,21 @@ def find_flags(
 def suspicion(flags: Sequence[Flag]) -> float:
     """Return the suspicion of a frame, in [0, 1]: the chance that one of its flags is right, were they chances."""
     return 1 - math.prod(1 - flag.suspicion for flag in flags)
+
+
+def _uncertain(row: FrameRow) -> list[Flag]:
+    """Flag each object that is followed and present by itself: a mean over several would hide one."""
+    if row.confidence is None:
+        return [_flag("uncertain", "no confidence", 1.0)]
+    if row.states:
+        known = {f"object {each}: ": row.states[each].confidence for each in row.objects if each in row.states}
+    else:
+        known = {"": row.confidence}
+    return [
+        _flag("uncertain", f"{of}confidence {confidence:.2f}", 1 - confidence / _CONFIDENCE)
+        for of, confidence in known.items()
+        if confidence < _CONFIDENCE
+    ]
 
 
 def _of_object(identity: int, row: FrameRow, near: Sequence[FrameRow], *, size: tuple[int, int]) -> list[Flag]:

@@ -14,7 +14,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.rle import RLE
 from covos.prompts.seed_mask import SeedMask, confirmed_frames
 from covos.runs.quality import SPAN, Flag, find_flags
-from covos.runs.schema import FrameRow
+from covos.runs.schema import FrameRow, StateRecord
 from covos.serve.schema import Timeline
 
 
@@ -172,7 +172,12 @@ def _sure(mask: FrameMask, shown: frozenset[int]) -> float | None:
         sure = mask.confidence
     else:
         sure = sum(rest) / len(rest) if rest else math.nan
-    return min(1.0, max(0.0, float(sure))) if math.isfinite(sure) else None
+    return _share(sure)
+
+
+def _share(confidence: float) -> float | None:
+    """Return a confidence as a record has it; None where it is not known."""
+    return min(1.0, max(0.0, float(confidence))) if math.isfinite(confidence) else None
 
 
 def row_of(mask: FrameMask) -> FrameRow:
@@ -186,7 +191,10 @@ def row_of(mask: FrameMask) -> FrameRow:
         status=mask.status,
         objects=list(mask.objects),
         area={identity: rle.area / (height * width) for identity, rle in mask.objects.items()},
-        confidence=min(1.0, max(0.0, mask.confidence)) if math.isfinite(mask.confidence) else None,
+        confidence=_share(mask.confidence),
+        states={
+            each.id: StateRecord(state=each.state, confidence=_share(each.confidence) or 0.0) for each in mask.states
+        },
         seconds=0.0,
         box={identity: rle.bbox for identity, rle in mask.objects.items()},
         centre={identity: centre(rle) for identity, rle in mask.objects.items()},
