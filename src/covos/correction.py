@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
-from covos.engines.choices import AUTO, DEFAULT_MEMORY, DEFAULT_QUALITY, Direction, Quality
+from covos.engines.choices import AUTO, DEFAULT_MEMORY, DEFAULT_QUALITY, SUBJECT, Direction, Quality
 from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
 from covos.masks.rims import left_of
@@ -29,7 +29,6 @@ from covos.results.segmentation import Segmentation
 from covos.runs.onefile import choose_output
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import SUBJECT
 
 if TYPE_CHECKING:
     from covos.session import Session

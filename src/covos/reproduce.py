@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
-from covos.core.places import Place
 from covos.core.shards import place_of
 from covos.data import Dataset
+from covos.data.davis import VALIDATION_OF_2016, name_in_2016
 from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
@@ -20,7 +20,6 @@ from covos.predict import open_subset, predict
 from covos.task import FIND, Find
 
 PROTOCOL: Final = "davis2016"
-VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +75,5 @@ def reproduce_davis2016(
 def open_davis2016(root: str | os.PathLike[str], *, subset: str | None = None) -> Dataset:
     """Open the sequences that are segmented and scored; arguments and errors are those of `reproduce_davis2016`."""
     return open_subset(
-        os.fspath(root), subset=_list_name(place_of(root), subset), otherwise=VALIDATION_SUBSETS, layout="davis"
+        os.fspath(root), subset=name_in_2016(place_of(root), subset), otherwise=VALIDATION_OF_2016, layout="davis"
     )
-
-
-def _list_name(root: Place, subset: str | None) -> str | None:
-    """DAVIS has two lists of one name: 2016's is meant, as in the scoring."""
-    has_own = subset is not None and (root / "ImageSets" / "2016" / f"{subset}.txt").is_file()
-    return f"2016/{subset}" if has_own else subset

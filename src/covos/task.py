@@ -50,10 +50,8 @@ from covos.prompts.values import (
     as_prompts,
     as_regions,
     frame_name,
+    show_objects,
 )
-
-SUBJECT: Final = 1
-"""Id of the one subject that is found."""
 
 Objects: TypeAlias = int | Literal["auto"]
 """1 is one subject, taken as a whole; ``"auto"`` tells its parts and further things apart, each under an id, and a
@@ -340,9 +338,8 @@ def _told_apart(
     """Return what steers the found subject, and what shows objects to follow: there is one or the other."""
     regions = tuple(each for each in prompts if isinstance(each, RegionPrompt))
     shown = tuple(each for each in prompts if not isinstance(each, RegionPrompt))
-    points = tuple(each for each in shown if isinstance(each, PointPrompt) and each.steers)
-    if len(points) == len(shown):
-        return (*points, *regions), ()
+    if not show_objects(prompts):
+        return (*(each for each in shown if isinstance(each, PointPrompt)), *regions), ()
     if regions:
         raise UsageError(
             "a region beside masks, points or boxes of objects",

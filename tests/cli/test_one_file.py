@@ -298,6 +298,7 @@ def test_what_cannot_be_one_file_is_refused(
         ("x.mp5", "did you mean {}/x.mp4?"),
         ("x.m4v", "write {0}/x.mp4 or {0}/x.mov"),
         ("x.AVI", "write {0}/x.mp4 or {0}/x.mov"),
+        ("x.mxf", "write {0}/x.mp4 or {0}/x.mov"),
         ("x.exr", "write a folder of pictures: -f exr -o {}/x/; or one frame as a file: --start f30 --end f31"),
         ("x.tif", "write a folder of pictures: -f tiff -o {}/x/; or one frame as a file: --start f30 --end f31"),
         ("x.jpg", "write a folder of pictures: -f rgba -o {}/x/"),

@@ -14,10 +14,11 @@ import torch
 from covos.core.types import Frame, FrameResult, ObjectStatus
 from covos.engines import surest
 from covos.engines.backward import Spool
+from covos.engines.choices import SUBJECT
 from covos.engines.find import uncomputed
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.shots import Shots
-from covos.engines.surest import PART, STRETCH, SUBJECT, SURE, SeedChoice, stretches_of
+from covos.engines.surest import PART, STRETCH, SURE, SeedChoice, stretches_of
 
 SIZE = (6, 8)
 

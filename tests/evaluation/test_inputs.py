@@ -138,6 +138,12 @@ def test_videos_of_one_object(tmp_path: Path, masks, codec: str, pix_fmt: str) -
     assert numbers(found) == numbers(expected)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".nut"])
+def test_a_folder_of_videos_by_every_suffix_that_a_batch_takes(tmp_path: Path, masks, expected, suffix: str) -> None:
+    write_video((tmp_path / "pred" / "a").with_suffix(suffix), masks.moving(speed=3), codec="ffv1", pix_fmt="gray")
+    assert numbers(evaluate(tmp_path / "pred", tmp_path / "truth", protocol="davis2017-semi")) == expected
+
+
 def test_video_as_ground_truth(tmp_path: Path, masks) -> None:
     frames = masks.moving()
     truth = write_video(tmp_path / "truth.mkv", frames, codec="ffv1", pix_fmt="gray")

@@ -15,6 +15,7 @@ import pytest
 
 from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.core.types import Point
+from covos.engines.choices import SUBJECT
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -26,7 +27,6 @@ from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, bound_of
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
-from covos.serve.edits import SUBJECT
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.queue import WorkQueue
 from covos.serve.rules import Rules

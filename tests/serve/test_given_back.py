@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from covos.engines.choices import SUBJECT
 from covos.masks import decode, encode
 from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import SeedMask
 from covos.serve.clip import Clip
-from covos.serve.edits import SUBJECT
 from covos.serve.schema import NewPrompt, NewTrack
 from covos.serve.tasks import Click
 from covos.serve.workers import Answer, Clicked, Task

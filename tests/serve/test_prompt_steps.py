@@ -9,12 +9,13 @@ import pytest
 
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point
+from covos.engines.choices import SUBJECT
 from covos.masks import decode, encode
 from covos.prompts.seed_mask import ABSENT, Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.clip import Clip
 from covos.serve.editing import Editing
-from covos.serve.edits import SUBJECT, Edit, thing_of
+from covos.serve.edits import Edit, thing_of
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.schema import MaskCode, NewPrompt, NewTrack
 from covos.serve.tasks import Click

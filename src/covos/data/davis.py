@@ -19,12 +19,20 @@ from covos.data.trees import choose, present, read_lists, read_sequences, subfol
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
 RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
+VALIDATION_OF_2016 = ("2016/val", "val", "val_open")
+"""Lists that results for 2016 are published on: the first there is."""
 _ANNOTATIONS = ("Annotations", "Annotations_unsupervised")
 
 
 def matches(root: Place) -> bool:
     """Return True if the images or annotations lie in a folder named after a resolution."""
     return bool(_resolutions(root))
+
+
+def name_in_2016(root: Place, subset: str | None) -> str | None:
+    """Return the name by which a list of 2016 is opened: DAVIS 2016 and 2017 have lists of one name."""
+    has_own = subset is not None and (root / f"ImageSets/2016/{subset}.txt").is_file()
+    return f"2016/{subset}" if has_own else subset
 
 
 def read(root: Place, options: Options) -> Dataset:

@@ -9,6 +9,8 @@ from covos.core.errors import UsageError
 
 AUTO: Final = "auto"
 """The choice of whoever leaves it to covos."""
+SUBJECT: Final = 1
+"""Id of the one subject that is found."""
 DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
 MAX_REFERENCES = 64

@@ -24,7 +24,14 @@ from torch import Tensor
 
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.backward import Spool
-from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, FOUND_FOLLOWED_AT, SMALL, check_references
+from covos.engines.choices import (
+    DEFAULT_MEMORY,
+    DEFAULT_REFERENCES,
+    FOUND_FOLLOWED_AT,
+    SMALL,
+    SUBJECT,
+    check_references,
+)
 from covos.engines.encoding import sigmoid
 from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
 from covos.engines.follow import FollowEngine
@@ -46,8 +53,6 @@ SURE: Final = 0.75
 """Confidence, an expected J, below which a frame is no seed: what was found there may be anything."""
 LESS_SURE: Final = 0.1
 """A frame is no seed either if another of its stretch is so much surer."""
-SUBJECT: Final = 1
-"""Id under which the subject is followed."""
 LOUDEST: Final = 6.0
 """Logit beyond which neither network is heard louder."""
 

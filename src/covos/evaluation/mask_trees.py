@@ -20,6 +20,7 @@ from covos.formats.table import FORMATS, load_format
 from covos.masks import read_label_map
 from covos.masks.object_ids import ids_of_picture
 from covos.media.images import natural_key
+from covos.media.listing import VIDEO_SUFFIXES
 from covos.runs.folder import PROJECT
 
 _SCORED_VIDEOS = ("matte-video",)
@@ -79,7 +80,6 @@ class ObjectFolders:
             yield ReadMasks(stem=stem, where=where, masks=LayerMasks(layers, size=size))
 
 
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
 _LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "png", "qtrle", "rawvideo", "utvideo"})
 _GREY_IDS = 64  # greys from here up are colours of the palette (object 56), or half white
 _COLOURED = 48  # how far the channels of a lossy white on black may be apart

@@ -10,6 +10,7 @@ from covos.core.errors import AnnotationError, UsageError, listed
 from covos.core.places import Packed, Place, inside
 from covos.core.records import Record, read_record
 from covos.data import Dataset, Video
+from covos.data.davis import name_in_2016
 from covos.data.opening import detect, open_dataset, refuse_seed_alone
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
 from covos.evaluation.protocols import ScoringProtocol
@@ -43,7 +44,8 @@ def find_truth(
     refuse_seed_alone(ratio=ratio, seed=seed)
 
     def opened(home: Place) -> Dataset:
-        name = subset if ratio is not None else _list_name(home, subset, protocol=protocol)
+        of_2016 = ratio is None and protocol.objects == "foreground"
+        name = name_in_2016(home, subset) if of_2016 else subset
         return open_dataset(home, subset=name, ratio=ratio, seed=seed, encoding="ids")
 
     layout = detect(root) if root.is_dir() else None
@@ -104,12 +106,6 @@ def _home(root: Place) -> Place | None:
     """Return the data set that a path is, or that it is the ``Annotations`` (or ``Annotations/480p``) of."""
     around = [root, *(folder.parent for folder in (root, root.parent) if folder.name.startswith("Annotations"))]
     return next((home for home in around if home.is_dir() and detect(home) not in {None, "image-mask"}), None)
-
-
-def _list_name(home: Place, subset: str | None, *, protocol: ScoringProtocol) -> str | None:
-    """Return the name of a subset's list. DAVIS has two of one name: 2016's is the one for its single objects."""
-    has_own = protocol.objects == "foreground" and (home / f"ImageSets/2016/{subset}.txt").exists()
-    return f"2016/{subset}" if has_own else subset
 
 
 def _listed(

@@ -13,33 +13,9 @@ from covos.core.remote import is_remote
 from covos.fleet.manifests import TABLES, Clip, place_of, read_manifest
 from covos.fleet.places import files_below, in_shard, is_folder, joined, matches, shard_files
 from covos.media.images import IMAGE_SUFFIXES, natural_key
+from covos.media.listing import VIDEO_SUFFIXES
 from covos.runs.folder import LIST
 
-VIDEO_SUFFIXES: Final = frozenset(
-    [
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".gif",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".nut",
-        ".ogv",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-        ".y4m",
-    ]
-)
-"""Names of files that are taken for videos in a folder. The content of a file that is named itself decides."""
 SHARD: Final = ".tar"
 """Name of a file whose videos are clips. It is not compressed: what lies in it is read from its place."""
 

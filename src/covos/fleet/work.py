@@ -23,7 +23,7 @@ from covos.jobs import ModelCache
 from covos.media.opening import check_place
 from covos.media.range import EndBeyondError, Range
 from covos.plan import Plan
-from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
+from covos.prompts.values import show_objects
 from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import count_entries
 from covos.runs.schema import load_report
@@ -145,7 +145,7 @@ class Settings:
             task["prompts"] = shown
             if clip.objects is None:
                 task.pop("objects", None)
-            task = {**task, "refine": "none"} if _follows(shown) else task
+            task = {**task, "refine": "none"} if show_objects(shown) else task
         return Plan(source=source, task=choose_task(**task), **fields)
 
     def faults(self, clip: Clip, *, folder: str) -> list[CovosError]:
@@ -189,10 +189,6 @@ def _raised(check: Callable[[], object]) -> list[CovosError]:
     except CovosError as error:
         return [error]
     return []
-
-
-def _follows(shown: tuple[Prompt | RegionPrompt, ...]) -> bool:
-    return not all(isinstance(each, RegionPrompt) or (isinstance(each, PointPrompt) and each.steers) for each in shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Find the pictures among the entries of a folder, and say what was passed over and what their numbers leave out."""
+"""Find the pictures among the entries of a folder, and say what was passed over and what their numbers leave out.
+
+Videos in a folder are found by their suffix.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,13 @@ from covos.media.images import IMAGE_SUFFIXES, natural_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf"),
+        *(".nut", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
+    }
+)
+"""Suffixes of files that are taken for videos in a folder. The content of a file that is named itself decides."""
 _NOT_READ = frozenset(
     {
         *(".arw", ".bpg", ".cin", ".cr2", ".cr3", ".dds", ".dng", ".dpx", ".gif", ".hdr", ".ico", ".j2k"),

@@ -209,6 +209,12 @@ Steering: TypeAlias = PointPrompt | RegionPrompt
 Shown = TypeVar("Shown", bound=MaskPrompt | PointPrompt | RegionPrompt)
 
 
+def show_objects(prompts: Iterable[Prompt | RegionPrompt]) -> bool:
+    """Tell if prompts show objects that are to be followed, and do not only steer the subject that is found."""
+    shown = (each for each in prompts if not isinstance(each, RegionPrompt))
+    return not all(isinstance(each, PointPrompt) and each.steers for each in shown)
+
+
 def mask_files(prompts: Iterable[object]) -> list[Path]:
     """Return the mask files that prompts name."""
     return [each.file for each in prompts if isinstance(each, MaskPrompt) and each.file is not None]

@@ -44,6 +44,7 @@ from covos.formats.table import (
 )
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.images import IMAGE_SUFFIXES
+from covos.media.listing import VIDEO_SUFFIXES
 from covos.runs.folder import OutputFolder, explained
 from covos.runs.writing import Saved
 
@@ -66,9 +67,7 @@ USUAL_OF_STILLS: Final = {".exr": "exr", ".png": "rgba", ".tif": "tiff", ".tiff"
 _LIKE_JPEG = frozenset({".avif", ".bmp", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
 """Suffixes of pictures that have no alpha, or are not written."""
 _JPEG = frozenset({".jpeg", ".jpg"})
-_LIKE_MP4 = frozenset(
-    {".3gp", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts", ".ts", ".wmv"}
-)
+_LIKE_MP4 = (VIDEO_SUFFIXES | {".h264", ".h265"}) - USUAL.keys()
 """Suffixes of videos that are not written."""
 _ONE_FRAME = "--start f30 --end f31"
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")

@@ -13,6 +13,7 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.types import MaskArray, ObjectStatus
+from covos.engines.choices import SUBJECT
 from covos.masks import RLE, decode, encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -23,8 +24,6 @@ from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.values import RegionPrompt
 from covos.serve.schema import COLOURS, Thing
 
-SUBJECT = 1
-"""Number of the subject that is found."""
 Frames = Mapping[int, FrameMask]
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from covos.core.labelling import Labelling
 from covos.core.types import SourceInfo
+from covos.engines.choices import SUBJECT
 from covos.media.range import Range
 from covos.results.loading import load_result
 from covos.results.reopened import seeds_of
 from covos.results.segmentation import Segmentation
-from covos.serve.edits import SUBJECT, Edit, thing_of
+from covos.serve.edits import Edit, thing_of
 from covos.serve.run_source import check_same, source_of
 from covos.serve.schema import Thing
 from covos.serve.workers import Video

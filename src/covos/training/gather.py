@@ -14,8 +14,8 @@ from covos.core.progress import counted
 from covos.data import Collection, Dataset, Video, open_collection
 from covos.data.base import in_random_order
 from covos.data.splits import divide
-from covos.evaluation.mask_trees import VIDEO_SUFFIXES
 from covos.media.images import IMAGE_SUFFIXES
+from covos.media.listing import VIDEO_SUFFIXES
 from covos.training.pools import only_held_back, without_held_back
 from covos.training.validate import part_of_kind
 
