@@ -80,12 +80,10 @@ def open_guarded(
         yield opened
 
 
-def read_guarded(
-    file: Place, *, what: str, fix: str, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
-) -> bytes:
-    """Read a whole file; arguments and errors as of `open_guarded`."""
-    most = getattr(limits(), limit)
-    with open_guarded(file, what=what, fix=fix, error=error, limit=limit) as opened:
+def read_guarded(file: Place, *, what: str, fix: str, error: type[CovosError] = InputError) -> bytes:
+    """Read a whole file; arguments and errors as of `open_guarded`, and the limit is that on bytes."""
+    most = limits().bytes
+    with open_guarded(file, what=what, fix=fix, error=error) as opened:
         content, held = io.BytesIO(), 0
         # Its size may grow, and some of the system's files state none.
         try:
@@ -93,11 +91,11 @@ def read_guarded(
                 held += content.write(part)
         except OSError as fault:
             raise error(what, why=fault.strerror or str(fault), fix=fix) from fault
-    _refuse_size(held, what=what, error=error, limit=limit)
+    _refuse_size(held, what=what, error=error, limit="bytes")
     return content.getvalue()
 
 
-def refuse_irregular(file: Path, *, what: str, fix: str, error: type[CovosError], limit: FileLimit = "bytes") -> None:
+def refuse_irregular(file: Path, *, what: str, fix: str, error: type[CovosError], limit: FileLimit) -> None:
     """Refuse a file as `open_guarded` does, before a library opens it by its name."""
     with open_guarded(file, what=what, fix=fix, error=error, limit=limit):
         pass

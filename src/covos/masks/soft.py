@@ -165,9 +165,9 @@ def _in_strands(mask: MaskArray, deviation: float) -> NDArray[np.float32]:
     return np.where(strands, 0.5 + 0.5 * depth / middle, np.float32(0)).astype(np.float32)
 
 
-def rounded(probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8) -> ProbabilityArray:
-    """Return what `SoftMask.restore` gives of a probability, H x W float32, without packing it."""
-    return _undone(_difference(probability, mask, bits), mask, bits)
+def rounded(probability: ProbabilityArray, mask: MaskArray) -> ProbabilityArray:
+    """Return what `SoftMask.restore` gives of a probability at 8 bits, H x W float32, without packing it."""
+    return _undone(_difference(probability, mask, 8), mask, 8)
 
 
 def _difference(probability: ProbabilityArray, mask: MaskArray, bits: Depth) -> NDArray[Any]:

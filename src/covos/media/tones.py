@@ -40,6 +40,7 @@ _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _LUMA_709 = np.array([0.2126, 0.7152, 0.0722])
 _DISPLAY_GAMMA = 2.4
+_SIDE = 33  # of the cube of colours that stands for the map
 _PQ = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
 """m1, m2, c1, c2 and c3 of SMPTE ST 2084."""
 
@@ -190,10 +191,10 @@ def _graph_for(picture: VideoFrame, cube: str) -> Graph:
 
 
 @cache
-def _cube(transfer: Transfer, *, wide: bool, side: int = 33) -> str:
+def _cube(transfer: Transfer, *, wide: bool) -> str:
     """Return the map as a ``.cube`` file: red changes first."""
-    steps = np.linspace(0, 1, side)
+    steps = np.linspace(0, 1, _SIDE)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     mapped = to_ordinary(np.stack([red, green, blue], -1).reshape(-1, 3), transfer=transfer, wide=wide)
     lines = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in mapped.tolist())
-    return f"LUT_3D_SIZE {side}\n{lines}\n"
+    return f"LUT_3D_SIZE {_SIDE}\n{lines}\n"

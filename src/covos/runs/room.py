@@ -83,7 +83,7 @@ def refuse_little_memory(info: SourceInfo) -> None:
 
 
 @contextmanager
-def explaining_memory(info: SourceInfo, *, objects: int = 0) -> Iterator[None]:
+def explaining_memory(info: SourceInfo, *, objects: int) -> Iterator[None]:
     """Say in the error of a run whose memory ran out, for good, how much it needs: see `memory_needed`.
 
     Raises:

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from covos.models.choices import Fusion
 from covos.models.coattention import BilinearCoAttention, Memory, flatten_positions, join_memories
 
+_DILATIONS = (6, 12, 18)
+
 
 class DenseASPP(nn.Module):
     """Atrous spatial pyramid pooling (ASPP) of full convolutions: the global mean, 1x1, and one 3x3 for each dilation.
@@ -31,16 +33,16 @@ class DenseASPP(nn.Module):
     and its output a PReLU with one slope: needless, but part of the published weights, whose names these are.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: tuple[int, int, int] = (6, 12, 18)) -> None:
+    def __init__(self, c_in: int, c_out: int, *, branch: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, branch, 1)
         self.bn_x = nn.BatchNorm2d(branch)
         self.conv2d_0 = nn.Conv2d(c_in, branch, 1)
         self.bn_0 = nn.BatchNorm2d(branch)
         self.conv2d_1, self.conv2d_2, self.conv2d_3 = (
-            nn.Conv2d(c_in, branch, 3, padding=dilation, dilation=dilation) for dilation in dilations
+            nn.Conv2d(c_in, branch, 3, padding=dilation, dilation=dilation) for dilation in _DILATIONS
         )
-        self.bn_1, self.bn_2, self.bn_3 = (nn.BatchNorm2d(branch) for _ in dilations)
+        self.bn_1, self.bn_2, self.bn_3 = (nn.BatchNorm2d(branch) for _ in _DILATIONS)
         self.relu = nn.ReLU(inplace=True)
         self.bottleneck = nn.Conv2d(5 * branch, c_out, 3, padding=1)
         self.bn = nn.BatchNorm2d(c_out)
