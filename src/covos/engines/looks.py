@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from covos.core.types import Frame, ImageArray
 from covos.engines.flow import dis_flow
+from covos.engines.ways import moved
 from covos.media.picture import picture_at
 
 SIZE: Final = (64, 36)
@@ -68,12 +69,7 @@ def tints_changed(before: Look, now: Look) -> float:
 
 def edges_changed(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
     """Return the share of the edges that motion does not explain: 1 - their correlation along the flow, in [0, 2]."""
-    height, width = now.shape
-    flow = dis_flow(now, before)
-    columns = flow[..., 0] + np.arange(width, dtype=np.float32)
-    rows = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    moved = cv2.remap(before, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    one, other = _gradients(now), _gradients(np.asarray(moved, np.uint8))
+    one, other = _gradients(now), _gradients(moved(before, dis_flow(now, before)))
     strength = float(np.sqrt((one * one).sum() * (other * other).sum()))
     # Without edges in one of the two, as in a black frame, there is nothing in common.
     return 1 - float((one * other).sum()) / strength if strength > 1 else 1.0

@@ -21,8 +21,9 @@ from covos.core.device import calls_at_once
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import SURE, sample_sides, tile_inputs, within
 from covos.engines.ladder import Ladder
-from covos.engines.steady import FLOW_HEIGHT, grey, moved_to, way_to
+from covos.engines.steady import FLOW_HEIGHT, grey, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
+from covos.engines.ways import moved
 from covos.masks.distance import distance_to
 from covos.masks.matte import opacity_of, stretched
 from covos.masks.soft import rounded
@@ -146,7 +147,7 @@ class MatteEngine:
         rows = FLOW_HEIGHT * here.shape[0] // image.shape[0]
         # Refined, the flow takes twice as long, and the alpha is the same.
         flow, alike = way_to(grey(here), grey(there[part]), rows=rows, refined=False)
-        return np.asarray(moved_to(flow, alpha[part]), np.float32), alike
+        return moved(alpha[part], flow), alike
 
     def _tiles(self, tiles: Sequence[Tile], told: _Told) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
         """Yield tiles with what the network finds in them; those of one size are computed together."""

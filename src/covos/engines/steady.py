@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, ProbabilityArray
 from covos.engines.flow import dis_flow
+from covos.engines.ways import moved
 from covos.masks.edges import Edges, relabelled
 from covos.masks.hole_watch import HoleWatch
 from covos.masks.window import Window
@@ -99,9 +100,9 @@ def steady(result: FrameResult, near: list[FrameResult]) -> tuple[ProbabilityArr
     total, mattes = result.probability.copy(), None if result.matte is None else result.matte.copy()
     for other in near:
         flow, alike = way_to(here, grey(other.frame.image))
-        total += alike * moved_to(flow, other.probability)
+        total += alike * moved(other.probability, flow)
         if mattes is not None:
-            mattes += alike * moved_to(flow, other.probability if other.matte is None else other.matte)
+            mattes += alike * moved(other.probability if other.matte is None else other.matte, flow)
         weight += alike
     total /= weight
     return total, None if mattes is None else mattes / weight
@@ -128,7 +129,7 @@ def way_to(
         [0, 1]. What was hidden, or has left the view, does not.
     """
     flow = _flow(here, there, rows=rows, refined=refined)
-    away = cv2.absdiff(moved_to(flow, there), here).astype(np.float32) / _ALIKE
+    away = cv2.absdiff(moved(there, flow), here).astype(np.float32) / _ALIKE
     return flow, np.exp(-np.square(away))
 
 
@@ -140,11 +141,3 @@ def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int, refin
     found = dis_flow(*small, refined=refined)
     flow = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return flow * np.array([width / size[0], height / size[1]], np.float32)
-
-
-def moved_to(flow: NDArray[np.float32], values: NDArray[Any]) -> NDArray[Any]:
-    """Move values by a flow: each place takes what lies where the flow points."""
-    height, width = flow.shape[:2]
-    columns = flow[..., 0] + np.arange(width, dtype=np.float32)
-    rows = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return np.asarray(cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))

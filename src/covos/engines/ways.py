@@ -7,8 +7,7 @@ them as an input.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 
 from covos.core.types import ImageArray
 from covos.engines.flow import FlowArray
+
+Value = TypeVar("Value", np.float32, np.uint8)
 
 STEPS: Final = 2
 """Steps that turn a flow round: each looks up the flow where the last one led."""
@@ -45,25 +46,24 @@ def view_in_cells(picture: ImageArray, size: tuple[int, int]) -> ImageArray:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def moved(values: NDArray[np.float32] | ImageArray, way: FlowArray) -> NDArray[np.float32]:
-    """Return at each cell the value at the place that a flow leads to; beyond the edge, that at the edge."""
+def moved(values: NDArray[Value], way: FlowArray) -> NDArray[Value]:
+    """Return at each cell the value at the place that a flow leads to; beyond the edge, that at the edge.
+
+    The values are float32 or uint8, h x w or h x w x channels.
+    """
     return looked_up(values, places(way))
 
 
 def places(way: FlowArray) -> FlowArray:
     """Return the places, (x, y), that a flow leads to from each cell."""
-    return way + _cells(way.shape[:2])
+    rows, columns = way.shape[:2]
+    at = way.copy()
+    at[..., 0] += np.arange(columns, dtype=np.float32)
+    at[..., 1] += np.arange(rows, dtype=np.float32)[:, None]
+    return at
 
 
-def looked_up(values: NDArray[np.float32] | ImageArray, at: FlowArray) -> NDArray[np.float32]:
+def looked_up(values: NDArray[Value], at: FlowArray) -> NDArray[Value]:
     """Return the values at places, see `moved`."""
     found = cv2.remap(values, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return np.asarray(found)
-
-
-@lru_cache(maxsize=8)
-def _cells(shape: tuple[int, int]) -> FlowArray:
-    """Return the place of each cell of a grid (rows, columns)."""
-    rows, columns = shape
-    x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-    return np.dstack([x, y])
