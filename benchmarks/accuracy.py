@@ -38,6 +38,7 @@ from covos.engines.choices import (
     DEFAULT_REFERENCES,
     FOUND_AND_FOLLOWED,
     VIEWS,
+    Finding,
     Quality,
 )
 from covos.engines.encoding import FrameEncoder
@@ -175,8 +176,9 @@ def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
         if row.follower is None:
             continue
         engine, references = arranged(row.engine, row.setting), row.setting.references
+        finding = Finding(references=references)
         began = time.process_time()
-        for _ in find_and_follow(DatasetSource(video.frames), engine, row.follower, references=references):
+        for _ in find_and_follow(DatasetSource(video.frames), engine, row.follower, finding=finding):
             pass
         row.ms = 1000 * (time.process_time() - began) / len(video.frames)
 
@@ -195,9 +197,10 @@ def score_all(
     if follower is None:
         yield from score_frames(engine, dataset, references=references, every=every)
         return
+    finding = Finding(references=references)
     for video in dataset:
         wanted = frames_to_score(video.frames, every=every)
-        for each in find_and_follow(DatasetSource(video.frames), engine, follower, references=references):
+        for each in find_and_follow(DatasetSource(video.frames), engine, follower, finding=finding):
             if isinstance(each, FrameResult) and each.frame.index in wanted:
                 yield score_result(video, each)
 

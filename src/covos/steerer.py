@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
-from covos.engines.passes import Known, find_subject, steer_subject
+from covos.engines.passes import Restore, find_subject, steer_subject
 from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
 from covos.engines.steer import keep_in_regions
@@ -61,7 +62,7 @@ class Steerer:
         return said if self._prompter is None else {**said, "prompter": dict(self._prompter.described)}
 
     def run(
-        self, known: Iterable[Known], *, shots: Shots, then_followed: bool = False
+        self, known: Iterable[Restore], *, shots: Shots, then_followed: bool = False
     ) -> Iterator[FrameResult | StageProgress]:
         """Give the steered results, the first of them as they are known.
 
@@ -71,7 +72,7 @@ class Steerer:
         model, masks = self._load(), self._masks()
         engine, finding = model.engine.at(self._task.quality), self._task.finding
         if then_followed:  # the mean is refined, not what goes into it
-            finding = {**finding, "refine": "none"}
+            finding = replace(finding, refine="none")
         steered = steer_subject(
             self._source,
             engine,
@@ -81,7 +82,7 @@ class Steerer:
             memory=self._steer.memory,
             shots=shots,
             known=known,
-            **finding,
+            finding=finding,
         )
         if not then_followed:
             return steered
@@ -110,4 +111,4 @@ class Steerer:
 
     def _found(self, frame: int) -> FrameResult | None:
         engine = self._load().engine.at(self._task.quality)
-        return next(find_subject(self._source, engine, wanted=(frame,), **self._task.finding), None)
+        return next(find_subject(self._source, engine, finding=self._task.finding, wanted=(frame,)), None)

@@ -30,6 +30,7 @@ from covos.engines.choices import (
     DEFAULT_REFERENCES,
     MAX_MOST,
     Direction,
+    Finding,
     Quality,
     check_memory,
     check_references,
@@ -165,9 +166,11 @@ class Find(Value):
         return check_refinement(name)
 
     @property
-    def finding(self) -> dict[str, Any]:
-        """The settings that a find engine of this quality takes, before the subject is steered."""
-        return self.model_dump(exclude={"kind", "quality", "steer"})
+    def finding(self) -> Finding:
+        """The settings by which the subject is found, whatever the quality, before it is steered."""
+        return Finding(
+            references=self.references, fusion=self.fusion, reference_seed=self.reference_seed, refine=self.refine
+        )
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -190,12 +190,20 @@ class Work:
         engine = self.model.engine.at(task.quality)
         if journal is not None and journal.earlier is not None:
             return self._find_again(engine, task, journal)
-        finding: dict[str, Any] = {"shots": self._shots, "known": known, "kept": self._kept, **task.finding}
         if not then_followed:
-            return find_subject(self._source, engine, **finding)
-        follower = self.model.follower(DEFAULT_FOLLOWER)
-        resumed = 0 if journal is None else journal.resumed
-        return find_and_follow(self._source, engine, follower, resumed=resumed, **finding)
+            return find_subject(
+                self._source, engine, finding=task.finding, shots=self._shots, known=known, kept=self._kept
+            )
+        return find_and_follow(
+            self._source,
+            engine,
+            self.model.follower(DEFAULT_FOLLOWER),
+            finding=task.finding,
+            shots=self._shots,
+            known=known,
+            resumed=0 if journal is None else journal.resumed,
+            kept=self._kept,
+        )
 
     def matted(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
         """Add mattes to results, if they were asked for."""
@@ -237,7 +245,7 @@ class Work:
         """Compute the frames that mended pictures touch, and take the others from the journal of the run before."""
         assert journal.earlier is not None, "there is a run before"
         wanted = [index for index in journal.redo if index >= journal.resumed]
-        computed = find_subject(self._source, engine, shots=self._shots, wanted=wanted, **task.finding)
+        computed = find_subject(self._source, engine, finding=task.finding, shots=self._shots, wanted=wanted)
         again, before = journal.replay(), read_entries(journal.earlier)
         redo = frozenset(journal.redo)
         for frame in self._source:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 from covos.core.errors import UsageError
+from covos.models.choices import Fusion, Refinement, check_refinement
 
 AUTO: Final = "auto"
 """The choice of whoever leaves it to covos."""
@@ -152,6 +154,34 @@ def check_references(count: int) -> None:
             why="memory and time grow with them and accuracy does not",
             fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The settings by which a subject is found, whatever the quality.
+
+    Attributes:
+        references: Frames of the video that every frame is compared with, 0 to `MAX_REFERENCES`; 0 takes each for
+            itself.
+        fusion: Way to use several references; None takes the network's best.
+        reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
+        refine: Way to fit the probabilities to the picture.
+
+    Raises:
+        UsageError: ``references`` is out of range, or there is no such refinement.
+    """
+
+    references: int = DEFAULT_REFERENCES
+    fusion: Fusion | None = None
+    reference_seed: int | None = None
+    refine: Refinement = "none"
+
+    def __post_init__(self) -> None:
+        check_references(self.references)
+        check_refinement(self.refine)
+
+
+DEFAULT_FINDING: Final = Finding()
 
 
 def check_memory(count: int) -> None:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import tee
+from itertools import chain, tee
 from typing import Any, TypeAlias, cast
 
 from covos.core.ahead import prefetch
@@ -18,7 +18,15 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.apart import Divider
 from covos.engines.backward import Spool, as_spooled
-from covos.engines.choices import AROUND, DEFAULT_REFERENCES, Cuts, Direction, check_references, choose_direction
+from covos.engines.choices import (
+    AROUND,
+    DEFAULT_FINDING,
+    DEFAULT_REFERENCES,
+    Cuts,
+    Direction,
+    Finding,
+    choose_direction,
+)
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
 from covos.engines.find import FindEngine
@@ -36,9 +44,8 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.rims import without_rims
 from covos.masks.scaling import to_size
 from covos.media.source import Source
-from covos.models.choices import Fusion, Refinement, check_refinement
 
-Known: TypeAlias = Callable[[Frame], FrameResult]
+Restore: TypeAlias = Callable[[Frame], FrameResult]
 """Makes the result of a frame that an earlier run has computed."""
 
 AHEAD = 4
@@ -53,12 +60,9 @@ def find_subject(
     source: Source,
     engine: FindEngine[Any],
     *,
-    references: int = DEFAULT_REFERENCES,
-    fusion: Fusion | None = None,
-    reference_seed: int | None = None,
-    refine: Refinement = "none",
+    finding: Finding = DEFAULT_FINDING,
     shots: Shots | None = None,
-    known: Iterable[Known] = (),
+    known: Iterable[Restore] = (),
     wanted: Collection[int] | None = None,
     kept: dict[int, Observed] | None = None,
 ) -> Iterator[FrameResult]:
@@ -67,10 +71,7 @@ def find_subject(
     Args:
         source: Read twice: all frames, and beside them the references that were not ``kept``.
         engine: Runs the network, in the views of its quality (`FindEngine.at`).
-        references: Frames of the video that every frame is compared with; 0 takes each for itself.
-        fusion: Way to use several references; None takes the network's best.
-        reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
-        refine: Way to fit the probabilities to the picture.
+        finding: References, their fusion, and the refinement.
         shots: From `look_for_cuts`; None takes the video as one shot.
         known: Results of the first frames, which are not computed again. Their number must be a multiple of the
             engine's batch for the others to come out as in one run.
@@ -81,36 +82,86 @@ def find_subject(
         An iterator over one result for each wanted frame that is decoded, in order.
 
     Raises:
-        UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
-            refinement. Raised at once, not by the iterator.
+        UsageError: The network cannot do this fusion. Raised at once, not by the iterator.
     """
-    check_references(references)
-    chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
-    shots = shots or one_shot(source)
-    own = made_for(source, engine, shots)
+    own = FindPass(source, engine, finding=finding, shots=shots)
 
     def results() -> Iterator[FrameResult]:
-        chosen_frames = references_of(source, own, shots, references=references, seed=reference_seed, kept=kept)
-        with closing(chosen_frames) as remembered:
-            encoder = own.encoder
+        with closing(own.references(kept)) as references:
+            encoder = own.engine.encoder
             # A frame that is made of its neighbours needs them all.
-            if wanted is None or own.apart > 1:
+            if wanted is None or own.engine.apart > 1:
                 frames = observed(source, encoder)
             else:
-                needed = with_those_around(wanted, own, count=source.info.frame_count)
+                needed = with_those_around(wanted, own.engine, count=source.info.frame_count)
                 frames = prefetch(encoder.select(source, needed))
-            before = Before(source, frames, own)
-            yield from before.restored(known)
-            for result in before.others(remembered, fusion=chosen, refine=refine):
+            yield from own.restored(frames, known)
+            for result in own.found(frames, references):
                 if wanted is None or result.frame.index in wanted:
                     yield result
 
     return results()
 
 
-def made_for(source: Source, engine: FindEngine[FeaturesT], shots: Shots) -> FindEngine[FeaturesT]:
-    """Return an engine that knows the cuts of a source, or that this is a single picture."""
-    return engine.cut_at(shots.cuts) if source.info.frame_count > 1 else engine.of_picture()
+class FindPass:
+    """A pass that finds the subject of a video. A wrong setting is refused when it is made, before a frame is read.
+
+    Args:
+        source: The video.
+        engine: Runs the network, in the views of its quality.
+        finding: References, their fusion, and the refinement.
+        shots: From `look_for_cuts`; None takes the video as one shot.
+
+    Attributes:
+        engine: The same, for this video: it knows the cuts, or that this is a single picture.
+        shots: The shots of the video.
+        fusion: The way in which references are used.
+
+    Raises:
+        UsageError: The network cannot do this fusion.
+    """
+
+    def __init__(self, source: Source, engine: FindEngine[Any], *, finding: Finding, shots: Shots | None) -> None:
+        self.fusion = engine.check_fusion(finding.fusion)
+        self.shots = shots or one_shot(source)
+        self.engine = engine.cut_at(self.shots.cuts) if source.info.frame_count > 1 else engine.of_picture()
+        self._source, self._finding = source, finding
+        self._before = deque[Observed](maxlen=self.engine.in_whole_batches(self.engine.around))
+        """Frames that those after the known ones are brought together with, in whole batches."""
+
+    def references(self, kept: dict[int, Observed] | None = None) -> ShotReferences[Any]:
+        """Return what gives each frame its references, but for those that are kept; the first are read at once."""
+        count, seed = self._finding.references, self._finding.reference_seed
+        return references_of(self._source, self.engine, self.shots, references=count, seed=seed, kept=kept)
+
+    def restored(self, frames: Iterator[Observed], known: Iterable[Restore]) -> Iterator[FrameResult]:
+        """Give the results of the first frames as they are known; these frames are taken off.
+
+        Raises:
+            SourceError: There are fewer frames than known results.
+        """
+        for restore in known:
+            observed = next(frames, None)
+            if observed is None:
+                raise SourceError(
+                    f"{self._source.info.path} gives fewer frames than in the run before",
+                    why="it was changed, or the disk or network that it is on failed",
+                    fix="put it back as it was, or start anew with -y (overwrite=True)",
+                )
+            self._before.append(observed)
+            yield restore(observed.frame)
+
+    def found(self, frames: Iterator[Observed], references: ShotReferences[Any]) -> Iterator[FrameResult]:
+        """Find the subject in the frames after those."""
+        known, refine = len(self._before), self._finding.refine
+        onward = chain(_emptied(self._before), frames)
+        return self.engine.stream(onward, references, fusion=self.fusion, refine=refine, known=known)
+
+
+def _emptied(frames: deque[Observed]) -> Iterator[Observed]:
+    """Give frames, each of which is then kept no longer."""
+    while frames:
+        yield frames.popleft()
 
 
 def with_those_around(wanted: Collection[int], engine: FindEngine[Any], *, count: int) -> tuple[int, ...]:
@@ -175,47 +226,6 @@ def references_of(
     return remembered
 
 
-class Before:
-    """The first frames of a pass, whose results an earlier run has computed.
-
-    Args:
-        source: Gives the frames.
-        frames: Of the source, observed.
-        engine: Finds the others; the last of the known ones are kept for it, in whole batches.
-    """
-
-    def __init__(self, source: Source, frames: Iterator[Observed], engine: FindEngine[Any]) -> None:
-        self._source, self._frames, self._engine = source, frames, engine
-        self._kept = deque[Observed](maxlen=engine.in_whole_batches(engine.around))
-        """Frames that those after the known ones are brought together with."""
-
-    def restored(self, known: Iterable[Known]) -> Iterator[FrameResult]:
-        """Give the results; their frames are taken off."""
-        for restore in known:
-            observed = next(self._frames, None)
-            if observed is None:
-                raise SourceError(
-                    f"{self._source.info.path} gives fewer frames than in the run before",
-                    why="it was changed, or the disk or network that it is on failed",
-                    fix="put it back as it was, or start anew with -y (overwrite=True)",
-                )
-            self._kept.append(observed)
-            yield restore(observed.frame)
-
-    def others(
-        self, references: ShotReferences[Any], *, fusion: Fusion, refine: Refinement = "none"
-    ) -> Iterator[FrameResult]:
-        """Find the subject in the frames after those."""
-        known = len(self._kept)
-        return self._engine.stream(self._onward(), references, fusion=fusion, refine=refine, known=known)
-
-    def _onward(self) -> Iterator[Observed]:
-        """Give the kept frames, which are then kept no longer, and all after them."""
-        while self._kept:
-            yield self._kept.popleft()
-        yield from self._frames
-
-
 def steer_subject(
     source: Source,
     engine: FindEngine[Any],
@@ -224,12 +234,9 @@ def steer_subject(
     follower: FollowEngine | None,
     given: Given,
     memory: int,
-    references: int = DEFAULT_REFERENCES,
-    fusion: Fusion | None = None,
-    reference_seed: int | None = None,
-    refine: Refinement = "none",
+    finding: Finding = DEFAULT_FINDING,
     shots: Shots | None = None,
-    known: Iterable[Known] = (),
+    known: Iterable[Restore] = (),
 ) -> Iterator[FrameResult | StageProgress]:
     """Segment the subject of a video and steer it, a frame at a time, at constant memory.
 
@@ -242,31 +249,24 @@ def steer_subject(
         follower: Follows what the rule names; None if that is nothing.
         given: Masks of what is followed.
         memory: See `covos.engines.memory`.
-        references: See `find_subject`, here and for what comes after.
-        fusion: As there.
-        reference_seed: As there.
-        refine: As there.
+        finding: See `find_subject`, here and for what comes after.
         shots: As there.
         known: As there. Not used where anything is followed: its memory must come to hold what it held.
     """
-    check_references(references)
-    chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
-    shots = shots or one_shot(source)
-    engine = made_for(source, engine, shots)
-    remembered = references_of(source, engine, shots, references=references, seed=reference_seed)
+    begun = FindPass(source, engine, finding=finding, shots=shots)
+    finder, references, cuts = begun.engine, begun.references(), begun.shots.cuts
     if follower is None or not rule.follows:
-        frames = observed(source, engine.encoder)
-        before = Before(source, frames, engine)
-        yield from before.restored(known)
-        for result in before.others(remembered, fusion=chosen, refine=refine):
+        frames = observed(source, finder.encoder)
+        yield from begun.restored(frames, known)
+        for result in begun.found(frames, references):
             yield keep_in_regions(result, rule=rule)
         return
     # Before a first result can be given, both have read the frames around it, and following has done so first.
-    encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts), ahead=AROUND)
-    finder, own = engine, follower.cut_at(shots.cuts)
-    if engine.encoder.area == encoder.area:
-        finder = FindEngine(encoder, others=engine.encoders[1:], around=engine.around, in_turn=engine.in_turn)
-        own = own.within(lambda index: remembered(index)[:1])
+    encoder = SharedEncoder(follower.encoder.cut_at(cuts), ahead=AROUND)
+    own = follower.cut_at(cuts)
+    if finder.encoder.area == encoder.area:
+        finder = FindEngine(encoder, others=finder.encoders[1:], around=finder.around, in_turn=finder.in_turn)
+        own = own.within(lambda index: references(index)[:1])
     following = own.beside(encoder)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
@@ -274,7 +274,7 @@ def steer_subject(
         one, other = tee(observed(source, encoder))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool, ahead=False)
-        found = finder.stream(one, remembered, fusion=chosen, refine=refine, ahead=False)
+        found = finder.stream(one, references, fusion=begun.fusion, refine=finding.refine, ahead=False)
         both = zip(followed, found, strict=True)
         yield from steer_results(((result, beside) for beside, result in both), rule=rule)
 

@@ -24,25 +24,18 @@ from torch import Tensor
 
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.backward import Spool
-from covos.engines.choices import (
-    DEFAULT_MEMORY,
-    DEFAULT_REFERENCES,
-    FOUND_FOLLOWED_AT,
-    SMALL,
-    SUBJECT,
-    check_references,
-)
+from covos.engines.choices import DEFAULT_FINDING, DEFAULT_MEMORY, FOUND_FOLLOWED_AT, SMALL, SUBJECT, Finding
 from covos.engines.encoding import sigmoid
 from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.follow_result import Given
 from covos.engines.motion import Observed
-from covos.engines.passes import Before, Known, follow_back, made_for, observed, references_of
-from covos.engines.shots import Shots, equal_bounds, one_shot
+from covos.engines.passes import FindPass, Restore, follow_back, observed, references_of
+from covos.engines.shots import Shots, equal_bounds
 from covos.engines.stages import StageProgress
 from covos.media.source import Source
-from covos.models.choices import Fusion, Refinement, check_refinement
+from covos.models.choices import Refinement
 from covos.models.cosnet.crf import crf_filter
 
 STRETCH: Final = 96
@@ -108,12 +101,9 @@ def find_and_follow(
     follower: FollowEngine,
     *,
     memory: int = DEFAULT_MEMORY,
-    references: int = DEFAULT_REFERENCES,
-    fusion: Fusion | None = None,
-    reference_seed: int | None = None,
-    refine: Refinement = "none",
+    finding: Finding = DEFAULT_FINDING,
     shots: Shots | None = None,
-    known: Iterable[Known] = (),
+    known: Iterable[Restore] = (),
     resumed: int = 0,
     kept: dict[int, Observed] | None = None,
 ) -> Iterator[FrameResult | StageProgress]:
@@ -126,10 +116,7 @@ def find_and_follow(
         engine: Finds the subject.
         follower: Follows it, as at the quality `covos.engines.choices.FOUND_FOLLOWED_AT`.
         memory: See `covos.engines.memory`.
-        references: See `covos.engines.passes.find_subject`, here and for what comes after.
-        fusion: As there.
-        reference_seed: As there.
-        refine: As there; what is refined is the mean.
+        finding: See `covos.engines.passes.find_subject`, here and for what comes after; what is refined is the mean.
         shots: As there.
         known: As there.
         resumed: The number of the known.
@@ -141,20 +128,17 @@ def find_and_follow(
     Raises:
         UsageError: See `covos.engines.passes.find_subject`. Raised at once, not by the iterator.
     """
-    check_references(references)
-    chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
-    shots = shots or one_shot(source)
-    finder = made_for(source, engine, shots)
+    own = FindPass(source, engine, finding=replace(finding, refine="none"), shots=shots)
+    finder, shots = own.engine, own.shots
 
     def results() -> Iterator[FrameResult | StageProgress]:
-        remembered = references_of(source, finder, shots, references=references, seed=reference_seed, kept=kept)
-        with closing(remembered):
+        with closing(own.references(kept)) as references:
             restored = iter(known)
             start = next((each.start for each in stretches_of(shots) if each.stop > resumed), shots.frame_count)
             batch = finder.encoder.batch
-            before = Before(source, observed(source, finder.encoder), finder)
-            yield from before.restored(islice(restored, start // batch * batch))
-            found = before.others(remembered, fusion=chosen)
+            frames = observed(source, finder.encoder)
+            yield from own.restored(frames, islice(restored, start // batch * batch))
+            found = own.found(frames, references)
             for result in islice(found, start % batch):  # found again, for those after them to be as they were
                 yield next(restored)(result.frame)
             for each in follow_found(source, found, follower, shots=shots, memory=memory, start=start):
@@ -163,7 +147,7 @@ def find_and_follow(
                 elif (restore := next(restored, None)) is not None:
                     yield restore(each.frame)
                 else:
-                    yield refined_mean(each, refine, engine=finder)
+                    yield refined_mean(each, finding.refine, engine=finder)
 
     return results()
 

@@ -12,7 +12,7 @@ import torch
 from covos.core.errors import InputError
 from covos.core.types import Frame, FrameResult, ImageArray, MaskArray, SourceInfo
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
-from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES, Finding
 from covos.engines.encoding import FrameEncoder, VideoNetwork
 from covos.engines.find import FindEngine
 from covos.engines.passes import find_subject
@@ -200,11 +200,12 @@ def score_frames(engine: FindEngine[Any], dataset: Dataset, *, references: int, 
 
     The non-zero part of an annotation is the subject.
     """
+    finding = Finding(references=references)
     for video in dataset:
         wanted = frames_to_score(video.frames, every=every)
         if video.kind != "video" or not wanted:
             continue
-        for result in find_subject(DatasetSource(video.frames), engine, references=references, wanted=wanted):
+        for result in find_subject(DatasetSource(video.frames), engine, finding=finding, wanted=wanted):
             yield score_result(video, result)
 
 
