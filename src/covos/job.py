@@ -54,7 +54,7 @@ from covos.runtimes.choice import ChosenRuntime
 from covos.task import check_model
 
 if TYPE_CHECKING:
-    from covos.work import Work
+    from covos.task_work import TaskWork
 
 GIVE_BACK = 64
 """Frames after which freed memory is given back, in some milliseconds: glibc's heap would spread over the first
@@ -213,11 +213,11 @@ class Job:
             refuse_little_memory(source.info)
             plan.check_masks()
             # Brings the networks and torch: a source or a mask that cannot be read is refused without them.
-            from covos.work import Work
+            from covos.work import work_of
 
             on = continued(self._folder, device=plan.device, precision=plan.precision, runtime=plan.runtime)
             self._asked = plan if on is None else plan.model_copy(update=on.fields)
-            work = Work(plan, source, self._model)
+            work = work_of(plan, source=source, load=self._model)
             for text in (*work.warnings, *memory_notes(source.info, objects=work.followed)):
                 yield Warned(text=text)
             yield Started(stage="loading", info=source.info)
@@ -240,7 +240,7 @@ class Job:
             self.model_failed = True
             raise
 
-    def _keep(self, work: Work, source: Source) -> Iterator[Event]:
+    def _keep(self, work: TaskWork, source: Source) -> Iterator[Event]:
         frames = []
         yield from self._events(work.look_for_cuts(self.plan.cuts), source, work=work)
         self.cuts = work.cuts
@@ -266,7 +266,7 @@ class Job:
             yield Warned(text=text)
         yield Finished(result=result)
 
-    def _write(self, work: Work, source: Source, folder: OutputFolder, model: covos.Model) -> Iterator[Event]:
+    def _write(self, work: TaskWork, source: Source, folder: OutputFolder, model: covos.Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         if self.plan.range:
@@ -346,7 +346,7 @@ class Job:
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 
-    def _results_of(self, work: Work, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
+    def _results_of(self, work: TaskWork, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         return work.matted(with_held_masks(work.run(journal), unreadable=self.plan.damaged))
 
     def _events(
@@ -354,7 +354,7 @@ class Job:
         results: Iterator[FrameResult | StageProgress],
         source: Source,
         *,
-        work: Work,
+        work: TaskWork,
         resumed: int = 0,
         keep: Callable[[FrameResult, float], FrameResult] = lambda result, _: result,
     ) -> Iterator[Event]:

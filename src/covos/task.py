@@ -270,7 +270,7 @@ def choose_task(
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     prompter: str | os.PathLike[str] = AUTO,
 ) -> Find | Follow | Discover:
-    """Choose between finding, following and discovering: the one place where that is decided.
+    """Choose between finding, following and discovering, by what a caller gives.
 
     Prompts are followed; without prompts, more objects than one are discovered; else the subject is found. Regions, and
     negative points alone, steer the subject that is found.
