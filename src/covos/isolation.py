@@ -18,7 +18,7 @@ from covos.core.errors import CovosError
 from covos.core.process import Worker
 from covos.events import Event
 from covos.job import Job
-from covos.jobs import ModelCache, Outcome, run_jobs
+from covos.jobs import ModelCache, Outcome, run_job
 from covos.plan import Plan
 from covos.runs.folder import OutputFolder
 
@@ -90,7 +90,7 @@ def _run_tasks(connection: Connection, display: Callable[[], Display]) -> None:
 def _outcome(task: Task, listen: Display, models: ModelCache) -> Outcome | CovosError:
     plan, folder = task
     try:
-        (outcome,) = run_jobs([Job(plan, folder, load=models)], listen=listen)
+        outcome = run_job(Job(plan, folder, load=models), listen=listen)
     except CovosError as error:  # of the model: every other job would meet it
         return error
     listen.end(failed=outcome.error is not None)

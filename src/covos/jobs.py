@@ -6,6 +6,7 @@ import glob
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,35 @@ class ModelCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The end of one of many jobs: either ``saved`` or ``error`` is set."""
+    """The end of a job: either ``saved`` or ``error`` is set."""
 
     name: str
     saved: Saved | None = None
     error: CovosError | None = None
+
+
+def run_job(job: Job, *, listen: Callable[[Job, Event], None] | None = None) -> Outcome:
+    """Run a job that writes to a folder, and return what became of it.
+
+    Args:
+        job: With a folder.
+        listen: Called with each event.
+
+    Returns:
+        Its error is a UsageError if the folder holds a run of other terms, an EnvironmentProblem if another process
+        works in it; an exception of a bug or of a library is explained.
+
+    Raises:
+        CovosError: The model cannot be loaded: that is no fault of the input.
+    """
+    try:
+        done = job.run(None if listen is None else partial(listen, job))
+    except Exception as error:
+        if job.model_failed and isinstance(error, CovosError):
+            raise
+        return Outcome(name=job.plan.name, error=explained(error))
+    assert isinstance(done, Saved)
+    return Outcome(name=job.plan.name, saved=done)
 
 
 def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None = None) -> Iterator[Outcome]:
@@ -55,22 +80,12 @@ def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None
         listen: Called with each event.
 
     Yields:
-        One outcome for each job, in order. Its error is a UsageError if the folder holds a run of other terms, an
-        EnvironmentProblem if another process works in it; an exception of a bug or of a library is explained.
+        One outcome for each job, in order; see `run_job`.
 
     Raises:
         CovosError: A model cannot be loaded: that is no fault of one input, and ends the batch.
     """
-    for job in jobs:
-        try:
-            done = job.run(None if listen is None else lambda event, job=job: listen(job, event))  # type: ignore[misc]
-        except Exception as error:
-            if job.model_failed and isinstance(error, CovosError):
-                raise
-            yield Outcome(name=job.plan.name, error=explained(error))
-            continue
-        assert isinstance(done, Saved)
-        yield Outcome(name=job.plan.name, saved=done)
+    return (run_job(job, listen=listen) for job in jobs)
 
 
 def plan_folders(

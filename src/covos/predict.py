@@ -30,7 +30,7 @@ from covos.engines.choices import DEFAULT_QUALITY, Quality
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job, loaded
-from covos.jobs import Outcome, run_jobs
+from covos.jobs import Outcome, run_job
 from covos.masks import NAMELESS, objects_in
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
@@ -172,7 +172,7 @@ def predict(
             with _on_disk(video, output / UNPACKED) as source:
                 plan = Plan(source=source, task=chosen, model=model.name, formats=("palette",), cuts="off")
                 # Not overwriting: a stopped run is gone on with.
-                (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
+                outcome = run_job(Job(plan, work, load=lambda _: model), listen=listen)
         except SourceError as error:  # a shard is damaged where this video lies
             failed[video.name] = error
             continue

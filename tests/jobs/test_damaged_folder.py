@@ -15,7 +15,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.events import FrameDone
 from covos.formats.table import FORMATS
 from covos.job import Job
-from covos.jobs import run_jobs
+from covos.jobs import run_job
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.plan import Plan
@@ -61,7 +61,7 @@ def run(model: Model, tmp_path: Path) -> Run:
 
         computed: list[int] = []
         plan = Plan(source=str(source), task=choose_task(**task), formats=("palette", "matte"), damaged=damaged)
-        (outcome,) = run_jobs([Job(plan, tmp_path / name, load=lambda _: model)], listen=listen)
+        outcome = run_job(Job(plan, tmp_path / name, load=lambda _: model), listen=listen)
         if outcome.error is not None:
             raise outcome.error
         assert outcome.saved is not None

@@ -20,7 +20,7 @@ from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, 
 from covos.core.files import exclusive
 from covos.events import FrameDone, Started
 from covos.job import Job
-from covos.jobs import Outcome, plan_folders, run_jobs
+from covos.jobs import Outcome, plan_folders, run_job, run_jobs
 from covos.model import Model
 from covos.models.registry import find_model
 from covos.plan import Plan
@@ -150,8 +150,7 @@ def run(model: Model, tmp_path: Path) -> Run:
         output, overwrite = settings.pop("output", tmp_path / "out"), settings.pop("overwrite", False)
         chosen = {"formats": tuple(settings.pop("formats"))} if "formats" in settings else {}
         plan = Plan(source=str(source), task=choose_task(**settings), **chosen)
-        (outcome,) = run_jobs([Job(plan, output, overwrite=overwrite, load=lambda _: model)], listen=listen)
-        return outcome
+        return run_job(Job(plan, output, overwrite=overwrite, load=lambda _: model), listen=listen)
 
     return start
 

@@ -12,7 +12,7 @@ from PIL import Image
 from checked_output import check_output
 from covos.formats.table import FORMATS
 from covos.job import Job
-from covos.jobs import run_jobs
+from covos.jobs import run_job
 from covos.masks import read_label_map
 from covos.model import Model
 from covos.plan import Plan
@@ -25,7 +25,7 @@ from covos.task import Task, choose_task
 def run(model: Model, tmp_path: Path) -> Callable[..., Saved]:
     def start(source: Path, task: Task, *formats: str) -> Saved:
         plan = Plan(source=str(source), task=task, formats=formats)
-        (outcome,) = run_jobs([Job(plan, tmp_path / "out", load=lambda _: model)])
+        outcome = run_job(Job(plan, tmp_path / "out", load=lambda _: model))
         assert outcome.error is None
         assert outcome.saved is not None
         return outcome.saved

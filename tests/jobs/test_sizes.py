@@ -18,7 +18,7 @@ from covos.core.types import FrameResult
 from covos.engines.choices import Direction
 from covos.events import FrameDone
 from covos.job import Job
-from covos.jobs import run_jobs
+from covos.jobs import run_job
 from covos.masks import decode, read_label_map, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model
@@ -63,7 +63,7 @@ def run(model: Model, changing: Path, tmp_path: Path) -> Callable[..., Saved]:
                 raise KeyboardInterrupt
 
         plan = Plan(source=str(changing), task=task, formats=formats)
-        (outcome,) = run_jobs([Job(plan, tmp_path / "out", load=lambda _: model)], listen=listen)
+        outcome = run_job(Job(plan, tmp_path / "out", load=lambda _: model), listen=listen)
         if outcome.error is not None:
             raise outcome.error
         assert outcome.saved is not None

@@ -98,7 +98,7 @@ def segment(
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
     from covos.job import Job
-    from covos.jobs import output_folders, plan_folders, run_jobs
+    from covos.jobs import output_folders, plan_folders, run_job
     from covos.media.memory import is_still
     from covos.models.registry import find_model
     from covos.plan import Plan
@@ -149,7 +149,7 @@ def segment(
     try:
         if len(tasks) == 1:
             with JobDisplay(quiet=quiet) as display:
-                outcomes = list(run_jobs((Job(plan, folder) for plan, folder in tasks), listen=display))
+                outcomes = [run_job(Job(*tasks[0]), listen=display)]
                 display.end(failed=outcomes[0].error is not None)
             saved = None if outcomes[0].saved is None else target.take(outcomes[0].saved)
             outcomes = [replace(outcomes[0], saved=saved)]
