@@ -25,8 +25,8 @@ from covos.data import Video, open_dataset, read_foreground
 from covos.engines.between import Seen, find_between
 from covos.engines.encoding import to_probability
 from covos.engines.find import FindEngine
+from covos.engines.find_passes import observed, references_of
 from covos.engines.motion import Observed
-from covos.engines.passes import observed, references_of
 from covos.engines.shots import one_shot
 from covos.evaluation.measures import boundary_f, flicker, jaccard
 from covos.training.validate import DatasetSource

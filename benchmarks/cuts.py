@@ -30,9 +30,10 @@ from covos.data import Dataset, FrameRecord, Video, open_dataset, read_foregroun
 from covos.engines.choices import DEFAULT_MEMORY
 from covos.engines.fades import FadeDetector
 from covos.engines.find import FindEngine
+from covos.engines.find_passes import find_subject, references_of
 from covos.engines.follow import FollowEngine
+from covos.engines.follow_passes import follow_objects
 from covos.engines.looks import SIZE, Look
-from covos.engines.passes import find_subject, follow_objects, references_of
 from covos.engines.shots import CutDetector, Shots
 from covos.evaluation.measures import boundary_f, jaccard
 from covos.training.validate import DatasetSource

@@ -27,7 +27,7 @@ from covos.data import Dataset, open_dataset
 from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine
-from covos.engines.passes import find_subject
+from covos.engines.find_passes import find_subject
 from covos.evaluation.measures import jaccard
 from covos.models.registry import build_network, find_model
 from covos.runtimes.lite import LiteProgram

@@ -24,7 +24,7 @@ from covos.core.device import configure_threads
 from covos.core.types import Frame, FrameResult, ProbabilityArray
 from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image
 from covos.engines.find import uniform_references
-from covos.engines.passes import find_subject
+from covos.engines.find_passes import find_subject
 from covos.evaluation import boundary_f, jaccard
 from covos.media.opening import open_source
 from covos.model import Model, load_model

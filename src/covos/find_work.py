@@ -8,7 +8,7 @@ from typing import Any
 from covos.core.types import FrameResult
 from covos.engines.choices import FOUND_AND_FOLLOWED
 from covos.engines.find import FindEngine
-from covos.engines.passes import find_subject
+from covos.engines.find_passes import find_subject
 from covos.engines.shot_references import PassingReferences
 from covos.engines.stages import StageProgress
 from covos.engines.surest import find_and_follow

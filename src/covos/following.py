@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from covos.core.errors import UsageError
 from covos.core.types import FrameResult, MaskArray
 from covos.engines.choices import Direction
 from covos.engines.follow import FollowEngine
+from covos.engines.follow_passes import follow_backward
 from covos.engines.held import with_held_masks
-from covos.engines.passes import IncrementalPass, follow_backward, unknown_at
+from covos.engines.incremental import IncrementalPass
 from covos.engines.stages import StageProgress
 from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
@@ -99,7 +101,7 @@ class Following:
         start = None if start is None else place_of(start, self._source.info)
         onward = first if start is None else start
         if direction == "forward" and first > onward:
-            raise unknown_at(numbers[onward], "before", numbers[first])
+            raise _unknown_at(numbers[onward], "before", numbers[first])
         if direction != "backward" and first <= onward:
             yield self._forward.part(
                 follower,
@@ -110,7 +112,7 @@ class Following:
             )
         back = (last if direction == "backward" else first) if start is None else start
         if direction == "backward" and last < back:
-            raise unknown_at(numbers[back], "after", numbers[last])
+            raise _unknown_at(numbers[back], "after", numbers[last])
         if direction != "forward" and last >= back:
             stop = -1 if limit is None else max(-1, back - limit)
             passed = follow_backward(self._source, follower, given, memory=self._memory, stop=stop)
@@ -186,3 +188,12 @@ class Following:
 
 def _as_they_are(results: Iterator[FrameResult]) -> Iterator[tuple[FrameMask, FrameResult]]:
     return ((FrameMask.of(result), result) for result in results)
+
+
+def _unknown_at(start: int, where: str, seed: int) -> UsageError:
+    """Return the error of following from a frame on which, and ``where`` of which, no object is shown."""
+    return UsageError(
+        f"nothing is known at frame {start}",
+        why=f"no object is shown on it or {where} it; the nearest is shown on frame {seed}",
+        fix=f"begin at frame {seed}, or show an object",
+    )

@@ -25,7 +25,7 @@ from covos.engines.choices import (
     check_memory,
     choose_direction,
 )
-from covos.engines.passes import follow_objects
+from covos.engines.follow_passes import follow_objects
 from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
 from covos.engines.steps import LadderStep

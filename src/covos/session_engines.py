@@ -7,9 +7,9 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from covos.engines.choices import FOLLOWED_APART, Quality, View, followed_in
-from covos.engines.discover import DiscoveredObject
+from covos.engines.discover import DiscoveredObject, discover_objects
+from covos.engines.find_passes import references_of
 from covos.engines.follow import FollowEngine
-from covos.engines.passes import discover_objects, references_of
 from covos.engines.shot_references import ShotReferences
 from covos.engines.shots import Shots, one_shot
 from covos.engines.stages import StageProgress
@@ -116,7 +116,7 @@ class SessionEngines:
     def discover(
         self, most: int, *, references: int, memory: int
     ) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
-        """Look for objects (see `covos.engines.passes.discover_objects`); yield how far it is, return the objects."""
+        """Look for objects (see `covos.engines.discover.discover_objects`); yield how far it is, return the objects."""
         engine = self.model.follower(self._follower_name).discovering(self._quality)
         apart = self.model.prompter(self._prompter_name).divider(engine.encoder.ladder)
         return discover_objects(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from covos.core.types import MaskArray
-from covos.engines.passes import follow_to
+from covos.engines.follow_passes import follow_to
 from covos.following import Following
 from covos.media.range import place_of
 from covos.media.source import Source

@@ -10,9 +10,10 @@ from typing import Any
 from covos.core.types import FrameResult
 from covos.engines.choices import Finding
 from covos.engines.find import FindEngine
-from covos.engines.passes import Restore, find_subject, steer_subject
+from covos.engines.find_passes import Restore, find_subject
 from covos.engines.stages import StageProgress
 from covos.engines.steer import keep_in_regions
+from covos.engines.steer_pass import steer_subject
 from covos.engines.steering_rule import SteeringRule
 from covos.engines.surest import follow_found, refined_mean
 from covos.find_work import SubjectWork

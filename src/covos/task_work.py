@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from covos.core.types import FrameResult
 from covos.engines.choices import Cuts
+from covos.engines.find_passes import look_for_cuts
 from covos.engines.matting import load_matte_engine, matted
 from covos.engines.motion import Observed
-from covos.engines.passes import look_for_cuts
 from covos.engines.shot_references import PassingReferences
 from covos.engines.shots import Shots, one_shot
 from covos.engines.stages import StageProgress

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import covos
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
 from covos.engines.find import FindEngine, uniform_references
+from covos.engines.find_passes import find_subject, look_for_cuts, references_of
 from covos.engines.looks import Look
-from covos.engines.passes import find_subject, look_for_cuts, references_of
 from covos.engines.shots import CutDetector, Shots
 from covos.media.source import Health, Source
 

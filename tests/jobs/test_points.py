@@ -13,7 +13,7 @@ from covos.api import segment, stream
 from covos.core.errors import UsageError
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
-from covos.engines.passes import IncrementalPass
+from covos.engines.incremental import IncrementalPass
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.prompts.seed_mask import MAX_ID

@@ -153,7 +153,7 @@ def test_the_backward_pass_sees_the_same_in_blocks(
             return [result.probability for result in session.stream("backward")]
 
     whole = run()
-    monkeypatch.setattr("covos.engines.passes.BACKWARD_BLOCK", model.engine.encoder.batch)
+    monkeypatch.setattr("covos.engines.follow_passes.BACKWARD_BLOCK", model.engine.encoder.batch)
     for one, other in zip(whole, run(), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)
 

@@ -13,7 +13,7 @@ candidates as there may be objects, whatever the length.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, permutations, product
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covos.core.ahead import prefetch
 from covos.core.types import MaskArray
 from covos.engines.apart import Divider
 from covos.engines.candidates import (
@@ -41,11 +42,15 @@ from covos.engines.candidates import (
 from covos.engines.choices import DEFAULT_MOST
 from covos.engines.encoding import SharedEncoder, to_probability
 from covos.engines.find import References, ReferencesAt, expected_jaccard
+from covos.engines.find_passes import references_of
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
+from covos.engines.shots import Shots
+from covos.engines.stages import StageProgress
 from covos.masks.distance import distance_to
 from covos.masks.rims import is_rim
+from covos.media.source import Source
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
@@ -399,3 +404,27 @@ class DiscoveryPass:
         del self.candidates[key]
         self._rims = {pair: seen for pair, seen in self._rims.items() if key not in pair}
         self._current.drop(key)
+
+
+def discover_objects(
+    source: Source,
+    engine: FollowEngine,
+    *,
+    most: int,
+    references: int,
+    memory: int,
+    shots: Shots,
+    divider: Divider | None = None,
+) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
+    """Look through a video for at most ``most`` objects that are worth following: yield progress, return the objects.
+
+    A few frames a second are sampled, and each is compared with ``references`` frames that are spread over its shot.
+    The divider tells things that touch apart.
+    """
+    engine = engine.cut_at(shots.cuts)
+    encoder, sampled = engine.encoder, sampled_frames(source.info.frame_count)
+    remembered = references_of(source, engine.finder, shots, references=references)
+    discovery = DiscoveryPass(engine, remembered, most=most, memory=memory, divider=divider)
+    for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):
+        yield StageProgress(stage="discover", done=done, total=len(sampled))
+    return discovery.found()

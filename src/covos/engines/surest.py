@@ -27,11 +27,12 @@ from covos.engines.backward import Spool
 from covos.engines.choices import DEFAULT_FINDING, DEFAULT_MEMORY, FOUND_FOLLOWED_AT, SMALL, SUBJECT, Finding
 from covos.engines.encoding import sigmoid
 from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
+from covos.engines.find_passes import FindPass, Restore, observed, references_of
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
+from covos.engines.follow_passes import follow_back
 from covos.engines.follow_result import Given
 from covos.engines.motion import Observed
-from covos.engines.passes import FindPass, Restore, follow_back, observed, references_of
 from covos.engines.shots import Shots, equal_bounds
 from covos.engines.stages import StageProgress
 from covos.media.source import Source
@@ -116,7 +117,8 @@ def find_and_follow(
         engine: Finds the subject.
         follower: Follows it, as at the quality `covos.engines.choices.FOUND_FOLLOWED_AT`.
         memory: See `covos.engines.memory`.
-        finding: See `covos.engines.passes.find_subject`, here and for what comes after; what is refined is the mean.
+        finding: See `covos.engines.find_passes.find_subject`, here and for what comes after. The mean is what is
+            refined.
         shots: As there.
         known: As there.
         resumed: The number of the known.
@@ -126,7 +128,7 @@ def find_and_follow(
         An iterator over one result for each frame that is decoded, in order, and over what it waits for.
 
     Raises:
-        UsageError: See `covos.engines.passes.find_subject`. Raised at once, not by the iterator.
+        UsageError: See `covos.engines.find_passes.find_subject`. Raised at once, not by the iterator.
     """
     own = FindPass(source, engine, finding=replace(finding, refine="none"), shots=shots)
     finder, shots = own.engine, own.shots

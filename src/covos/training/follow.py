@@ -18,8 +18,8 @@ from covos.core.types import ProbabilityArray
 from covos.data import Dataset, FrameRecord, Video, read_labels
 from covos.engines.choices import DEFAULT_AREA, DEFAULT_MEMORY
 from covos.engines.encoding import FrameEncoder
+from covos.engines.find_passes import references_of
 from covos.engines.follow import FollowEngine
-from covos.engines.passes import references_of
 from covos.engines.shots import one_shot
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID

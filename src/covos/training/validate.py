@@ -15,7 +15,7 @@ from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines.choices import DEFAULT_AREA, DEFAULT_REFERENCES, Finding
 from covos.engines.encoding import FrameEncoder, VideoNetwork
 from covos.engines.find import FindEngine
-from covos.engines.passes import find_subject
+from covos.engines.find_passes import find_subject
 from covos.evaluation import Saliency, SaliencyScores, boundary_f, jaccard
 from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.source import Health, Source
