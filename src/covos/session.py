@@ -46,9 +46,8 @@ from covos.results.replay import Listener, nothing_heard
 from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory
-from covos.session_engines import SessionEngines
+from covos.session_engines import SessionEngines, SessionModel
 from covos.session_masks import PromptedMasks
-from covos.session_model import SessionModel
 
 
 class Session:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from covos.engines.choices import FOLLOWED_APART, Quality, View, followed_in
 from covos.engines.discover import DiscoveredObject, discover_objects
+from covos.engines.find import FindEngine
 from covos.engines.find_passes import references_of
 from covos.engines.follow import FollowEngine
 from covos.engines.shot_references import ShotReferences
@@ -17,10 +18,35 @@ from covos.engines.steps import LadderStep
 from covos.media.source import Source
 from covos.models.lite import Features
 from covos.prompts.masker import ChosenPrompter, PromptMasker
-from covos.session_model import SessionModel
+from covos.runs.report import Origin
 from covos.task import described_quality
 
 T = TypeVar("T")
+
+
+class SessionModel(Protocol):
+    """The part of `covos.model.Model` that a session uses; whoever opens the session gives it one."""
+
+    @property
+    def engine(self) -> FindEngine[Any]:
+        """The engine that finds, with its encoder."""
+        ...
+
+    def follower(self, name: str) -> FollowEngine:
+        """Return the engine that follows."""
+        ...
+
+    def describe_follower(self, name: str) -> dict[str, str]:
+        """Return what a report says of a follower."""
+        ...
+
+    def prompter(self, name: str) -> ChosenPrompter:
+        """Return the maker of masks of points and boxes."""
+        ...
+
+    def origin(self, **settings: object) -> Origin:
+        """Return what a report says of the results."""
+        ...
 
 
 class SessionEngines:
