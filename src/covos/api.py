@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -269,59 +269,18 @@ def live(
     )
 
 
-def _job(
-    *,
-    source: Input,
-    model: str | os.PathLike[str] | covos.Model,
-    objects: Objects,
-    masks: Masks | None,
-    points: Rows | None,
-    boxes: Rows | None,
-    within: Rows | None,
-    exclude: Rows | None,
-    alpha_as_mask: bool,
-    prompts: str | os.PathLike[str] | None,
-    trust_prompts: bool,
-    device: str,
-    precision: Precision,
-    runtime: ChosenRuntime,
-    frame_rate: Fraction | int | None,
-    range: Range | range | None,
-    damaged: Damaged,
-    edges: Edges,
-    label: Label | None,
-    deinterlace: Deinterlace,
-    matte: bool | str | os.PathLike[str],
-    cuts: Cuts,
-    **task: Any,
-) -> Job:
-    shown = read_prompts(
-        masks=masks,
-        points=points,
-        boxes=boxes,
-        within=within,
-        exclude=exclude,
-        alpha_as_mask=alpha_as_mask,
-        prompts=prompts,
-        trust_prompts=trust_prompts,
-    )
-    given = None if isinstance(model, (str, os.PathLike)) else loaded(model)
-    chosen = choose_task(objects=objects, prompts=shown, **task)
-    refuse_idle(chosen, task)
-    plan = Plan(
-        source=source,
-        task=chosen,
-        model=given.name if given is not None else model,  # type: ignore[arg-type]
-        device=device,
-        precision=precision,
-        runtime=runtime,
-        frame_rate=frame_rate,  # type: ignore[arg-type]
-        range=range,  # type: ignore[arg-type]
-        damaged=damaged,
-        edges=edges,
-        label=label,  # type: ignore[arg-type]
-        deinterlace=deinterlace,
-        matte=matte,  # type: ignore[arg-type]
-        cuts=cuts,
-    )
-    return Job(plan, load=None if given is None else lambda _: given)
+def _job(**given: Any) -> Job:
+    """Return the job of the arguments of `segment`: those of a prompt, those of the plan, and the rest, of the task."""
+    shown = read_prompts(**_taken(given, inspect.signature(read_prompts).parameters))
+    fields = _taken(given, Plan.model_fields)
+    objects, model = given.pop("objects"), fields.pop("model")
+    ready = None if isinstance(model, (str, os.PathLike)) else loaded(model)
+    task = choose_task(objects=objects, prompts=shown, **given)
+    refuse_idle(task, given)
+    plan = Plan(task=task, model=model if ready is None else ready.name, **fields)
+    return Job(plan, load=None if ready is None else lambda _: ready)
+
+
+def _taken(given: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Take the arguments of these names out of those that are given."""
+    return {name: given.pop(name) for name in names if name in given}
