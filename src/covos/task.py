@@ -68,19 +68,9 @@ Weights: TypeAlias = Annotated[str, BeforeValidator(as_text)]
 """A name, or the path of a ``.safetensors`` file."""
 
 
-def _checked_memory(count: int) -> int:
-    check_memory(count)
-    return count
-
-
-def _checked_references(count: int) -> int:
-    check_references(count)
-    return count
-
-
-ReferenceCount: TypeAlias = Annotated[int, AfterValidator(_checked_references)]
+ReferenceCount: TypeAlias = Annotated[int, AfterValidator(check_references)]
 """Number of frames that a frame is compared with."""
-Remembered: TypeAlias = Annotated[int, AfterValidator(_checked_memory)]
+Remembered: TypeAlias = Annotated[int, AfterValidator(check_memory)]
 """Number of frames that following remembers between the seed frames and the latest."""
 
 

@@ -146,14 +146,15 @@ def _named(views: Iterable[View]) -> str:
     return ", ".join(map(str, views))
 
 
-def check_references(count: int) -> None:
-    """Refuse a number of references that makes no sense."""
+def check_references(count: int) -> int:
+    """Return a number of references; refuse one that makes no sense."""
     if not 0 <= count <= MAX_REFERENCES:
         raise UsageError(
             f"references = {count}",
             why="memory and time grow with them and accuracy does not",
             fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
         )
+    return count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,14 +185,15 @@ class Finding:
 DEFAULT_FINDING: Final = Finding()
 
 
-def check_memory(count: int) -> None:
-    """Refuse a size of the memory that makes no sense."""
+def check_memory(count: int) -> int:
+    """Return a size of the memory; refuse one that makes no sense."""
     if not 0 <= count <= MAX_MEMORY:
         raise UsageError(
             f"memory = {count}",
             why="time and room grow with the remembered frames",
             fix=f"use 0 to {MAX_MEMORY}; {DEFAULT_MEMORY} is the default",
         )
+    return count
 
 
 def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:

@@ -197,7 +197,7 @@ class FindEngine(Generic[FeaturesT]):
                 continue
             indices.append(observed.frame.index)
             for known, encoder in zip(encoded, self.encoders, strict=True):
-                known.append(self.ladder.run(partial(self._remembered, encoder, observed)))
+                known.append(self.ladder.run(partial(remembered, encoder, observed)))
         return tuple(
             References(
                 indices=tuple(indices),
@@ -206,10 +206,6 @@ class FindEngine(Generic[FeaturesT]):
             )
             for known in encoded
         )
-
-    def _remembered(self, encoder: FrameEncoder[FeaturesT], observed: Observed) -> tuple[FeaturesT, Memory]:
-        features = encoder.encode([observed])
-        return features, encoder.network.memorise(features)
 
     def stream(
         self,
@@ -423,6 +419,12 @@ class FindEngine(Generic[FeaturesT]):
         network = self.encoder.network
         memories = self.ladder.moved(others) or (network.memorise(own),)
         return network.segment(own, memories, fusion=self.check_fusion(fusion))[0, 0]
+
+
+def remembered(encoder: FrameEncoder[FeaturesT], observed: Observed) -> tuple[FeaturesT, Memory]:
+    """Encode a reference, of batch size 1; to be called while the encoder is computing."""
+    features = encoder.encode([observed])
+    return features, encoder.network.memorise(features)
 
 
 def _of_one_view(brought: tuple[Placed[FeaturesT], Tensor]) -> Placed[FeaturesT]:

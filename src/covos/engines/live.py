@@ -20,8 +20,8 @@ from covos.core.types import Frame, FrameResult, ImageArray
 from covos.engines.around import Around
 from covos.engines.between import Seen
 from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, SPAN, check_references
-from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder
-from covos.engines.find import FindEngine, References
+from covos.engines.encoding import FeaturesT, SharedEncoder
+from covos.engines.find import FindEngine, References, remembered
 from covos.engines.flat import is_flat
 from covos.engines.follow import FollowEngine, step
 from covos.engines.follow_pass import FollowPass
@@ -216,14 +216,9 @@ class Live:
         own = engine.within(references) if references.memories else engine
         ((_, features),) = own.encoded([observed])
         if self._references.wants(frame.index):
-            self._references.add(frame.index, *engine.encoder.ladder.run(partial(_memorised, engine.encoder, observed)))
+            self._references.add(frame.index, *engine.encoder.ladder.run(partial(remembered, engine.encoder, observed)))
         prediction = step(current, frame, features, {frame.index: shown})
         return engine.encoder.ladder.run(partial(result_of, frame, prediction, shown))
-
-
-def _memorised(encoder: FrameEncoder[Any], observed: Observed) -> tuple[Any, Memory]:
-    encoded = encoder.encode([observed])
-    return encoded, encoder.network.memorise(encoded)
 
 
 def _objects(mask: np.ndarray[Any, Any], frame: Frame) -> dict[int, Any]:
