@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -282,9 +283,7 @@ def test_a_source_that_gives_other_frames_than_before_is_noticed(run: Run, long_
 
     first, *rest = journal.read_bytes().splitlines(keepends=True)
     record = JournalEntry.from_json(first)
-    moved = JournalEntry(
-        index=0, stem=record.stem, pts=7, status="ok", confidence=1.0, seconds=0, labels=record.labels, soft=record.soft
-    )
+    moved = replace(record, masks=replace(record.masks, pts=7))
     journal.write_bytes(b"".join([_line(moved), *rest]))
     error = run(long_clip).error
     assert isinstance(error, SourceError)

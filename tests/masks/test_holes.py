@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from covos.core.types import FrameResult, LabelArray
 from covos.engines.steady import retouched
 from covos.masks.edges import Edges
-from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.holes import Holes
-from covos.masks.soft import SoftMask
-from covos.runs.journal import KeptMasks
 from covos.runs.reading import _all_changed
 
 AREA = 120
@@ -68,20 +66,13 @@ def test_a_hole_about_as_large_as_the_area_does_not_flicker(result: Any) -> None
 def test_masks_that_a_run_kept_are_changed_as_it_changed_them(result: Any, edges: Edges) -> None:
     made = [made_of(result, index, disc(index, holes={(10, 0): 9 * (index in (3, 4))})) for index in range(8)]
     written = {each.frame.stem: objects_of(each.labels) for each in retouched(iter(made), edges)}
-    kept = {
-        each.frame.stem: KeptMasks(
-            index=each.frame.index, stem=each.frame.stem, pts=0, size=each.frame.size,
-            objects=objects_of(each.labels), soft=None, matte=SoftMask.of(each.probability, each.labels > 0),
-        )
-        for each in reversed(made)
-    }  # fmt: skip
+    kept = {each.frame.stem: FrameMask.of(replace(each, matte=each.probability), soft=False) for each in reversed(made)}
     changed = _all_changed(kept, edges)
     assert {stem: each.objects for stem, each in changed.items()} == written
     assert list(changed) == list(kept)
     for each in changed.values():
         assert each.matte is not None
-        mask = labels_of(each.objects, size=each.size) > 0
-        assert np.array_equal(each.matte.restore(mask) > 0.5, mask)
+        assert np.array_equal(each.matte > 0.5, each.mask)
 
 
 @given(st.data())
@@ -150,13 +141,7 @@ def test_frames_that_were_taken_apart_tell_nothing_of_one_another(result: Any, e
     placed = [replace(each, frame=replace(each.frame, source_index=every * each.frame.index)) for each in made]
     out = list(retouched(iter(placed), edges))
     assert bool(out[2].labels[48, 55]) == is_filled
-    kept = {
-        each.frame.stem: KeptMasks(
-            index=each.frame.index, stem=each.frame.stem, pts=0, size=each.frame.size,
-            objects=objects_of(each.labels), soft=None,
-        )
-        for each in placed
-    }  # fmt: skip
+    kept = {each.frame.stem: FrameMask.of(each, soft=False) for each in placed}
     changed = _all_changed(kept, edges, every=every)
     assert [each.objects for each in changed.values()] == [objects_of(each.labels) for each in out]
 

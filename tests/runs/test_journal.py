@@ -5,13 +5,16 @@ import math
 import os
 import sys
 from collections import deque
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from covos.core.errors import EnvironmentProblem, InputError, SourceError
-from covos.core.types import Frame, FrameResult
+from covos.core.types import Frame, FrameResult, ObjectStatus
+from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SURE, Depth, SoftMask
 from covos.runs.journal import Journal, JournalEntry
 
@@ -31,12 +34,12 @@ def record(result, index: int, *, bits: Depth = 8, **changes: object) -> Journal
 def fill(path: Path, result, *, batch: int = 1, until: int = COUNT) -> list[FrameResult]:
     """Write the rest of a journal; give what all its frames become."""
     with Journal(path, batch=batch) as journal:
-        replayed = [each.restore(result(each.index).frame) for each in journal.replay()]
+        replayed = [each.restore(result(each.masks.index).frame) for each in journal.replay()]
         made = [record(result, index) for index in range(journal.resumed, until)]
         for each in made:
             journal.append(each)
         assert journal.count == until
-    return [*replayed, *(each.restore(result(each.index).frame) for each in made)]
+    return [*replayed, *(each.restore(result(each.masks.index).frame) for each in made)]
 
 
 def assert_equal(one: FrameResult, other: FrameResult) -> None:
@@ -58,7 +61,7 @@ def test_a_record_read_back_restores_the_same(result, ids: tuple[int, ...], bits
     assert_equal(kept.restore(frame), read.restore(frame))
     assert read.seconds == 0.25
     original = soft(result(3, ids=ids))
-    np.testing.assert_array_equal(read.labels, original.labels)
+    np.testing.assert_array_equal(read.masks.labels, original.labels)
     exact = 0.5 / 65535 if bits == 16 else (SURE + 0.5) / 255
     assert np.abs(read.restore(frame).probability - original.probability).max() <= exact + 1e-6
 
@@ -76,8 +79,8 @@ def test_any_name(tmp_path: Path, result, stem: str) -> None:
         journal.append(record(result, 0, stem=stem, confidence=math.nan))
     with Journal(tmp_path / "j", batch=1) as journal:
         (read,) = journal.replay()
-    assert read.stem == stem
-    assert math.isnan(read.confidence)
+    assert read.masks.stem == stem
+    assert math.isnan(read.masks.confidence)
 
 
 def test_another_frame_is_refused(result) -> None:
@@ -89,6 +92,16 @@ def test_another_frame_is_refused(result) -> None:
         assert isinstance(other, Frame)
         with pytest.raises(SourceError, match="no longer what it was"):
             kept.restore(other)
+
+
+def test_the_fields_of_a_line_stand_in_their_order(result) -> None:
+    """Runs of earlier versions go on with these files, and other programs read them."""
+    short = ["index", "stem", "pts", "status", "confidence", "seconds", "size", "objects", "bits", "soft"]
+    assert list(json.loads(record(result, 3).to_json())) == short
+    states = (ObjectStatus(id=1, state="visible", confidence=0.5),)
+    every = replace(result(3), objects=states, between=True, feather=1.5, matte=result(3).probability)
+    line = json.loads(JournalEntry.of(every, seconds=0).to_json())
+    assert list(line) == [*short[:8], "states", "between", "feather", "bits", "soft", "matte"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"size": [1, 1], "objects": {"1": "x"}, "index": 0}'])
@@ -163,8 +176,12 @@ def append_under(limit: int, path: Path) -> tuple[int, str]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     labels = np.zeros((48, 64), np.uint8)
     soft = SoftMask.of(labels.astype(np.float32), labels > 0)
-    frame = {"status": "ok", "confidence": 1.0, "seconds": 0.0, "labels": labels, "soft": soft}
-    entries = [JournalEntry(index=index, stem=f"{index:05d}", pts=index, **frame) for index in range(20)]
+    masks = FrameMask(
+        index=0, stem="00000", pts=0, time_base=Fraction(1, 25), status="ok", confidence=1.0, size=labels.shape,
+        objects={}, soft=soft,
+    )  # fmt: skip
+    placed = (replace(masks, index=index, stem=f"{index:05d}", pts=index) for index in range(20))
+    entries = [JournalEntry(masks=each, seconds=0.0) for each in placed]
     with pytest.raises(EnvironmentProblem) as caught:
         deque(map(journal.append, entries))
     return journal.count, str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +24,7 @@ from covos.masks.rle import RLE
 from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
-from covos.serve.edit_files import mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
 from covos.serve.editing import track_parts
 from covos.serve.edits import (
     Edit,
@@ -206,7 +207,17 @@ def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
     file = tmp_path / "000001.jsonl"
     write_edit(written, file)
     assert read_edit(file, time_base=Fraction(1, 30)) == written
-    assert math.isnan(mask_from_json(mask_to_json(frame(0, labels(BOTH))), time_base=Fraction(1, 30)).confidence)
+    assert math.isnan(mask_of(mask_line(frame(0, labels(BOTH))).encode(), time_base=Fraction(1, 30)).confidence)
+
+
+def test_the_fields_of_a_line_stand_in_their_order() -> None:
+    """Clips of earlier versions are opened again."""
+    mask = frame(0, labels(BOTH))
+    always = ["index", "stem", "pts", "status", "confidence", "size", "objects", "states", "file", "source_index"]
+    assert list(json.loads(mask_line(replace(mask, soft=None)))) == always
+    soft = SoftMask.of(mask.probability, mask.mask)
+    line = json.loads(mask_line(replace(mask, soft=soft, kept_matte=soft)))
+    assert list(line) == [*always, "soft", "bits", "matte", "matte_bits"]
 
 
 @pytest.mark.parametrize(

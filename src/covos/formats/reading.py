@@ -20,6 +20,7 @@ from covos.core.limits import limits, raising
 from covos.core.records import RecordT, faults
 from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
+from covos.masks.frame_mask import FrameMask
 from covos.masks.polygon import polygon_to_rle
 from covos.masks.soft import SoftMask
 
@@ -97,6 +98,11 @@ class ReadFrame:
 
     def __post_init__(self) -> None:
         check_size(self.size)
+
+    def take(self, masks: FrameMask) -> None:
+        """Take the masks that covos itself has kept of the frame, in place of those that are there."""
+        self.objects, self.soft, self.matte = dict(masks.objects), masks.soft, masks.kept_matte
+        self.feather = masks.feather
 
     def add(self, key: Hashable, rle: RLE) -> None:
         """Add a mask; one of the same object is joined with it, an empty one left out."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus, ProbabilityArray
+from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus, ProbabilityArray
 from covos.masks.object_ids import present_ids
 from covos.masks.rle import RLE, decode, encode
 from covos.masks.soft import SoftMask, soft_edge
@@ -96,15 +96,7 @@ class FrameMask:
 
     def onto(self, result: FrameResult) -> FrameResult:
         """Return a result of the same frame with these masks."""
-        return replace(
-            result,
-            probability=self.probability,
-            labels=self.labels,
-            confidence=self.confidence,
-            objects=self.states,
-            matte=self.matte,
-            feather=self.feather,
-        )
+        return result_of(self, result.frame, between=result.between)
 
     @classmethod
     def of(cls, result: FrameResult, *, soft: bool = True) -> FrameMask:
@@ -128,19 +120,34 @@ class FrameMask:
         )
 
 
+def result_of(mask: FrameMask, frame: Frame, *, between: bool = False) -> FrameResult:
+    """Return the result that masks were kept of.
+
+    Args:
+        mask: The masks.
+        frame: Their frame, with its picture.
+        between: See `FrameResult`.
+
+    Raises:
+        InputError: A probability is damaged.
+    """
+    labels = mask.labels  # decoded once
+    hard = labels > 0
+    return FrameResult(
+        frame=frame,
+        probability=hard.astype(np.float32) if mask.soft is None else mask.soft.restore(hard),
+        labels=labels,
+        confidence=mask.confidence,
+        objects=mask.states,
+        matte=None if mask.kept_matte is None else mask.kept_matte.restore(hard),
+        between=between,
+        feather=mask.feather,
+    )
+
+
 def objects_of(labels: LabelArray) -> dict[int, RLE]:
     """Return the run-length code of each object of a label map, by id, ascending."""
     return {identity: encode(labels == identity) for identity in present_ids(labels)}
-
-
-def codes_of(objects: Mapping[int, RLE]) -> dict[str, str]:
-    """Return objects as JSON holds them: COCO's compressed run lengths, by id."""
-    return {str(identity): rle.to_coco()["counts"] for identity, rle in objects.items()}
-
-
-def objects_from(codes: Mapping[str, str], *, size: tuple[int, int]) -> dict[int, RLE]:
-    """Return the objects of `codes_of`, of a frame of (height, width); an AnnotationError or ValueError if damaged."""
-    return {int(identity): RLE.from_coco({"size": list(size), "counts": counts}) for identity, counts in codes.items()}
 
 
 def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:

@@ -20,7 +20,7 @@ from covos.formats.compose import fitted
 from covos.formats.mask_tree import pictures_near
 from covos.formats.table import check_formats, parse_format, probability_bits, readable_formats
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.frame_mask import FrameMask
+from covos.masks.frame_mask import FrameMask, result_of
 from covos.media.memory import InMemory, open_input
 from covos.media.range import Range
 from covos.media.source import Health, Source
@@ -197,16 +197,7 @@ class Replay:
             frame = None if frame is None else _sized(frame, kept.size)
             if frame is None or frame.size != kept.size:
                 raise self.changed(f"frame {kept.index} is no longer what it was")
-            labels = kept.labels
-            yield FrameResult(
-                frame=frame,
-                probability=kept.probability,
-                labels=labels,
-                confidence=kept.confidence,
-                objects=kept.states,
-                matte=kept.matte,
-                feather=kept.feather,
-            )
+            yield result_of(kept, frame)
 
     def _ascending(self) -> list[FrameMask]:
         return sorted(self.frames, key=lambda each: each.index)

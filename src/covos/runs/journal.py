@@ -8,50 +8,51 @@ line that a kill or a full disk left does not match its checksum and is cut off.
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import os
 import time
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Self
-
-import numpy as np
+from typing import IO, Any, Final, Self
 
 from covos.core.errors import CovosError, InputError, SourceError
 from covos.core.files import open_own
 from covos.core.limits import limits
-from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus, ProbabilityArray
+from covos.core.types import Frame, FrameResult
 from covos.formats.reading import DamagedError, check_size
-from covos.masks import RLE
-from covos.masks.frame_mask import codes_of, labels_of, objects_from, objects_of
+from covos.masks.frame_json import mask_from_json, mask_to_json
+from covos.masks.frame_mask import FrameMask, result_of
 from covos.masks.soft import Depth, SoftMask
 from covos.runs.folder import explained
+
+_KEYS: Final = (
+    *("index", "stem", "pts", "status", "confidence", "seconds", "size", "objects"),
+    *("states", "between", "feather", "bits", "soft", "matte"),
+)
+"""The fields of an entry's line, in their order."""
+_SELDOM: Final = ("states", "between", "feather")
+"""Those that are left out where they say nothing."""
+_NO_TIME_BASE: Final = Fraction(1)
+"""Stands for the time base, which no line states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JournalEntry:
-    """A frame's result without its picture, and the seconds that computing it took.
+    """A frame's result without its picture, and how it was computed.
 
-    ``soft`` is None where masks alone are known, as of an annotation.
+    Attributes:
+        masks: The result. One that was read has the time base 1 s: only the frame knows its own.
+        seconds: Time that computing it took.
+        between: See `FrameResult`.
     """
 
-    index: int
-    stem: str
-    pts: int
-    status: FrameStatus
-    confidence: float
+    masks: FrameMask
     seconds: float
-    labels: LabelArray
-    soft: SoftMask | None
-    objects: tuple[ObjectStatus, ...] = ()
-    matte: SoftMask | None = None
     between: bool = False
-    feather: float = 0.0
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> Self:
@@ -61,22 +62,9 @@ class JournalEntry:
     @classmethod
     def and_restored(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> tuple[Self, FrameResult]:
         """Keep a result, as `of` does; and return what `restore` will give, without unpacking."""
-        frame, mask = result.frame, result.labels > 0
-        soft, probability = SoftMask.and_rounded(result.probability, mask, bits=bits)
-        entry = cls(
-            index=frame.index,
-            stem=frame.stem,
-            pts=frame.pts,
-            status=frame.status,
-            confidence=float(result.confidence),
-            seconds=seconds,
-            labels=result.labels,
-            soft=soft,
-            objects=result.objects,
-            matte=None if result.matte is None else SoftMask.of(result.matte, mask),
-            between=result.between,
-            feather=result.feather,
-        )
+        soft, probability = SoftMask.and_rounded(result.probability, result.labels > 0, bits=bits)
+        masks = replace(FrameMask.of(result, soft=False), soft=soft)
+        entry = cls(masks=masks, seconds=seconds, between=result.between)
         return entry, replace(result, probability=probability)
 
     def restore(self, frame: Frame) -> FrameResult:
@@ -86,121 +74,44 @@ class JournalEntry:
             InputError: The probability is damaged.
             SourceError: It is another frame than the one that was kept.
         """
+        masks = self.masks
         was, now = (
-            f"frame {index} {stem!r} at {pts}, {size[1]}x{size[0]}"
-            for index, stem, pts, size in (
-                (self.index, self.stem, self.pts, self.labels.shape),
-                (frame.index, frame.stem, frame.pts, frame.size),
-            )
+            f"frame {each.index} {each.stem!r} at {each.pts}, {each.size[1]}x{each.size[0]}" for each in (masks, frame)
         )
         if was != now:
             raise SourceError(
-                f"frame {self.index} is no longer what it was",
+                f"frame {masks.index} is no longer what it was",
                 why=f"it was {was}, it is {now}",
                 fix="put the source back as it was, or start anew with -y (overwrite=True)",
             )
-        if frame.status != self.status:  # what became of it while it was computed
-            frame = replace(frame, status=self.status)
-        return FrameResult(
-            frame=frame,
-            probability=_probability(self.soft, self.labels),
-            labels=self.labels,
-            confidence=self.confidence,
-            objects=self.objects,
-            matte=None if self.matte is None else self.matte.restore(self.labels > 0),
-            between=self.between,
-            feather=self.feather,
-        )
+        if frame.status != masks.status:  # what became of it while it was computed
+            frame = replace(frame, status=masks.status)
+        return result_of(masks, frame, between=self.between)
 
     def to_json(self) -> str:
         """Write it as one line, without its end."""
-        content: dict[str, Any] = {
-            "index": self.index,
-            "stem": self.stem,
-            "pts": self.pts,
-            "status": self.status,
-            "confidence": self.confidence if math.isfinite(self.confidence) else None,
-            "seconds": round(self.seconds, 4),
-            "size": list(self.labels.shape),
-            "objects": codes_of(objects_of(self.labels)),
-        }
-        if self.objects:
-            content["states"] = [asdict(status) for status in self.objects]
-        if self.between:
-            content["between"] = True
-        if self.feather:
-            content["feather"] = self.feather
-        if self.soft is not None:
-            content["bits"] = self.soft.bits
-            content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
-        if self.matte is not None:
-            content["matte"] = base64.b64encode(self.matte.data).decode("ascii")
-        return json.dumps(content)
+        content = {**mask_to_json(self.masks), "seconds": round(self.seconds, 4), "between": self.between}
+        there = {name: content[name] for name in _KEYS if name in content}
+        return json.dumps({name: value for name, value in there.items() if value or name not in _SELDOM})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read `to_json`'s line."""
         try:
             content = json.loads(text)
-            kept = KeptMasks.of(content)
             return cls(
-                index=kept.index,
-                stem=kept.stem,
-                pts=kept.pts,
-                status=content["status"],
-                confidence=math.nan if content["confidence"] is None else content["confidence"],
+                masks=_masks_of(content),
                 seconds=content["seconds"],
-                labels=labels_of(kept.objects, size=kept.size),
-                soft=kept.soft,
-                objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
-                matte=kept.matte,
                 between=content.get("between", False) is True,
-                feather=kept.feather,
             )
         except _FAULTS as error:
             raise _unreadable(error) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptMasks:
-    """The masks of an entry, still packed."""
-
-    index: int
-    stem: str
-    pts: int
-    size: tuple[int, int]
-    objects: dict[int, RLE]
-    soft: SoftMask | None
-    matte: SoftMask | None = None
-    feather: float = 0.0
-
-    @classmethod
-    def of(cls, content: Any) -> Self:
-        """Take them from the content of an entry."""
-        height, width = content["size"]
-        check_size((height, width))
-        return cls(
-            index=content["index"],
-            stem=content["stem"],
-            pts=content["pts"],
-            size=(height, width),
-            objects=objects_from(content["objects"], size=(height, width)),
-            soft=None
-            if "soft" not in content
-            else SoftMask(
-                size=(height, width),
-                bits=16 if content["bits"] == 16 else 8,
-                data=base64.b64decode(content["soft"]),
-            ),
-            matte=None
-            if "matte" not in content
-            else SoftMask(size=(height, width), bits=8, data=base64.b64decode(content["matte"])),
-            feather=float(content.get("feather", 0.0)),
-        )
-
-
-def _probability(soft: SoftMask | None, labels: LabelArray) -> ProbabilityArray:
-    return (labels > 0).astype(np.float32) if soft is None else soft.restore(labels > 0)
+def _masks_of(content: Any) -> FrameMask:
+    height, width = content["size"]
+    check_size((height, width))
+    return mask_from_json(content, time_base=_NO_TIME_BASE)
 
 
 _FAULTS = (ValueError, KeyError, TypeError, AttributeError, InputError, DamagedError)
@@ -257,8 +168,8 @@ class Journal:
 
     def append(self, entry: JournalEntry) -> None:
         """Add the entry of the next frame; if that fails, the journal is as it was before."""
-        if entry.index != self.count:
-            raise ValueError(f"entry {entry.index} cannot follow {self.count} entries")
+        if entry.masks.index != self.count:
+            raise ValueError(f"entry {entry.masks.index} cannot follow {self.count} entries")
         line = _line(entry)
         with explained(self._path):
             try:
@@ -307,13 +218,13 @@ def count_entries(path: Path) -> int:
         return 0
 
 
-def read_kept(path: Path) -> Iterator[KeptMasks]:
+def read_kept(path: Path) -> Iterator[FrameMask]:
     """Read the masks of all entries that are whole, one at a time; the journal may be somebody else's."""
     with open_own(path, "rb") as file:
         index = 0
         while _is_whole(line := file.readline(limits().bytes), index=index):
             try:
-                yield KeptMasks.of(json.loads(line))
+                yield _masks_of(json.loads(line))
             except _FAULTS as error:
                 raise _unreadable(error) from error
             index += 1

@@ -15,10 +15,10 @@ from covos.core.types import MaskArray
 from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
-from covos.runs.journal import KeptMasks, read_kept
+from covos.runs.journal import read_kept
 from covos.runs.schema import REPORT, load_report
 from covos.runs.terms import JOURNAL, WRITTEN
 
@@ -58,20 +58,8 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
             stems = {row.number: row.stem for row in report.frames}
             return _as_kept(read_recognised(path / kind.output), stems, kept=kept, taken=taken)
     if taken:
-        frames = [
-            ReadFrame(
-                index=each.index,
-                size=each.size,
-                stem=each.stem,
-                pts=each.pts,
-                objects=dict(each.objects),
-                soft=each.soft,
-                matte=each.matte,
-                feather=each.feather,
-            )
-            for each in taken.values()
-        ]
-        return MasksRead(format="journal", path=journal, frames=tuple(frames))
+        frames = tuple(_read_of(each) for each in taken.values())
+        return MasksRead(format="journal", path=journal, frames=frames)
     raise unreadable(
         path,
         f"its run wrote {', '.join(outputs) or 'nothing whole'}, of which no masks can be read",
@@ -97,37 +85,41 @@ def _edges(settings: object) -> Edges:
 
 
 def _all_changed(
-    found: Mapping[str, KeptMasks], edges: Edges, *, cuts: Sequence[int] = (), every: int = 1
-) -> dict[str, KeptMasks]:
+    found: Mapping[str, FrameMask], edges: Edges, *, cuts: Sequence[int] = (), every: int = 1
+) -> dict[str, FrameMask]:
     """Change the edges of kept masks, by stem, as the run did; where that took the pictures, masks will differ."""
     told = watched(found.values(), edges, cuts=cuts, every=every)
     changed = {kept.stem: _changed(kept, edges, hole=hole) for kept, hole in told}
     return {stem: changed[stem] for stem in found}
 
 
-def _changed(kept: KeptMasks, edges: Edges, *, hole: MaskArray | None) -> KeptMasks:
+def _changed(kept: FrameMask, edges: Edges, *, hole: MaskArray | None) -> FrameMask:
     """Change the edges of one frame's masks; ``hole`` is as of `Edges.apply`."""
-    before = labels_of(kept.objects, size=kept.size)
+    before = kept.labels
     hard = (before > 0).astype(np.float32)
     labels, soft = edges.apply(before, hard if kept.soft is None else kept.soft.restore(before > 0), hole=hole)
     matte = soft_mask = None
-    if kept.matte is not None:
-        matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0), hole=hole)[1], labels > 0)
+    if kept.kept_matte is not None:
+        matte = SoftMask.of(edges.apply(before, kept.kept_matte.restore(before > 0), hole=hole)[1], labels > 0)
     if kept.soft is not None:
         soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
     feather = kept.feather + edges.feather_at(kept.size[0])
-    return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte, feather=feather)
+    return replace(kept, objects=objects_of(labels), soft=soft_mask, kept_matte=matte, feather=feather)
+
+
+def _read_of(masks: FrameMask) -> ReadFrame:
+    read = ReadFrame(index=masks.index, size=masks.size, stem=masks.stem, pts=masks.pts)
+    read.take(masks)
+    return read
 
 
 def _as_kept(
-    read: MasksRead, stems: Mapping[int, str], *, kept: Mapping[str, KeptMasks], taken: Mapping[str, KeptMasks]
+    read: MasksRead, stems: Mapping[int, str], *, kept: Mapping[str, FrameMask], taken: Mapping[str, FrameMask]
 ) -> MasksRead:
     """Give the masks that a journal has what it keeps of them; ``taken`` has it, ``kept`` the masks to be known by."""
     for frame in read.frames:
         stem = stems.get(frame.index, "") if frame.stem is None else frame.stem
         same = kept.get(stem)
         if same is not None and (same.size, same.objects) == (frame.size, frame.objects):
-            known = taken[stem]
-            frame.objects, frame.soft, frame.matte = dict(known.objects), known.soft, known.matte
-            frame.feather = known.feather
+            frame.take(taken[stem])
     return read

@@ -338,7 +338,7 @@ class RunTerms(Terms):
         changed = found.inputs.changed(self.inputs)
         # A run that was stopped while it mended holds two journals: which frames are of which files is not known.
         if changed is not None and found.redo is None and journal.is_file() != earlier.is_file():
-            entries = [entry.status for entry in read_entries(journal if journal.is_file() else earlier)]
+            entries = [entry.masks.status for entry in read_entries(journal if journal.is_file() else earlier)]
             redo = touched(changed, [index for index, status in enumerate(entries) if status == "unreadable"])
             if redo is not None:
                 redo = tuple(sorted({*redo, *range(len(entries) // self.batch * self.batch, len(self.inputs.each))}))

@@ -312,7 +312,8 @@ class RunWriter:
         if self._kept is not None:
             entry = JournalEntry.of(result, seconds=0.0, bits=self._bits)
             # A part of a result may begin anywhere: the report knows the frames' own numbers.
-            self._kept.append(replace(entry, index=self._kept.count, soft=entry.soft if self._soft else None))
+            masks = replace(entry.masks, index=self._kept.count, soft=entry.masks.soft if self._soft else None)
+            self._kept.append(replace(entry, masks=masks))
         composed = ComposedResult.of(result)  # once for the report and the formats
         self._report.add(composed, seconds=self._seconds.popleft())
         self._writers.write(composed)

@@ -30,7 +30,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range, place_of
 from covos.prompts.seed_mask import confirmed_frames
 from covos.prompts.values import RegionPrompt
-from covos.serve.edit_files import mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
 from covos.serve.edits import Edit, History, in_regions, with_only
 from covos.serve.mattes import Mattes
 from covos.serve.schema import (
@@ -189,7 +189,7 @@ class Clip:
         with suppress(FileNotFoundError), open_own(self.folder / "found.jsonl", "rb") as file:
             for line in file:
                 try:
-                    mask = mask_from_json(json.loads(line), time_base=self.kept.info.time_base)
+                    mask = mask_of(line, time_base=self.kept.info.time_base)
                 except (ValueError, KeyError, TypeError, CovosError):
                     return  # the end of a line that a killed server was writing
                 self.history.find(mask)
@@ -284,7 +284,7 @@ class Clip:
             for mask in masks:
                 self.history.find(mask)
                 self.version += 1
-                file.write(json.dumps(mask_to_json(mask)) + "\n")
+                file.write(mask_line(mask))
                 taken.append(mask.index)
         return tuple(taken)
 
@@ -338,7 +338,7 @@ class Clip:
         with self.lock, open_own(self._track, "a", encoding="ascii") as file:
             self.live[mask.index] = mask
             self.version += 1
-            file.write(json.dumps(mask_to_json(mask)) + "\n")
+            file.write(mask_line(mask))
 
     def _end_killed_track(self) -> None:
         """Keep what a track had found when the server was killed."""
@@ -349,7 +349,7 @@ class Clip:
             self._followed = int(json.loads(file.readline())["revision"])
             self.touched = self.history.changed_since(self._followed)
             for line in file:  # the last one may be half written
-                mask = mask_from_json(json.loads(line), time_base=self.kept.info.time_base)
+                mask = mask_of(line, time_base=self.kept.info.time_base)
                 self.live[mask.index] = mask
         self.end_track()
 

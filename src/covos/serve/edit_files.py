@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from covos.core.errors import InputError
 from covos.core.files import atomic_path, open_own
 from covos.core.limits import limits
-from covos.core.types import ObjectStatus, Point
+from covos.core.types import Point
 from covos.masks import RLE
 from covos.masks.edges import Edges
-from covos.masks.frame_mask import FrameMask, codes_of, objects_from
-from covos.masks.soft import SoftMask
+from covos.masks.frame_json import mask_from_json, mask_to_json
+from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt, RegionPrompt
 from covos.serve.edits import Edit
 from covos.serve.schema import Thing
+
+_KEYS: Final = (
+    *("index", "stem", "pts", "status", "confidence", "size", "objects", "states"),
+    *("file", "source_index", "soft", "bits", "matte", "matte_bits"),
+)
+"""The fields of the line of a frame, in their order."""
 
 
 def write_edit(edit: Edit, file: Path) -> None:
@@ -38,7 +42,7 @@ def write_edit(edit: Edit, file: Path) -> None:
         }
         stream.write(json.dumps(head) + "\n")
         for mask in edit.frames.values():
-            stream.write(json.dumps(mask_to_json(mask)) + "\n")
+            stream.write(mask_line(mask))
 
 
 def read_edit(file: Path, *, time_base: Fraction) -> Edit:
@@ -50,7 +54,7 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
     try:
         with open_own(file, "rb") as stream:
             head = json.loads(stream.readline(limits().bytes))
-            frames = [mask_from_json(json.loads(line), time_base=time_base) for line in stream]
+            frames = [mask_of(line, time_base=time_base) for line in stream]
             return Edit(
                 kind=head["kind"],
                 seeds=tuple(_seed_from_json(seed) for seed in head["seeds"]),
@@ -69,52 +73,15 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
         ) from error
 
 
-def mask_to_json(mask: FrameMask) -> dict[str, Any]:
-    """Return a frame's masks as JSON can hold them."""
-    content: dict[str, Any] = {
-        "index": mask.index,
-        "stem": mask.stem,
-        "pts": mask.pts,
-        "status": mask.status,
-        "confidence": mask.confidence if math.isfinite(mask.confidence) else None,
-        "size": list(mask.size),
-        "objects": codes_of(mask.objects),
-        "states": [asdict(state) for state in mask.states],
-        "file": mask.file,
-        "source_index": mask.source_index,
-    }
-    for name, soft in (("soft", mask.soft), ("matte", mask.kept_matte)):
-        if soft is not None:
-            content[name] = base64.b64encode(soft.data).decode("ascii")
-            content["bits" if name == "soft" else "matte_bits"] = soft.bits
-    return content
+def mask_line(mask: FrameMask) -> str:
+    """Return the line of a frame's masks, with its end."""
+    content = mask_to_json(mask)
+    return json.dumps({name: content[name] for name in _KEYS if name in content}) + "\n"
 
 
-def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask:
-    """Return the masks of `mask_to_json`; a KeyError, TypeError or ValueError if they are damaged."""
-    height, width = content["size"]
-    size = (int(height), int(width))
-
-    def soft(name: str, bits: str) -> SoftMask | None:
-        if name not in content:
-            return None
-        return SoftMask(size=size, bits=16 if content[bits] == 16 else 8, data=base64.b64decode(content[name]))
-
-    return FrameMask(
-        index=content["index"],
-        stem=content["stem"],
-        pts=content["pts"],
-        time_base=time_base,
-        status=content["status"],
-        confidence=math.nan if content["confidence"] is None else content["confidence"],
-        size=size,
-        objects=objects_from(content["objects"], size=size),
-        states=tuple(ObjectStatus(**state) for state in content["states"]),
-        file=content["file"],
-        soft=soft("soft", "bits"),
-        kept_matte=soft("matte", "matte_bits"),
-        source_index=content.get("source_index"),
-    )
+def mask_of(line: bytes, *, time_base: Fraction) -> FrameMask:
+    """Return the masks of a `mask_line`; an InputError, KeyError, TypeError or ValueError if they are damaged."""
+    return mask_from_json(json.loads(line), time_base=time_base)
 
 
 def _seed_to_json(seed: SeedMask) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import threading
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from covos.core.files import open_own
+from covos.masks.frame_json import soft_from_json, soft_to_json
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
 from covos.prompts.values import RegionPrompt
@@ -49,7 +49,7 @@ class Mattes:
                 of = _key(masks[index], regions[index])
                 known[index] = of, matte
                 said = {"index": index, "of": of, "bits": matte.bits, "size": list(matte.size)}
-                file.write(json.dumps({**said, "matte": base64.b64encode(matte.data).decode("ascii")}) + "\n")
+                file.write(json.dumps({**said, "matte": soft_to_json(matte)}) + "\n")
 
     def _read(self) -> dict[int, tuple[str, SoftMask]]:
         if self._known is None:
@@ -60,11 +60,7 @@ class Mattes:
                     height, width = said["size"]
                     self._known[int(said["index"])] = (
                         str(said["of"]),
-                        SoftMask(
-                            size=(int(height), int(width)),
-                            bits=16 if said["bits"] == 16 else 8,
-                            data=base64.b64decode(said["matte"]),
-                        ),
+                        soft_from_json(said["matte"], size=(int(height), int(width)), bits=said["bits"]),
                     )
         return self._known
 
