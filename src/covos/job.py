@@ -48,7 +48,8 @@ from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_little_memory, refuse_small_disk
-from covos.runs.terms import KEPT, Inputs, RunTerms, formats_there, remove_leftovers
+from covos.runs.state import RunState
+from covos.runs.terms import KEPT, Inputs, RunTerms
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.runtimes.choice import ChosenRuntime
 from covos.task import check_model
@@ -101,7 +102,7 @@ class Job:
         if folder is not None and not isinstance(folder, OutputFolder):
             folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
         if folder is not None and plan.edges.soft_options:
-            refuse_idle((*formats_there(folder), *plan.formats), plan.edges.soft_options)
+            refuse_idle((*RunState(folder).formats, *plan.formats), plan.edges.soft_options)
         self._folder = folder
         self._load, self._asked = load or load_planned, plan
         self._cancel = threading.Event()
@@ -271,6 +272,7 @@ class Job:
         origin = work.origin()
         if self.plan.range:
             origin = _with_setting(origin, "range", in_words(source.info))
+        state = RunState(folder)
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -287,10 +289,11 @@ class Job:
             batch=model.engine.encoder.batch,
             formats=formats,
             shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
-        ).joined(folder, plain=self.plan.matte is False)
+        )
+        terms = state.joined(terms, plain=self.plan.matte is False)
         formats = terms.formats
-        if terms.is_done(folder, info=source.info):
-            remove_leftovers(folder)
+        if state.is_done(terms, info=source.info):
+            state.remove_leftovers()
             yield Started(stage="done already", info=source.info)
             self.state = "done"
             yield from _ending(load_saved(folder.path))
@@ -298,11 +301,11 @@ class Job:
         refuse_small_disk(formats, info=source.info, folder=folder.path)
         cuts: Cuts = terms.settings.get("cuts", "off")
         # Before the folder is begun: a run that is stopped meanwhile leaves nothing behind.
-        looked = work.look_for_cuts(cuts, known=terms.known_cuts(folder))
+        looked = work.look_for_cuts(cuts, known=state.known_cuts(terms))
         with explaining_memory(source.info, objects=work.followed):
             yield from self._events(looked, source, work=work)
-        begun = terms.begin(folder, touched=partial(work.touched, cuts_before=terms.cuts_before(folder)))
-        terms.note_cuts(folder, work.cuts)
+        begun = state.begin(terms, touched=partial(work.touched, cuts_before=state.cuts))
+        state.note_cuts(work.cuts)
         self.cuts = work.cuts
         journal = begun.journal
         settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
@@ -318,7 +321,7 @@ class Job:
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
         self._frames = journal.resumed
-        before = terms.earlier_steps(folder)
+        before = state.steps_down
         with (
             journal,
             RunWriter(
@@ -338,11 +341,11 @@ class Job:
             results = self._results_of(work, journal)
             for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
                 if isinstance(event, SteppedDown):
-                    terms.note_steps(folder, (*before, *work.steps_down))
+                    state.note_steps((*before, *work.steps_down))
                 yield event
             saved = writer.finish()
         mendable = bool((saved.health.unreadable or saved.health.concealed) and terms.inputs.each)
-        terms.finish(folder, formats=begun.every, outputs=saved.outputs, mendable=mendable)
+        state.finish(formats=begun.every, outputs=saved.outputs, mendable=mendable)
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 

@@ -45,7 +45,8 @@ from covos.runs.folder import OutputFolder
 from covos.runs.journal import JournalEntry
 from covos.runs.report import Origin
 from covos.runs.schema import ReportContent
-from covos.runs.terms import Inputs, RunTerms, _RunFile
+from covos.runs.state import RunState
+from covos.runs.terms import Inputs, RunFile, RunTerms
 from covos.task import choose_task
 from covos.training.recipe import LiteRecipe
 from covos.training.registry import load_recipe
@@ -149,7 +150,7 @@ def _report(folder: Path) -> Any:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("values")
     DOCUMENTS.setdefault("report", _report(folder / "run"))
-    terms(folder).begin(OutputFolder(folder / "begun")).journal.close()
+    RunState(OutputFolder(folder / "begun")).begin(terms(folder)).journal.close()
     DOCUMENTS.setdefault("covos.json", json.loads((folder / "begun" / "covos.json").read_text()))
     (folder / "tree" / "train" / "JPEGImages" / "a").mkdir(parents=True)
     (folder / "tree" / "train" / "JPEGImages" / "a" / "00000.jpg").touch()
@@ -231,7 +232,7 @@ def read_journal(folder: Path, content: Any) -> None:
 def read_terms(folder: Path, content: Any) -> None:
     written(folder / "begun", "covos.json", content)
     info = source_info(height=4, width=4, frame_count=2, duration=0.08)
-    terms(folder).is_done(OutputFolder(folder / "begun", resumable=True), info=info)
+    RunState(OutputFolder(folder / "begun", resumable=True)).is_done(terms(folder), info=info)
 
 
 READ: dict[str, Callable[[Path, Any], None]] = {
@@ -259,7 +260,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "meta": _Meta,
     "recipe": LiteRecipe,
     "card": Card,
-    "covos.json": _RunFile,
+    "covos.json": RunFile,
 }
 """The records that the documents are read by."""
 

@@ -15,7 +15,7 @@ from covos.fleet.hands import Counted, Died, Hands
 from covos.fleet.manifests import Clip
 from covos.fleet.work import Errand, Row, Settings, errands
 from covos.runs.folder import PROJECT
-from covos.runs.terms import JOURNAL
+from covos.runs.journal import JOURNAL
 
 DEATH = EnvironmentProblem("it died", why="a test", fix="none")
 

@@ -13,6 +13,7 @@ from covos.core.errors import InputError, SourceError, UsageError
 from covos.runs.folder import OutputFolder
 from covos.runs.predict_terms import DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord
+from covos.runs.state import RunState
 from covos.runs.terms import Inputs, RunTerms
 from covos.runs.terms_in_words import Terms, settings_in_words
 from covos.task import Find
@@ -114,23 +115,23 @@ def predict() -> PredictTerms:
     )
 
 
-def begun(path: Path) -> OutputFolder:
-    return OutputFolder(path, resumable=True)
+def begun(path: Path) -> RunState:
+    return RunState(OutputFolder(path, resumable=True))
 
 
 def test_the_file_of_a_run_is_what_it_was(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
-    assert not run.is_done(begun(tmp_path), info=INFO)
-    run.finish(begun(tmp_path), formats=run.formats)
+    begun(tmp_path).begin(run).journal.close()
+    assert not begun(tmp_path).is_done(run, info=INFO)
+    begun(tmp_path).finish(formats=run.formats)
     assert (tmp_path / "covos.json").read_text() == RUN
-    assert run.is_done(begun(tmp_path), info=INFO)
+    assert begun(tmp_path).is_done(run, info=INFO)
 
 
 def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
+    begun(tmp_path).begin(run).journal.close()
     other = run.model_copy(update={"batch": 8, "settings": {"references": 3}, "formats": ("palette",)})
     with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
-        other.is_done(begun(tmp_path), info=INFO)
+        begun(tmp_path).is_done(other, info=INFO)
     said = "references: 5 before, 3 now; fusion: not given before, none now; frames computed together: 4 before, 8 now"
     assert caught.value.why == said
 
@@ -139,10 +140,10 @@ def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
     click = {"frame": 0, "object": 1, "given_as": "points", "points": [[320.0, 200.0, 1]], "prompter": "grabcut"}
     mask = {"frame": 4, "object": 2, "given_as": "dog.png", "sha256": "ab" * 32}
     run = run.model_copy(update={"settings": {"prompts": [click, mask]}})
-    run.begin(begun(tmp_path)).journal.close()
+    begun(tmp_path).begin(run).journal.close()
     moved = {**click, "points": [[320.0, 200.0, 1], [5.0, 6.5, 0]]}
     with pytest.raises(UsageError) as caught:
-        run.model_copy(update={"settings": {"prompts": [moved, mask, mask]}}).is_done(begun(tmp_path), info=INFO)
+        begun(tmp_path).is_done(run.model_copy(update={"settings": {"prompts": [moved, mask, mask]}}), info=INFO)
     assert caught.value.why == (
         "prompt 1: object 1 on frame 0 by points 320,200 prompter grabcut before, "
         "object 1 on frame 0 by points 320,200 and not 5,6.5 prompter grabcut now; "
@@ -151,27 +152,27 @@ def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
 
 
 def test_a_steered_subject_is_another(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
+    begun(tmp_path).begin(run).journal.close()
     steered = {**run.settings, "steer": [{"frame": None, "within": [1, 2, 3, 4]}]}
     with pytest.raises(UsageError, match=r"steering 1: none before, on all frames within 1,2,3,4 now"):
-        run.model_copy(update={"settings": steered}).is_done(begun(tmp_path), info=INFO)
+        begun(tmp_path).is_done(run.model_copy(update={"settings": steered}), info=INFO)
 
 
 def test_another_task_is_named_without_the_settings_of_each(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
+    begun(tmp_path).begin(run).journal.close()
     click = {"frame": 0, "object": 1, "given_as": "points", "points": [[320.0, 200.0, 1]]}
     with pytest.raises(UsageError) as caught:
-        run.model_copy(update={"settings": {"prompts": [click], "memory": 5}}).is_done(begun(tmp_path), info=INFO)
+        begun(tmp_path).is_done(run.model_copy(update={"settings": {"prompts": [click], "memory": 5}}), info=INFO)
     assert caught.value.why == "the task: finding the subject before, following what is shown now"
     with pytest.raises(UsageError, match="the task: finding the subject before, finding several objects now"):
-        run.model_copy(update={"settings": {"objects": 4}}).is_done(begun(tmp_path), info=INFO)
+        begun(tmp_path).is_done(run.model_copy(update={"settings": {"objects": 4}}), info=INFO)
 
 
 def test_a_term_of_old_is_named_as_it_was(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
+    begun(tmp_path).begin(run).journal.close()
     other = {**run.settings, "runtime": "openvino", "range": "frames 3 to 5 of the source, times from zero"}
     with pytest.raises(UsageError) as caught:
-        run.model_copy(update={"settings": other}).is_done(begun(tmp_path), info=INFO)
+        begun(tmp_path).is_done(run.model_copy(update={"settings": other}), info=INFO)
     assert caught.value.why == (
         "runtime: torch before, openvino now; "
         "range: all frames before, frames 3 to 5 of the source, times from zero now"
@@ -179,26 +180,26 @@ def test_a_term_of_old_is_named_as_it_was(tmp_path: Path, run: RunTerms) -> None
 
 
 def test_edges_and_labels_are_no_other_terms(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
-    run.finish(begun(tmp_path), formats=run.formats)
+    begun(tmp_path).begin(run).journal.close()
+    begun(tmp_path).finish(formats=run.formats)
     other = run.model_copy(update={"settings": {**run.settings, "edges": {"grow": "2"}, "label": {"every": "car"}}})
-    assert not other.is_done(begun(tmp_path), info=INFO), "the outputs are others"
+    assert not begun(tmp_path).is_done(other, info=INFO), "the outputs are others"
 
 
 def test_other_formats_are_no_other_terms(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
-    run.finish(begun(tmp_path), formats=run.formats)
-    assert run.model_copy(update={"formats": ("overlay",)}).is_done(begun(tmp_path), info=INFO)
-    assert not run.model_copy(update={"formats": ("palette", "webm")}).is_done(begun(tmp_path), info=INFO)
+    begun(tmp_path).begin(run).journal.close()
+    begun(tmp_path).finish(formats=run.formats)
+    assert begun(tmp_path).is_done(run.model_copy(update={"formats": ("overlay",)}), info=INFO)
+    assert not begun(tmp_path).is_done(run.model_copy(update={"formats": ("palette", "webm")}), info=INFO)
 
 
 def test_a_run_of_an_earlier_version_has_its_formats(tmp_path: Path, run: RunTerms) -> None:
-    run.begin(begun(tmp_path)).journal.close()
-    run.finish(begun(tmp_path), formats=run.formats)
+    begun(tmp_path).begin(run).journal.close()
+    begun(tmp_path).finish(formats=run.formats)
     content = json.loads((tmp_path / "covos.json").read_text())
     content["settings"]["formats"] = content.pop("formats")
     (tmp_path / "covos.json").write_text(json.dumps(content))
-    assert run.is_done(begun(tmp_path), info=INFO)
+    assert begun(tmp_path).is_done(run, info=INFO)
 
 
 def test_the_manifest_of_an_earlier_version_goes_on(tmp_path: Path, predict: PredictTerms) -> None:
@@ -240,27 +241,26 @@ def test_a_background_whose_file_has_another_content_is_refused(tmp_path: Path) 
             shown={"background=beach.mp4": content},
         )
 
-    folder = OutputFolder(tmp_path / "out", resumable=True)
-    with terms("one").begin(folder).journal:
-        pass
-    terms("one").finish(folder, formats=("background=beach.mp4",))
-    assert terms("one").is_done(folder, info=INFO)
+    state = begun(tmp_path / "out")
+    state.begin(terms("one")).journal.close()
+    state.finish(formats=("background=beach.mp4",))
+    assert state.is_done(terms("one"), info=INFO)
     with pytest.raises(UsageError, match=r"of background=beach\.mp4"):
-        terms("two").is_done(folder, info=INFO)
+        state.is_done(terms("two"), info=INFO)
 
 
 def test_formats_without_the_matte_of_a_run_keep_the_content_of_what_they_show(tmp_path: Path, run: RunTerms) -> None:
     matte = {"matte": {"name": "covos-matte", "sha256": "ab"}}
     with_matte = run.model_copy(update={"settings": {**run.settings, **matte}, "formats": ("palette",)})
-    with_matte.begin(begun(tmp_path)).journal.close()
+    begun(tmp_path).begin(with_matte).journal.close()
     more = run.model_copy(update={"formats": ("palette", "background=a.png"), "shown": {"background=a.png": "64f6"}})
-    assert more.joined(begun(tmp_path), plain=True) == more, "its masks are not all there"
-    with_matte.finish(begun(tmp_path), formats=with_matte.formats)
-    plain = more.joined(begun(tmp_path), plain=True)
+    assert begun(tmp_path).joined(more, plain=True) == more, "its masks are not all there"
+    begun(tmp_path).finish(formats=with_matte.formats)
+    plain = begun(tmp_path).joined(more, plain=True)
     assert plain.formats == ("palette", "background=a.png,plain")
     assert plain.shown == {"background=a.png,plain": "64f6"}
     assert plain.settings["matte"] == matte["matte"]
-    assert more.joined(begun(tmp_path)).formats == more.formats
+    assert begun(tmp_path).joined(more).formats == more.formats
 
 
 def test_a_message_has_no_names_that_only_the_code_knows() -> None:

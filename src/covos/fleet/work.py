@@ -25,9 +25,8 @@ from covos.media.range import EndBeyondError, Range
 from covos.plan import Plan
 from covos.prompts.values import show_objects
 from covos.runs.folder import PROJECT, OutputFolder
-from covos.runs.journal import count_entries
+from covos.runs.journal import JOURNAL, count_entries
 from covos.runs.schema import load_report
-from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved, is_finished
 from covos.task import choose_task, read_objects, read_prompts
 

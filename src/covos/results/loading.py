@@ -30,11 +30,11 @@ from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.aside import made_aside, moved
 from covos.runs.folder import OutputFolder
+from covos.runs.journal import JOURNAL, WRITTEN
 from covos.runs.onefile import Output, choose_output
 from covos.runs.reading import edges_of, read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
-from covos.runs.terms import JOURNAL, WRITTEN
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
 

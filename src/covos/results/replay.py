@@ -25,8 +25,8 @@ from covos.media.memory import InMemory, open_input
 from covos.media.range import Range
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
+from covos.runs.journal import WRITTEN
 from covos.runs.report import Origin
-from covos.runs.terms import WRITTEN
 from covos.runs.writing import Saved, write_results
 
 Listener = Callable[[int, int], None]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import CovosError
 from covos.engines.choices import AUTO
-from covos.runs.terms import PRECISIONS, begun_settings
+from covos.runs.state import RunState
+from covos.runs.terms import PRECISIONS
 
 if TYPE_CHECKING:
     from covos.runs.folder import OutputFolder
@@ -44,7 +45,7 @@ def continued(folder: OutputFolder | None, **asked: str) -> Continued | None:
         **asked: ``device``, ``precision`` and ``runtime``, as of `covos.runtimes.choice.choose_computing`; what is not
             ``"auto"`` stays.
     """
-    began = None if folder is None else begun_settings(folder)
+    began = None if folder is None else RunState(folder).begun_settings
     if began is None or AUTO not in asked.values():
         return None
     known = {

@@ -31,7 +31,7 @@ class OutputFolder:
 
     The folder, with its parents, is made with the first file, so that a run which fails before leaves nothing behind.
     With ``overwrite``, the first file also clears away what an earlier run of covos wrote here; other files stay. With
-    ``resumable``, the folder may hold a run that was begun: `covos.runs.terms.RunTerms` decides if it can go on.
+    ``resumable``, the folder may hold a run that was begun: `covos.runs.state.RunState` decides if it can go on.
 
     Raises:
         UsageError: The folder holds something and ``overwrite`` is off, or it holds files but no result of covos;

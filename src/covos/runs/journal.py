@@ -29,6 +29,9 @@ from covos.masks.frame_mask import FrameMask, result_of
 from covos.masks.soft import Depth, SoftMask
 from covos.runs.folder import explained
 
+JOURNAL: Final = "journal.jsonl"
+WRITTEN: Final = "kept.jsonl"
+"""Journal of masks that were not found here but corrected, converted or saved: as they were written, after edges."""
 _KEYS: Final = (
     *("index", "stem", "pts", "status", "confidence", "seconds", "size", "objects"),
     *("states", "between", "feather", "bits", "soft", "matte"),

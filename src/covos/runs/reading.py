@@ -18,9 +18,8 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
-from covos.runs.journal import read_kept
+from covos.runs.journal import JOURNAL, WRITTEN, read_kept
 from covos.runs.schema import REPORT, load_report
-from covos.runs.terms import JOURNAL, WRITTEN
 
 
 def edges_of(path: Path) -> Edges:

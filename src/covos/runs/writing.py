@@ -34,7 +34,7 @@ from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
 from covos.runs.room import NO_FILES_LEFT, bytes_below, disk_needed, without_files_left
 from covos.runs.schema import REPORT, QualityRecord, followed_notes, load_report
-from covos.runs.terms import is_complete
+from covos.runs.terms import RunFile
 
 QUEUE = 4
 """Frames that may wait for the writers: one batch. More would only be memory."""
@@ -445,7 +445,7 @@ def is_finished(folder: Path) -> bool:
     if not is_there(folder / REPORT):
         return False
     project = folder / PROJECT
-    if is_there(project) and not is_complete(project):
+    if is_there(project) and not RunFile.read(project).complete:
         return False
     report = load_report(folder)
     return report.problem is None and all(is_there(folder / name) for name in report.outputs)
