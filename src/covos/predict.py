@@ -2,51 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Final, Literal
-
-import numpy as np
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
+from covos.core.archives import write_archive
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
-from covos.core.files import atomic_path, refuse_links
+from covos.core.files import refuse_links
 from covos.core.guarded import read_guarded
 from covos.core.numbered import as_folder, refuse_pattern
 from covos.core.places import Packed, Place, absolute
 from covos.core.progress import counted
-from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
-from covos.data.opening import refuse_division, refuse_seed_alone
-from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
+from covos.data import Dataset, Layout, Video
+from covos.data.opening import refuse_division
+from covos.data.subsets import open_subset
 from covos.data.trees import pictures
 from covos.engines.choices import DEFAULT_QUALITY, Quality
 from covos.events import Event
-from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job, loaded
 from covos.jobs import Outcome, run_job
-from covos.masks import NAMELESS, objects_in
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
 from covos.plan import Plan
-from covos.prompts.values import MaskPrompt
+from covos.prompts.annotated import annotated_prompts
 from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
-from covos.runs.schema import ModelRecord, as_json, load_report
+from covos.runs.predicted import PredictedFolder
+from covos.runs.schema import ModelRecord
 from covos.runs.writing import uncomputed_note
 from covos.task import FIND, Find, Follow, described_quality, refuse_where_followed
 
-MASKS: Final = "Annotations"
-REPORTS: Final = "reports"
-UNFINISHED: Final = ".partial"
-UNPACKED: Final = ".unpacked"
-ARCHIVE: Final = "submission.zip"
+__all__ = [
+    "Prediction",
+    "follow_annotations",
+    "follows",
+    "gives_objects",
+    "open_subset",
+    "predict",
+    "write_archive",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,52 +146,65 @@ def predict(
         ),
     )
     terms.begin(output)
+
+    def task_of(video: Video) -> Find | Follow:
+        if not follow:
+            return task
+        return follow_annotations(video, layout=dataset.layout, follower=follower, quality=task.quality)
+
+    predicted = PredictedFolder(output)
     made: list[Made] = []
     reused: list[str] = []
     failed: dict[str, CovosError] = {}
     for video in dataset:
-        found = _finished(output, video)
-        if found is not None:
+        if (found := predicted.finished(video)) is not None:
             made.append(found)
             reused.append(video.name)
             continue
-        work = output / UNFINISHED / video.name
-        refuse_links(output, work)
-        try:
-            chosen = (
-                follow_annotations(video, layout=dataset.layout, follower=follower, quality=task.quality)
-                if follow
-                else task
-            )
-        except CovosError as error:  # an annotation that cannot be read is this video's fault alone
-            failed[video.name] = error
-            continue
-        # The videos of a data set are shots: there is nothing to look for.
-        try:
-            with _on_disk(video, output / UNPACKED) as source:
-                plan = Plan(source=source, task=chosen, model=model.name, formats=("palette",), cuts="off")
-                # Not overwriting: a stopped run is gone on with.
-                outcome = run_job(Job(plan, work, load=lambda _: model), listen=listen)
-        except SourceError as error:  # a shard is damaged where this video lies
-            failed[video.name] = error
-            continue
-        if fault := _fault(outcome, video):
-            failed[video.name] = fault
-            continue
-        made.append(_publish(work, output, video))
-    remove_if_empty(output / UNFINISHED)
-    packed = _pack(dataset, output) if archive and not failed else None
+        outcome = _segmented(video, predicted, task_of=task_of, model=model, listen=listen)
+        if isinstance(outcome, Made):
+            made.append(outcome)
+        else:
+            failed[video.name] = outcome
+    remove_if_empty(predicted.unfinished)
+    packed = predicted.pack(dataset) if archive and not failed else None
     terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
-    read = {each.name: load_report(output / REPORTS / f"{each.name}.json").full_health() for each in made}
+    read = {each.name: predicted.report(each.name).full_health() for each in made}
     return Prediction(
-        folder=output / MASKS,
+        folder=predicted.masks,
         made=tuple(made),
         reused=tuple(reused),
         archive=packed,
         followed=follow,
         damaged={name: health for name, health in read.items() if not health.complete},
     )
+
+
+def _segmented(
+    video: Video,
+    predicted: PredictedFolder,
+    *,
+    task_of: Callable[[Video], Find | Follow],
+    model: covos.Model,
+    listen: Callable[[Job, Event], None] | None,
+) -> Made | CovosError:
+    """Segment a video and publish its masks; return the error instead if it is this video's fault alone."""
+    work = predicted.unfinished / video.name
+    refuse_links(predicted.folder, work)
+    try:
+        chosen = task_of(video)
+    except CovosError as error:  # an annotation cannot be read
+        return error
+    try:
+        with _on_disk(video, predicted.unpacked) as source:
+            # The videos of a data set are shots: there is nothing to look for.
+            plan = Plan(source=source, task=chosen, model=model.name, formats=("palette",), cuts="off")
+            # Not overwriting: a stopped run is gone on with.
+            outcome = run_job(Job(plan, work, load=lambda _: model), listen=listen)
+    except SourceError as error:  # a shard is damaged where this video lies
+        return error
+    return _fault(outcome, video) or predicted.publish(work, video)
 
 
 def _fault(outcome: Outcome, video: Video) -> CovosError | None:
@@ -259,18 +271,8 @@ def follow_annotations(
     quality: Quality = DEFAULT_QUALITY,
 ) -> Follow:
     """Follow what the first annotation of a video shows; of YouTube-VOS, each object from its first annotation on."""
-    prompts: list[MaskPrompt] = []
-    seen: set[int] = set()
-    for index, record in enumerate(video.frames):
-        if record.annotation is None or (seen and layout != "youtube-vos"):
-            continue
-        labels = read_labels(video, record)
-        labels[np.isin(labels, list(seen))] = 0
-        if objects := objects_in(labels):
-            prompts.append(MaskPrompt(labels=labels, frame=index))
-            # A 0/255 mask has no id: it gets the next free one.
-            seen |= {max(seen, default=0) + 1 if identity == NAMELESS else identity for identity in objects}
-    return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower), quality=quality)
+    prompts = annotated_prompts(video, layout=layout)
+    return Follow(prompts=prompts, direction="forward", follower=os.fspath(follower), quality=quality)
 
 
 def _refuse_without_pictures(dataset: Dataset) -> None:
@@ -316,68 +318,6 @@ def _on_disk(video: Video, place: Path) -> Iterator[Path]:
         remove_if_empty(place)
 
 
-def _masks(output: Path, video: Video) -> list[Path]:
-    return [output / MASKS / video.name / f"{frame.stem}.png" for frame in video.frames]
-
-
-def _report(output: Path, video: Video) -> Path:
-    return output / REPORTS / f"{video.name}.json"
-
-
-def _finished(output: Path, video: Video) -> Made | None:
-    """Return the outcome of an earlier run for a video; None if a part of it is missing."""
-    try:
-        report = load_report(_report(output, video))
-    except CovosError:
-        return None
-    whole = [row.stem for row in report.frames] == [frame.stem for frame in video.frames]
-    if not whole or not all(mask.is_file() for mask in _masks(output, video)):
-        return None
-    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
-
-
-def _publish(work: Path, output: Path, video: Video) -> Made:
-    """Move the masks of a whole video to where they belong, then its report, which says that they are there."""
-    report = load_report(work)
-    target = output / MASKS / video.name
-    refuse_links(output, target)
-    _clear(target, _masks(output, video))
-    target.parent.mkdir(exist_ok=True)
-    (work / FRAME_MASKS).replace(target)  # not what the report lists: somebody else may have written it
-    content = as_json(report.model_copy(update={"outputs": (f"../{MASKS}/{video.name}",)}))
-    file = _report(output, video)
-    refuse_links(output, file.parent)
-    file.parent.mkdir(exist_ok=True)
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    shutil.rmtree(work)
-    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
-
-
-def _clear(folder: Path, masks: Sequence[Path]) -> None:
-    """Remove the masks of a video that are to be made anew, and nothing else."""
-    if not folder.is_dir():
-        return
-    others = [path.name for path in folder.iterdir() if path not in masks]
-    if others:
-        raise UsageError(
-            f"{folder} holds {listed(sorted(others), shown=4)}",
-            why="no frame of the video has this name, so it is not covos's to replace",
-            fix="move it away",
-        )
-    for mask in masks:
-        mask.unlink(missing_ok=True)
-    folder.rmdir()
-
-
-def _pack(dataset: Dataset, output: Path) -> Path:
-    """DAVIS takes a folder for each video at the top; YouTube-VOS and TIANCHI take them in `Annotations`."""
-    base = output / MASKS if dataset.layout == "davis" else output
-    members = {mask.relative_to(base).as_posix(): mask for video in dataset for mask in _masks(output, video)}
-    write_archive(output / ARCHIVE, members)
-    return output / ARCHIVE
-
-
 def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) -> None:
     if not failed:
         return
@@ -388,56 +328,6 @@ def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) ->
         f"{len(failed)} of {of} videos failed: {listed(failed, shown=4)}",
         why=f"the first: {first.what}: {first.why}",
         fix=f"the others are done; mend these and run it again ({output / MANIFEST} lists them)",
-    )
-
-
-DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
-"""Subsets to predict if none is named: the first of these that the data set has."""
-
-
-def open_subset(
-    root: Place | str,
-    *,
-    subset: str | None = None,
-    ratio: float | None = None,
-    seed: int | None = None,
-    otherwise: Sequence[str] = DEFAULT_SUBSETS,
-    layout: Layout | Literal["auto"] = "auto",
-) -> Dataset:
-    """Open the videos to predict.
-
-    Args:
-        root: Of the data set.
-        subset: Of the data set.
-        ratio: With the subset ``"train"`` or ``"val"``, the part that a training with this ratio trains or measures
-            on; see `covos.data.open_dataset`.
-        seed: Seed of that division; None is 0.
-        otherwise: The first of these that there is, if ``subset`` is None; of a data set without subsets, all videos.
-        layout: See `covos.data.open_dataset`.
-
-    Raises:
-        SourceError: There is no such data set or subset.
-        UsageError: A seed is given without a ratio.
-    """
-    refuse_seed_alone(ratio=ratio, seed=seed)
-    if ratio is not None:
-        return open_dataset(root, layout=layout, subset=subset, ratio=ratio, seed=seed, encoding="ids")
-    for name in otherwise if subset is None else [subset]:
-        try:
-            # Whatever the annotations mean, they are not looked at.
-            return open_dataset(root, layout=layout, subset=name, encoding="ids")
-        except NoSubsetError:
-            continue
-    whole = open_dataset(root, layout=layout, encoding="ids")
-    if subset is None and not whole.splits:
-        return whole
-    fix = "name one of them: --subset (subset=...)" if whole.splits else "leave the subset out to take all videos"
-    if subset in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
-        fix += f"; or add --ratio {RATIO} (ratio={RATIO}), for the videos that a training divides off"
-    raise (SourceError if subset is None else NoSubsetError)(
-        f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
-        why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",
-        fix=fix,
     )
 
 
@@ -463,29 +353,3 @@ def follows(dataset: Dataset, *, model: covos.Model, follower: str | os.PathLike
     if not gives_objects(dataset):
         return False
     return os.fspath(follower) != DEFAULT_FOLLOWER or goes_with(DEFAULT_FOLLOWER, encoder=model.entry)
-
-
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip file can express
-_UNIX = 3
-_READABLE_FILE = 0o100644 << 16
-
-
-def write_archive(path: Path, members: Mapping[str, Path]) -> None:
-    """Write a zip file; one that exists is replaced.
-
-    Members are sorted by name and have one fixed time. They are stored, not compressed: masks are PNG files, which
-    are compressed already, and what a compressor makes of them depends on its version.
-
-    Args:
-        path: The ``.zip`` file.
-        members: Name in the archive, with forward slashes, to file.
-
-    Raises:
-        EnvironmentProblem: The disk is full or not writable; no half-written archive is left.
-    """
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(members):
-            entry = zipfile.ZipInfo(name, date_time=_EARLIEST)
-            entry.create_system = _UNIX  # else the system that writes it
-            entry.external_attr = _READABLE_FILE
-            archive.writestr(entry, members[name].read_bytes())

@@ -12,11 +12,12 @@ import covos  # its types bring torch, once somebody asks for them (`typing.get_
 from covos.core.shards import place_of
 from covos.data import Dataset
 from covos.data.davis import VALIDATION_OF_2016, name_in_2016
+from covos.data.subsets import open_subset
 from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
 from covos.media.source import Health
-from covos.predict import open_subset, predict
+from covos.predict import predict
 from covos.task import FIND, Find
 
 PROTOCOL: Final = "davis2016"

@@ -45,9 +45,11 @@ def predict(
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.core.numbered import as_folder, refuse_pattern
+    from covos.data.subsets import open_subset
     from covos.models.registry import find_model
-    from covos.predict import REPORTS, follows, gives_objects, open_subset
+    from covos.predict import follows, gives_objects
     from covos.predict import predict as run
+    from covos.runs.predicted import REPORTS
     from covos.task import Find
 
     refuse_pattern(output, fix=as_folder)

@@ -37,8 +37,8 @@ def reproduce(
     from covos.core.device import configure_threads
     from covos.core.numbered import as_folder, refuse_pattern
     from covos.models.registry import find_model
-    from covos.predict import REPORTS
     from covos.reproduce import open_davis2016, reproduce_davis2016
+    from covos.runs.predicted import REPORTS
     from covos.task import Find
 
     refuse_pattern(output, fix=as_folder)
