@@ -37,7 +37,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,7 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.models.registry import build_network, find_model
     from covos.training import StepDone, TrainingEvent, loop
     from covos.training.gather import gather
+    from covos.training.prepared import Training
     from covos.training.registry import load_recipe
     from covos.training.validate import measure
     from scenes_composed import compose_clips, fingerprint
@@ -147,16 +148,15 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     last = folder / "last.safetensors"
     began = time.perf_counter()
     if not last.exists():
-        loop.train(
-            data.train,
+        training = Training(
             recipe=recipe,
-            folder=folder,
+            data=replace(data, validation=()),
             device=device,
             precision=precision,
-            weights=find_model(run.weights).path if run.weights else None,
+            start=find_model(run.weights).path if run.weights else None,
             workers=options.workers,
-            on_event=say_step,
         )
+        loop.train(training, folder=folder, on_event=say_step)
     seconds = time.perf_counter() - began
     network = build_network(find_model(last))
     assert isinstance(network, CovosLite), "only covos-lite has both references and motion to leave out"

@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from covos.masks.label_files import read_label_map
 from covos.models.cosnet.network import COSNETS
 from covos.training import loop
 from covos.training.gather import gather
 from covos.training.registry import load_recipe
+from on_cpu import training_of
 from seen import Seen
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
@@ -93,18 +93,9 @@ def run() -> Run:
             data, seed=recipe.split_seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit
         )
         seen = Seen()
-        loop.train(
-            gathered.train,
-            validation=gathered.validation if measure else (),
-            recipe=recipe,
-            folder=folder,
-            device=torch.device("cpu"),
-            precision=torch.float32,
-            weights=weights,
-            workers=workers,
-            extend=extend,
-            on_event=seen,
-        )
+        data_of_run = gathered if measure else replace(gathered, validation=())
+        training = training_of(recipe, data_of_run, start=weights, workers=workers)
+        loop.train(training, folder=folder, extend=extend, on_event=seen)
         return seen
 
     return train

@@ -9,8 +9,9 @@ from covos.cli import main
 from covos.training import StepDone
 from covos.training.console import Console
 from covos.training.estimate import TimeEstimate, estimate_time, spoken
-from covos.training.gather import gather
+from covos.training.gather import TrainingData, gather
 from covos.training.registry import load_recipe
+from on_cpu import training_of
 
 SMALL = (
     "steps=10", "frames_per_step=2", "group_sizes=[2]", "crops=[[32, 64], [64, 96], [96, 96]]",
@@ -51,10 +52,7 @@ def test_it_says_what_it_is_timing(tianchi: Path, monkeypatch: pytest.MonkeyPatc
     data = gather([tianchi], seed=0, ratio=0.5)
     recipe = load_recipe("lite", overrides=SMALL)
     said: list[str] = []
-    estimate_time(
-        recipe, data.train, validation=data.validation, device=torch.device("cpu"), precision=torch.float32, workers=0,
-        tell=said.append,
-    )  # fmt: skip
+    estimate_time(training_of(recipe, data), tell=said.append)
     parts = [line for line in said if not line.startswith(" ")]
     assert parts == [
         "timing steps of 32 x 64, size 1 of 2: 2 or more",
@@ -69,10 +67,8 @@ def test_a_run_of_few_steps_is_looked_at_for_as_few(tianchi: Path, monkeypatch: 
     monkeypatch.setattr("covos.training.estimate.SAY_EVERY", 0.0)
     data = gather([tianchi], seed=0, ratio=0.5)
     said: list[str] = []
-    estimate_time(
-        load_recipe("lite", overrides=SMALL, steps=2), data.train, validation=(), device=torch.device("cpu"),
-        precision=torch.float32, workers=0, tell=said.append,
-    )  # fmt: skip
+    recipe = load_recipe("lite", overrides=SMALL, steps=2)
+    estimate_time(training_of(recipe, TrainingData(train=data.train)), tell=said.append)
     assert [line.partition(":")[0].strip() for line in said] == [
         "timing steps of 32 x 64, size 1 of 2", "step 1", "timing steps of 64 x 96, size 2 of 2", "step 1",
     ]  # fmt: skip
@@ -98,9 +94,7 @@ def test_a_few_steps_of_each_size_are_timed(tianchi: Path) -> None:
     data = gather([tianchi], seed=0, ratio=0.5)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    found = estimate_time(
-        recipe, data.train, validation=data.validation, device=torch.device("cpu"), precision=torch.float32, workers=0
-    )
+    found = estimate_time(training_of(recipe, data))
     assert torch.equal(torch.get_rng_state(), before)
     # What is never drawn is not timed.
     assert {size: share for size, (share, _) in found.sizes.items()} == {(32, 64): 0.7, (64, 96): 0.3}

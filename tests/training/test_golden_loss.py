@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
 from covos.models.registry import find_model
 from covos.training import StepDone, loop
-from covos.training.gather import gather
+from covos.training.gather import TrainingData, gather
 from covos.training.registry import load_recipe, recipe_names
+from on_cpu import training_of
 from soft_pictures import pictures
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
@@ -39,15 +39,10 @@ def losses(
 ) -> list[float]:
     """The mean loss so far, after each step."""
     seen: list[float] = []
+    recipe = load_recipe(name, overrides=overrides)
     loop.train(
-        gather(data, seed=0).train,
-        validation=(),
-        recipe=load_recipe(name, overrides=overrides),
+        training_of(recipe, TrainingData(train=gather(data, seed=0).train), start=weights),
         folder=folder,
-        device=torch.device("cpu"),
-        precision=torch.float32,
-        weights=weights,
-        workers=0,
         on_event=lambda event: seen.append(event.loss) if isinstance(event, StepDone) else None,
     )
     return seen

@@ -18,12 +18,13 @@ from covos.core.errors import CheckpointError, EnvironmentProblem, IncompleteErr
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.gather import gather
+from covos.training.gather import TrainingData, gather
 from covos.training.lite import GroupBatches, LiteTask
 from covos.training.loading import iterate_batches
 from covos.training.losses import EPS, read_mask_bce
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
+from on_cpu import training_of
 from seen import Seen
 from starving import at, starve
 
@@ -79,18 +80,8 @@ def recipe(*more: str) -> Recipe:
 
 
 def run(root: Path, folder: Path, *more: str) -> Seen:
-    data = gather([root], seed=0)
     seen = Seen()
-    loop.train(
-        data.train,
-        validation=data.validation,
-        recipe=recipe(*more),
-        folder=folder,
-        device=torch.device("cpu"),
-        precision=torch.float32,
-        workers=0,
-        on_event=seen,
-    )
+    loop.train(training_of(recipe(*more), gather([root], seed=0)), folder=folder, on_event=seen)
     return seen
 
 
@@ -196,16 +187,7 @@ def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -
     data = gather([root], seed=0)
     start = find_model("covos-lite")
     frozen = recipe("steps=1", "learning_rate=0.0", "encoder_learning_rate=0.0", "validate_every=1", "ema=0.0")
-    loop.train(
-        data.train,
-        validation=(),
-        recipe=frozen,
-        folder=tmp_path,
-        device=torch.device("cpu"),
-        precision=torch.float32,
-        weights=start.path,
-        workers=0,
-    )
+    loop.train(training_of(frozen, TrainingData(train=data.train), start=start.path), folder=tmp_path)
     before, after = load_file(start.path), load_file(tmp_path / "last.safetensors")
     for name, tensor in before.items():
         if "running" not in name:  # batch-norm statistics follow the data at any rate of learning

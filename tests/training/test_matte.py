@@ -13,12 +13,14 @@ from covos.data import Dataset, open_dataset
 from covos.models.cards import read_card
 from covos.models.matte import BAND, BEFORE, GUESS, CovosMatte
 from covos.models.registry import build_matter, find_matter
+from covos.training.gather import TrainingData
 from covos.training.loop import train
 from covos.training.matte import TILE, MatteBatch, MatteBatches, MatteTask, find_all, warped
 from covos.training.recipe import MatteRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MattePools, _layer_of, draw_clip, has_mattes
 from covos.training.scenes.strands import draw_thing
+from on_cpu import training_of
 from soft_pictures import pictures
 
 SMALL = {"clips_per_step": 2, "kept": 4, "drawn_side": 128, "steps": 1, "warmup": 0}
@@ -151,8 +153,7 @@ def test_the_losses_vanish_for_the_truth_and_grow_with_the_error(datasets: list[
 
 def test_a_training_makes_weights_that_are_found_and_loaded(datasets: list[Dataset], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    device = torch.device("cpu")
-    train(datasets, recipe=recipe(), folder=folder, device=device, precision=torch.float32, workers=0)
+    train(training_of(recipe(), TrainingData(train=tuple(datasets))), folder=folder)
     card = read_card(folder / "last.safetensors")
     assert card is not None
     assert (card.name, card.architecture) == ("run", "matte")

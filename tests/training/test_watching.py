@@ -18,17 +18,18 @@ from covos.core.errors import InputError
 from covos.models.cards import read_card
 from covos.models.registry import find_model
 from covos.training import Finished, Measured, Saved, Started, StepDone, loop, pools, run_log
-from covos.training.api import prepare
 from covos.training.cosnet import CosnetTask
 from covos.training.follow import FollowTask
-from covos.training.gather import gather
+from covos.training.gather import TrainingData, gather
 from covos.training.history import HistoryEntry, read_history
 from covos.training.lite import LiteTask
 from covos.training.measuring import named, validation_losses
+from covos.training.prepared import prepare
 from covos.training.prompt import PromptTask
 from covos.training.registry import load_recipe, make_task
 from covos.training.run_folder import describe_outcome
 from covos.training.task import Task
+from on_cpu import training_of
 from seen import Seen
 
 Run = Callable[..., Seen]
@@ -99,17 +100,10 @@ def test_what_a_listener_raises_ends_the_run(tmp_path: Path, tianchi: Path) -> N
         if isinstance(event, StepDone) and event.step == 2:
             raise EnoughError
 
+    recipe = load_recipe("cosnet-resnet50", overrides=SMALL)
     data = gather([tianchi], seed=0, ratio=0.5)
     with pytest.raises(EnoughError):
-        loop.train(
-            data.train,
-            recipe=load_recipe("cosnet-resnet50", overrides=SMALL),
-            folder=tmp_path,
-            device=torch.device("cpu"),
-            precision=torch.float32,
-            workers=0,
-            on_event=listener,
-        )
+        loop.train(training_of(recipe, TrainingData(train=data.train)), folder=tmp_path, on_event=listener)
 
 
 @pytest.mark.usefixtures("narrow")

@@ -12,8 +12,8 @@ from covos.core.memory import refuse_small_address_space
 from covos.training.registry import recipe_names
 
 if TYPE_CHECKING:
-    from covos.training.api import Training
     from covos.training.console import Console
+    from covos.training.prepared import Training
 
 
 def train(
@@ -94,8 +94,9 @@ def train(
         refuse_missing(each)
     if weights is not None:
         find_model(weights)
-    from covos.training.api import is_run, prepare  # brings torch: what is wrong is refused before
+    from covos.training.api import is_run, run_training  # brings torch: what is wrong is refused before
     from covos.training.console import Console
+    from covos.training.prepared import prepare
     from covos.training.run_log import lacking
 
     training = prepare(chosen, data, weights=weights, device=device, precision=precision, workers=workers)
@@ -109,7 +110,7 @@ def train(
     if lack := lacking():
         console.note(f"warning: {lack}")
     with console.explaining_stops(output / "checkpoint.pt"):
-        result = training.run(output, extend=extend, listeners=(console,))
+        result = run_training(training, folder=output, extend=extend, listeners=(console,))
     if leads:
         say(str(result.last))
 
@@ -121,17 +122,19 @@ def _look(training: Training, console: Console, *, only: bool) -> None:
         InputError: The data cannot be trained on.
     """
     from covos.core.progress import Progress
+    from covos.training.api import check_training
     from covos.training.console import lines_of
+    from covos.training.estimate import estimate_time
 
     with Progress("look at the data", quiet=console.quiet) as progress:
-        found = training.check(on_frames=progress.advance)
+        found = check_training(training, on_frames=progress.advance)
     tell = say if only else console.note
     for line in lines_of(found):
         tell(line)
     found.refuse()
     if training.group.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
-    console.estimate = training.estimate(tell=console.note)
+    console.estimate = estimate_time(training, tell=console.note)
     steps = console.estimate.steps
     if training.recipe.warmup >= steps:
         tell(

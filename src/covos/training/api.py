@@ -9,31 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from covos.core.device import configure_threads, resolve_device
-from covos.core.errors import UsageError
+from covos.core.device import configure_threads
 from covos.core.memory import keeping_freed_memory
 from covos.data import Dataset
 from covos.model import Model, load_model
-from covos.models.registry import find_model
 from covos.training import loop
-from covos.training.arguments import (
-    Listener,
-    check_precision,
-    folder_of,
-    listeners_of,
-    open_sets_of,
-    precision_of,
-    sources_of,
-)
+from covos.training.arguments import Listener, folder_of, listeners_of, open_sets_of, sources_of
 from covos.training.check import DataCheck, check_data
 from covos.training.console import problem_line
-from covos.training.distributed import ProcessGroup, joined, process_group_from_environment
-from covos.training.estimate import TimeEstimate, estimate_time
+from covos.training.distributed import joined
 from covos.training.events import Finished, Scored, TrainingEvent
-from covos.training.gather import Data, TrainingData, gather
+from covos.training.gather import Data
 from covos.training.history import HistoryEntry, read_history
+from covos.training.prepared import Training, prepare
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe, make_task
 from covos.training.run_log import lacking
@@ -143,129 +131,48 @@ def train(
         workers=workers,
     )
     if check and training.group.leads and not is_run(folder):
-        found = training.check()
+        found = check_training(training)
         found.refuse()
         for problem in found.problems:
             warnings.warn(problem_line(problem), stacklevel=2)
     if lack := lacking():
         warnings.warn(lack, stacklevel=2)
-    return training.run(folder, extend=extend, listeners=listeners)
+    return run_training(training, folder=folder, extend=extend, listeners=listeners)
 
 
-def prepare(
-    recipe: Recipe,
-    sources: Sequence[Data],
-    *,
-    validation: Sequence[Dataset] | None = None,
-    weights: str | os.PathLike[str] | None,
-    device: str,
-    precision: str,
-    workers: int,
-) -> Training:
-    """Gather the data and choose the machine; nothing is written, and no network is made."""
-    check_precision(precision)
-    if workers < 0:
-        raise UsageError(f"workers = {workers}", why="it is a number of processes", fix="use 0 or more")
-    if validation is not None and recipe.overfit:
-        recipe.refuse("overfit", "a run that overfits measures on what it trains on", "leave validation out")
-    weights = weights or recipe.start or None
-    group = process_group_from_environment()
-    recipe.check_division(processes=group.size)
-    target = resolve_device(device)
-    if group.size > 1 and target.type == "cuda":
-        target = resolve_device(f"cuda:{group.local_rank}")
-    return Training(
-        recipe=recipe,
-        start=None if weights is None else find_model(os.fspath(weights)).path,
-        data=gather(
-            sources,
-            seed=recipe.split_seed,
-            ratio=recipe.ratio,
-            videos=recipe.videos,
-            overfit=recipe.overfit,
-            validation=validation,
-            pictures=recipe.measures_pictures,
-        ),
-        device=target,
-        precision=precision_of(target, precision),
-        workers=workers,
-        group=group,
+def check_training(training: Training, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
+    """Refuse weights of another network, and look at a sample of the data."""
+    if training.start is not None:
+        origin_of(training.start, make_task(training.recipe, training.data.train))
+    return check_data(training.data, on_frames=on_frames)
+
+
+def run_training(
+    training: Training, *, folder: Path, extend: bool = False, listeners: Sequence[Listener] = ()
+) -> TrainingResult:
+    """Train to the end; errors are those of `covos.training.loop.train`."""
+    configure_threads()
+    ends: list[Finished] = []
+
+    def tell(event: TrainingEvent) -> None:
+        if isinstance(event, Finished):
+            ends.append(event)
+        for listener in listeners:
+            listener(event)
+
+    with keeping_freed_memory(), joined(training.group, training.device):
+        loop.train(training, folder=folder, extend=extend, on_event=tell)
+    last = folder / "last.safetensors"
+    end = ends[0] if ends else Finished(step=training.recipe.steps, start=None, best=None, weights=last)
+    return TrainingResult(
+        folder=folder,
+        weights=end.weights,
+        last=last,
+        steps=end.step,
+        start=end.start,
+        best=end.best,
+        skipped=end.skipped,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """A training that is about to begin: recipe, data and machine.
-
-    Attributes:
-        start: Weights to start from; None as the recipe does.
-        group: The processes that share it.
-    """
-
-    recipe: Recipe
-    data: TrainingData
-    start: Path | None
-    device: torch.device
-    precision: torch.dtype
-    workers: int
-    group: ProcessGroup
-
-    def check(self, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
-        """Refuse weights of another network, and look at a sample of the data."""
-        if self.start is not None:
-            origin_of(self.start, make_task(self.recipe, self.data.train))
-        return check_data(self.data, on_frames=on_frames)
-
-    def estimate(self, *, tell: Callable[[str], object] = lambda line: None) -> TimeEstimate:
-        """Time a few steps, and return time and memory of the whole; ``tell`` is called with each part as it begins."""
-        with keeping_freed_memory():
-            return estimate_time(
-                self.recipe,
-                self.data.train,
-                validation=self.data.validation,
-                device=self.device,
-                precision=self.precision,
-                workers=self.workers,
-                from_weights=self.start is not None,
-                tell=tell,
-            )
-
-    def run(self, folder: Path, *, extend: bool = False, listeners: Sequence[Listener] = ()) -> TrainingResult:
-        """Train to the end; errors are those of `covos.training.loop.train`."""
-        configure_threads()
-        ends: list[Finished] = []
-
-        def tell(event: TrainingEvent) -> None:
-            if isinstance(event, Finished):
-                ends.append(event)
-            for listener in listeners:
-                listener(event)
-
-        with keeping_freed_memory(), joined(self.group, self.device):
-            loop.train(
-                self.data.train,
-                validation=self.data.validation,
-                recipe=self.recipe,
-                folder=folder,
-                device=self.device,
-                precision=self.precision,
-                weights=self.start,
-                workers=self.workers,
-                group=self.group,
-                extend=extend,
-                on_event=tell,
-            )
-        last = folder / "last.safetensors"
-        end = ends[0] if ends else Finished(step=self.recipe.steps, start=None, best=None, weights=last)
-        return TrainingResult(
-            folder=folder,
-            weights=end.weights,
-            last=last,
-            steps=end.step,
-            start=end.start,
-            best=end.best,
-            skipped=end.skipped,
-        )
 
 
 def is_run(folder: Path) -> bool:

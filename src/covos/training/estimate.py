@@ -12,6 +12,7 @@ import torch
 
 from covos.core.device import usable_cpus
 from covos.core.errors import InputError
+from covos.core.memory import keeping_freed_memory
 from covos.core.progress import counted
 from covos.data import Dataset
 from covos.engines.choices import DEFAULT_REFERENCES
@@ -19,7 +20,8 @@ from covos.training.distributed import SINGLE_PROCESS
 from covos.training.loop import Objective, take_step
 from covos.training.measuring import VALIDATION_STRIDE, validation_losses
 from covos.training.memory import GIGA, Memory, peak_memory, restart_peak, total_memory
-from covos.training.recipe import LiteRecipe, Recipe
+from covos.training.prepared import Training
+from covos.training.recipe import LiteRecipe
 from covos.training.registry import make_task
 from covos.training.state import TrainingState, make_average
 from covos.training.task import Task, to_device
@@ -99,41 +101,32 @@ class TimeEstimate:
         return f"at most {self.memory}{has}{loaders}"
 
 
-def estimate_time(
-    recipe: Recipe,
-    datasets: Sequence[Dataset],
-    *,
-    validation: Sequence[Dataset],
-    device: torch.device,
-    precision: torch.dtype,
-    workers: int,
-    from_weights: bool = False,
-    tell: Callable[[str], object] = lambda line: None,
-) -> TimeEstimate:
+def estimate_time(training: Training, *, tell: Callable[[str], object] = lambda line: None) -> TimeEstimate:
     """Time a few steps of each size, and a little measuring; see how much memory they take.
 
-    A run that goes on ``from_weights`` measures these before its first step. On a slow machine all of it takes minutes:
+    A run that starts from weights measures these before its first step. On a slow machine all of it takes minutes:
     ``tell`` is called with a line for each part as it begins, and with the pace of slow steps.
 
     The network has random weights and is thrown away. torch's generator is put back, so a run that follows draws what
     it would have drawn.
     """
-    task = make_task(recipe, datasets)
+    task = make_task(training.recipe, training.data.train)
+    device, precision, validation = training.device, training.precision, training.data.validation
     restart_peak(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with keeping_freed_memory(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = task.make_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=None)
         for group in state.optimizer.param_groups:
             group["peak"] = 0.0  # random weights must not diverge while they are timed
         objective = Objective(task, network, precision=precision)
         sizes = {}
-        parts = list(_parts(task, datasets))
+        parts = list(_parts(task, training.data.train))
         for number, (size, share, part) in enumerate(parts, 1):
             each = f" of {size[0]} x {size[1]}, size {number} of {len(parts)}" if size != (0, 0) else ""
             # A run of a few steps is not looked at for longer than it takes.
             own = max(1, round(share * task.steps))
             tell(f"timing steps{each}: {counted(own, 'step') if own <= LEAST else f'{LEAST} or more'}")
-            seconds = _time_steps(part, state, objective, most=own, device=device, workers=workers, tell=tell)
+            seconds = _time_steps(part, state, objective, most=own, training=training, tell=tell)
             sizes[size] = share, seconds
         measuring = 0.0
         for number, dataset in enumerate(validation, 1):
@@ -145,7 +138,7 @@ def estimate_time(
         sizes=sizes,
         measuring=measuring,
         measured_after=tuple(filter(task.measures_after, range(1, task.steps + 1))) if measuring else (),
-        measured_first=bool(measuring) and from_weights,
+        measured_first=bool(measuring) and training.start is not None,
         memory=memory,
         gpu_total=total_memory(device),
     )
@@ -182,15 +175,14 @@ def _time_steps(
     objective: Objective,
     *,
     most: int,
-    device: torch.device,
-    workers: int,
+    training: Training,
     tell: Callable[[str], object],
 ) -> float:
     """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up.
 
     ``most`` steps are timed at most.
     """
-    batches = task.batches()
+    device, batches = training.device, task.batches()
     loading, computing = [], []
     told = time.perf_counter()
     for number in range(most):
@@ -212,10 +204,10 @@ def _time_steps(
             break
     first = 1 if len(computing) > LEAST else 0
     load, compute = (float(np.mean(part[first:])) for part in (loading, computing))
-    if not workers:
+    if not training.workers:
         return load + compute
     # Beside a GPU loading is hidden; on the processor it takes its share of the cores.
-    return max(compute, load / workers) if device.type != "cpu" else compute + load / usable_cpus()
+    return max(compute, load / training.workers) if device.type != "cpu" else compute + load / usable_cpus()
 
 
 def _time_measuring(

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.signals import DeferredSignals
-from covos.data import Dataset
 from covos.training.data_record import refuse_other_data
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.distributed import ProcessGroup
 from covos.training.divergence import diverged
 from covos.training.events import Skipped, Started, StepDone, TrainingEvent
 from covos.training.loading import iterate_batches
 from covos.training.measuring import named
 from covos.training.memory import peak_memory
+from covos.training.prepared import Training
 from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import RunFolder, finished
@@ -57,16 +58,9 @@ class Objective(nn.Module):
 
 
 def train(
-    datasets: Sequence[Dataset],
+    training: Training,
     *,
-    validation: Sequence[Dataset] = (),
-    recipe: Recipe,
     folder: Path,
-    device: torch.device,
-    precision: torch.dtype,
-    weights: Path | None = None,
-    workers: int = 1,
-    group: ProcessGroup = SINGLE_PROCESS,
     extend: bool = False,
     on_event: Callable[[TrainingEvent], None] = lambda event: None,
 ) -> None:
@@ -78,107 +72,135 @@ def train(
 
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
-    A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them, and these are
-    measured before the first step. If it is done, its end is reported again, and nothing else. ``precision`` is
-    float32, or bfloat16 by autocast. Every process of the group calls this, once they have joined. Without
-    ``validation``, nothing is measured. With ``extend``, a run may go on to more steps or epochs than it was begun
-    with: from there it has the rates that a run of the new length has.
+    A run that is continued has its own weights; else it starts from those of the training, and these are measured
+    before the first step. If it is done, its end is reported again, and nothing else. Every process of the group calls
+    this, once they have joined. With ``extend``, a run may go on to more steps or epochs than it was begun with: from
+    there it has the rates that a run of the new length has.
 
     ``on_event`` gets the events, see `covos.training.TrainingEvent`; only the first of several processes measures,
     saves and finishes. An error that it raises ends the run.
 
     Raises:
-        CheckpointError: The folder holds a run with another recipe, on other data or from other weights, or ``weights``
+        CheckpointError: The folder holds a run with another recipe, on other data or from other weights, or the weights
             are of another network.
         InputError: The data sets lack what the recipe trains on, or many of their files cannot be read.
         UsageError: A step cannot be divided among the processes, or there is no run to extend.
         IncompleteError: The training diverged: a loss or a weight is not a finite number.
         KeyboardInterrupt, SystemExit: A signal came.
     """
-    recipe.check_division(processes=group.size)
-    task = make_task(recipe, datasets)
+    group, data = training.group, training.data
+    training.recipe.check_division(processes=group.size)
+    task = make_task(training.recipe, data.train)
     batches = task.batches(group)
-    refuse_other_data(folder, datasets)
-    state, start = start_training(task, folder=folder, device=device, weights=weights, extend=extend)
+    refuse_other_data(folder, data.train)
+    state, start = start_training(task, folder=folder, device=training.device, weights=training.start, extend=extend)
     if state.step >= task.steps and not state.due:
         if group.leads:
             on_event(finished(folder, state))
         return
-    log = run = None
-    listeners = [on_event]
+    with _telling(on_event, folder=folder, step=state.step, leads=group.leads) as tell, DeferredSignals() as signals:
+        measured = tuple(named(data.validation))
+        tell(Started(step=state.step, steps=task.steps, origin=start, folder=folder, validation=measured))
+        _Loop(training, task=task, state=state, folder=folder, signals=signals, tell=tell).run(batches)
 
-    def tell(event: TrainingEvent) -> None:
-        for listener in listeners:
-            listener(event)
 
-    if group.leads:
-        folder.mkdir(parents=True, exist_ok=True)
-        log = RunLog(folder, step=state.step)
-        listeners.insert(0, log)
-    with DeferredSignals() as signals, nullcontext() if log is None else closing(log):
-        tell(
-            Started(step=state.step, steps=task.steps, origin=start, folder=folder, validation=tuple(named(validation)))
-        )
-        objective = group.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
-        if group.leads:
-            run = RunFolder(
-                folder,
-                task=task,
-                datasets=datasets,
-                validation=validation,
-                state=state,
-                device=device,
-                precision=precision,
-                tell=tell,
-            )
-            run.begin(state, signals)
-        recent: list[tuple[float, float]] = []
+@contextmanager
+def _telling(
+    on_event: Callable[[TrainingEvent], None], *, folder: Path, step: int, leads: bool
+) -> Iterator[Callable[[TrainingEvent], None]]:
+    """Give what takes the events in the block: the listener, and before it the log of the process that leads."""
+    if not leads:
+        yield on_event
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(RunLog(folder, step=step)) as log:
+
+        def tell(event: TrainingEvent) -> None:
+            log(event)
+            on_event(event)
+
+        yield tell
+
+
+class _Loop:
+    """The steps of a run, one after another: each is told, and of the process that leads, written and measured."""
+
+    def __init__(
+        self,
+        training: Training,
+        *,
+        task: Task[Any],
+        state: TrainingState,
+        folder: Path,
+        signals: DeferredSignals,
+        tell: Callable[[TrainingEvent], None],
+    ) -> None:
+        self.training, self.task, self.state = training, task, state
+        self.folder, self.signals, self.tell = folder, signals, tell
+        objective = Objective(task, state.network, precision=training.precision)
+        self.objective = training.group.parallel(objective, partial=task.partial)
+        self.recent: list[tuple[float, float]] = []
+        self.written: RunFolder | None = None
+        if training.group.leads:
+            self.written = RunFolder(folder, training=training, task=task, state=state, tell=tell)
+
+    def run(self, batches: TorchDataset[Any]) -> None:
+        """Take the steps that are left."""
+        state, written = self.state, self.written
+        if written is not None:
+            written.begin(state, self.signals)
         clock = time.perf_counter()
-        for loaded in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
+        for loaded in iterate_batches(batches, start=state.step, stop=self.task.steps, workers=self.training.workers):
             waiting = time.perf_counter() - clock
             for file in state.skips.add(loaded.drawn, loaded.unreadable):
-                tell(Skipped(step=state.step + 1, what=file.what, why=file.why))
+                self.tell(Skipped(step=state.step + 1, what=file.what, why=file.why))
             state.skips.refuse_many()
             losses, stop = take_step(
                 state,
-                objective,
-                to_device(loaded.batch, device),
-                task,
-                group=group,
-                stopping=lambda: signals.number is not None,
-                checkpoint=folder / "checkpoint.pt",
+                self.objective,
+                to_device(loaded.batch, self.training.device),
+                self.task,
+                group=self.training.group,
+                stopping=lambda: self.signals.number is not None,
+                checkpoint=self.folder / "checkpoint.pt",
             )
-            seconds = time.perf_counter() - clock
-            recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], seconds)]
-            done = StepDone(
-                step=state.step,
-                steps=task.steps,
-                losses=losses,
-                loss=sum(loss for loss, _ in recent) / len(recent),
-                rates=rates_of(state.optimizer),
-                frames=task.frames(loaded.batch) * group.size,
-                seconds=seconds,
-                waiting=waiting,
-                seconds_per_step=sum(seconds for _, seconds in recent) / len(recent),
-                memory=peak_memory(device),
-            )
-            if run is not None:
-                run.count_step(done, state)
-            tell(done)
-            if run is not None:
-                run.finish_step(state, signals)
-            if stop and state.step < task.steps:
-                if run is not None:
-                    run.checkpoint(state)
-                if group.size > 1:
-                    # Torchrun ends the others as soon as one has ended: each must be able to finish.
-                    group.wait()
-                    signals.ignore_further()
-                signals.take_effect()
+            done = self._done(losses, loaded.batch, seconds=time.perf_counter() - clock, waiting=waiting)
+            if written is not None:
+                written.count_step(done, state)
+            self.tell(done)
+            if written is not None:
+                written.finish_step(state, self.signals)
+            if stop and state.step < self.task.steps:
+                self._stop()
             # Measuring and writing are no part of a step's time.
             clock = time.perf_counter()
-        if run is not None:
-            tell(finished(folder, state))
+        if written is not None:
+            self.tell(finished(self.folder, state))
+
+    def _done(self, losses: dict[str, float], batch: Any, *, seconds: float, waiting: float) -> StepDone:
+        recent = self.recent = [*self.recent[-LOG_EVERY + 1 :], (losses["total"], seconds)]
+        return StepDone(
+            step=self.state.step,
+            steps=self.task.steps,
+            losses=losses,
+            loss=sum(loss for loss, _ in recent) / len(recent),
+            rates=rates_of(self.state.optimizer),
+            frames=self.task.frames(batch) * self.training.group.size,
+            seconds=seconds,
+            waiting=waiting,
+            seconds_per_step=sum(seconds for _, seconds in recent) / len(recent),
+            memory=peak_memory(self.training.device),
+        )
+
+    def _stop(self) -> None:
+        """Let the signal that came take its effect, once everything that the next step depends on is written."""
+        if self.written is not None:
+            self.written.checkpoint(self.state)
+        if self.training.group.size > 1:
+            # Torchrun ends the others as soon as one has ended: each must be able to finish.
+            self.training.group.wait()
+            self.signals.ignore_further()
+        self.signals.take_effect()
 
 
 def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:
@@ -203,48 +225,43 @@ def take_step(
         EnvironmentProblem: The memory ran out.
         IncompleteError: The loss is not a finite number; ``checkpoint`` is the file of the run that is then named.
     """
-    with _explaining_memory(task.recipe, processes=group.size):
-        return _take_step(state, objective, batch, task, group=group, stopping=stopping, checkpoint=checkpoint)
-
-
-def _take_step(
-    state: TrainingState,
-    objective: nn.Module,
-    batch: Any,
-    task: Task[Any],
-    *,
-    group: ProcessGroup,
-    stopping: Callable[[], bool],
-    checkpoint: Path | None = None,
-) -> tuple[dict[str, float], bool]:
     recipe = task.recipe
-    rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
-    for parameters in state.optimizer.param_groups:
-        parameters["lr"] = parameters["peak"] * rate * task.rate_factor(parameters, state.step)
-    state.network.train()
-    state.optimizer.zero_grad(set_to_none=True)
+    with _explaining_memory(recipe, processes=group.size):
+        rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
+        for parameters in state.optimizer.param_groups:
+            parameters["lr"] = parameters["peak"] * rate * task.rate_factor(parameters, state.step)
+        state.network.train()
+        state.optimizer.zero_grad(set_to_none=True)
+        sums = _add_gradients(objective, batch, parts=recipe.accumulate, group=group)
+        # Asked for once a step: each question makes the processor wait for a GPU.
+        found = torch.stack(list(sums.values())).tolist()
+        *means, stop = group.mean([*found, float(stopping())], device=sums["total"].device)
+        values = dict(zip(sums, means, strict=True))
+        if not math.isfinite(values["total"]):
+            raise diverged(
+                f"the loss is not finite at step {state.step + 1}: {values['total']}",
+                recipe=recipe,
+                checkpoint=checkpoint,
+            )
+        if recipe.gradient_norm:
+            torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)
+        state.optimizer.step()
+        update_average(state.average, state.network, decay=recipe.ema, step=state.step, infinite=state.infinite)
+        state.step += 1
+        return values, stop > 0
+
+
+def _add_gradients(objective: nn.Module, batch: Any, *, parts: int, group: ProcessGroup) -> dict[str, Tensor]:
+    """Compute the gradients of a batch part by part; return the means of its losses, by name."""
     sums: dict[str, Tensor] = {}
-    for index, part in enumerate(split(batch, recipe.accumulate), start=1):
-        with group.averaging(objective, wanted=index == recipe.accumulate):
+    for index, part in enumerate(split(batch, parts), start=1):
+        with group.averaging(objective, wanted=index == parts):
             losses = objective(part)
-            (losses["total"] / recipe.accumulate).backward()
+            (losses["total"] / parts).backward()
         for name, value in losses.items():
-            part_of_step = value.detach() / recipe.accumulate
+            part_of_step = value.detach() / parts
             sums[name] = sums[name] + part_of_step if name in sums else part_of_step
-    # Asked for once a step: each question makes the processor wait for a GPU.
-    found = torch.stack(list(sums.values())).tolist()
-    *means, stop = group.mean([*found, float(stopping())], device=losses["total"].device)
-    values = dict(zip(sums, means, strict=True))
-    if not math.isfinite(values["total"]):
-        raise diverged(
-            f"the loss is not finite at step {state.step + 1}: {values['total']}", recipe=recipe, checkpoint=checkpoint
-        )
-    if recipe.gradient_norm:
-        torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)
-    state.optimizer.step()
-    update_average(state.average, state.network, decay=recipe.ema, step=state.step, infinite=state.infinite)
-    state.step += 1
-    return values, stop > 0
+    return sums
 
 
 @contextmanager

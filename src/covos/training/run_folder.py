@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 import covos
@@ -26,6 +25,7 @@ from covos.training.divergence import refuse_lost_weights
 from covos.training.events import Finished, Measured, Saved, Scored, StepDone, TrainingEvent
 from covos.training.history import read_history
 from covos.training.measuring import measure_all, named, worst_pictures
+from covos.training.prepared import Training
 from covos.training.state import TrainingState, save_checkpoint
 from covos.training.task import Task, to_device
 from covos.training.validate import Measurement, SetScores
@@ -162,26 +162,21 @@ class RunFolder:
         self,
         folder: Path,
         *,
+        training: Training,
         task: Task[Any],
-        datasets: Sequence[Dataset],
-        validation: Sequence[Dataset],
         state: TrainingState,
-        device: torch.device,
-        precision: torch.dtype,
         tell: Callable[[TrainingEvent], None],
     ) -> None:
         self.folder = folder
+        self.training = training
         self.task = task
-        self.datasets = datasets
-        self.validation = named(validation)
-        self.device = device
-        self.precision = precision
+        self.validation = named(training.data.validation)
         self.tell = tell
         # Whole steps, not this process's share: pictures are drawn of one.
         self.batches = task.batches()
-        self.card = make_card(task, datasets, folder=folder, measured=None, state=state)
+        self.card = self._make_card(state, measured=None)
         write_record(task.recipe, folder / "recipe.json")
-        DataRecord.of(datasets, validation).write(folder)
+        DataRecord.of(training.data.train, training.data.validation).write(folder)
 
     def begin(self, state: TrainingState, signals: DeferredSignals) -> None:
         """Measure the weights that a run starts from, and what is still due of the step that was done last."""
@@ -243,15 +238,19 @@ class RunFolder:
         )
 
     def _scores_of(self, state: TrainingState) -> Measurement:
-        return measure_all(self.task, state.average, self.validation, device=self.device, precision=self.precision)
+        device, precision = self.training.device, self.training.precision
+        return measure_all(self.task, state.average, self.validation, device=device, precision=precision)
+
+    def _make_card(self, state: TrainingState, *, measured: Measurement | None) -> Card:
+        return make_card(self.task, self.training.data.train, folder=self.folder, measured=measured, state=state)
 
     def _measure(self, state: TrainingState) -> None:
-        batch = to_device(self.batches[state.step - 1], self.device)
+        batch = to_device(self.batches[state.step - 1], self.training.device)
         pictures: dict[str, Tensor] = {"train/predictions": self.task.pictures(state.average, batch)}
         measured = self._scores_of(state)
         j, f = measured.j, measured.f
         best = j is not None and f is not None and j > state.best_j
-        self.card = make_card(self.task, self.datasets, folder=self.folder, measured=measured, state=state)
+        self.card = self._make_card(state, measured=measured)
         pictures |= worst_pictures(measured)
         self.tell(Measured(step=state.step, measurement=measured, pictures=pictures, best=best))
         if j is not None and f is not None and best:
