@@ -30,7 +30,6 @@ with (given.output / "clips.csv").open("w", newline="", encoding="utf-8") as fil
     table.writerow([given.clip.resolve(), "first", f"f{given.start}", f"f{half}"])
     table.writerow([given.clip.resolve(), "second", f"f{half}", f"f{given.end}"])
 
-if __name__ == "__main__":  # the workers import this file
-    batch = covos.Batch(given.output / "clips.csv", given.output, workers=2, ray=given.ray, formats=("overlay",))
-    done = batch.run(listen=lambda row: print(f"{row.name}: {row.status}, {row.frames} frames", flush=True))
-    print(done.summary)
+batch = covos.Batch(given.output / "clips.csv", given.output, workers=2, ray=given.ray, formats=("overlay",))
+done = batch.run(listen=lambda row: print(f"{row.name}: {row.status}, {row.frames} frames", flush=True))
+print(done.summary)

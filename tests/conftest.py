@@ -29,6 +29,7 @@ from hypothesis import settings
 
 from clips import bright_clip
 from covos.core import process
+from covos.core.fresh import fork_server
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 from kept_models import USERS, load_model
@@ -44,9 +45,7 @@ cv2.setNumThreads(1)
 # Each worker process would load torch for itself, for seconds. All are forked from one that has loaded what they need,
 # whichever of them is the first. `python -m covos`, in tests of processes and of the server, starts them as users do.
 if "forkserver" in multiprocessing.get_all_start_methods():
-    process.CONTEXT = multiprocessing.get_context("forkserver")
-    preload = ["covos.jobs", "covos.training.lite", "covos.evaluation.evaluator", "small_forks"]
-    multiprocessing.set_forkserver_preload(preload)
+    process.CONTEXT = fork_server(["covos.jobs", "covos.training.lite", "covos.evaluation.evaluator", "small_forks"])
     multiprocessing.forkserver.set_forkserver_preload = lambda _: None  # type: ignore[assignment]
     _begin = multiprocessing.forkserver._forkserver.ensure_running
 

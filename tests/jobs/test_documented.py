@@ -48,3 +48,9 @@ def test_the_examples_run(
     assert Path("out/b.mp4/report.json").is_file()
     exec(sources, names)
     assert covos.segment("clip.mp4", masks=labels).object_ids == (1,)
+
+
+def test_the_table_has_each_field_of_a_plan_once() -> None:
+    _, _, table = PAGE.read_text(encoding="utf-8").partition("| field | value |\n")
+    rows = re.findall(r"^\| (`.*?`) \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(covos.Plan.model_fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -11,18 +11,75 @@ from covos.cli import options
 from covos.cli.terminal import say
 from covos.core.progress import counted
 
+_PANEL = "Corrections"
+Output: TypeAlias = Annotated[
+    str,  # a path would lose the slash that says that it is a folder
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="Folder of the corrected run. Or one file, such as x.mov, whose name chooses the format: then nothing "
+        "else is left.",
+    ),
+]
+Points: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        metavar="X,Y[@FRAME][:OBJECT]",
+        rich_help_panel=_PANEL,
+        help="The object lacks the thing at this pixel (column, row) of frame FRAME, or of the first one; repeatable.",
+    ),
+]
+NotPoints: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not-point",
+        metavar="X,Y[@FRAME][:OBJECT]",
+        rich_help_panel=_PANEL,
+        help="The thing at this pixel is no part of the object; repeatable.",
+    ),
+]
+Boxes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="X0,Y0,X1,Y1[@FRAME][:OBJECT]",
+        rich_help_panel=_PANEL,
+        help="The object lies in this box: left, top, right, bottom; repeatable.",
+    ),
+]
+Masks: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE[@FRAME][:OBJECT]",
+        rich_help_panel=_PANEL,
+        help="This is the whole mask on that frame. Its values are the ids; a 0/255 mask is of OBJECT; repeatable.",
+    ),
+]
+PromptFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts",
+        metavar="FILE",
+        rich_help_panel=_PANEL,
+        help="Corrections in a JSON or TOML file: masks, points and boxes.",
+    ),
+]
+
 
 def correct(
     run: Annotated[
         Path,
         typer.Argument(help="Output folder of a run, or other masks as of covos convert; it stays as it is."),
     ],
-    output: options.FileOrFolder,
-    point: options.Points = None,
-    not_point: options.NotPoints = None,
-    box: options.Boxes = None,
-    mask: options.Masks = None,
-    prompts: options.PromptFile = None,
+    output: Output,
+    point: Points = None,
+    not_point: NotPoints = None,
+    box: Boxes = None,
+    mask: Masks = None,
+    prompts: PromptFile = None,
     trust_prompts: options.TrustPrompts = False,
     resize_masks: options.ResizeMasks = False,
     source: Annotated[
