@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
-from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -32,6 +31,7 @@ from covos.cli.stream import stream
 from covos.cli.terminal import say
 from covos.cli.train import train
 from covos.cli.validate import validate
+from covos.cli.wording import word
 from covos.core.errors import UsageError
 from covos.core.limits import Limits, limits, parse_limit, set_limits
 from covos.core.signals import SIGINT_EXIT, unwinding_signals
@@ -76,7 +76,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere.")] = False,
     limit: Annotated[
@@ -84,7 +84,7 @@ def _options(
         typer.Option(
             "--limit",
             metavar="NAME=NUMBER",
-            help=f"Raise or lower what is read at most: {', '.join(each.name for each in fields(Limits))}; works "
+            help=f"Change a limit of what covos reads: {', '.join(each.name for each in fields(Limits))}; works "
             "anywhere, repeatable.",
         ),
     ] = None,
@@ -128,16 +128,8 @@ def main(arguments: Sequence[str]) -> int:
 def command(verbs: typer.Typer) -> Any:
     """Return the command of click that typer makes of all verbs; it takes longer than to run some."""
     made = typer.main.get_command(verbs)
-    _flow(made)
+    word(made)
     return made
-
-
-def _flow(verb: Any) -> None:
-    """Let each paragraph of the help be one line: the terminal breaks it, which is not as wide as the source."""
-    if verb.help:
-        verb.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(verb.help).split("\n\n"))
-    for each in getattr(verb, "commands", {}).values():
-        _flow(each)
 
 
 def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say
 from covos.core.errors import CovosError
 from covos.core.memory import refuse_small_address_space
@@ -22,28 +22,31 @@ if TYPE_CHECKING:
 Clips = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...",
-        help="Videos; folders, of which each video and each folder of frames is a clip, below too; quoted globs; URLs; "
-        "manifests (.csv, .parquet, .txt).",
+        metavar="INPUT",
+        help="Videos; folders, where each video and each folder of frames is a clip, also in subfolders; quoted globs; "
+        "URLs; manifests (.csv, .parquet, .txt).",
     ),
 ]
 Output = Annotated[
     str,
     typer.Option(
-        "-o", "--output", metavar="FOLDER", help="A folder, or a URL such as s3://bucket/cut; a subfolder each."
+        "-o", "--output", metavar="FOLDER", help="Folder, or a URL such as s3://bucket/cut; each clip gets a subfolder."
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes that work side by side; by default one for each GPU, or for each processor."),
+    typer.Option(
+        min=1, help="Processes that work side by side; by default one for each GPU, or else for each processor."
+    ),
 ]
 Retry = Annotated[
-    int, typer.Option(min=0, help="Times that a clip is begun again that took too long, or whose process died.")
+    int, typer.Option(min=0, help="Begin a clip again so many times if it takes too long or its process dies.")
 ]
 Shard = Annotated[
     str | None,
     typer.Option(
-        metavar="I/N", help="Take the I-th of N parts of the clips, for machines that share a batch; it has a table."
+        metavar="I/N",
+        help="Take the I-th of N parts of the clips, for machines that share a batch. Each part has its own table.",
     ),
 ]
 ClipTimeout = Annotated[
@@ -61,7 +64,9 @@ GpusPerWorker = Annotated[
 ]
 SummaryFile = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="The table of all clips, .csv or .parquet; batch.csv in the output by default."),
+    typer.Option(
+        metavar="FILE", help="Write the table of all clips here, .csv or .parquet; by default batch.csv in the output."
+    ),
 ]
 
 
@@ -125,13 +130,13 @@ def batch(
 ) -> int:
     """Cut the moving subject out of many videos, side by side; one that fails stops no other.
 
-    The same command goes on where it stopped. A manifest sets for each clip its name, prompts, part, label and number
-    of objects.
+    The same command goes on where it stopped. A manifest may set the name, prompts, part, label and number of objects
+    of each clip.
     """
     refuse_small_address_space()  # before anything large is imported
     fields, settings = options.plan_of(locals()), options.settings_of(locals())
     composition = options.composition_of(locals())
-    options.refuse_both(overwrite=overwrite, skip=skip_existing)
+    existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     from covos.fleet.batch import Batch
     from covos.formats.options import composed_formats
     from covos.formats.table import DEFAULT_FORMATS

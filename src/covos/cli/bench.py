@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def bench(
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file, too.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all numbers to this file, too.")] = None,
     profile: Annotated[
         bool,
         typer.Option("--profile", help="Show where the time goes: processor milliseconds a frame by stage (Linux)."),
     ] = False,
     size: Annotated[
-        str, typer.Option(metavar="WxH", help="Size of the clip that is made to measure with.")
+        str, typer.Option(metavar="WxH", help="Size of the clip that covos makes and measures.")
     ] = "854x480",
     runtime: Annotated[
         Literal["all", "auto", "torch", "openvino", "onnxruntime"],
@@ -33,14 +33,17 @@ def bench(
     ] = "all",
     model: options.Model = "covos-lite",
     quality: options.Quality = "balanced",
-    quick: Annotated[bool, typer.Option("--quick", help="A shorter clip and fewer rounds: rougher numbers.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Take a shorter clip and fewer rounds, for rougher numbers.")
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure this machine's processors: networks alone, finding and following end to end, memory, by runtime.
 
     A GPU is not measured.
 
-    Beside them stands the limit, which is to decode and encode alone; and rembg, where it and its models are installed.
+    The table also shows the upper limit: decoding and encoding without a network. It shows rembg, too, where rembg and
+    its models are installed.
     """
     from covos.models.registry import find_model
 

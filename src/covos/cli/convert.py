@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say
 from covos.core.progress import counted
 
@@ -15,7 +15,10 @@ from covos.core.progress import counted
 def convert(
     result: Annotated[
         Path,
-        typer.Argument(help="An output folder, a folder of masks, or a coco, ytvis, cvat, labelstudio or npz file."),
+        typer.Argument(
+            metavar="RESULT",
+            help="An output folder, a folder of masks, or a coco, ytvis, cvat, labelstudio or npz file.",
+        ),
     ],
     formats: Annotated[
         list[str] | None,
@@ -23,7 +26,7 @@ def convert(
             "-f",
             "--format",
             metavar="NAME[=VALUE]",
-            help="Format to write; repeatable. The name of one file chooses it, if none is given.",
+            help="Format to write; repeatable. By default the name of the output file chooses it.",
         ),
     ] = None,
     output: Annotated[
@@ -32,7 +35,7 @@ def convert(
             "-o",
             "--output",
             metavar="PATH",
-            help="Folder, or one file such as x.mov; a folder beside the result if not given.",
+            help="Folder, or one file such as x.mov. By default a folder beside the result.",
         ),
     ] = None,
     source: Annotated[
@@ -44,6 +47,7 @@ def convert(
             "--matte/--no-matte",
             help="Find the opacity of edges by covos-matte, or leave out the matte of a run, which is used otherwise.",
             show_default=False,
+            rich_help_panel="Edges",
         ),
     ] = None,
     device: options.Device = "auto",
@@ -73,7 +77,7 @@ def convert(
     skip_existing: options.SkipExisting = False,
     keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
 
@@ -94,7 +98,7 @@ def convert(
     from covos.runs.schema import REPORT
     from covos.runs.writing import is_finished
 
-    options.refuse_both(overwrite=overwrite, skip=skip_existing)
+    existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     if skip_existing:
         named = (
             output_of(result, formats=formats or (), output=None, composition=composition).path
@@ -103,7 +107,7 @@ def convert(
         )
         target = Path(named)
         if target.is_file() or is_finished(target):
-            options.say_skipped(str(result), target, quiet=quiet)
+            existing.say_skipped(str(result), target, quiet=quiet)
             return
     if matte:
         from covos.core.device import configure_threads

@@ -72,7 +72,9 @@ PromptFile: TypeAlias = Annotated[
 def correct(
     run: Annotated[
         Path,
-        typer.Argument(help="Output folder of a run, or other masks as of covos convert; it stays as it is."),
+        typer.Argument(
+            metavar="RUN", help="Output folder of a run, or other masks as of covos convert; it stays as it is."
+        ),
     ],
     output: Output,
     point: Points = None,
@@ -88,14 +90,14 @@ def correct(
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "-f", "--format", metavar="NAME[=VALUE]", help="Format to write; repeatable; those of RUN if none."
+            "-f", "--format", metavar="NAME[=VALUE]", help="Format to write; repeatable. By default those of RUN."
         ),
     ] = None,
     direction: options.Direction = "auto",
     model: options.Model = "covos-lite",
     quality: Annotated[
         Literal["draft", "fast", "balanced", "best"] | None,
-        typer.Option(help="Care in following.", show_default="that of RUN"),
+        typer.Option(help="Care in following.", show_default="that of RUN", rich_help_panel="The model"),
     ] = None,
     memory: options.Memory = 5,
     follower: options.Follower = "covos-follow",

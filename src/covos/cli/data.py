@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say
 from covos.core.errors import printable
 from covos.core.progress import counted
@@ -28,10 +28,8 @@ Encodings: TypeAlias = Literal["auto", "ids", "binary", "soft"]
 
 Root = Annotated[str, typer.Argument(help="A data set, a folder of data sets, or shards of one: a folder or a URL.")]
 LayoutOption = Annotated[Layouts, typer.Option(help="Layout of the tree.")]
-SubsetOption = Annotated[str | None, typer.Option(help="A list or folder of videos, such as train.")]
+SubsetOption = Annotated[str | None, typer.Option(metavar="VIDEOS", help="List or folder of videos, such as train.")]
 EncodingOption = Annotated[Encodings, typer.Option(help="Meaning of the annotations' values.")]
-OverwriteOption = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output file.")]
-QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 
 
 @app.command()
@@ -45,26 +43,27 @@ def inspect(
     decode_images: Annotated[
         bool,
         typer.Option(
-            "--decode-images/--headers", help="Decode the images; or read their headers alone: faster, finds none cut."
+            "--decode-images/--headers",
+            help="Decode the images. --headers reads their headers alone: faster, but it misses images that are cut.",
         ),
     ] = True,
-    every_video: Annotated[bool, typer.Option("--all", help="List every video, also of a large data set.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything found to this file.")] = None,
-    overwrite: OverwriteOption = False,
+    every_video: Annotated[bool, typer.Option("--all", help="List every video of a large data set, too.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all that is found to this file.")] = None,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    quiet: QuietOption = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Read every picture and annotation of a data set; list what is there and what does not fit.
 
-    Ends with 0 if it can be trained on, warnings or not; with 3 if files cannot be read or do not fit.
+    The exit code is 0 if you can train on it, warnings or not, and 3 if files cannot be read or do not fit.
     """
     from covos.core.progress import Progress
     from covos.data import inspect as look_through
 
     files = [] if json_file is None else [json_file]
-    if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
-    options.refuse_existing(files, overwrite=overwrite)
+    existing.refuse_existing(files, overwrite=overwrite)
     found = []
     for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video.frames) for video in dataset)
@@ -87,9 +86,9 @@ def statistics(
     split_seed: options.SplitSeed = None,
     encoding: EncodingOption = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file, too.")] = None,
-    overwrite: OverwriteOption = False,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    quiet: QuietOption = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Measure the masks of a data set: lengths, sizes and counts of objects, where the subject is and moves.
 
@@ -99,9 +98,9 @@ def statistics(
     from covos.data import statistics as measure
 
     files = [] if json_file is None else [json_file]
-    if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
-    options.refuse_existing(files, overwrite=overwrite)
+    existing.refuse_existing(files, overwrite=overwrite)
     found = []
     for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video) for video in dataset)
@@ -116,15 +115,21 @@ def statistics(
 def preview(
     root: Root,
     output: Annotated[Path, typer.Option("-o", "--output", help="The sheet to write, a .png file.")],
-    videos: Annotated[int, typer.Option(min=1, help="The most videos or pictures of a data set, at random.")] = 6,
-    frames: Annotated[int, typer.Option(min=1, help="The most frames of a video, evenly spread.")] = 8,
-    seed: Annotated[int, typer.Option(help="Another seed, other videos.")] = 0,
+    videos: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Draw at most N videos or pictures of a data set, at random.")
+    ] = 6,
+    frames: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Draw at most N frames of a video, evenly spread.")
+    ] = 8,
+    seed: Annotated[
+        int, typer.Option(metavar="SEED", help="Seed of the random choice; another seed, other videos.")
+    ] = 0,
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
     ratio: options.Ratio = None,
     split_seed: options.SplitSeed = None,
     encoding: EncodingOption = "auto",
-    overwrite: OverwriteOption = False,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
 ) -> None:
     """Draw frames beside their annotations, on one sheet for each data set.
@@ -134,12 +139,12 @@ def preview(
     from covos.core.files import atomic_path
     from covos.data import preview as draw
 
-    options.refuse_both(overwrite=overwrite, skip=skip_existing)
+    existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
-    options.refuse_existing([] if skip_existing else paths, overwrite=overwrite)
+    existing.refuse_existing([] if skip_existing else paths, overwrite=overwrite)
     for path, dataset in zip(paths, datasets, strict=True):
-        if options.skips([path], overwrite=overwrite, skip=skip_existing):
+        if existing.skips([path], overwrite=overwrite, skip=skip_existing):
             continue
         sheet = draw(dataset.random(min(videos, len(dataset)), seed=seed), frames=frames)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,12 +155,12 @@ def preview(
 
 @app.command()
 def pack(
-    root: Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the shards; it is made.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A data set, or a folder of data sets.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="New folder of the shards.")],
     size: Annotated[str, typer.Option(metavar="BYTES", help="Size of a shard, such as 256MB or 1GB.")] = "256MB",
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace a folder of shards.")] = False,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    quiet: QuietOption = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Pack a data set into shards: large tar files that training and all else read as they read the folder.
 
@@ -165,7 +170,7 @@ def pack(
     from covos.core.shards import INDEX
     from covos.data import pack as write
 
-    if options.skips([output / INDEX], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips([output / INDEX], overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
     with Progress("pack", quiet=quiet, unit="files") as progress:
         done = write(root, output, size=_bytes(size), overwrite=overwrite, on_files=progress.advance)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="PRED",
-            help="Folders or videos of predicted masks; without --gt the second and last is the ground truth.",
+            help="Folders or videos of predicted masks. Without --gt, give two: the second is the ground truth.",
             show_default=False,
         ),
     ],
@@ -32,30 +32,36 @@ def evaluate(
         typer.Option(help="davis2016, davis2016-all, davis2017-semi, davis2017-unsup or youtube-vos."),
     ],
     truth: Annotated[
-        str | None, typer.Option("--gt", help="Ground truth, also shards; needed to compare several predictions.")
+        str | None,
+        typer.Option("--gt", metavar="TRUTH", help="Ground truth, also shards; needed for several predictions."),
     ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(metavar="PRED", help="Compare the others with this prediction.", show_default="the first"),
     ] = None,
     subset: Annotated[
-        str | None, typer.Option(help="Name, not path, of a list in the data set's ImageSets, such as val.")
+        str | None,
+        typer.Option(metavar="LIST", help="Name of a list in the data set's ImageSets, such as val; no path."),
     ] = None,
     ratio: options.Ratio = None,
     split_seed: options.SplitSeed = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything, frame by frame, to this file.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the official CSV files to this folder.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FOLDER", help="Write the official CSV files to this folder.")
+    ] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,
     format: Annotated[
         Literal["text", "markdown", "latex"],
-        typer.Option("-f", "--format", help="Layout of the table on stdout; papers take percentages."),
+        typer.Option(
+            "-f", "--format", help="Layout of the printed table; markdown and latex have percentages, as papers do."
+        ),
     ] = "text",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes, a sequence each; as many as processors if not given.")
+        int | None, typer.Option(min=1, help="Processes that score a sequence each; by default as many as processors.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace files that exist.")] = False,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Score predicted masks against ground truth, with the numbers of the official code."""
     from covos.core.device import usable_cpus
@@ -70,9 +76,9 @@ def evaluate(
     _refuse_file_name(csv)
     folders = {} if csv is None else _csv_folders(csv, names)
     outputs = _outputs(json, html, folders.values(), subset)
-    if options.skips(outputs, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips(outputs, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
-    options.refuse_existing(outputs, overwrite=overwrite)
+    existing.refuse_existing(outputs, overwrite=overwrite)
     evaluations = [
         _scored(
             partial(

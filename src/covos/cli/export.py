@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -15,16 +15,20 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name, or a .safetensors file.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the graphs and their card.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name from covos models list, or a .safetensors file.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder for the graphs and their card.")
+    ],
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a model as ONNX graphs for frames of any size, and compare each with torch.
 
-    covos-lite, covos-follow, covos-prompt, covos-matte and COSNet; a graph for each stage that a program calls, and a
-    card that says what goes in and out.
+    It takes covos-lite, covos-follow, covos-prompt, covos-matte and COSNet. It writes a graph for each stage that a
+    program calls, and a card that says what goes in and out.
     """
     from covos.models.registry import find_model
 
@@ -32,7 +36,7 @@ def export(
     from covos.runtimes.graphs import card_file  # brings torch
     from covos.runtimes.loading import export_to
 
-    if options.skips([card_file(entry, output)], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips([card_file(entry, output)], overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
     card = export_to(output, entry=entry, overwrite=overwrite)
     if not quiet:

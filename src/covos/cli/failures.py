@@ -103,7 +103,7 @@ def _is_usage(error: BaseException) -> bool:
 
 
 def _usage_lines(error: BaseException) -> tuple[str, str, str]:
-    message: str = getattr(error, "format_message")()  # noqa: B009 - see `_is_usage`
+    message = " ".join(getattr(error, "format_message")().split())  # noqa: B009 - see `_is_usage`
     if refused := _NO_CHOICE.match(message):
         # Each name of an option with two names is in quotes.
         option = refused["option"].replace(refused["quote"], "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ def list_(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of COSNet, DeepLabV3 or ResNet.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of COSNet, DeepLabV3 or ResNet.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file; its card goes beside it.")],
     network: Annotated[
-        str | None, typer.Option(help="cosnet_resnet101 or cosnet_resnet50; found in the checkpoint by default.")
+        str | None, typer.Option(help="cosnet_resnet101 or cosnet_resnet50; by default that of the checkpoint.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     every: Annotated[
-        bool, typer.Option("--all", help="Print what became of every tensor, not of odd ones alone.")
+        bool, typer.Option("--all", help="List every tensor, not only the unexpected and missing ones.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of each tensor as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
@@ -67,7 +67,7 @@ def convert(
     """Convert a published checkpoint; no code in it is run, and every tensor is accounted for."""
     from covos.models.cosnet.convert import convert as run
 
-    if options.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
     report = run(source, output=output, architecture=network, overwrite=overwrite)
     if as_json:
@@ -81,17 +81,17 @@ def convert(
 @app.command()
 def average(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES...", help="Weights of one network: .safetensors files, two or more.")
+        list[str], typer.Argument(metavar="FILE", help="Weights of one network: .safetensors files, two or more.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file; its card goes beside it.")],
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
 ) -> None:
     """Average the weights of several checkpoints of one training, or of several from the same start."""
     from covos.models.averaging import average as run
 
-    if options.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
     card = run(files, output=output, overwrite=overwrite)
     if not quiet:

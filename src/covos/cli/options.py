@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
@@ -22,16 +21,24 @@ if TYPE_CHECKING:
 # The input and the output.
 
 Inputs: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Videos, folders of frames, quoted globs, images.")
+    list[str], typer.Argument(metavar="INPUT", help="Videos, folders of frames, quoted globs, images.")
 ]
 DatasetRoot: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="DATASET", help="Root of a TIANCHI, YouTube-VOS or DAVIS tree, images + masks, or shards."),
 ]
-Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Which benchmark.")]
-BenchmarkData: TypeAlias = Annotated[str, typer.Option("--data", help="Root of the data set, or its shards.")]
+Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Name of the benchmark.")]
+BenchmarkData: TypeAlias = Annotated[
+    str, typer.Option("--data", metavar="DATASET", help="Root of the data set, or its shards.")
+]
 ContinuedFolder: TypeAlias = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="Folder of the result. If it holds a part of the work, the command goes on there.",
+    ),
 ]
 FileOrFolder: TypeAlias = Annotated[
     str,  # a path would lose the slash that says that it is a folder
@@ -39,8 +46,8 @@ FileOrFolder: TypeAlias = Annotated[
         "-o",
         "--output",
         metavar="PATH",
-        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov, or cut.png of a picture or of "
-        "one frame, whose name chooses the format: then nothing else is left.",
+        help="Folder; several inputs get a subfolder each. Or one file, whose name chooses the format, such as x.mov, "
+        "or cut.png for a picture or one frame: then covos leaves nothing else.",
     ),
 ]
 Keep: TypeAlias = Annotated[
@@ -52,23 +59,24 @@ Formats: TypeAlias = Annotated[
         "-f",
         "--format",
         metavar="NAME[=VALUE]",
-        help=f"One of {', '.join(FORMATS)}; repeatable. By default palette and overlay.",
+        help=f"Format to write: {', '.join(FORMATS)}; repeatable. By default palette and overlay.",
     ),
 ]
 TestVideos: TypeAlias = Annotated[
-    str | None, typer.Option(help="List or folder of videos; the test videos if there are any, else val's.")
+    str | None,
+    typer.Option(metavar="VIDEOS", help="List or folder of videos. By default the test videos, or else those of val."),
 ]
 Grow: TypeAlias = Annotated[
     str, typer.Option(metavar="LENGTH", help="Let masks grow: pixels, or a share of the frame's height as 0.5%.")
 ]
-Shrink: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Shrink masks, likewise.")]
+Shrink: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Shrink masks by this length.")]
 Feather: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Soften edges over this length.")]
 FillHoles: TypeAlias = Annotated[
     str, typer.Option(metavar="AREA", help="Fill holes up to this area: pixels, a share of the frame as 0.1%, or all.")
 ]
 MinArea: TypeAlias = Annotated[str, typer.Option(metavar="AREA", help="Remove parts of masks that are smaller.")]
 SmoothTime: TypeAlias = Annotated[
-    int, typer.Option(min=0, max=10, metavar="N", help="Steady edges by N frames on each side, along the motion.")
+    int, typer.Option(min=0, max=10, metavar="N", help="Steady edges over N frames on each side, along the motion.")
 ]
 
 
@@ -84,26 +92,24 @@ Matte: TypeAlias = Annotated[
 Background: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="WHAT",
-        help="Background behind the subject, for -f background: a colour (white, #rrggbb), a picture, a video, blur or "
-        "blur:RADIUS.",
+        help="Put the subject before this background: a colour (white, #rrggbb), a picture, a video, blur or "
+        "blur:RADIUS. It adds -f background.",
     ),
 ]
 BackgroundStart: TypeAlias = Annotated[
     str,
     typer.Option(
-        metavar="PLACE", help="Begin that video here: seconds as 12.5 or 00:00:12.5, a frame as f300, or a timecode."
+        metavar="PLACE",
+        help="Begin the background video here: seconds as 12.5 or 00:00:12.5, a frame as f300, or a timecode.",
     ),
 ]
 BackgroundEnd: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="PLACE", help="Let it begin again before this place, likewise.")
+    str | None, typer.Option(metavar="PLACE", help="Loop the background video before this place.")
 ]
 LightWrap: TypeAlias = Annotated[
     str, typer.Option(metavar="LENGTH", help="Let light of the background wrap around the edges, over this length.")
 ]
-Shadow: TypeAlias = Annotated[
-    bool, typer.Option("--shadow", help="Keep what the subject darkens around it, on the new background.")
-]
+Shadow: TypeAlias = Annotated[bool, typer.Option("--shadow", help="Keep the subject's shadow on the new background.")]
 
 
 Alpha: TypeAlias = Annotated[
@@ -159,7 +165,7 @@ Start: TypeAlias = Annotated[
         help="Begin here: seconds as 12.5 or 00:01:02.5, a frame as f300 (from 0), or a timecode as 01:00:12:05.",
     ),
 ]
-End: TypeAlias = Annotated[str | None, typer.Option(metavar="PLACE", help="End before this place, likewise.")]
+End: TypeAlias = Annotated[str | None, typer.Option(metavar="PLACE", help="End before this place.")]
 Every: TypeAlias = Annotated[
     int,
     typer.Option(
@@ -171,7 +177,7 @@ Every: TypeAlias = Annotated[
 ]
 Times: TypeAlias = Annotated[
     Literal["zero", "source"],
-    typer.Option(help="Times of the videos of a part: from zero, or those of the source."),
+    typer.Option(help="Times in videos of a part: from zero, or as in the source."),
 ]
 
 
@@ -191,20 +197,25 @@ def edges_of(chosen: Mapping[str, Any]) -> Edges:
 
 Ratio: TypeAlias = Annotated[
     float | None,
-    typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),
+    typer.Option(
+        metavar="SHARE",
+        help="With --subset train or val: the part that a training with this ratio trains or measures on.",
+    ),
 ]
 SplitSeed: TypeAlias = Annotated[
     int | None,
-    typer.Option(help="With --ratio: seed of that training; another seed, another division.", show_default="0"),
+    typer.Option(
+        metavar="SEED", help="With --ratio: seed of that training; another seed, another division.", show_default="0"
+    ),
 ]
 BenchmarkVideos: TypeAlias = Annotated[
-    str | None, typer.Option(help="List of sequences; val or else val_open if not given.")
+    str | None, typer.Option(metavar="LIST", help="List of sequences. By default val, or val_open if there is no val.")
 ]
 Archive: TypeAlias = Annotated[
     bool, typer.Option("--zip", help="Also make submission.zip, laid out as the data set's challenge takes it.")
 ]
 FrameRate: TypeAlias = Annotated[
-    str | None, typer.Option(help="Frames a second of folders of frames and globs, such as 25 or 30000/1001.")
+    str | None, typer.Option(metavar="FPS", help="Frames a second of folders of frames and globs, as 25 or 30000/1001.")
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")]
 SkipExisting: TypeAlias = Annotated[
@@ -216,21 +227,24 @@ AllowErrors: TypeAlias = Annotated[
 
 Damaged: TypeAlias = Annotated[
     Literal["hold", "empty"],
-    typer.Option(help="Mask of a picture that cannot be read: that of the frame before, or none."),
+    typer.Option(help="Mask of a frame that cannot be read: hold takes that of the frame before, empty takes none."),
 ]
 
 Deinterlace: TypeAlias = Annotated[
     Literal["auto", "on", "off"],
-    typer.Option(help="Frames of a video to deinterlace: those that are flagged as interlaced, all, or none."),
+    typer.Option(help="Deinterlace the frames that are flagged as interlaced (auto), all (on), or none (off)."),
 ]
 
 # Finding the subject.
 
-Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
+Model: TypeAlias = Annotated[
+    str, typer.Option("-m", "--model", help="A name from covos models list, or a .safetensors file.")
+]
 Quality: TypeAlias = Annotated[
     Literal["draft", "fast", "balanced", "best"],
     typer.Option(
-        help="Care in finding and following: best is several times slower than balanced; fast is faster, draft more so."
+        help="Care in finding and following. best is several times slower than balanced; fast is faster, and draft is "
+        "the fastest."
     ),
 ]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
@@ -240,14 +254,16 @@ Fusion: TypeAlias = Annotated[
 ]
 Cuts: TypeAlias = Annotated[
     Literal["auto", "off"],
-    typer.Option(help="Find cuts, and compare each frame with references of its own shot; or take all as one shot."),
+    typer.Option(
+        help="auto finds cuts and compares each frame with references of its shot; off takes all as one shot."
+    ),
 ]
 ReferenceSeed: TypeAlias = Annotated[
     int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
 ]
 Refine: TypeAlias = Annotated[
     Literal["none", "crf"],
-    typer.Option(help="Fit the masks to the picture's edges by COSNet's dense CRF (slow)."),
+    typer.Option(help="crf fits the masks to the picture's edges by COSNet's dense CRF; it is slow."),
 ]
 
 # Objects: found or given, and followed.
@@ -351,15 +367,17 @@ Follow: TypeAlias = Annotated[
 
 # The machine and the terminal.
 
-Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Device: TypeAlias = Annotated[str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")]
 Precision: TypeAlias = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Precision of the arithmetic.")
 ]
+TrainingPrecision: TypeAlias = Annotated[str, typer.Option(help="Precision of the arithmetic: auto, fp32 or bf16.")]
 Runtime: TypeAlias = Annotated[
     Literal["auto", "torch", "openvino", "onnxruntime"],
     typer.Option(help="Library that computes the networks; auto takes what is installed and was measured faster."),
 ]
-Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
+NoProgress: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and no closing lines.")]
 
 
 _PANELS: dict[str, tuple[Any, ...]] = {
@@ -368,11 +386,13 @@ _PANELS: dict[str, tuple[Any, ...]] = {
         Objects, Masks, AlphaAsMask, Points, NotPoints, Boxes, Within, ExcludeBoxes, PromptFile, TrustPrompts,
         ResizeMasks, Direction, Memory, Follower, Prompter, Labels,
     ),
-    "A part of the source": (Start, End, Every, Times, FrameRate),
+    "The source": (Start, End, Every, Times, FrameRate, Damaged, Deinterlace, AllowErrors),
     "Edges": (Matte, Grow, Shrink, Feather, FillHoles, MinArea, SmoothTime),
-    "Background and alpha": (Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject, Invert),
-    "Earlier results, damaged inputs": (Overwrite, SkipExisting, Keep, AllowErrors, Damaged, Deinterlace),
-    "The machine": (Device, Precision, Runtime),
+    "Background and alpha": (
+        Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject, KeepHdr, Invert,
+    ),
+    "The result": (Overwrite, SkipExisting, Keep),
+    "The machine": (Device, Precision, TrainingPrecision, Runtime),
 }  # fmt: skip
 """The groups in which the help of a verb shows these options; all others come first."""
 for _panel, _options in _PANELS.items():
@@ -432,51 +452,3 @@ def settings_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
         **{name: chosen[name] for name in (*names, "prompter")},
         "fusion": None if fusion == "auto" else fusion,
     }
-
-
-def refuse_both(*, overwrite: bool, skip: bool) -> None:
-    """Refuse to replace what exists and to leave it, at once."""
-    if overwrite and skip:
-        from covos.core.errors import UsageError
-
-        raise UsageError(
-            "-y and -n together", why="one replaces what exists, the other leaves it", fix="give one of them, or none"
-        )
-
-
-def say_skipped(name: str, made: Path, *, quiet: bool) -> None:
-    """Say that something is left as it is."""
-    if not quiet:
-        from covos.cli.terminal import say
-
-        say(f"skipped: {name}: {made} is there already", err=True)
-
-
-def skips(files: Sequence[Path], *, overwrite: bool, skip: bool, quiet: bool = False) -> bool:
-    """Tell if there is nothing to be done with -n, as all these files are there, and say so for each.
-
-    Raises:
-        UsageError: Existing files are to be replaced and to be left.
-    """
-    refuse_both(overwrite=overwrite, skip=skip)
-    there = skip and bool(files) and all(file.exists() for file in files)
-    for file in files if there else ():
-        say_skipped(file.name, file, quiet=quiet)
-    return there
-
-
-def refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
-    """Refuse to replace files.
-
-    Raises:
-        UsageError: One of them is there, and nobody has asked to replace it.
-    """
-    from covos.core.errors import UsageError
-
-    existing = [path for path in files if path.exists()]
-    if existing and not overwrite:
-        raise UsageError(
-            f"{existing[0]} exists" + (f", and {len(existing) - 1} other outputs" if len(existing) > 1 else ""),
-            why="results are never overwritten unasked",
-            fix="give another name, or -y to replace",
-        )

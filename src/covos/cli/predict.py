@@ -35,11 +35,13 @@ def predict(
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Segment every video of a data set: OUT/Annotations/<video>/<frame>.png; goes on where it stopped.
+    """Segment every video of a data set, for its challenge: FOLDER/Annotations/VIDEO/FRAME.png.
 
-    Videos that come with their first masks alone are those of a semi-supervised challenge, such as TIANCHI's: their
-    objects are followed, and keep their ids. In others one subject is found, and written as 1; so it is with a model
-    that the follower does not belong to (a COSNet, weights that were trained further).
+    The same command goes on where it stopped.
+
+    Some challenges, such as TIANCHI's, give the first mask of each video: covos follows its objects, which keep their
+    ids. In other videos covos finds one subject, and writes it as 1. It always does so with a model that the follower
+    does not belong to (a COSNet, weights that were trained further).
     """
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay

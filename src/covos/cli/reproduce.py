@@ -31,7 +31,10 @@ def reproduce(
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
+    """Segment and score a whole benchmark, and print the row beside published ones.
+
+    The same command goes on where it stopped.
+    """
     refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.doubt import doubt, tinted
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
@@ -81,16 +81,16 @@ def segment(
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
-    With --mask, --alpha-as-mask, --point, --box or --prompts, follow the objects that they show instead: references and
-    fusion are then not used, --refine is refused. With --not-point alone, --within and --exclude-box,
-    steer the subject that is found.
+    With --mask, --alpha-as-mask, --point, --box or --prompts, covos follows the objects that they show instead. Options
+    that only matter in finding, such as --references, are then refused. With --not-point alone, --within and
+    --exclude-box, you steer the subject that covos finds.
     """
     refuse_small_address_space()  # before anything large is imported
     if len(inputs) == 1 and not skip_existing:  # of several, and of a finished one, the others count
         refuse_missing(inputs[0])
     fields, settings = options.plan_of(locals()), options.settings_of(locals())
     composition = options.composition_of(locals())
-    options.refuse_both(overwrite=overwrite, skip=skip_existing)
+    existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     from dataclasses import replace
     from functools import partial
 
@@ -134,7 +134,7 @@ def segment(
     masks = mask_files(getattr(task, "prompts", ()))
     target.refuse_read((*inputs, *masks, *(() if prompts is None else (prompts,))))
     if skip_existing and target.is_file and target.path.is_file():
-        options.say_skipped(inputs[0], target.path, quiet=quiet)
+        existing.say_skipped(inputs[0], target.path, quiet=quiet)
         return 0
     target.refuse_existing()
     target.refuse_idle(labelled=fields["label"])  # soft edges may be seen in formats that the run has
@@ -142,7 +142,7 @@ def segment(
     folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):
         if name not in folders:
-            options.say_skipped(name, output_folders(inputs, output=target.folder)[name], quiet=quiet)
+            existing.say_skipped(name, output_folders(inputs, output=target.folder)[name], quiet=quiet)
     tasks = [(plans[name], folder) for name, folder in folders.items()]
     outcomes = []
     tell = partial(_tell, edges=fields["edges"], shown=task.kind == "follow", quiet=quiet)

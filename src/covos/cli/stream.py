@@ -64,8 +64,14 @@ LiveMatte = Annotated[
         rich_help_panel="Edges",
     ),
 ]
-LiveQuality = Annotated[Literal["balanced", "fast"], typer.Option(help="fast finds the subject in smaller frames.")]
-Span = Annotated[int, typer.Option(min=1, help="Frames of the past over which the references are spread.")]
+LiveQuality = Annotated[
+    Literal["balanced", "fast"],
+    typer.Option(help="fast finds the subject in smaller frames.", rich_help_panel="The model"),
+]
+Span = Annotated[
+    int,
+    typer.Option(min=1, help="Frames of the past over which the references are spread.", rich_help_panel="The model"),
+]
 
 
 def stream(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from covos.cli import options
 from covos.cli.terminal import say
 from covos.core.memory import refuse_small_address_space
 from covos.training.registry import recipe_names
@@ -26,25 +27,29 @@ def train(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            "--data", help="A data set, a folder of data sets, or shards (also a URL); may be given several times."
+            "--data", metavar="DATASET", help="A data set, a folder of data sets, or shards, also at a URL; repeatable."
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Folder of the run. If it holds one, the command goes on with it."
+        ),
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Length in steps; also where the recipe counts epochs by itself.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Length in passes over all pairs: COSNet alone.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length in steps, also if the recipe counts epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Length in passes over all pairs; for COSNet alone.")] = None,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Let the run in the folder go on to more steps or epochs than it had.")
+        bool, typer.Option("--extend", help="Let a run go on to more steps or epochs than it was begun with.")
     ] = False,
     overfit: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Train and measure on the same N videos: can the network learn them?"),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Replace a field of the recipe, such as steps=500.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Replace a field of the recipe, such as steps=500; repeatable."
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option("-w", "--weights", help="Fine-tune this model: a name, or a .safetensors file.")
@@ -52,20 +57,22 @@ def train(
     check: Annotated[
         bool | None,
         typer.Option(
-            "--check/--no-check", help="Only look at the data and time a few steps; or begin without. Otherwise both."
+            "--check/--no-check",
+            help="--check only looks at the data and times a few steps; --no-check begins without. By default a new "
+            "run does both.",
         ),
     ] = None,
     shown: Annotated[
-        bool, typer.Option("--print", help="Print the recipe as TOML, with what --set replaces, and do no more.")
+        bool, typer.Option("--print", help="Print the recipe as TOML, with the changes of --set, and exit.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    device: options.Device = "auto",
+    precision: options.TrainingPrecision = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load the data.")] = 1,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Train a network. Run it again to resume from the last checkpoint.
 
-    Before a new run, the data are looked at, and a few steps are timed to estimate the whole.
+    Before a new run, covos looks at the data, and times a few steps to estimate the whole.
 
     On several GPUs: torchrun --nproc-per-node N -m covos train ...
     """

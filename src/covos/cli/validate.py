@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covos.cli import options
+from covos.cli import existing, options
 from covos.cli.terminal import say
 from covos.core.memory import refuse_small_address_space
 from covos.training.registry import recipe_names
@@ -24,7 +24,7 @@ def validate(
     data: Annotated[
         list[str],
         typer.Option(
-            "--data", help="A data set, a folder of data sets, or shards (also a URL); may be given several times."
+            "--data", metavar="DATASET", help="A data set, a folder of data sets, or shards, also at a URL; repeatable."
         ),
     ],
     recipe: Annotated[
@@ -34,19 +34,26 @@ def validate(
         ),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Replace a field of the recipe, such as ratio=0.8.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Replace a field of the recipe, such as ratio=0.8; repeatable."
+        ),
     ] = None,
     subset: Annotated[
         str | None,
-        typer.Option(help="Measure on this list, such as val.", show_default="what the recipe holds back of the data"),
+        typer.Option(
+            metavar="LIST",
+            help="Measure on this list, such as val.",
+            show_default="what the recipe holds back of the data",
+        ),
     ] = None,
     every: Annotated[int, typer.Option(min=1, metavar="N", help="Score each N-th frame.")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    device: options.Device = "auto",
+    precision: options.TrainingPrecision = "auto",
+    overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Measure finished weights as their training did: J, F and losses, on the videos that the recipe holds back.
 
@@ -55,13 +62,13 @@ def validate(
     """
     refuse_small_address_space()
     files = [] if json_file is None else [json_file]
-    if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+    if existing.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return
     from covos.data.opening import refuse_missing
     from covos.models.registry import find_model
     from covos.training.registry import load_recipe
 
-    options.refuse_existing(files, overwrite=overwrite)
+    existing.refuse_existing(files, overwrite=overwrite)
     for each in data:
         refuse_missing(each)
     entry = find_model(weights)
