@@ -1,11 +1,12 @@
-"""The length of the sentences that a reader meets: in README, docs, help texts, and docstrings.
+"""The length of the sentences that a reader meets: in README, docs, help texts, errors and docstrings.
 
-    python benchmarks/readability.py [--root A_REPOSITORY] [--long docs/follow.md] [--json FILE --name before]
+    python benchmarks/readability.py [--root A_REPOSITORY] [--show docs/follow.md errors] [--json FILE --name before]
 
 Code blocks, tables, headings and figures are left out; a link counts as its words, and inline code as one word. Prints,
-for the README, the pages of docs, the help texts of the command line, and the docstrings of public things: sentences,
-mean and median words of a sentence, the share above 30 words, and the share that begins with a word that turns a
-sentence round. `--long` prints the sentences of a page that are above 30 words, so that someone can mend them.
+for the README and the other pages beside it, the pages of docs, the help texts of the command line, the errors, and the
+docstrings of public things: sentences, mean and median words of a sentence, the share above 30 words, and the share
+that begins with a word that turns a sentence round. Questions may begin so. `--show`
+prints the long and the turned sentences of pages, or of a row of the table, so that someone can mend them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ import argparse
 import ast
 import re
 import statistics
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from house import QUESTION
 from recorded import keep
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "tools"))
+
+import messages
 
 LONG = 30
 MADE = {"data-reference.md", "recipes.md"}
@@ -30,9 +36,11 @@ _ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|et al|vs|cf|Fig|eqs?)\.")
 def sentences(markdown: str) -> Iterator[str]:
     """Yield the sentences of a text in Markdown."""
     text = re.sub(r"```.*?```|<!--.*?-->", "", markdown, flags=re.DOTALL)
-    text = re.sub(r"^( {4}|\||#|!\[|:::).*$|<[^>\n]+>", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^( {4}|\||#|!\[|:::).*$", "", text, flags=re.MULTILINE)
+    # Code comes before tags: of `<stem>` a backtick would be left, which takes the next one for its end.
+    text = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "Code", text, flags=re.DOTALL)
+    text = re.sub(r"<[^>\n]+>", "", text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"`+[^`]+`+", "Code", text)
     text = _ABBREVIATIONS.sub(r"\1", text)
     for part in _END.split(text):
         one = re.sub(r"\s+", " ", part).strip(" -*")
@@ -61,9 +69,33 @@ def help_texts(folder: Path) -> Iterator[str]:
                 )
 
 
+def errors(folder: Path) -> Iterator[str]:
+    """Yield each sentence of the errors that stand in the code: what failed, why, and how to fix it."""
+    for message in messages.messages(folder):
+        yield from (message.what, message.why, message.fix)
+
+
 def pages(root: Path) -> list[Path]:
     """Return the pages of docs that people write."""
     return sorted(page for page in (root / "docs").glob("*.md") if page.name not in MADE)
+
+
+def texts(root: Path) -> dict[str, Iterable[str]]:
+    """Return everything that a reader meets in a repository, by the rows of the table."""
+    package = root / "src" / "covos"
+    return {
+        "README": [(root / "README.md").read_text(encoding="utf-8")],
+        "other pages beside it": [page.read_text(encoding="utf-8") for page in sorted(root.glob("[!R]*.md"))],
+        "docs": [page.read_text(encoding="utf-8") for page in pages(root)],
+        "help texts": list(help_texts(package / "cli")),
+        "errors": list(errors(package)),
+        "docstrings": list(docstrings(package)),
+    }
+
+
+def is_turned(sentence: str) -> bool:
+    """Say if a sentence begins with a word that turns it round; a question may."""
+    return bool(QUESTION.match(sentence)) and not sentence.endswith("?")
 
 
 def measured(texts: Iterable[str]) -> dict[str, float]:
@@ -75,7 +107,7 @@ def measured(texts: Iterable[str]) -> dict[str, float]:
         "mean": statistics.fmean(words),
         "median": statistics.median(words),
         "long": sum(count > LONG for count in words) / len(words),
-        "turned": sum(bool(QUESTION.match(sentence)) for sentence in every) / len(every),
+        "turned": sum(map(is_turned, every)) / len(every),
     }
 
 
@@ -83,22 +115,20 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="a repository")
-    parser.add_argument("--long", type=Path, help="print the long sentences of this page instead")
+    parser.add_argument("--show", nargs="+", help="print the long and the turned sentences of these pages or rows")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--name", default="pages", help="the name of the table there")
     asked = parser.parse_args()
-    if asked.long:
-        for sentence in sentences(asked.long.read_text(encoding="utf-8")):
-            if len(sentence.split()) > LONG:
-                print(f"{len(sentence.split())}: {sentence}\n")
+    every = texts(asked.root)
+    if asked.show:
+        for name in asked.show:
+            for text in every.get(name) or [Path(name).read_text(encoding="utf-8")]:
+                for sentence in sentences(text):
+                    count = len(sentence.split())
+                    if count > LONG or is_turned(sentence):
+                        print(f"{count}{', turned' * is_turned(sentence)}: {sentence}\n")
         return
-    root = asked.root
-    found = {
-        "README": measured([(root / "README.md").read_text(encoding="utf-8")]),
-        "docs": measured(page.read_text(encoding="utf-8") for page in pages(root)),
-        "help texts": measured(help_texts(root / "src" / "covos" / "cli")),
-        "docstrings": measured(docstrings(root / "src" / "covos")),
-    }
+    found = {name: measured(each) for name, each in every.items()}
     print("| | sentences | mean words | median | above 30 words | turned round |\n|---|--:|--:|--:|--:|--:|")
     for name, row in found.items():
         print("| {} | {sentences:.0f} | {mean:.1f} | {median:.0f} | {long:.1%} | {turned:.1%} |".format(name, **row))
