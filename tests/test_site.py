@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,6 +131,15 @@ def test_workflows_templates_and_the_citation_can_be_read(file: Path) -> None:
         assert job["steps"]
         # The tests run what they say, with the least that they may do.
         assert content["permissions"] == {"contents": "read"}
+
+
+def test_the_package_names_the_systems_that_the_workflow_tests() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {each.split(" :: ")[-1].lower() for each in project["classifiers"] if each.startswith(("Operating", "Prog"))}
+    systems = {"ubuntu-latest": "linux", "macos-latest": "macos", "windows-latest": "windows"}
+    assert named == {*(systems[each] for each in matrix["os"]), *matrix["python"]}
 
 
 @pytest.mark.slow
