@@ -75,7 +75,7 @@ def test_views_of_several_sizes_remember_the_same_mask(engine: FollowEngine) -> 
     views = with_views(engine, (2, False), (1, False), (1, True))
     current = views.new_pass(memory=2)
     with views.encoder.computing():
-        for observed, features, others in views.seen(list(clip())[:2]):
+        for observed, features, others, _ in views.seen(list(clip())[:2]):
             given = {4: torch.from_numpy(shown().astype(np.float32))} if not observed.frame.index else {}
             size = features.s2_BCHW.shape[2:]
             given = {
@@ -110,14 +110,14 @@ def test_a_copy_of_a_pass_goes_on_by_itself_in_every_view(engine: FollowEngine) 
     views = with_views(engine, (1, False), (1, True))
     current = views.new_pass(memory=2)
     with views.encoder.computing():
-        (_, first, first_others), (_, second, second_others), (_, third, third_others) = views.seen(list(clip())[:3])
+        first, second, third = views.seen(list(clip())[:3])
         half = torch.nn.functional.avg_pool2d(torch.from_numpy(shown().astype(np.float32))[None, None], 2)[0, 0]
-        current.step(0, first, given={4: half}, others=first_others)
+        current.step(0, first.features, given={4: half}, others=first.others)
         copied = current.copy()
-        current.step(1, second, others=second_others)
-        one = current.step(2, third, others=third_others)
-        copied.step(1, second, others=second_others)
-        other = copied.step(2, third, others=third_others)
+        current.step(1, second.features, others=second.others)
+        one = current.step(2, third.features, others=third.others)
+        copied.step(1, second.features, others=second.others)
+        other = copied.step(2, third.features, others=third.others)
     torch.testing.assert_close(one.log_odds, other.log_odds)
     assert all(view.ids == current.ids for view in current._others)
 

@@ -182,20 +182,27 @@ def test_a_stopped_run_that_follows_goes_on_to_the_same_masks(
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
 
 
-def test_a_draft_follows_in_each_second_frame_or_goes_back(
-    model: Model, clip: Path, shown: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("quality", "between"), [("fast", {3, 5, 7}), ("draft", {2, 3, 5, 6, 7})])
+def test_frames_are_left_out_while_following_or_the_pass_goes_back(
+    model: Model,
+    clip: Path,
+    shown: dict[str, np.ndarray],
+    quality: Quality,
+    between: set[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("covos.engines.follow.DOUBT", 9.0)
-    draft = list(covos.stream(clip, model=model, quality="draft", **shown))
+    monkeypatch.setattr("covos.engines.sparse.DOUBT", 9.0)
+    results = list(covos.stream(clip, model=model, quality=quality, **shown))
     # Frame 1 lies beside the one that is shown, and 9 is the last: none comes after it.
-    assert {result.frame.index for result in draft if result.between} <= {3, 5, 7}
-    assert any(result.between for result in draft)
-    assert all(result.objects for result in draft if result.between)
-    monkeypatch.setattr("covos.engines.follow.DOUBT", -1.0)
-    every = list(covos.stream(clip, model=model, quality="draft", **shown))
+    assert {result.frame.index for result in results if result.between} <= between
+    assert any(result.between for result in results)
+    assert all(result.objects for result in results if result.between)
+    monkeypatch.setattr("covos.engines.sparse.DOUBT", -1.0)
+    every = list(covos.stream(clip, model=model, quality=quality, **shown))
     assert not any(result.between for result in every)
     # A pass that goes back looks at all frames, as one that never left one out.
-    usual = covos.stream(clip, model=model, quality="fast", **shown)
+    monkeypatch.setattr("covos.session_engines.FOLLOWED_APART", {})
+    usual = covos.stream(clip, model=model, quality=quality, **shown)
     for one, other in zip(every, usual, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)
 

@@ -75,7 +75,7 @@ SMALL_FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
     "best": (View(448, 768), View(320, 576, mirrored=True)),
 }
 """Views in which objects are followed of which one is small, for the qualities that take the time for it."""
-FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
+FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 4, "fast": 2}
 """Frames from one that the networks look at to the next while they follow, where that is not the next one."""
 
 FOUND_AND_FOLLOWED: Final = frozenset[Quality]({"best"})

@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice
-from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,24 +23,19 @@ from torch import Tensor
 from covos.core.ahead import computed
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
-from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.calibration import Calibration
 from covos.engines.choices import Quality, discovered_in, followed_in
 from covos.engines.encoding import FrameEncoder, select_rows
 from covos.engines.find import FindEngine, References, ReferencesAt, references_at
-from covos.engines.flow import FlowArray
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.follow_result import Given, nothing_at, results_around
 from covos.engines.motion import Observed
-from covos.engines.ways import spanning
+from covos.engines.sparse import SeenFrame, SparsePass, flow_in
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
 MAX_CHECKPOINTS = 8
 """Copies of a pass at a time."""
-
-AFTER_DOUBT: Final = 12
-"""Frames that are all looked at after one that could not be made of its neighbours: to go back costs a step more."""
 
 
 class PassCheckpoints:
@@ -76,14 +70,6 @@ class PassCheckpoints:
         return self.nearest(index)
 
 
-class SeenFrame(NamedTuple):
-    """A frame with its features in the first view, and in the others."""
-
-    observed: Observed
-    features: FollowFeatures
-    others: tuple[FollowFeatures, ...]
-
-
 class FollowEngine:
     """Follows objects through a video.
 
@@ -95,7 +81,7 @@ class FollowEngine:
             a cue for objects that it overlaps with. None gives no cue.
         others: Encoders of the same network that encode the frames in further views.
         apart: Frames from one that the networks look at to the next, where a pass goes forward and is not gone back to.
-            Those between are made of their neighbours (see `covos.engines.between`).
+            Those between are made of their neighbours (see `covos.engines.sparse`).
     """
 
     def __init__(
@@ -188,7 +174,7 @@ class FollowEngine:
         current = self.new_pass(memory=memory)
         later: tuple[int, tuple[Tensor, ...]] | None = None
         for batch in computed(self._batches_backward(blocks), self.seen, calls=self._calls(ahead=True)):
-            for observed, features, others in reversed(batch):
+            for observed, features, others, _ in reversed(batch):
                 frame, every = observed.frame, (features, *others)
                 # The frame looked at before is the next one: the flow to it is about the opposite of its own.
                 flows = [torch.zeros_like(each.flow_B2HW) for each in every]
@@ -247,7 +233,16 @@ class FollowEngine:
         # Where the pass backward answers alone, nothing is encoded once more.
         lead, source = divided(frames, at=0 if spool is None or resumed else min(given, default=0))
         if self.apart > 1:
-            predicted = self._with_those_between(source, given, current)
+            sparse = SparsePass(
+                current,
+                see=self.seen,
+                step=partial(self._step, given=given),
+                apart=self.apart,
+                shown=given,
+                cuts=self.encoder.cuts,
+            )
+            calls = self._calls(ahead=ahead)
+            predicted = sparse.run(source, together=self._together(ahead=calls > 0), calls=calls)
         else:
             predicted = self._each(source, given, current, checkpoints, ahead=ahead)
         between = set[int]()
@@ -283,81 +278,23 @@ class FollowEngine:
             if checkpoints is not None:
                 checkpoints.add(batch[0].observed.frame.index, current)
             for seen in batch:
-                yield seen.observed, self._step(current, seen, given), False
+                yield seen.observed, self._step(current, seen, given=given), False
 
     def _batches(self, frames: Iterator[Observed], *, ahead: bool = False) -> Iterator[list[Observed]]:
         while batch := list(islice(frames, self._together(ahead=ahead))):
             yield batch
 
-    def _step(self, current: FollowPass, seen: SeenFrame, given: Given) -> FramePrediction:
+    def _step(self, current: FollowPass, seen: SeenFrame, *, given: Given) -> FramePrediction:
         frame = seen.observed.frame
         if frame.index in self.encoder.cuts:
             current.begin_shot()
         return step(current, frame, seen.features, given, others=seen.others)
 
-    def _with_those_between(
-        self, frames: Iterator[Observed], given: Given, current: FollowPass
-    ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
-        """Predict every so manieth frame by the networks, and make those between of their neighbours, if that will do.
-
-        If it will not, the pass is taken back to the frame before, and takes all three.
-        """
-        before: tuple[Seen, FramePrediction] | None = None
-        waiting: Observed | None = None
-        doubted = -AFTER_DOUBT
-        for batch in self._batches(frames):
-            chosen, left = [], waiting
-            for each in batch:
-                sure = each.frame.index >= doubted + AFTER_DOUBT
-                if left is not None or not sure or self._is_looked_at(each, given):
-                    chosen.append(each if left is None else _over(each, left))
-                    left = None
-                else:
-                    left = each
-            known = {each.observed.frame.index: each for each in self.seen(chosen)}
-            for observed in batch:
-                frame, here = observed.frame, known.get(observed.frame.index)
-                if here is None:
-                    waiting = observed
-                    continue
-                earlier = None if waiting is None else current.copy()
-                prediction = self._step(current, here, given)
-                if waiting is not None and earlier is not None:
-                    made = None if before is None else _between(*before, waiting, observed, prediction)
-                    if made is not None:
-                        yield waiting, made, True
-                    else:
-                        current, doubted = earlier, frame.index
-                        (left_out,) = self.seen([waiting])
-                        yield waiting, self._step(current, left_out, given), False
-                        prediction = self._step(current, self._as_it_came(here, observed), given)
-                    waiting = None
-                yield observed, prediction, False
-                before = Seen.of(observed, prediction.log_odds), prediction
-        if waiting is not None:
-            (left_out,) = self.seen([waiting])
-            yield waiting, self._step(current, left_out, given), False
-
-    def _is_looked_at(self, observed: Observed, given: Given) -> bool:
-        """Tell if the networks look at a frame: every so manieth, ends of shots, those beside masks of the user."""
-        index, cuts = observed.frame.index, self.encoder.cuts
-        beside = any(at in given for at in (index - 1, index, index + 1))
-        return index % self.apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None or beside
-
-    def _as_it_came(self, seen: SeenFrame, observed: Observed) -> SeenFrame:
-        """Return an encoded frame with the flow to the frame just before it, in each view."""
-        views = []
-        for encoder, features in zip(self.finder.encoders, (seen.features, *seen.others), strict=True):
-            height, width = features.flow_B2HW.shape[2:]
-            flow = _flow_in(observed, (height, width), mirrored=encoder.mirrored)
-            way = torch.from_numpy(flow[None]).to(features.flow_B2HW.device).permute(0, 3, 1, 2)
-            views.append(features._replace(flow_B2HW=way))
-        return SeenFrame(observed, views[0], tuple(views[1:]))
-
     def seen(self, batch: Sequence[Observed]) -> list[SeenFrame]:
         """Encode frames of one size together, in all views, or in parts where the memory does not hold them all."""
+        mirrored = tuple(each.mirrored for each in self.finder.encoders)
         return [
-            SeenFrame(observed, features[0], tuple(features[1:]))
+            SeenFrame(observed, features[0], tuple(features[1:]), mirrored)
             for _, part in self.encoder.ladder.in_parts(batch, self._seen)
             for observed, *features in part
         ]
@@ -411,44 +348,8 @@ class FollowEngine:
 
     def _flow(self, batch: Sequence[Observed], encoded: Features, *, mirrored: bool = False) -> Tensor:
         height, width = encoded.s4_BCHW.shape[2:]
-        flows = [_flow_in(each, (height, width), mirrored=mirrored) for each in batch]
+        flows = [flow_in(each.flow, (height, width), mirrored=mirrored) for each in batch]
         return torch.from_numpy(np.stack(flows)).to(self.encoder.device).permute(0, 3, 1, 2)
-
-
-def _flow_in(observed: Observed, size: tuple[int, int], *, mirrored: bool) -> FlowArray:
-    """Return the flow of a frame in a view, height x width x 2 in its cells; zero where it is not known."""
-    height, width = size
-    flow = observed.flow
-    if flow is None:
-        return np.zeros((height, width, 2), np.float32)
-    if flow.shape[:2] != size:
-        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
-    return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32)) if mirrored else flow
-
-
-def _over(observed: Observed, left: Observed) -> Observed:
-    """Return a frame with the flow to the frame before the one that is left out."""
-    assert observed.flow is not None, "else its neighbour is looked at, as the end of a shot"
-    assert left.flow is not None, "else it is looked at"
-    return replace(observed, flow=spanning(observed.flow, left.flow))
-
-
-def _between(
-    before: Seen, earlier: FramePrediction, observed: Observed, after: Observed, later: FramePrediction
-) -> FramePrediction | None:
-    """Predict a frame by its neighbours; None if they, or what became of an object, leave a doubt."""
-    states = [(each.id, each.state) for each in earlier.objects]
-    if states != [(each.id, each.state) for each in later.objects]:
-        return None
-    made = find_between(before, [observed], Seen.of(after, later.log_odds))
-    if made is None or made[0].doubt > DOUBT:
-        return None
-    (found,) = made
-    pairs = zip(earlier.objects, later.objects, strict=True)
-    objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
-    log_odds = found.logits.to(earlier.log_odds.device)
-    return FramePrediction(index=observed.frame.index, log_odds=log_odds, objects=objects)
 
 
 def given_frames(given: Given) -> dict[int, tuple[int, ...]]:
