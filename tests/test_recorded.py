@@ -48,10 +48,12 @@ def test_the_comparison_states_the_numbers_of_the_results(recorded: Any) -> None
         return re.search(r"\d+\.\d+", str(value))[0]  # type: ignore[index]
 
     rows = beside_others(ROOT / "docs" / "comparison.md")
-    found = {name: dict((row[0], row[-1]) for row in tables["reproduce"][name].rows)["J&F"]
-             for name in ("val_open", "val_open_best")}  # fmt: skip
+    scores = {
+        name: {row[0]: row[-1] for row in tables["reproduce"][name].rows}["J&F"]
+        for name in ("val_open", "val_open_best")
+    }
     speed = number(dict(tables["segment"]["speed"].rows)["frames a second once it runs"])
-    assert rows["**covos**"]["J&F"] == number(found["val_open"])
+    assert rows["**covos**"]["J&F"] == number(scores["val_open"])
     assert rows["**covos**"]["frames a second"].endswith(f" to {speed}")
     beside = {row[0]: row for row in tables["beside_rembg"]["scores"].rows}
     theirs, ours = beside["rembg u2netp"], beside["covos, balanced"]
@@ -60,7 +62,7 @@ def test_the_comparison_states_the_numbers_of_the_results(recorded: Any) -> None
     assert rows["rembg, `u2netp`"]["timed on"].endswith(f"(covos: {ours[-1]:.1f})")
     followed = next(row[1] for row in tables["follow"]["davis"].rows if row[0].startswith("mean"))
     (said,) = re.findall(r"^- \*\*covos\*\*:.*?(?=^- )", (ROOT / "docs" / "comparison.md").read_text(), re.M | re.S)
-    assert all(number(each) in said for each in (*found.values(), followed, speed))
+    assert all(number(each) in said for each in (*scores.values(), followed, speed))
 
 
 def test_the_page_of_mattes_prints_the_command_that_was_measured(recorded: Any) -> None:

@@ -137,7 +137,9 @@ def test_the_package_names_the_systems_that_the_workflow_tests() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
     matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = {each.split(" :: ")[-1].lower() for each in project["classifiers"] if each.startswith(("Operating", "Prog"))}
+    named = {
+        each.split(" :: ")[-1].lower() for each in project["classifiers"] if each.startswith(("Operating", "Prog"))
+    }
     systems = {"ubuntu-latest": "linux", "macos-latest": "macos", "windows-latest": "windows"}
     assert named == {*(systems[each] for each in matrix["os"]), *matrix["python"]}
 

@@ -29,7 +29,8 @@ def frame_at(index: int, *, known: bool = True) -> Observed:
     )
     flow = np.zeros((ROWS, COLUMNS, 2), np.float32)
     flow[..., 0] = STEP
-    return Observed(frame=frame, motion=None, flow=flow if known and index else None, small=np.full((16, 24, 3), 90, np.uint8))
+    small = np.full((16, 24, 3), 90, np.uint8)
+    return Observed(frame=frame, motion=None, flow=flow if known and index else None, small=small)
 
 
 @dataclass

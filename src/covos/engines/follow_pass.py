@@ -228,7 +228,7 @@ class FollowPass:
             # Pixels that the user gave to one object are no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
-        for identity, estimate in self._against_each_other(estimates, logits).items():
+        for identity, estimate in self._contested(estimates, logits).items():
             status = self._trackers[identity].judge(estimate, area=_area(logits[identity].sigmoid()))
             statuses[identity] = status
             if status.state != "present":
