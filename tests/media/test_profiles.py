@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from covos.core.types import Colour, Tags
-from covos.formats.primaries import profile_of
+from covos.formats.profile import profile_of
 from covos.formats.tiff import write_tiff
 from covos.media.images import read_image, read_picture
 from covos.media.opening import open_source

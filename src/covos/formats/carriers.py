@@ -23,7 +23,7 @@ from covos.formats.composition import ONE_MORE, with_options
 from covos.formats.exr import planes_of, write_exr
 from covos.formats.light import to_light
 from covos.formats.pictures import write_png, write_webp
-from covos.formats.primaries import profile_of
+from covos.formats.profile import profile_of
 from covos.formats.tiff import write_tiff
 from covos.formats.videos import VideoFormat
 from covos.media.presets import FFV1_OPAQUE, H264, PRORES_422, Preset

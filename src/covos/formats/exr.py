@@ -23,8 +23,8 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.light import Light, to_light
-from covos.formats.primaries import chromaticities_of
 from covos.masks.object_ids import present_ids
+from covos.media.primaries import chromaticities_of
 from covos.media.tags import is_timecode_rate, later, timecode_parts
 from covos.media.tones import PAPER, light_of
 

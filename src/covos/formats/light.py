@@ -7,7 +7,7 @@ light they become the discs that a camera shows.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from covos.core.types import ProbabilityArray
 from covos.masks.foreground import Samples
+from covos.media.srgb import from_code, samples_of
 
 Light: TypeAlias = NDArray[np.float32]
 """H x W x 3 float32 RGB in [0, 1], proportional to light."""
 
-_LEVELS = {8: 4095, 16: 65535}
-"""Levels of the square root of light, by the bits of the code that is looked up for them."""
 _DISC = 12
 """Radius in pixels that a disc is drawn with; a larger one is drawn on a smaller picture, which loses nothing by it."""
 _MARGIN = 0.008
@@ -35,22 +34,7 @@ _WRAP = 0.6
 
 @cache
 def _to_light_table(bits: int) -> NDArray[np.float32]:
-    return coded_to_light(np.arange(1 << bits) / ((1 << bits) - 1))
-
-
-@cache
-def _to_code_table(bits: int) -> NDArray[Any]:
-    # By the square root of light: its levels are as fine as those of the code, in the shadows, too.
-    light = (np.arange(_LEVELS[bits] + 1) / _LEVELS[bits]) ** 2
-    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    coded = np.rint(((1 << bits) - 1) * coded)
-    return np.asarray(coded, np.uint16 if bits == 16 else np.uint8)
-
-
-def coded_to_light(coded: NDArray[np.floating[Any]]) -> Light:
-    """Return the light of coded values in [0, 1], of any depth."""
-    light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
-    return np.asarray(light, np.float32)
+    return from_code(np.arange(1 << bits) / ((1 << bits) - 1)).astype(np.float32)
 
 
 def to_light(image: NDArray[Samples]) -> Light:
@@ -67,10 +51,7 @@ def to_picture(light: Light, like: NDArray[Samples]) -> NDArray[Samples]:
         light: The light.
         like: A picture of the kind of samples that are wanted, uint8 or uint16.
     """
-    bits = 8 * like.itemsize
-    root = cv2.sqrt(np.clip(light, 0, 1))
-    levels = np.rint(np.asarray(root) * np.float32(_LEVELS[bits])).astype(np.uint16)
-    return np.asarray(_to_code_table(bits)[levels], like.dtype)
+    return np.asarray(samples_of(light, bits=16 if like.dtype == np.uint16 else 8), like.dtype)
 
 
 def defocused(image: NDArray[Samples], opacity: ProbabilityArray, *, radius: float) -> NDArray[Samples]:

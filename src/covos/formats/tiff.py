@@ -17,7 +17,7 @@ from covos.core.types import FrameResult
 from covos.formats.alpha import AlphaKindFormat, rgba_of
 from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.each import EachObjectFormat
-from covos.formats.primaries import profile_of
+from covos.formats.profile import profile_of
 
 _SHORT, _LONG, _RATIONAL, _BYTES = 3, 4, 5, 7
 _CODES = {_SHORT: "H", _LONG: "I", _RATIONAL: "I", _BYTES: "B"}

@@ -1,8 +1,8 @@
 """OpenEXR pictures: linear light, half or float, brought to the values that a screen shows.
 
-The curve is that of sRGB (IEC 61966-2-1). Light above 1 and below 0 is cut. Premultiplied colours become straight.
-Primaries that the file states become those of BT.709, adapted to its white by Bradford's matrix (Lindbloom). If HDR
-is kept, they become those of BT.2020, the curve is PQ, and light above 1 stays.
+The curve is that of sRGB. Light above 1 and below 0 is cut. Premultiplied colours become straight.
+Primaries that the file states become those of BT.709, adapted to its white. If HDR is kept, they become those of
+BT.2020, the curve is PQ, and light above 1 stays.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from covos.core.errors import EnvironmentProblem
 from covos.core.printed import printing_aside
 from covos.core.signatures import OPENEXR
 from covos.media.depth import Deep
+from covos.media.primaries import BT709, BT2020, CHROMATICITIES, adaptation, to_xyz
+from covos.media.srgb import to_code
 from covos.media.tones import pq_of
 
 if TYPE_CHECKING:
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 
 BITS = 16
 """Depth of the samples that are made of light."""
-_BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
-"""x and y of red, green, blue and white; OpenEXR takes them for granted where none are stated."""
-_BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_ORDINARY = CHROMATICITIES[BT709]
+"""OpenEXR takes them for granted where none are stated."""
+_WIDE = CHROMATICITIES[BT2020]
 _ALIKE = 2e-3
 _LEAST_ALPHA = 1e-6
 """Opacity by which light is divided at the least."""
@@ -69,7 +70,7 @@ def openexr_pixels(content: bytes, *, name: str) -> Deep:
         ValueError: It is damaged, or has no such channels.
     """
     light, alpha, part = _straight_light(content, name=name)
-    shown = _shown(light @ _from_to(part.header.get("chromaticities", _BT709), _BT709).T)
+    shown = to_code(np.clip(light @ _from_to(part.header.get("chromaticities", _ORDINARY), _ORDINARY).T, 0, 1))
     if alpha is not None:
         shown = np.concatenate([shown, alpha], -1)
     samples = np.rint(shown * 65535).astype(np.uint16)
@@ -82,7 +83,7 @@ def openexr_as_pq(content: bytes, *, name: str) -> NDArray[np.uint16]:
     Light of 1 is white paper. Raises what `openexr_pixels` raises.
     """
     light, _, part = _straight_light(content, name=name)
-    wide = light @ _from_to(part.header.get("chromaticities", _BT709), _BT2020).T
+    wide = light @ _from_to(part.header.get("chromaticities", _ORDINARY), _WIDE).T
     return _placed(pq_of(np.asarray(wide, np.float32)), part.header)
 
 
@@ -142,11 +143,6 @@ def _planes(part: Any) -> list[NDArray[np.float32]] | None:
     return None
 
 
-def _shown(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    cut = np.clip(light, 0, 1)
-    return np.asarray(np.where(cut <= 0.0031308, 12.92 * cut, 1.055 * cut ** (1 / 2.4) - 0.055), np.float32)
-
-
 def _placed(samples: NDArray[np.uint16], header: dict[str, Any]) -> NDArray[np.uint16]:
     """Put the data where they lie in the picture that is displayed."""
     (left, top), _ = header["displayWindow"]
@@ -171,16 +167,8 @@ def _from_to(chromaticities: Any, asked: tuple[float, ...]) -> NDArray[np.float3
     """Return the matrix from light of some primaries to that of others, 3 x 3; those that cannot be are BT.709's."""
     stated = np.asarray(chromaticities, np.float64).reshape(-1)
     if stated.shape != (8,) or (stated[1::2] == 0).any():
-        stated = np.array(_BT709)
+        stated = np.array(_ORDINARY)
     if np.abs(stated - asked).max() < _ALIKE:
         return np.eye(3, dtype=np.float32)
-    (own, white), (wanted, shown) = _to_xyz(stated), _to_xyz(np.array(asked))
-    adapted = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ shown) / (_BRADFORD @ white)) @ _BRADFORD
-    return np.asarray(np.linalg.inv(wanted) @ adapted @ own, np.float32)
-
-
-def _to_xyz(chromaticities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrix from light of primaries to XYZ, and the XYZ of white."""
-    x, y = chromaticities[0::2], chromaticities[1::2]
-    columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])
-    return columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3]), columns[:, 3]
+    (own, white), (wanted, shown) = to_xyz(stated), to_xyz(asked)
+    return np.asarray(np.linalg.inv(wanted) @ adaptation(white, shown) @ own, np.float32)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
-from functools import cache, lru_cache
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from covos.media.srgb import samples_of
 
 _MODES = frozenset({"RGB", "RGBA", "L", "LA", "CMYK"})
 _LARGEST = 1 << 22  # bytes of a profile; those of printers have some hundred thousand
@@ -68,17 +70,8 @@ def deep_in_srgb(samples: NDArray[np.uint16], profile: object) -> NDArray[np.uin
     for top in range(0, len(samples), _ROWS):  # light takes twice the room of the samples
         part = np.s_[top : top + _ROWS, :, :3]
         light = np.stack([curve[samples[part][..., place]] for place, curve in enumerate(curves)], axis=-1)
-        root = np.sqrt(np.clip(light @ matrix.T, 0, 1))
-        found[part] = _coded()[np.rint(root * np.float32(_WHITE)).astype(np.uint16)]
+        found[part] = samples_of(light @ matrix.T, bits=16)
     return found
-
-
-@cache
-def _coded() -> NDArray[np.uint16]:
-    # By the square root of light, whose levels are as fine as those of the code, in the shadows, too.
-    light = np.linspace(0, 1, _WHITE + 1) ** 2
-    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(_WHITE * coded), np.uint16)
 
 
 @lru_cache(maxsize=8)

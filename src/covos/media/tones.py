@@ -17,6 +17,8 @@ import av
 import numpy as np
 from av.filter import Graph
 
+from covos.media.srgb import to_code
+
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
@@ -74,8 +76,7 @@ def to_ordinary(coded: Light, *, transfer: Transfer, wide: bool) -> Light:
     peak = PEAK / PAPER
     compressed = (1 + luminance / peak**2) / (1 + luminance)
     shown = np.clip(light * compressed[..., None], 0, 1)
-    # IEC 61966-2-1 (sRGB).
-    return np.asarray(np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055))
+    return to_code(shown)
 
 
 def light_of(image: NDArray[np.uint16], colour: Colour) -> NDArray[np.float32]:

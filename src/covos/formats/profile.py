@@ -1,4 +1,4 @@
-"""The colours that red, green and blue stand for, as numbers and as a colour profile (ICC.1), which files state."""
+"""The colours that red, green and blue stand for as a colour profile (ICC.1), which files state."""
 
 from __future__ import annotations
 
@@ -10,58 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import Tags
+from covos.media.primaries import BT709, CHROMATICITIES, adaptation, known_primaries, to_xyz
 
-_D65 = (0.3127, 0.3290)
-_BT709 = 1
-_CHROMATICITIES = {
-    # ITU-T H.273, table 2: x and y of red, green, blue and white.
-    _BT709: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *_D65),
-    5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, *_D65),
-    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *_D65),
-    7: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, *_D65),
-    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *_D65),
-    11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.314, 0.351),
-    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *_D65),
-}
 # Whoever looks for sRGB by its name, as covos does, finds it in that of BT.709 alone.
-_NAMES = {_BT709: "sRGB", 5: "BT.601, 625 lines", 6: "BT.601, 525 lines", 9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
+_NAMES = {BT709: "sRGB", 5: "BT.601, 625 lines", 6: "BT.601, 525 lines", 9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}
 _NAMES[7] = _NAMES[6]
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _D50 = np.array([0.9642, 1.0, 0.8249])
 """White of the space in which profiles say what colours are."""
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 """IEC 61966-2-1, as the parameters g, a, b, c, d of ICC.1: (a x + b)^g, and c x below d."""
 
 
-def chromaticities_of(tags: Tags) -> tuple[float, ...]:
-    """Return x and y of a source's red, green, blue and white; those of BT.709 where it states none that are known."""
-    return _CHROMATICITIES[_known(tags)]
-
-
 def profile_of(tags: Tags) -> bytes:
     """Return the colour profile of a source's frames: its primaries, with the curve of sRGB.
 
-    It is the curve by which covos takes them to light (see `covos.formats.light`), and that viewers take for pictures.
+    It is the curve by which covos takes them to light (see `covos.media.srgb`), and that viewers take for pictures.
     """
-    return _profile(_known(tags))
-
-
-def _known(tags: Tags) -> int:
-    primaries = _BT709 if tags.colour is None else tags.colour.primaries
-    return primaries if primaries in _CHROMATICITIES else _BT709
+    return _profile(known_primaries(tags))
 
 
 @cache
 def _profile(primaries: int) -> bytes:
     """Return a profile of version 4.3 of ICC.1, for displays: three colours and their curve."""
-    adaptation, colours = _adapted(_CHROMATICITIES[primaries])
+    colours, white = to_xyz(CHROMATICITIES[primaries])
+    adapted = adaptation(white, _D50)
     curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(_SRGB_CURVE)
     parts = {
         b"desc": _text(_NAMES[primaries]),
         b"cprt": _text("No copyright, use freely"),
         b"wtpt": _xyz(_D50),
-        b"chad": b"sf32" + bytes(4) + _fixed(adaptation.ravel()),
-        **{name: _xyz(colour) for name, colour in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colours.T, strict=True)},
+        b"chad": b"sf32" + bytes(4) + _fixed(adapted.ravel()),
+        **{name: _xyz(colour) for name, colour in zip((b"rXYZ", b"gXYZ", b"bXYZ"), (adapted @ colours).T, strict=True)},
         **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
     }
     content, table, places = b"", b"", dict[bytes, int]()
@@ -89,16 +68,6 @@ def _profile(primaries: int) -> bytes:
     )
     head += _fixed(_D50)
     return head.ljust(128, b"\0") + struct.pack(">I", len(parts)) + table + content
-
-
-def _adapted(chromaticities: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the matrix from their white to that of profiles, and XYZ of red, green and blue after it, as columns."""
-    x, y = np.array(chromaticities[0::2]), np.array(chromaticities[1::2])
-    xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
-    colours, white = xyz[:, :3], xyz[:, 3]
-    colours = colours * np.linalg.solve(colours, white)
-    adaptation = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white)) @ _BRADFORD
-    return adaptation, adaptation @ colours
 
 
 def _text(text: str) -> bytes:
