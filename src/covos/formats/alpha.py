@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
 from covos.core.types import ProbabilityArray
-from covos.formats.base import Bits, Format
+from covos.formats.base import Bits
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import PLAIN_ALPHA, refuse_inverted
+from covos.formats.composition import refuse_inverted
+from covos.formats.each import EachObjectFormat
 
 ALPHA_KINDS = ("straight", "premultiplied")
 """Of the colours of a file with alpha; the first is what it has where nothing is said."""
 
 
-class AlphaKindFormat(Format):
+class AlphaKindFormat(EachObjectFormat):
     """A format with alpha whose value says if its colours are straight or premultiplied."""
 
-    flags: ClassVar[tuple[str, ...]] = ("invert", PLAIN_ALPHA)
     alpha_kinds = ALPHA_KINDS
-    composes: ClassVar[Mapping[str, str]] = {"alpha": "", "invert": "invert"}
+    composes: ClassVar[Mapping[str, str]] = {"alpha": "", **EachObjectFormat.composes}
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -34,8 +34,7 @@ class AlphaKindFormat(Format):
             asked = ("premultiplied", *cls.flags, f"premultiplied,{cls.flags[0]}")
             raise UsageError(
                 f"{cls.name}={value}",
-                why="its alpha is straight or premultiplied"
-                + (", and it has a file, or one for each object" if "each" in cls.flags else ""),
+                why="its alpha is straight or premultiplied, and it has a file, or one for each object",
                 fix=f"write {cls.name}, " + " or ".join(f"{cls.name}={each}" for each in asked),
             )
         refuse_inverted("invert" in options, each="each" in options)

@@ -25,8 +25,6 @@ class _AlphaFormat(EachObjectFormat, VideoFormat):
     """
 
     lossless: ClassVar[bool] = False
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
-    composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the subject with its alpha: H x W x 4 uint8, or uint16 of full range."""
@@ -39,7 +37,7 @@ class _AlphaFormat(EachObjectFormat, VideoFormat):
         )
 
     def _add_named(self, name: str, result: FrameResult) -> None:
-        self._put_frame(f"{self.name}-{name}" if name else self.name, result)
+        self._put_frame(name, result)
 
     @property
     def _is_premultiplied(self) -> bool:
@@ -58,9 +56,6 @@ class WebmFormat(_AlphaFormat):
 
 class _EditedFormat(AlphaKindFormat, _AlphaFormat):
     """A video with alpha for editing programs: ``premultiplied`` as well."""
-
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
-    composes: ClassVar[Mapping[str, str]] = {"alpha": "", **_AlphaFormat.composes}
 
     @property
     def _is_premultiplied(self) -> bool:

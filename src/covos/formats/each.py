@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from covos.core.labelling import NAMELESS
 from covos.core.types import Frame, FrameResult
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
+from covos.formats.composition import PLAIN_ALPHA
 from covos.masks.object_ids import present_ids
 
 _LONGEST = 40
@@ -47,6 +49,9 @@ class EachObjectFormat(Format):
     The file of an object that appears later begins with frames in which nothing is: all objects have all frames
     of the clip.
     """
+
+    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
+    composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     @classmethod
     def is_each(cls, value: str | None) -> bool:

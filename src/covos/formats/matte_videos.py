@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from covos.core.types import FrameResult, Tags
 from covos.formats.alpha import grey_levels
 from covos.formats.base import Bits
 from covos.formats.carriers import CarriedFormat, CarrierName, carrier_in
-from covos.formats.composition import PLAIN_ALPHA
 from covos.formats.each import EachObjectFormat
 
 _PLAIN = "h264"
@@ -35,8 +34,7 @@ class MatteVideoFormat(EachObjectFormat, CarriedFormat):
     name = "matte-video"
     carriers = ("prores", "ffv1")
     choices = (_PLAIN, *carriers)
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA, *choices)
-    composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
+    flags = (*EachObjectFormat.flags, *choices)
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -67,7 +65,7 @@ class MatteVideoFormat(EachObjectFormat, CarriedFormat):
         return _BYTES_PER_PIXEL.get(cls.carrier_name(value), 0.0)
 
     def _add_named(self, name: str, result: FrameResult) -> None:
-        self._put_frame(f"{self.name}-{name}" if name else self.name, result)
+        self._put_frame(name, result)
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """Return the alpha in three equal channels: H x W x 3 uint8, or uint16 of full range."""

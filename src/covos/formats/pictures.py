@@ -82,8 +82,6 @@ class _OfBits(EachObjectFormat):
     picture_suffixes = (".png",)
     choices: ClassVar[tuple[str, ...]] = ("8", "16")
     offers: ClassVar[str] = "it has 8 or 16 bits"
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
-    composes: ClassVar[Mapping[str, str]] = {"each_object": "each", "invert": "invert"}
 
     @classmethod
     def check_value(cls, value: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,6 @@ from numpy.typing import NDArray
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult
 from covos.formats.alpha import AlphaKindFormat, rgba_of
-from covos.formats.composition import PLAIN_ALPHA
-from covos.formats.each import EachObjectFormat
 from covos.formats.profile import profile_of
 
 _SHORT, _LONG, _RATIONAL, _BYTES = 3, 4, 5, 7
@@ -28,7 +25,7 @@ _LEVEL = 3
 """Of deflate: higher ones take several times as long, and save hardly anything of a photograph."""
 
 
-class TiffFormat(EachObjectFormat, AlphaKindFormat):
+class TiffFormat(AlphaKindFormat):
     """``tiff/<stem>.tif``: the subject with alpha, 16 bits a sample, without a loss.
 
     Alpha is straight, with the source's colours under it; or premultiplied as ``tiff=premultiplied``. The file states
@@ -42,8 +39,6 @@ class TiffFormat(EachObjectFormat, AlphaKindFormat):
     shape = "a picture a frame"
     picture_suffixes = (".tif", ".tiff")
     bytes_per_pixel = 1.22
-    flags: ClassVar[tuple[str, ...]] = ("each", "invert", PLAIN_ALPHA)
-    composes: ClassVar[Mapping[str, str]] = {**AlphaKindFormat.composes, "each_object": "each"}
 
     def _add_named(self, name: str, result: FrameResult) -> None:
         premultiplied = self._is_premultiplied

@@ -54,11 +54,12 @@ class VideoFormat(Format):
         return tuple(f"{self.name}: {text}" for text in found)
 
     def _add(self, result: FrameResult) -> None:
-        self._put_frame(self.name, result)
+        self._put_frame("", result)
 
     def _put_frame(self, name: str, result: FrameResult) -> None:
-        frame = result.frame
-        self._put(name, self.picture(result), index=frame.index, pts=frame.pts, time_base=frame.time_base)
+        """Write a frame into the video of the object of a name; of the whole if there is none."""
+        frame, video = result.frame, f"{self.name}-{name}" if name else self.name
+        self._put(video, self.picture(result), index=frame.index, pts=frame.pts, time_base=frame.time_base)
 
     def _put(self, name: str, picture: NDArray[Any], *, index: int, pts: int, time_base: Fraction) -> None:
         """Write a frame into the video of a name; the first video has the sound."""
