@@ -21,7 +21,7 @@ from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import JOURNAL, Journal, read_entries
 from covos.runs.other_terms import refuse_others, refuse_variants
-from covos.runs.schema import REPORT, SCHEMA, load_report
+from covos.runs.schema import REPORT, load_report
 from covos.runs.terms import RunFile, RunHead, RunTerms
 
 EARLIER: Final = "journal.earlier.jsonl"
@@ -142,7 +142,7 @@ class RunState:
             return self._write_more(terms, found)
         keep = (PROJECT, JOURNAL) if found.redo is None else (PROJECT, JOURNAL, EARLIER)
         self._folder.resume(keep=keep)
-        state = RunHead(schema=SCHEMA, complete=False, redo=found.redo, steps_down=found.steps_down, cuts=found.cuts)
+        state = RunHead(complete=False, redo=found.redo, steps_down=found.steps_down, cuts=found.cuts)
         self._write(RunFile.of(terms, state))
         path, earlier = self._folder.path / JOURNAL, None if found.redo is None else self._folder.path / EARLIER
         journal = Journal(path, batch=terms.batch, earlier=earlier, redo=found.redo or ())
@@ -151,7 +151,7 @@ class RunState:
     def _begin_anew(self, terms: RunTerms) -> Begun:
         try:
             self._folder.file(PROJECT)
-            self._write(RunFile.of(terms, RunHead(schema=SCHEMA, complete=False)))
+            self._write(RunFile.of(terms, RunHead(complete=False)))
             journal = Journal(self._folder.file(JOURNAL), batch=terms.batch)
         except BaseException:
             self._folder.discard()
@@ -181,7 +181,6 @@ class RunState:
         if anew:
             written, outputs, made = (), (), {}
         state = RunHead(
-            schema=SCHEMA,
             complete=False,
             whole=True,
             written=written,
@@ -220,7 +219,7 @@ class RunState:
             if journal.is_file():
                 journal.replace(earlier)
         # Behind the renaming: a kill in between leaves the old terms, and the one journal under its new name.
-        state = RunHead(schema=SCHEMA, complete=False, redo=redo, steps_down=found.steps_down)
+        state = RunHead(complete=False, redo=redo, steps_down=found.steps_down)
         self._write(RunFile.of(terms, state))
         again = Journal(journal, batch=terms.batch, earlier=earlier, redo=redo)
         return Begun(journal=again, formats=terms.formats)

@@ -17,7 +17,7 @@ from covos.core.errors import UsageError
 from covos.core.records import Record, read_record
 from covos.engines.steps import LadderStep
 from covos.formats.table import plain_formats
-from covos.runs.schema import Versioned
+from covos.runs.schema import SCHEMA, Versioned
 from covos.runs.terms_in_words import TASK, Terms, model_in_words, settings_in_words, shown_value, task_in_words
 
 LATER: Final = ("edges", "label")
@@ -143,7 +143,7 @@ class RunTerms(Terms):
         return tuple(name for name in LATER if self.settings.get(name) != found.settings.get(name))
 
 
-class RunHead(Versioned):
+class RunHead(Record):
     """The state of a run.
 
     Attributes:
@@ -174,13 +174,13 @@ class RunHead(Versioned):
         return self.complete or self.whole or bool(self.written)
 
 
-class RunFile(RunTerms, RunHead):
-    """The content of ``covos.json``. The head stands last among the bases: its fields then come first in the file."""
+class RunFile(RunTerms, RunHead, Versioned):
+    """The content of ``covos.json``. The fields of the bases stand in it from the last base to the first."""
 
     @classmethod
     def of(cls, terms: RunTerms, head: RunHead) -> RunFile:
         """Join the terms and the state of a run."""
-        return cls(**dict(head), **dict(terms))
+        return cls(schema=SCHEMA, **dict(head), **dict(terms))
 
     @classmethod
     def read(cls, file: Path) -> RunFile:
