@@ -23,7 +23,8 @@ RUN = """
 import importlib.util, json, os, sys, tempfile
 import cv2, torch
 import covos
-from covos.job import Job, load_planned
+from covos.job import Job
+from covos.model_loading import load_planned
 from covos.plan import Plan
 from covos.task import Find
 found = importlib.util.spec_from_file_location("stages", sys.argv[3])

@@ -24,11 +24,12 @@ from covos.engines.choices import (
     Direction,
     Quality,
 )
-from covos.job import Job, loaded
+from covos.job import Job
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input
 from covos.media.range import Range
+from covos.model_loading import loaded
 from covos.models.choices import Fusion, Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.plan import Damaged, Plan

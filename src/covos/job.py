@@ -26,33 +26,32 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.ahead import prefetch
-from covos.core.device import Precision
-from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
+from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.core.memory import give_back
 from covos.core.types import FrameResult
-from covos.engines.choices import AUTO, Cuts
+from covos.engines.choices import Cuts
 from covos.engines.held import with_held_masks
 from covos.engines.stages import StageProgress
 from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.options import refuse_idle
-from covos.formats.table import check_formats, shown_files, size_notes
+from covos.formats.table import size_notes
 from covos.media.memory import open_input
 from covos.media.range import in_words
-from covos.media.source import Source, fingerprint
+from covos.media.source import Source
 from covos.media.watched import WatchedSource
+from covos.model_loading import load_planned
 from covos.plan import Plan
+from covos.planned_terms import terms_of
 from covos.results.segmentation import Segmentation
 from covos.runs.continued import continued
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_little_memory, refuse_small_disk
-from covos.runs.state import RunState
-from covos.runs.terms import KEPT, Inputs, RunTerms
+from covos.runs.state import Begun, RunState
+from covos.runs.terms import KEPT
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
-from covos.runtimes.choice import ChosenRuntime
-from covos.task import check_model
 
 if TYPE_CHECKING:
     from covos.task_work import TaskWork
@@ -268,37 +267,19 @@ class Job:
         yield Finished(result=result)
 
     def _write(self, work: TaskWork, source: Source, folder: OutputFolder, model: covos.Model) -> Iterator[Event]:
-        formats = check_formats(self.plan.formats)
-        origin = work.origin()
-        if self.plan.range:
+        plan, origin = self.plan, work.origin()
+        if plan.range:
             origin = _with_setting(origin, "range", in_words(source.info))
+        terms = terms_of(plan, origin, source=source, device=model.device.type, batch=model.engine.encoder.batch)
         state = RunState(folder)
-        terms = RunTerms(
-            inputs=_inputs(source),
-            model=origin.model,
-            weights_sha256=origin.sha256,
-            # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel.
-            settings={
-                **origin.settings,
-                "cuts": self.plan.cuts,
-                "device": model.device.type,
-                "frame_rate": str(source.info.frame_rate),
-                **({} if self.plan.damaged == "hold" else {"damaged": self.plan.damaged}),
-                **({} if self.plan.deinterlace == "auto" else {"deinterlace": self.plan.deinterlace}),
-            },
-            batch=model.engine.encoder.batch,
-            formats=formats,
-            shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
-        )
-        terms = state.joined(terms, plain=self.plan.matte is False)
-        formats = terms.formats
+        terms = state.joined(terms, plain=plan.matte is False)
         if state.is_done(terms, info=source.info):
             state.remove_leftovers()
             yield Started(stage="done already", info=source.info)
             self.state = "done"
             yield from _ending(load_saved(folder.path))
             return
-        refuse_small_disk(formats, info=source.info, folder=folder.path)
+        refuse_small_disk(terms.formats, info=source.info, folder=folder.path)
         cuts: Cuts = terms.settings.get("cuts", "off")
         # Before the folder is begun: a run that is stopped meanwhile leaves nothing behind.
         looked = work.look_for_cuts(cuts, known=state.known_cuts(terms))
@@ -307,21 +288,23 @@ class Job:
         begun = state.begin(terms, touched=partial(work.touched, cuts_before=state.cuts))
         state.note_cuts(work.cuts)
         self.cuts = work.cuts
-        journal = begun.journal
         settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
         settings = {**settings, **terms.kept, "cuts": cuts, "formats": list(begun.every)}
         origin = replace(origin, settings=settings, cuts=work.cuts)
-        if begun.anew:
-            yield Noted(text=f"the outputs are written anew, of the masks that were found: {begun.anew}")
-        if begun.edited is not None:
-            yield Warned(
-                text=f"{begun.edited} was changed since the run was done: it stays, but {', '.join(begun.formats)} "
-                "is of the masks that were found; covos convert makes formats of the changed ones"
-            )
+        yield from _notes_of(begun)
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
+        saved = yield from self._write_frames(work, source, folder, state=state, begun=begun, origin=origin)
+        mendable = bool((saved.health.unreadable or saved.health.concealed) and terms.inputs.each)
+        state.finish(formats=begun.every, outputs=saved.outputs, mendable=mendable)
+        self.state = "done"  # all is on disk, whatever becomes of a listener
+        yield from _ending(saved)
+
+    def _write_frames(
+        self, work: TaskWork, source: Source, folder: OutputFolder, *, state: RunState, begun: Begun, origin: Origin
+    ) -> Generator[Event, None, Saved]:
+        journal, before = begun.journal, state.steps_down
         self._frames = journal.resumed
-        before = state.steps_down
         with (
             journal,
             RunWriter(
@@ -343,11 +326,7 @@ class Job:
                 if isinstance(event, SteppedDown):
                     state.note_steps((*before, *work.steps_down))
                 yield event
-            saved = writer.finish()
-        mendable = bool((saved.health.unreadable or saved.health.concealed) and terms.inputs.each)
-        state.finish(formats=begun.every, outputs=saved.outputs, mendable=mendable)
-        self.state = "done"  # all is on disk, whatever becomes of a listener
-        yield from _ending(saved)
+            return writer.finish()
 
     def _results_of(self, work: TaskWork, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         return work.matted(with_held_masks(work.run(journal), unreadable=self.plan.damaged))
@@ -432,38 +411,6 @@ _STAGES: dict[str, Stage] = {
 }
 
 
-def loaded(
-    model: str | os.PathLike[str] | covos.Model,
-    *,
-    device: str = AUTO,
-    precision: Precision = AUTO,
-    runtime: ChosenRuntime = AUTO,
-) -> covos.Model:
-    """Return a model as it is given, or load the one that a name or a file stands for.
-
-    Args:
-        model: The model, a name, or a weights file.
-        device: As for `covos.load_model`, like ``precision`` and ``runtime``: for one that is loaded here.
-        precision: See ``device``.
-        runtime: See ``device``.
-
-    Raises:
-        UsageError: It is nothing of these.
-        CovosError: It cannot be loaded.
-    """
-    if not isinstance(model, (str, os.PathLike)):
-        check_model(model)
-        return model
-    from covos.model import load_model  # brings torch, which refusing does not need
-
-    return load_model(model, device=device, precision=precision, runtime=runtime)
-
-
-def load_planned(plan: Plan) -> covos.Model:
-    """Load the model of a plan."""
-    return loaded(plan.model, device=plan.device, precision=plan.precision, runtime=plan.runtime)
-
-
 def _with_setting(origin: Origin, name: str, value: object) -> Origin:
     return replace(origin, settings={**origin.settings, name: value})
 
@@ -476,27 +423,20 @@ def _cancelled() -> CancelledError:
     )
 
 
+def _notes_of(begun: Begun) -> Iterator[Event]:
+    """Tell what becomes of outputs that are there."""
+    if begun.anew:
+        yield Noted(text=f"the outputs are written anew, of the masks that were found: {begun.anew}")
+    if begun.edited is not None:
+        yield Warned(
+            text=f"{begun.edited} was changed since the run was done: it stays, but {', '.join(begun.formats)} "
+            "is of the masks that were found; covos convert makes formats of the changed ones"
+        )
+
+
 def _ending(saved: Saved) -> Iterator[Event]:
     for text in saved.warnings:
         yield Warned(text=text)
     for text in saved.notes:
         yield Noted(text=text)
     yield Finished(saved=saved)
-
-
-def _inputs(source: Source) -> Inputs:
-    try:
-        size, digest = source.content()
-    except OSError as error:
-        raise SourceError(
-            f"{source.info.path} cannot be read",
-            why=f"{error.filename}: {error.strerror}",
-            fix="check the disk or network that it is on",
-        ) from error
-    return Inputs(
-        path=source.info.path,
-        files=len(source.files),
-        size=size,
-        fingerprint=digest,
-        each=source.content_of_files(),
-    )

@@ -14,7 +14,8 @@ from covos.core.errors import CovosError, UsageError, explained
 from covos.core.files import refuse_links
 from covos.core.places import name_of
 from covos.events import Event
-from covos.job import Job, load_planned
+from covos.job import Job
+from covos.model_loading import load_planned
 from covos.plan import Plan
 from covos.runs.folder import OutputFolder
 from covos.runs.writing import Saved, is_finished

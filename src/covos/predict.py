@@ -24,9 +24,10 @@ from covos.data.subsets import open_subset
 from covos.data.trees import pictures
 from covos.engines.choices import DEFAULT_QUALITY, Quality
 from covos.events import Event
-from covos.job import Job, loaded
+from covos.job import Job
 from covos.jobs import Outcome, run_job
 from covos.media.source import Health
+from covos.model_loading import loaded
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, goes_with
 from covos.plan import Plan
 from covos.prompts.annotated import annotated_prompts

@@ -138,7 +138,8 @@ Doing = Callable[[range | None], int]
 def _by_covos(asked: RunAsked, folder: Path) -> Doing:
     configure_threads(pipeline=True)
     from covos.events import FrameDone
-    from covos.job import Job, load_planned
+    from covos.job import Job
+    from covos.model_loading import load_planned
 
     plan = _plan(asked)
     model = load_planned(plan)

@@ -13,10 +13,11 @@ from typing import Any, Final
 from pydantic import Field, model_validator
 
 from covos._version import __version__
-from covos.core.errors import UsageError
+from covos.core.errors import SourceError, UsageError
 from covos.core.records import Record, read_record
 from covos.engines.steps import LadderStep
 from covos.formats.table import plain_formats
+from covos.media.source import Source
 from covos.runs.schema import SCHEMA, Versioned
 from covos.runs.terms_in_words import TASK, Terms, model_in_words, settings_in_words, shown_value, task_in_words
 
@@ -42,6 +43,25 @@ class Inputs(Record):
     size: int
     fingerprint: str
     each: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, source: Source) -> Inputs:
+        """Look at the files of a source; a SourceError if one cannot be read."""
+        try:
+            size, digest = source.content()
+        except OSError as error:
+            raise SourceError(
+                f"{source.info.path} cannot be read",
+                why=f"{error.filename}: {error.strerror}",
+                fix="check the disk or network that it is on",
+            ) from error
+        return cls(
+            path=source.info.path,
+            files=len(source.files),
+            size=size,
+            fingerprint=digest,
+            each=source.content_of_files(),
+        )
 
     def changed(self, now: Inputs) -> list[int] | None:
         """Return the indices of the pictures that are others now; None if some were added or removed."""
