@@ -134,12 +134,13 @@ def written(clip: Path, folder: Path, name: str) -> Grown:
     from covos.media.opening import open_source
     from covos.runs.folder import OutputFolder
     from covos.runs.report import Origin
-    from covos.runs.writing import RunWriter
+    from covos.runs.writing import RunWriter, Writing
 
     grown, source = Grown(), open_source(str(clip))
     out = OutputFolder(folder, overwrite=False)
     origin = Origin(model="bright", sha256="", device="cpu", settings={})
-    with RunWriter(info=source.info, health=lambda: source.health, folder=out, formats=[name], origin=origin) as writer:
+    writing = Writing(info=source.info, health=lambda: source.health, folder=out, formats=[name], origin=origin)
+    with RunWriter(writing) as writer:
         for frame in source:
             probability = np.asarray(frame.image.min(axis=2) / 255, np.float32) ** 0.1
             labels = (frame.image[..., 0] > 190).astype(np.uint8)

@@ -9,13 +9,13 @@ import pytest
 
 from checked_output import check_output
 from covos.core.types import FrameResult
+from covos.formats.background_writers import BackgroundWriters
 from covos.formats.table import FORMATS, make_writer
 from covos.masks import write_label_map
 from covos.media.opening import open_source
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin, Report
-from covos.runs.writing import BackgroundWriters
 
 COUNT = 6
 

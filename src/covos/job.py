@@ -51,7 +51,7 @@ from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_little_memory, refuse_small_disk
 from covos.runs.state import Begun, RunState
 from covos.runs.terms import KEPT
-from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
+from covos.runs.writing import RunWriter, Saved, Writing, load_saved, uncomputed_note
 
 if TYPE_CHECKING:
     from covos.task_work import TaskWork
@@ -305,20 +305,21 @@ class Job:
     ) -> Generator[Event, None, Saved]:
         journal, before = begun.journal, state.steps_down
         self._frames = journal.resumed
+        writing = Writing(
+            info=source.info,
+            health=lambda: source.health,
+            folder=folder,
+            formats=begun.formats,
+            origin=origin,
+            journal=journal,
+            outputs=begun.outputs,
+            edges=self.plan.edges,
+            steps_down=lambda: (*before, *work.steps_down),
+            labelled=self.plan.label,
+        )
         with (
             journal,
-            RunWriter(
-                info=source.info,
-                health=lambda: source.health,
-                folder=folder,
-                formats=begun.formats,
-                origin=origin,
-                journal=journal,
-                outputs=begun.outputs,
-                edges=self.plan.edges,
-                steps_down=lambda: (*before, *work.steps_down),
-                labelled=self.plan.label,
-            ) as writer,
+            RunWriter(writing) as writer,
             explaining_memory(source.info, objects=work.followed),
         ):
             results = self._results_of(work, journal)

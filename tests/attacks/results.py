@@ -14,7 +14,7 @@ from covos.core.types import Frame, FrameResult, SourceInfo
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
-from covos.runs.writing import write_results
+from covos.runs.writing import Writing, write_results
 
 Change = Callable[[dict[str, Any]], object]
 Run = Callable[..., tuple[int, str]]
@@ -40,12 +40,14 @@ def written_run(folder: Path, *, source: Path, frames: int = 2, change: Change |
             )
             for index in range(frames)
         ),
-        info=info,
-        health=lambda: Health(decoded=frames, expected=frames),
-        folder=OutputFolder(folder),
-        formats=("palette",),
-        origin=Origin(model="covos-lite", sha256="0" * 64, device="cpu", settings={}),
-        named=False,
+        Writing(
+            info=info,
+            health=lambda: Health(decoded=frames, expected=frames),
+            folder=OutputFolder(folder),
+            formats=("palette",),
+            origin=Origin(model="covos-lite", sha256="0" * 64, device="cpu", settings={}),
+            named=False,
+        ),
     )
     if change is not None:
         file = folder / "report.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from covos.core.errors import EnvironmentProblem
-from covos.runs.writing import BackgroundWriters
+from covos.formats.background_writers import BackgroundWriters
 
 FRAMES = 6
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from covos.formats import compose
+from covos.formats.background_writers import BackgroundWriters
 from covos.formats.compose import ComposedResult
 from covos.formats.table import make_writer
 from covos.runs.folder import OutputFolder
-from covos.runs.writing import BackgroundWriters
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from PIL import Image
 from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult
+from covos.formats.background_writers import BackgroundWriters
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import Composition
 from covos.formats.options import composed_formats
 from covos.formats.table import FORMATS, check_formats, load_format, make_writer
 from covos.runs.folder import OutputFolder
-from covos.runs.writing import BackgroundWriters
 
 PICTURES = {
     "rgba": ".png",

@@ -30,7 +30,7 @@ from covos.plan import Plan
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
-from covos.runs.writing import RunWriter
+from covos.runs.writing import RunWriter, Writing
 from covos.task import Discover, Follow
 from stub_model import bright_model
 
@@ -84,13 +84,14 @@ def test_formats_that_gather_and_the_report(make_clip: Callable[..., Path], tmp_
     source = open_source(str(make_clip(frames=160)))
 
     def written() -> Iterator[int]:
-        with RunWriter(
+        writing = Writing(
             info=source.info,
             health=lambda: source.health,
             folder=OutputFolder(tmp_path / "out", overwrite=False),
             formats=GATHER,
             origin=Origin(model="bright", sha256="", device="cpu", settings={}),
-        ) as writer:
+        )
+        with RunWriter(writing) as writer:
             for frame in source:
                 labels = (frame.image[..., 0] > 150).astype(np.uint8)
                 probability = np.asarray(frame.image[..., 0] / 255, np.float32)

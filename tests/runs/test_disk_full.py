@@ -11,11 +11,11 @@ from PIL import Image
 
 from covos.core.errors import EnvironmentProblem
 from covos.core.types import Frame, FrameResult, SourceInfo
+from covos.formats.background_writers import BackgroundWriters
 from covos.formats.table import FORMATS, make_writer
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin, Report
-from covos.runs.writing import BackgroundWriters
 
 resource = pytest.importorskip("resource")
 

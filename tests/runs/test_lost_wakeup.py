@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from covos.runs.writing import _Lane
+from covos.formats.background_writers import _Lane
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a timer that sends signals")

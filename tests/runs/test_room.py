@@ -16,7 +16,7 @@ from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
 from covos.runs.room import bytes_below, disk_needed, refuse_small_disk
-from covos.runs.writing import write_results
+from covos.runs.writing import Writing, write_results
 
 ORIGIN = Origin(model="m", sha256="0", device="cpu", settings={})
 
@@ -70,10 +70,16 @@ def test_the_error_of_a_full_disk_says_so(
             raise OSError(code, "no room")
 
     monkeypatch.setattr(files, "_flush", full)
-    where = {"info": info(), "health": lambda: Health(decoded=5, expected=5), "origin": ORIGIN}
+    writing = Writing(
+        info=info(),
+        health=lambda: Health(decoded=5, expected=5),
+        folder=OutputFolder(tmp_path / "out"),
+        formats=["palette"],
+        origin=ORIGIN,
+    )
     frames = [result(index) for index in range(5)]
     with pytest.raises(EnvironmentProblem) as caught:
-        write_results(frames, folder=OutputFolder(tmp_path / "out"), formats=["palette"], **where)
+        write_results(frames, writing)
     assert is_disk_full(caught.value)
     assert "more are needed for all 5 frames" in caught.value.why
     assert not list(tmp_path.rglob("*.partial*"))

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
@@ -320,10 +319,34 @@ def refuse_output(
     OutputFolder(chosen.folder, overwrite=overwrite)
 
 
-def write_aside(result: Segmentation, chosen: Output, *, told: Sequence[str], overwrite: bool, **how: Any) -> Saved:
-    """Write a result to its output, all or nothing; ``told`` are warnings, ``how`` is as of `Segmentation.write`."""
+def write_aside(
+    result: Segmentation,
+    chosen: Output,
+    *,
+    told: Sequence[str],
+    overwrite: bool,
+    labelled: Labelling,
+    edges: Edges = NO_EDGES,
+    listen: Listener | None = None,
+) -> Saved:
+    """Write a result to its output, all or nothing.
+
+    Args:
+        result: The result.
+        chosen: The output.
+        told: Warnings of the steps before.
+        overwrite: True if an earlier output may be replaced.
+        labelled: Labels that were asked for.
+        edges: Changes of the masks' edges.
+        listen: Called with the number of frames that are done, and of all.
+
+    Raises:
+        CovosError: As of `Segmentation.write`; or the output may not be written.
+    """
     with made_aside(chosen.folder, overwrite=overwrite) as folder:
-        saved = result.write(folder, formats=chosen.formats, passes=chosen.passes, **how)
+        saved = result.write(
+            folder, formats=chosen.formats, edges=edges, labelled=labelled, listen=listen, passes=chosen.passes
+        )
     return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), chosen.folder))
 
 

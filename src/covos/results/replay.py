@@ -27,7 +27,7 @@ from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import WRITTEN
 from covos.runs.report import Origin
-from covos.runs.writing import Saved, write_results
+from covos.runs.writing import Saved, Writing, write_results
 
 Listener = Callable[[int, int], None]
 """Called with the number of frames that are done, and of all."""
@@ -72,9 +72,9 @@ class Replay:
             folder: Destination.
             formats: Names of `covos.formats.table.FORMATS`.
             edges: Changes of the masks' edges.
-            labelled: Labels that were asked for (see `covos.runs.writing.RunWriter`).
+            labelled: Labels that were asked for (see `covos.runs.writing.Writing`).
             listen: See `Listener`.
-            passes: True of a folder that is removed if no frame lacks (see `covos.runs.writing.RunWriter`).
+            passes: True of a folder that is removed if no frame lacks (see `covos.runs.writing.Writing`).
 
         Raises:
             UsageError: A format is unknown, or needs pictures and no source is known.
@@ -92,8 +92,7 @@ class Replay:
         keeps = not passes and (soft_known or not readable)
 
         def write(frames: Iterator[Frame], *, tags: Tags = self.info.tags) -> Saved:
-            saved = write_results(
-                listened(self._join(frames), len(self.frames), listen),
+            writing = Writing(
                 info=replace(self.info, tags=tags),
                 health=lambda: health,
                 folder=folder,
@@ -106,6 +105,7 @@ class Replay:
                 kept=folder.file(WRITTEN) if keeps else None,
                 soft=soft_known,
             )
+            saved = write_results(listened(self._join(frames), len(self.frames), listen), writing)
             soft = ", ".join(name for name in chosen if probability_bits([name]))
             if not soft or soft_known:
                 return saved
