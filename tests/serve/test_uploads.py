@@ -129,14 +129,14 @@ def test_room_is_kept_for_what_is_still_to_come(tmp_path: Path) -> None:
     desk = Desk(Rules(root=tmp_path, quota=1500), plan=Plan(source="clip"))
     desk.uploads.begin(name="a", length=1000)
     with pytest.raises(TooLargeError, match="no room"):
-        desk.refuse_new(600)
-    folder = desk.begin_upload(400)  # in one piece
+        desk.quota.refuse_new(600)
+    folder = desk.arrivals.begin_upload(400)  # in one piece
     for came in (b"", bytes(300), bytes(410)):
         (folder / "source").write_bytes(came)
         with pytest.raises(TooLargeError, match="no room"):
-            desk.begin_upload(101)
+            desk.arrivals.begin_upload(101)
     shutil.rmtree(folder)  # it was no video
-    desk.refuse_new(400)
+    desk.quota.refuse_new(400)
 
 
 def test_what_announces_no_size_is_weighed_when_it_is_there(tmp_path: Path) -> None:

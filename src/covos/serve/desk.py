@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import threading
 import time
@@ -15,30 +13,27 @@ from queue import SimpleQueue
 
 from covos.core.errors import CovosError, explained
 from covos.core.files import exclusive
-from covos.core.types import SourceInfo
-from covos.media.range import WHOLE, Range
 from covos.plan import Plan
 from covos.runs.folder import LOCK
 from covos.runs.writing import is_finished
+from covos.serve.arrivals import Arrivals
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import RECORD, Clip, check_frame
 from covos.serve.cutouts import Cutouts
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
-from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
+from covos.serve.errors import BusyError, NotThereError, NotYetError, in_public
 from covos.serve.index import Index
-from covos.serve.opened import check_fits, load_run
-from covos.serve.pictures import MakeProxy, Picture, PictureKind, Probe
-from covos.serve.places import file_below, link
+from covos.serve.pictures import MakeProxy, Picture, PictureKind
 from covos.serve.queue import Work, WorkQueue
+from covos.serve.quota import Quota
 from covos.serve.roots import is_of
 from covos.serve.rules import Rules
-from covos.serve.run_source import is_run, version_of
 from covos.serve.schema import JobView, Shown
 from covos.serve.tasks import Find, Look, Warm
-from covos.serve.uploads import Upload, Uploads, suffix_of
+from covos.serve.uploads import Uploads
 from covos.serve.views import view_of_unread
-from covos.serve.workers import Task, TaskWorker, Video
+from covos.serve.workers import Task, TaskWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +78,16 @@ class Desk:
         backdrops = Backdrops(rules.media, self.uploads)
         self.downloads = Downloads(self.queue, pictures=self._pictures, backdrops=backdrops)
         self.cutouts = Cutouts(pictures=self._pictures, networks=self._networks, clicks=self._clicks)
-        self._room = threading.Lock()
+        self.quota = Quota(rules, queue=self.queue, uploads=self.uploads)
+        self.arrivals = Arrivals(
+            rules.root,
+            quota=self.quota,
+            queue=self.queue,
+            uploads=self.uploads,
+            pictures=self._pictures,
+            take=self._take,
+        )
         self.opening: Opening | None = None
-        self._announced: dict[Path, int] = {}
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -147,110 +149,6 @@ class Desk:
         """Processes that died and were made anew."""
         return sum(worker.restarts for worker in self._workers)
 
-    def used(self) -> int:
-        """Return the bytes of all clips and uploads, those that are still to come as well."""
-        return sum(_sizes(self.rules.root).values()) + self.uploads.missing() + self._missing()
-
-    def _missing(self) -> int:
-        """Return the bytes that are still to come of uploads in one piece."""
-        with self._lock:
-            self._announced = {folder: size for folder, size in self._announced.items() if folder.is_dir()}
-            announced = dict(self._announced)
-        return sum(max(0, size - sum(_sizes(folder).values())) for folder, size in announced.items())
-
-    def begin_upload(self, size: int) -> Path:
-        """Make the folder of an upload of so many bytes, which count as used as long as it is there.
-
-        Raises:
-            CovosError: See `refuse_new`.
-        """
-        with self.room(size):
-            folder = self._new_folder()
-            with self._lock:
-                self._announced[folder] = size
-        return folder
-
-    def _new_folder(self) -> Path:
-        """Make the folder of an upload; it becomes the clip's, or is deleted."""
-        folder = self.rules.root / f".upload-{secrets.token_hex(8)}"
-        folder.mkdir()
-        return folder
-
-    @contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Hold room for so many bytes, for a ``with`` block in which an upload announces them.
-
-        Raises:
-            CovosError: See `refuse_new`.
-        """
-        with self._room:  # two at once would both find the same room
-            self.refuse_new(size)
-            yield
-
-    def refuse_new(self, size: int) -> None:
-        """Refuse a clip of so many bytes, before they are taken.
-
-        Raises:
-            BusyError: Too much is waiting.
-            TooLargeError: It is too large, or there is no more room.
-        """
-        self.queue.refuse_full()
-        self.refuse_large(size)
-        self._refuse_full(size)
-
-    def refuse_large(self, size: int) -> None:
-        """Refuse a file of more bytes than this server takes, with a TooLargeError."""
-        if size > self.rules.upload:
-            raise TooLargeError(
-                f"the file has {size:,} bytes",
-                why=f"this server takes {self.rules.upload:,} at most",
-                fix="cut it, or start the server with a larger --max-upload",
-            )
-
-    def _refuse_full(self, size: int) -> None:
-        """Refuse so many bytes more, with a TooLargeError, if there is no room for them."""
-        used = self.used()
-        if used + size > self.rules.quota:
-            raise TooLargeError(
-                "the server has no room for this clip",
-                why=f"its clips take {used:,} bytes, and {self.rules.quota:,} is the most",
-                fix="delete clips, or start the server with a larger --quota",
-            )
-
-    def add_upload(self, folder: Path, *, file: Path, name: str, range: Range = WHOLE) -> Clip:
-        """Take an uploaded file, which lies in ``folder``, or a part of it.
-
-        Raises:
-            CovosError: It cannot be read, or is refused; the folder is gone then.
-        """
-        try:
-            with self._room:  # not every client announces how much it sends
-                self._refuse_full(0)
-            clip = self._begin(folder, name=name, video=Video(path=str(file), range=range))
-            place = self.rules.root / secrets.token_hex(8)
-            folder.rename(place)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        video = Video(path=str(place / file.name), range=range)
-        info = replace(clip.info, path=video.path)
-        return self._add(Clip.begin(place, name=name, video=video, info=info, size=clip.kept.size_bytes))
-
-    def add_path(self, path: Path, *, name: str, range: Range = WHOLE) -> Clip:
-        """Take a file of the server's own, or a part of it.
-
-        Raises:
-            CovosError: It cannot be read, or is refused.
-        """
-        place = self.rules.root / secrets.token_hex(8)
-        place.mkdir()
-        try:
-            clip = self._begin(place, name=name, video=Video(path=str(path), range=range))
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        return self._add(clip)
-
     def open(self, path: Path, *, fresh: bool = False) -> Clip:
         """Take a file of the server's own, or a finished run: the clip of before, if it was opened already.
 
@@ -260,7 +158,7 @@ class Desk:
             CovosError: It cannot be read, or is refused.
         """
         self.opening = Opening(name=path.name)
-        clip = (None if fresh else self._before(path)) or self._opened(path)
+        clip = (None if fresh else self._before(path)) or self.arrivals.open(path)
         self.opening = replace(self.opening, job=clip.id)
         return clip
 
@@ -270,83 +168,19 @@ class Desk:
             return next((clip for clip in self.clips() if is_of(clip.kept, path)), None)
         return None
 
-    def _opened(self, path: Path) -> Clip:
-        if not is_run(path):
-            return self.add_path(path, name=path.name)
-        run = version_of(path)
-        video, known, cuts = load_run(path)
-        place = self.rules.root / secrets.token_hex(8)
-        place.mkdir()
-        try:
-            clip = self._begin(place, name=Path(video.path).name, video=video)
-            check_fits(known, info=clip.info, run=path)
-            clip.open(known, run=run, cuts=cuts)
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
+    def _take(self, clip: Clip) -> None:
+        """Take a clip that has arrived; in one of a finished run there is nothing to find."""
         with self._lock:
             self._clips[clip.id] = clip
-        self._without_proxy.put(clip)
-        self.look(clip, 0)
-        return clip
-
-    def add_part(self, clip: Clip, range: Range) -> Clip:
-        """Take a part of another clip as a clip of its own, without its edits; each lives on without the other.
-
-        Raises:
-            CovosError: There is no such part.
-        """
-        source = Path(clip.kept.source)
-        if not source.is_relative_to(self.rules.root):
-            return self.add_path(source, name=clip.kept.name, range=range)
-        folder = self._new_folder()
-        file = folder / source.name
-        link(source, file)
-        return self.add_upload(folder, file=file, name=clip.kept.name, range=range)
-
-    def add_sent(self, upload: Upload, *, range: Range = WHOLE) -> Clip:
-        """Take a file that was uploaded in parts, or a part of it; the upload is over then.
-
-        Raises:
-            CovosError: It cannot be read, or is refused; it stays if the server is only too busy or too full for it.
-        """
-        self.queue.refuse_full()
-        folder = self._new_folder()
-        file = folder / f"source{suffix_of(upload.name)}"
-        link(upload.file, file)
-        try:
-            clip = self.add_upload(folder, file=file, name=upload.name, range=range)
-        except (BusyError, TooLargeError):
-            raise
-        except CovosError:
-            self.uploads.delete(upload)
-            raise
-        self.uploads.delete(upload)
-        return clip
-
-    def named(self, path: str) -> Path:
-        """Return a file that a client names, if it lies below the media folder.
-
-        Raises:
-            NotThereError: It does not, or is not there.
-        """
-        return file_below(self.rules.media, path)
-
-    def _begin(self, folder: Path, *, name: str, video: Video) -> Clip:
-        info = self._pictures.last(Probe(video=video), name=name)
-        assert isinstance(info, SourceInfo)
-        file = Path(video.path).stat()
-        return Clip.begin(folder, name=name, video=video, info=info, size=file.st_size, modified=file.st_mtime_ns)
-
-    def _add(self, clip: Clip) -> Clip:
-        with self._lock:
-            self._clips[clip.id] = clip
+        if clip.kept.opened is not None:
+            self._without_proxy.put(clip)
+            self.look(clip, 0)
+            return
         try:
             self._find(clip, limited=True)
         except BusyError:
             self.delete(clip)
             raise
-        return clip
 
     def clip(self, identity: str) -> Clip:
         """Return a clip.
@@ -465,14 +299,3 @@ class Desk:
     @staticmethod
     def _offer(worker: TaskWorker, task: Task, *, name: str) -> None:
         threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name}, daemon=True).start()
-
-
-def _sizes(root: Path) -> dict[tuple[int, int], int]:
-    """Return the bytes of all files below a folder. A file that has two names counts once."""
-    sizes: dict[tuple[int, int], int] = {}
-    for folder, _, names in os.walk(root):  # folders that go away meanwhile are passed over
-        for name in names:
-            with suppress(OSError):
-                found = Path(folder, name).lstat()
-                sizes[found.st_dev, found.st_ino] = found.st_size
-    return sizes

@@ -47,5 +47,5 @@ class Metrics:
         for state in get_args(State):
             self._jobs.labels(state).set(states[state])
         self._waiting.set(desk.queue.waiting)
-        self._disk.set(desk.used())
+        self._disk.set(desk.quota.used())
         self._restarts.set(desk.restarts)

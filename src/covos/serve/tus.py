@@ -69,7 +69,7 @@ def tus_router(desk: Desk) -> APIRouter:
         """Begin an upload: its address is in the header Location."""
         said = metadata_from(metadata)
         name = shown_name(said.get("filename") or said.get("name") or "")
-        with desk.room(length):
+        with desk.quota.room(length):
             upload = desk.uploads.begin(name=name, length=length, metadata=metadata)
         return Response(status_code=201, headers={"location": f"/api/uploads/{upload.id}", **_times(upload)})
 

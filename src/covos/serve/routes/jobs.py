@@ -18,6 +18,7 @@ from covos.media.range import Range
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
+from covos.serve.places import file_below
 from covos.serve.routes.description import without_references
 from covos.serve.schema import Jobs, JobView, NewJob
 from covos.serve.uploads import shown_name, suffix_of
@@ -111,20 +112,20 @@ def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
 
 
 def _taken(desk: Desk, asked: NewJob, *, example: Path | None) -> Clip:
-    desk.refuse_new(0)
+    desk.quota.refuse_new(0)
     if asked.upload is not None:
-        return desk.add_sent(desk.uploads.complete(asked.upload), range=asked.range)
+        return desk.arrivals.add_sent(desk.uploads.complete(asked.upload), range=asked.range)
     if asked.job is not None:
-        return desk.add_part(desk.clip(asked.job), asked.range)
-    path = example if asked.path is None else desk.named(asked.path)
+        return desk.arrivals.add_part(desk.clip(asked.job), asked.range)
+    path = example if asked.path is None else file_below(desk.rules.media, asked.path)
     if path is None:
         raise NotThereError("there is no example", why="this server has none", fix="upload a clip")
-    return desk.add_path(path, name=path.name, range=asked.range)
+    return desk.arrivals.add_path(path, name=path.name, range=asked.range)
 
 
 async def _take_upload(request: Request, desk: Desk) -> Clip:
     stated = request.headers.get("content-length", "")
-    folder = await run_in_threadpool(desk.begin_upload, int(stated) if stated.isdecimal() else 0)
+    folder = await run_in_threadpool(desk.arrivals.begin_upload, int(stated) if stated.isdecimal() else 0)
     try:
         async with request.form(max_files=1, max_fields=8) as form:
             upload = form.get("file")
@@ -135,9 +136,9 @@ async def _take_upload(request: Request, desk: Desk) -> Clip:
             file = folder / f"source{suffix_of(name)}"
             given = {key: form[key] for key in ("start", "end", "every") if isinstance(form.get(key), str)}
             part = Range.model_validate(given)
-            desk.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
+            desk.quota.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
             await run_in_threadpool(_copy, upload, file)
-        return await run_in_threadpool(desk.add_upload, folder, file=file, name=name, range=part)
+        return await run_in_threadpool(desk.arrivals.add_upload, folder, file=file, name=name, range=part)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
