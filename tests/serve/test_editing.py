@@ -24,10 +24,11 @@ from covos.plan import Plan
 from covos.prompts.values import PointPrompt, check_points
 from covos.serve import downloads
 from covos.serve.backdrops import Backdrops
-from covos.serve.clip import Clip, bound_of
+from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
 from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.frame_numbers import bound_of
 from covos.serve.queue import WorkQueue
 from covos.serve.rules import Rules
 from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State

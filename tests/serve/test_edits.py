@@ -25,7 +25,6 @@ from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
-from covos.serve.editing import track_parts
 from covos.serve.edits import (
     Edit,
     History,
@@ -40,6 +39,7 @@ from covos.serve.edits import (
 from covos.serve.errors import NotYetError
 from covos.serve.schema import Region
 from covos.serve.timeline import Glance, centre, row_of
+from covos.serve.tracks import track_parts
 from covos.serve.views import around, edged
 
 SIZE = (6, 8)

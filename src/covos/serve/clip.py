@@ -9,7 +9,6 @@ knew; that run stays where it is.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import threading
 import time
@@ -21,13 +20,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from covos.core.errors import CovosError, InputError, UsageError
+from covos.core.errors import CovosError, InputError
 from covos.core.files import open_own
 from covos.core.records import Count, Record, read_record, write_record
 from covos.core.types import SourceInfo
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
-from covos.media.range import WHOLE, Range, place_of
+from covos.media.range import WHOLE, Range
 from covos.prompts.seed_mask import confirmed_frames
 from covos.prompts.values import RegionPrompt
 from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
@@ -35,7 +34,6 @@ from covos.serve.edits import Edit, History, in_regions, with_only
 from covos.serve.mattes import Mattes
 from covos.serve.schema import (
     Problem,
-    Shown,
     Stage,
     State,
     Timeline,
@@ -424,50 +422,3 @@ def forget_download(folder: Path) -> None:
     """Delete the files of a download."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)
-
-
-def check_frame(asked: Shown, *, info: SourceInfo) -> int:
-    """Return the index of a frame; refuse one that does not exist, with a UsageError."""
-    numbers = info.numbers
-    if isinstance(asked, str) and info.is_part and int(asked[1:]) not in numbers:
-        raise UsageError(
-            f"frame {asked} is not taken",
-            why=f"the job has the frames f{numbers[0]} to f{numbers[-1]} of the video"
-            + ("" if info.every == 1 else f", one of {info.every}"),
-            fix=f"give one of these, or an index from 0 to {info.frame_count - 1}",
-        )
-    frame = asked if isinstance(asked, int) else place_of(int(asked[1:]), info)
-    if not 0 <= frame < info.frame_count:
-        raise UsageError(
-            f"frame {frame} does not exist",
-            why=f"the clip has {info.frame_count} frames, numbered from 0"
-            + (f": f{numbers[0]} to f{numbers[-1]} of the video" if info.is_part else ""),
-            fix=f"give one of 0 to {info.frame_count - 1}"
-            + (f", or f{numbers[0]} to f{numbers[-1]}" if info.is_part else ""),
-        )
-    return frame
-
-
-def name_of(frame: int, *, info: SourceInfo) -> str:
-    """Return a frame in words: its index, and its number in the whole video where that is another."""
-    number = info.numbers[frame]
-    return f"frame {frame}" if number == frame else f"frame {frame} (f{number} of the video)"
-
-
-def with_indices(error: CovosError, *, info: SourceInfo) -> CovosError:
-    """Return an error of a session, which names frames by their number in the whole video, as `name_of` has them."""
-    numbers = info.numbers
-
-    def named(found: re.Match[str]) -> str:
-        number = int(found[1])
-        return name_of(numbers.index(number), info=info) if number in numbers else found[0]
-
-    if not info.is_part:
-        return error
-    what, why, fix = (re.sub(r"\bframe (\d+)\b", named, text) for text in (error.what, error.why, error.fix))
-    return type(error)(what, why=why, fix=fix)
-
-
-def bound_of(asked: Shown, *, info: SourceInfo) -> int:
-    """Return the first index in a job that is not before a frame, which need not be in it."""
-    return asked if isinstance(asked, int) else max(0, -(-(int(asked[1:]) - info.start) // info.every))

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
-from covos.serve.clip import Clip, check_frame, name_of
+from covos.serve.clip import Clip
 from covos.serve.errors import NotYetError
+from covos.serve.frame_numbers import check_frame, name_of
 from covos.serve.pictures import CutOut
 from covos.serve.schema import Shown
 from covos.serve.tasks import FindMatte

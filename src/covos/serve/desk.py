@@ -18,11 +18,12 @@ from covos.runs.folder import LOCK
 from covos.runs.writing import is_finished
 from covos.serve.arrivals import Arrivals
 from covos.serve.backdrops import Backdrops
-from covos.serve.clip import RECORD, Clip, check_frame
+from covos.serve.clip import RECORD, Clip
 from covos.serve.cutouts import Cutouts
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, in_public
+from covos.serve.frame_numbers import check_frame
 from covos.serve.index import Index
 from covos.serve.pictures import MakeProxy, Picture, PictureKind
 from covos.serve.queue import Work, WorkQueue

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from covos.core.errors import AnnotationError, CovosError, UsageError
 from covos.core.labelling import check_label
 from covos.core.types import Point, SourceInfo
-from covos.masks import RLE, decode, encode
+from covos.masks import RLE
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.mended import with_edge_of
 from covos.prompts.known_size import areas_around
-from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask, confirmed_frames, to_follow
+from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask
 from covos.prompts.values import RegionPrompt, check_region
-from covos.serve.clip import Clip, check_frame, name_of, with_indices
+from covos.serve.clip import Clip
 from covos.serve.edits import (
-    apart,
     as_shown,
     back_to,
     merged,
-    placed,
     thing_of,
     with_new_seeds,
     with_own_seeds,
@@ -34,11 +30,13 @@ from covos.serve.edits import (
     without,
 )
 from covos.serve.errors import NotThereError, NotYetError
-from covos.serve.prompt_steps import Said, beside, got_since, is_in_force, told_of
-from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import Direction, GivenKind, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
-from covos.serve.spreading import Parts, Spreading, Way
-from covos.serve.tasks import Click, Track
+from covos.serve.frame_numbers import check_frame, name_of, with_indices
+from covos.serve.prompt_steps import Said, is_in_force, told_of
+from covos.serve.queue import WorkQueue
+from covos.serve.removal import Removal
+from covos.serve.schema import GivenKind, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown
+from covos.serve.tasks import Click
+from covos.serve.tracks import track_parts, track_work
 from covos.serve.workers import Clicked, TaskWorker
 
 
@@ -116,57 +114,56 @@ class Editing:
         frame = check_frame(asked, info=clip.info)
         self._refuse_tracked(clip)
         with self._prompting:
-            with clip.lock:
-                self._refuse_unknown(clip, number)
-                seed = next((each for each in clip.history.seeds if (each.frame, each.object) == (frame, number)), None)
-                if seed is None or not is_in_force(seed, kind, at=at):
-                    raise NotThereError(
-                        f"there is no such prompt of object {number} on {name_of(frame, info=clip.info)}",
-                        why="it was taken back, or never given, or the frame was confirmed since",
-                        fix="name one of the job's prompts",
-                    )
-                now = self._known(clip, frame)
-                whole, seeds = self._start(clip, now, number=number)
-                told = told_of(clip.history, frame, number)
-            left = told.without(kind, at=at)
-            stage = told.stage_for(left, now=now, number=number)
-            others = tuple(each for each in seeds if (each.frame, each.object) != (frame, number))
-            own = apart(stage.masks.objects.get(number, encode(np.zeros(whole.size, np.bool_))), now, number)
-            kept: tuple[SeedMask, ...] = ()
-            if stage.seed is not None:
-                start = replace(stage.seed, mask=apart(stage.seed.mask, now, number))
-                kept = (start,) if stage.seed.is_absent or not start.is_absent else ()
+            removal, seeds = self._removal(clip, frame, number=number, kind=kind, at=at)
             made: SeedMask | None = None
-            if rest := left[len(stage.steps) :]:
-                theirs = got_since(now, told, left=left, number=number)
-                said = tuple(beside(each, theirs) for each in rest)
-                known = placed(whole, {number: own})
-                _, after = self._made(clip, known, said=said, seeds=(*others, *kept), number=number)
-                made = next(each for each in after if (each.frame, each.object) == (frame, number))
-                cut = replace(made, mask=encode(decode(made.mask) & ~theirs))
-                if cut.is_absent and not made.is_absent:
-                    raise UsageError(
-                        f"nothing is left of object {number} on {name_of(frame, info=clip.info)}",
-                        why="other objects have got all that the other prompts show",
-                        fix="take its other prompts back as well, or say that it is not in this frame",
-                    )
-                made = cut
-            with clip.lock:
-                now = clip.frames.get(frame, now)
-                whole, seeds = self._start(clip, now, number=number)
-                history = clip.history
-                if made is None:
-                    mask, mine = back_to(whole, stage.masks, number, now=now), kept
-                else:
-                    mask, mine = with_edge_of(as_shown(whole, number, made.mask), now), (made,)
-                after = with_own_seeds(seeds, mine, frame=frame, number=number)
-                masks = {**history.frames, frame: mask}.values()
-                left_over = number in history.objects_found or number in {each.object for each in after}
-                stays = left_over or any(number in each.objects for each in masks)
-                things = tuple(each for each in history.things if stays or each.id != number)
-                clip.add(history.edit("removal", seeds=after, things=things, frames={frame: mask}, shown=number))
-                self._show_gone(clip)
+            if removal.rest:
+                known, said = removal.start()
+                _, after = self._made(clip, known, said=said, seeds=(*seeds, *removal.kept), number=number)
+                made = removal.cut(next(each for each in after if (each.frame, each.object) == (frame, number)))
+            self._remove(clip, removal, made)
         return self._queue.changed(clip, (frame,))
+
+    def _removal(
+        self, clip: Clip, frame: int, *, number: int, kind: GivenKind, at: tuple[int, int] | None
+    ) -> tuple[Removal, tuple[SeedMask, ...]]:
+        """Return what is left without a prompt, and the seeds of the clip but for the object's on the frame."""
+        with clip.lock:
+            self._refuse_unknown(clip, number)
+            seed = next((each for each in clip.history.seeds if (each.frame, each.object) == (frame, number)), None)
+            if seed is None or not is_in_force(seed, kind, at=at):
+                raise NotThereError(
+                    f"there is no such prompt of object {number} on {name_of(frame, info=clip.info)}",
+                    why="it was taken back, or never given, or the frame was confirmed since",
+                    fix="name one of the job's prompts",
+                )
+            now = self._known(clip, frame)
+            whole, seeds = self._start(clip, now, number=number)
+            told = told_of(clip.history, frame, number)
+        left = told.without(kind, at=at)
+        stage = told.stage_for(left, now=now, number=number)
+        removal = Removal(
+            number=number, now=now, whole=whole, told=told, left=left, stage=stage, name=name_of(frame, info=clip.info)
+        )
+        return removal, tuple(each for each in seeds if (each.frame, each.object) != (frame, number))
+
+    def _remove(self, clip: Clip, removal: Removal, made: SeedMask | None) -> None:
+        """Put what is left into the clip as an edit: the mask that was made anew, or that of an earlier time."""
+        frame, number = removal.now.index, removal.number
+        with clip.lock:  # other edits may have come while the mask was made: they stay
+            now = clip.frames.get(frame, removal.now)
+            whole, seeds = self._start(clip, now, number=number)
+            history = clip.history
+            if made is None:
+                mask, mine = back_to(whole, removal.stage.masks, number, now=now), removal.kept
+            else:
+                mask, mine = with_edge_of(as_shown(whole, number, made.mask), now), (made,)
+            after = with_own_seeds(seeds, mine, frame=frame, number=number)
+            masks = {**history.frames, frame: mask}.values()
+            left_over = number in history.objects_found or number in {each.object for each in after}
+            stays = left_over or any(number in each.objects for each in masks)
+            things = tuple(each for each in history.things if stays or each.id != number)
+            clip.add(history.edit("removal", seeds=after, things=things, frames={frame: mask}, shown=number))
+            self._show_gone(clip)
 
     def _made(
         self, clip: Clip, known: FrameMask, *, said: tuple[Said, ...], seeds: tuple[SeedMask, ...], number: int
@@ -232,36 +229,8 @@ class Editing:
         parts = partial(track_parts, asked.direction, start=start, stop=stop, count=clip.info.frame_count, name=name)
         with self._queue.idle(clip):
             parts(seeds=clip.history.seeds)
-            work = self._track(clip, parts, after=clip.kept.state)
-            self._queue.put(work, state="queued")
+            self._queue.put(track_work(self._queue, clip, parts), state="queued")
         return self._queue.changed(clip)
-
-    def _track(self, clip: Clip, parts: Callable[..., Parts], *, after: State) -> Work:
-        def run() -> None:
-            clip.change(state="running")
-            with clip.lock:  # with what the user has shown while it waited
-                clip.begin_track()
-                seeds = clip.history.seeds
-                spreading = Spreading(clip.history, parts(seeds=seeds))
-            self._queue.changed(clip)
-            task = Track(video=clip.video, seeds=to_follow(seeds), parts=spreading.parts, cuts=clip.kept.cuts)
-
-            def follow(masks: list[FrameMask]) -> list[int]:
-                for mask in masks:
-                    clip.follow(mask)
-                return [mask.index for mask in masks]
-
-            try:
-                self._queue.follow(clip, task, take=lambda mask: follow(spreading.take(mask)))
-            finally:
-                if not clip.gone:
-                    follow(spreading.end())
-                frames = tuple(clip.live)
-                clip.end_track()
-                clip.change(state=after)
-                self._queue.changed(clip, frames)
-
-        return Work(clip=clip, stage="tracking", run=run, after=after)
 
     def confirm(self, clip: Clip, asked: Shown) -> JobView:
         """Take a frame's masks as right: tracks end before it, and never change it.
@@ -450,47 +419,3 @@ def _drawn(sent: MaskCode, *, info: SourceInfo) -> RLE:
             why=error.why,
             fix=f"send COCO's compressed run lengths of a mask of {size}, height and width, down the columns",
         ) from None
-
-
-def track_parts(
-    direction: Direction,
-    *,
-    start: int,
-    stop: int | None,
-    seeds: tuple[SeedMask, ...],
-    count: int,
-    name: Callable[[int], str] = "frame {}".format,
-) -> Parts:
-    """Return the stretches to follow: direction, first frame and number of frames.
-
-    Frames that were confirmed are barriers: what lies beyond them is right already. ``name`` says a frame in words.
-
-    Raises:
-        NotYetError: No object is shown, or none on that side of the frame.
-    """
-    shown = {seed.frame for seed in seeds if not seed.is_absent}
-    if not shown:
-        raise NotYetError(
-            "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
-        )
-    barriers = confirmed_frames(seeds)
-    last = min((frame - 1 for frame in barriers if frame > start), default=count - 1)
-    first = max((frame + 1 for frame in barriers if frame < start), default=0)
-    if stop is not None:
-        last, first = (min(last, stop), first) if stop >= start else (last, max(first, stop))
-    parts: list[tuple[Way, int, int]] = []
-    if direction != "backward" and (stop is None or stop >= start) and min(shown) <= start:
-        parts.append(("forward", start, last - start + 1))
-    if direction != "forward" and (stop is None or stop <= start) and max(shown) >= start:
-        parts.append(("backward", start, start - first + 1))
-    if not parts:  # all that is shown lies on the other side
-        back = start > max(shown)
-        way, border, side, place = (
-            ("back", "last", "before", max(shown)) if back else ("on", "first", "after", min(shown))
-        )
-        raise NotYetError(
-            f"nothing can be followed {way} from {name(start)}",
-            why=f"the {border} frame on which an object is shown is {name(place)}",
-            fix=f"go to {name(place)} or {side}, track the other way, or click on an object here",
-        )
-    return tuple(parts)

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from covos.serve.clip import bound_of
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
+from covos.serve.frame_numbers import bound_of
 from covos.serve.pictures import PictureKind
 from covos.serve.routes.description import file_answer
 from covos.serve.schema import MasksView, Source, Timeline
