@@ -12,6 +12,8 @@ from covos.cli import main
 from covos.cli.serve import EXAMPLES
 from covos.core.files import exclusive
 from covos.runs.folder import LOCK
+from covos.serve.address import Address
+from covos.serve.rules import Rules
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,3 +56,29 @@ def test_a_second_open_works_beside_the_first(
     assert main(["open", str(clip), "--no-browser"]) == 0
     assert "kept in" not in capsys.readouterr().err
     assert [root.name for root in roots] == ["covos-clips-2", "covos-clips"]
+
+
+@pytest.mark.parametrize("verb", ["serve", "open"])
+def test_the_line_with_the_address_says_where_the_clips_are_kept(
+    verb: str, clip: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = pytest.importorskip("covos.serve.running", reason="the extra serve is not installed")
+    monkeypatch.setattr(running, "run_server", lambda _rules, *, ready, **_: ready("http://127.0.0.1:1/"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve"] if verb == "serve" else ["open", str(clip), "--no-browser"]) == 0
+    told = f"covos is at http://127.0.0.1:1/  (the clips are kept in {tmp_path / 'covos-clips'}; Ctrl-C ends it)\n"
+    assert capsys.readouterr().out == told
+    assert main(["serve", "--root", "mine", "--quiet"]) == 0
+    assert not capsys.readouterr().out
+
+
+def test_the_bounds_of_a_server_are_those_of_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = pytest.importorskip("covos.serve.running", reason="the extra serve is not installed")
+    found: list[tuple[Rules, Address]] = []
+    monkeypatch.setattr(running, "run_server", lambda rules, *, address, **_: found.append((rules, address)))
+    monkeypatch.chdir(tmp_path)
+    asked = ["--max-upload", "0.5", "--quota", "2", "--waiting", "3", "--expire", "1", "--port", "7", "--name", "here"]
+    assert main(["serve", "--root", "mine", *asked]) == 0
+    assert main(["serve"]) == 0
+    rules = Rules(root=tmp_path / "mine", upload=1 << 29, quota=2 << 30, waiting=3, expiry=3600.0)
+    assert found == [(rules, Address(port=7, names=("here",))), (Rules(root=tmp_path / "covos-clips"), Address())]

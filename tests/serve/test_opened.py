@@ -17,12 +17,13 @@ from covos.cli import main
 from covos.core.errors import SourceError, UsageError
 from covos.masks import write_label_map
 from covos.plan import Plan
+from covos.serve.address import Address
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
 from covos.serve.opened import load_run
 from covos.serve.rules import Rules
-from covos.serve.running import Address, run_server
+from covos.serve.running import run_server
 from covos.serve.schema import Wanted
 from covos.serve.workers import Here, TaskWorker
 

@@ -12,6 +12,8 @@ import typer
 
 from covos.cli import options
 from covos.cli.terminal import say
+from covos.serve.address import BACKEND_PORT, HOST, PORT, Address
+from covos.serve.rules import QUOTA, UPLOAD, WAITING, Rules
 
 _GIGA = 1 << 30
 _HOUR = 3600.0
@@ -26,9 +28,10 @@ Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 ta
 
 def serve(
     root: Root = ROOT,
-    host: Annotated[str, typer.Option(help="Address to listen on; any other needs a token.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; any other needs a token.")] = HOST,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080, or 9090")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default=f"{PORT}, or {BACKEND_PORT}"),
     ] = None,
     token: Annotated[str, typer.Option(envvar="COVOS_TOKEN", help="Word that clients must give.")] = "",
     name: Annotated[
@@ -37,9 +40,9 @@ def serve(
     media_root: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder whose files clients may name by path.")
     ] = None,
-    max_upload: Annotated[float, typer.Option(min=0.001, help="Gigabytes of one clip, at most.")] = 8.0,
-    quota: Annotated[float, typer.Option(min=0.001, help="Gigabytes of all clips together, at most.")] = 64.0,
-    waiting: Annotated[int, typer.Option(min=1, help="Clips that may wait; others are refused.")] = 32,
+    max_upload: Annotated[float, typer.Option(min=0.001, help="Gigabytes of one clip, at most.")] = UPLOAD / _GIGA,
+    quota: Annotated[float, typer.Option(min=0.001, help="Gigabytes of all clips together, at most.")] = QUOTA / _GIGA,
+    waiting: Annotated[int, typer.Option(min=1, help="Clips that may wait; others are refused.")] = WAITING,
     expire: Annotated[
         float, typer.Option(min=0, help="Hours after which a clip that nobody looks at is deleted; 0 keeps all.")
     ] = 0,
@@ -61,15 +64,24 @@ def serve(
 ) -> None:
     """Serve a page and an HTTP API: drop a clip, see the subject cut out, click to correct, download."""
     settings = {"model": model, "device": device, "precision": precision, "runtime": runtime}
+    if port is None:
+        port = BACKEND_PORT if label_studio else PORT
+    address = Address(host=host, port=port, token=token, names=tuple(name or ()))
     if label_studio:
-        _back(media_root, host=host, port=9090 if port is None else port, token=token, names=tuple(name or ()),
-              settings=settings, log=log, quiet=quiet)  # fmt: skip
+        _back(media_root, address=address, settings=settings, log=log, quiet=quiet)
         return
-    _run(
-        root=root, host=host, port=8080 if port is None else port, token=token, names=tuple(name or ()),
-        media=media_root, upload=max_upload, quota=quota, waiting=waiting, expire=expire, settings=settings,
-        opening=None, browser=False, log=log, quiet=quiet,
-    )  # fmt: skip
+    from covos.models.registry import find_model
+
+    find_model(model)
+    rules = Rules(
+        root=_folder(root),
+        media=media_root,
+        upload=round(max_upload * _GIGA),
+        quota=round(quota * _GIGA),
+        waiting=waiting,
+        expiry=expire * _HOUR or None,
+    )
+    _run(rules, address=address, settings=settings, log=log, quiet=quiet)
 
 
 def open_clip(
@@ -96,25 +108,33 @@ def open_clip(
     A clip that was opened before goes on with the work of then. If it is the folder of a run, the page goes on from its
     masks and prompts: nothing is searched again.
     """
+    if not quiet:  # before anything heavy is loaded
+        say(f"opening {clip} ...", err=True)
+    settings = {"model": model, "device": device, "precision": precision, "runtime": runtime}
+    opened = _looked_at(clip, model=model)
+    if root is None:
+        root = _place_for(opened, fresh=fresh, quiet=quiet)
     _run(
-        root=root, host="127.0.0.1", port=port, token="", names=(), media=None, upload=8.0, quota=64.0, waiting=32,
-        expire=0, settings={"model": model, "device": device, "precision": precision, "runtime": runtime},
-        opening=clip, browser=browser, quiet=quiet, fresh=fresh,
-    )  # fmt: skip
+        Rules(root=_folder(root)),
+        address=Address(port=port),
+        settings=settings,
+        opening=opened,
+        fresh=fresh,
+        browser=browser,
+        quiet=quiet,
+    )
 
 
 def _back(
     media: Path | None,
     *,
-    host: str,
-    port: int,
-    token: str,
-    names: tuple[str, ...],
+    address: Address,
     settings: dict[str, str],
     log: str | None,
     quiet: bool,
 ) -> None:
     from covos.core.errors import UsageError
+    from covos.models.registry import find_model
     from covos.plan import Plan
 
     if media is None or not media.is_dir():
@@ -123,12 +143,12 @@ def _back(
             why="no folder is given" if media is None else f"{media} is no folder",
             fix="give the folder of its local storage with --media-root",
         )
-    _looked_at(None, settings=settings)
+    find_model(settings["model"])
     with _explaining_extra():
-        from covos.serve.running import Address, run_backend
+        from covos.serve.running import run_backend
     run_backend(
         media.absolute(),
-        address=Address(host=host, port=port, token=token, names=names),
+        address=address,
         plan=Plan.model_validate({"source": "clip", **settings}),
         ready=lambda url: None if quiet else say(f"Label Studio may ask {url}  (Ctrl-C ends it)"),
         log=log,
@@ -148,42 +168,24 @@ def _explaining_extra() -> Iterator[None]:
 
 
 def _run(
+    rules: Rules,
     *,
-    root: Path | None,
-    host: str,
-    port: int,
-    token: str,
-    names: tuple[str, ...],
-    media: Path | None,
-    upload: float,
-    quota: float,
-    waiting: int,
-    expire: float,
+    address: Address,
     settings: dict[str, str],
-    opening: Path | None,
-    browser: bool,
     quiet: bool,
-    log: str | None = None,
+    opening: Path | None = None,
     fresh: bool = False,
+    browser: bool = False,
+    log: str | None = None,
 ) -> None:
-    if opening is not None and not quiet:  # before anything heavy is loaded
-        say(f"opening {opening} ...", err=True)
     from covos.plan import Plan
 
-    opened = _looked_at(opening, settings=settings)
-    if root is None:
-        root = _place_for(opened, fresh=fresh, quiet=quiet)
-    if root.exists() and not root.is_dir():
-        from covos.core.errors import UsageError
-
-        raise UsageError(f"clips cannot be kept in {root}", why="it is a file", fix="name a folder with --root")
     with _explaining_extra():
-        from covos.serve.rules import Rules
-        from covos.serve.running import Address, run_server
+        from covos.serve.running import run_server
 
     def ready(url: str) -> None:
         if not quiet:
-            say(f"covos is at {url}  (Ctrl-C ends it)")
+            say(f"covos is at {url}  (the clips are kept in {rules.root}; Ctrl-C ends it)")
         if browser:
             import webbrowser
 
@@ -194,20 +196,12 @@ def _run(
             day = "" if when.date() == datetime.now(when.tzinfo).date() else f"{when:%Y-%m-%d} "
             say(f"goes on with your work of {day}{when:%H:%M}; --fresh begins anew", err=True)
 
-    rules = Rules(
-        root=root.absolute(),
-        media=media,
-        upload=round(upload * _GIGA),
-        quota=round(quota * _GIGA),
-        waiting=waiting,
-        expiry=expire * _HOUR or None,
-    )
     run_server(
         rules,
-        address=Address(host=host, port=port, token=token, names=names),
+        address=address,
         plan=Plan.model_validate({"source": "clip", **settings}),
         example=next((path for path in EXAMPLES if path.is_file()), None),
-        opening=opened,
+        opening=opening,
         fresh=fresh,
         ready=ready,
         resumed=resumed,
@@ -215,10 +209,17 @@ def _run(
     )
 
 
-def _place_for(opened: Path | None, *, fresh: bool, quiet: bool) -> Path:
+def _folder(root: Path) -> Path:
+    """Return the folder of the clips, absolute; refuse a file."""
+    if root.exists() and not root.is_dir():
+        from covos.core.errors import UsageError
+
+        raise UsageError(f"clips cannot be kept in {root}", why="it is a file", fix="name a folder with --root")
+    return root.absolute()
+
+
+def _place_for(opened: Path, *, fresh: bool, quiet: bool) -> Path:
     """Return the folder to work in where none is named; say so if it is not the usual one."""
-    if opened is None:
-        return ROOT
     with _explaining_extra():
         from covos.serve.roots import choose_root
     root = choose_root(ROOT, opened, fresh=fresh)
@@ -227,15 +228,13 @@ def _place_for(opened: Path | None, *, fresh: bool, quiet: bool) -> Path:
     return root
 
 
-def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
+def _looked_at(clip: Path, *, model: str) -> Path:
     """Refuse a clip or a model that cannot be used before anything listens."""
     from covos.media.memory import open_input
     from covos.models.registry import find_model
     from covos.serve.run_source import check_source, is_run
 
-    find_model(settings["model"])
-    if clip is None:
-        return None
+    find_model(model)
     if is_run(clip):
         check_source(clip)
         return clip.absolute()

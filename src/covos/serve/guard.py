@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, InputError, UsageError
 from covos.core.fault_words import fault_words
+from covos.serve.address import LOCAL
 from covos.serve.errors import BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
 from covos.serve.log import Answered
 
@@ -39,7 +40,6 @@ FILES = ("multipart/form-data", "application/offset+octet-stream")
 SLOWEST = 1024
 """Bytes a second that a body has to come with, after the first while."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-LOCAL = ("127.0.0.1", "localhost", "[::1]")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
     "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+UPLOAD: Final = 8 << 30
+QUOTA: Final = 64 << 30
+WAITING: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,7 @@ class Rules:
 
     root: Path
     media: Path | None = None
-    upload: int = 8 << 30
-    quota: int = 64 << 30
-    waiting: int = 32
+    upload: int = UPLOAD
+    quota: int = QUOTA
+    waiting: int = WAITING
     expiry: float | None = None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -17,9 +15,10 @@ import uvicorn
 
 from covos.core.errors import EnvironmentProblem
 from covos.plan import Plan
+from covos.serve.address import Address
 from covos.serve.app import make_app
 from covos.serve.desk import Desk
-from covos.serve.guard import LOCAL, Guard
+from covos.serve.guard import Guard
 from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.log import LOG, Answered, log_library, log_request, logging_to
 from covos.serve.metrics import Metrics
@@ -31,37 +30,6 @@ from covos.serve.tasks import Warm
 GRACE = 3
 """Seconds that open requests have to end."""
 _LOOK = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """The place where a server listens.
-
-    Attributes:
-        host: Name or number of a network interface.
-        port: 0 takes a free one.
-        token: The word that clients must know; made up where others can reach the server and none is given.
-        names: Further names by which the server is asked for, such as that of a proxy before it.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    token: str = ""
-    names: tuple[str, ...] = ()
-
-    @property
-    def is_local(self) -> bool:
-        """True if this machine alone can reach it."""
-        return self.host in {"127.0.0.1", "::1", "localhost"}
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """All names of the server; none where it may have any."""
-        return (*LOCAL, *self.names) if self.is_local or self.names else ()
-
-    def word(self) -> str:
-        """Return the token; a new one where others can reach the server and none is given."""
-        return self.token or ("" if self.is_local else secrets.token_urlsafe(24))
 
 
 class _Server(uvicorn.Server):
