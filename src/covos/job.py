@@ -22,13 +22,13 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
 from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.core.memory import give_back
-from covos.core.types import FrameResult
+from covos.core.types import FrameResult, JobState
 from covos.engines.choices import Cuts
 from covos.engines.held import with_held_masks
 from covos.engines.stages import StageProgress
@@ -61,7 +61,6 @@ GIVE_BACK = 64
 hundreds of frames."""
 
 T = TypeVar("T")
-State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class Job:
@@ -95,7 +94,7 @@ class Job:
         load: Callable[[Plan], covos.Model] | None = None,
     ) -> None:
         self.plan = plan
-        self.state: State = "queued"
+        self.state: JobState = "queued"
         self.model_failed = False
         self.cuts: tuple[int, ...] = ()
         if folder is not None and not isinstance(folder, OutputFolder):

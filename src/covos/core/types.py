@@ -33,6 +33,8 @@ that the network gave no numbers for (see `covos.engines.held`)."""
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Times: TypeAlias = Literal["zero", "source"]
 """Times of a video that is made of a part of a source: from zero, or those of the source."""
+JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+"""State of a job, in Python as on a server."""
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 import cv2
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.ahead import computed
-from covos.core.device import calls_at_once
+from covos.core.device import Precision, calls_at_once
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import SURE, sample_sides, tile_inputs, within
 from covos.engines.ladder import Ladder
@@ -28,7 +29,7 @@ from covos.masks.distance import distance_to
 from covos.masks.matte import opacity_of, stretched
 from covos.masks.soft import rounded
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
-from covos.runtimes.choice import Computing, Runtime
+from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_computing
 from covos.runtimes.loading import ready
 
 ProgressT = TypeVar("ProgressT")
@@ -183,6 +184,20 @@ def load_matte_engine(
     entry = find_matter(os.fspath(name))
     computing = Computing(ladder.device, ladder.precision, runtime)
     return MatteEngine(ready(build_matter(entry), entry=entry, computing=computing), ladder=ladder)
+
+
+def matte_loader(
+    name: str | os.PathLike[str] = DEFAULT_MATTER, *, device: str, precision: Precision, runtime: ChosenRuntime
+) -> tuple[Callable[[], MatteEngine], Ladder]:
+    """Choose what computes mattes alone, without a model; return what loads it, and the ladder that it computes on.
+
+    Raises:
+        UsageError: See `choose_computing`; of what loads it, see `load_matte_engine`.
+        EnvironmentProblem: Likewise.
+    """
+    computing = choose_computing(device=device, precision=precision, runtime=runtime)
+    ladder = Ladder(device=computing.device, precision=computing.precision)
+    return partial(load_matte_engine, name, ladder=ladder, runtime=computing.runtime), ladder
 
 
 class Matting:

@@ -6,7 +6,6 @@ import operator
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
@@ -35,7 +34,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
-from covos.runtimes.choice import ChosenRuntime, choose_computing
+from covos.runtimes.choice import ChosenRuntime
 
 _SHOWN_IDS = 8
 
@@ -266,12 +265,9 @@ class Segmentation:
             EnvironmentProblem: The weights, the device or the runtime are not there.
         """
         entry = find_matter(os.fspath(network))
-        from covos.engines.ladder import Ladder
-        from covos.engines.matting import load_matte_engine, matted
+        from covos.engines.matting import matte_loader, matted
 
-        computing = choose_computing(device=device, precision=precision, runtime=runtime)
-        ladder = Ladder(device=computing.device, precision=computing.precision)
-        load = partial(load_matte_engine, entry.path, ladder=ladder, runtime=computing.runtime)
+        load, ladder = matte_loader(entry.path, device=device, precision=precision, runtime=runtime)
         replay = self._replay
         if anew:
             replay = self.without_matte()._replay

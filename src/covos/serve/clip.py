@@ -23,7 +23,7 @@ from pydantic import Field
 from covos.core.errors import CovosError, InputError
 from covos.core.files import open_own
 from covos.core.records import Count, Record, read_record, write_record
-from covos.core.types import SourceInfo
+from covos.core.types import JobState, SourceInfo
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range
@@ -35,7 +35,6 @@ from covos.serve.mattes import Mattes
 from covos.serve.schema import (
     Problem,
     Stage,
-    State,
     Timeline,
     Wanted,
 )
@@ -68,7 +67,7 @@ class Kept(Record):
     info: SourceInfo
     size_bytes: Count
     created: str
-    state: State
+    state: JobState
     task: Stage = "finding"
     revision: Count
     error: Problem | None = None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from covos._version import __version__
+from covos.core.types import JobState
 from covos.serve.log import Answered
-from covos.serve.schema import State
 
 if TYPE_CHECKING:
     from covos.serve.desk import Desk
@@ -44,7 +44,7 @@ class Metrics:
     def look(self, desk: Desk) -> None:
         """Bring what is not counted up to date."""
         states = Tally(clip.kept.state for clip in desk.clips())
-        for state in get_args(State):
+        for state in get_args(JobState):
             self._jobs.labels(state).set(states[state])
         self._waiting.set(desk.queue.waiting)
         self._disk.set(desk.quota.used())

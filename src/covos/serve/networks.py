@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from covos.engines.ladder import Ladder
-from covos.engines.matting import MatteEngine, load_matte_engine
+from covos.engines.matting import MatteEngine, matte_loader
 from covos.engines.shots import Shots, one_shot
 from covos.jobs import ModelCache
 from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
-from covos.runtimes.choice import choose_computing
 from covos.serve.workers import Here, Video, kept_open
 from covos.session import Session
 
@@ -51,9 +49,8 @@ class Networks:
         """Return what finds the mattes of a clip; it remembers a frame, and is made anew for another clip."""
         if self._matter is None or self._matter[0] != video:
             plan = self.plan
-            computing = choose_computing(device=plan.device, precision=plan.precision, runtime=plan.runtime)
-            ladder = Ladder(device=computing.device, precision=computing.precision)
-            self._matter = video, load_matte_engine(ladder=ladder, runtime=computing.runtime)
+            load, _ = matte_loader(device=plan.device, precision=plan.precision, runtime=plan.runtime)
+            self._matter = video, load()
         return self._matter[1]
 
     def session(self, video: Video, seeds: Sequence[SeedMask], *, cuts: tuple[int, ...] | None = None) -> Session:

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 from covos.core.errors import CancelledError, CovosError, explained
+from covos.core.types import JobState
 from covos.masks.frame_mask import FrameMask
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
 from covos.serve.log import log_work
-from covos.serve.schema import JobView, Problem, Stage, State, Wanted
+from covos.serve.schema import JobView, Problem, Stage, Wanted
 from covos.serve.views import view_of
 from covos.serve.workers import Cuts, Matted, Note, Progress, Task, TaskWorker
 
@@ -75,7 +76,7 @@ class Work:
     run: Callable[[], None]
     download: str = ""
     wanted: Wanted = _PLAIN
-    after: State = "done"
+    after: JobState = "done"
 
 
 class WorkQueue:
@@ -182,7 +183,7 @@ class WorkQueue:
         if waiting >= self.limit:
             raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix="try again in a minute")
 
-    def put(self, work: Work, *, limited: bool = True, state: State | None = None) -> None:
+    def put(self, work: Work, *, limited: bool = True, state: JobState | None = None) -> None:
         """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
 
         The clip is in the given state from then on, so that whoever asks at once does not take it for done. Its record

@@ -7,15 +7,15 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypeAliasType
 
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import UsageError
 from covos.core.records import PLAIN_NUMBER, Count, Finite, Record, Side
-from covos.core.types import Box
+from covos.core.types import Box, JobState
 from covos.formats.composition import PLAIN, Composition
 from covos.masks.edges import Edges
 from covos.media.range import WHOLE, Range
 from covos.prompts.values import RegionPrompt
+from covos.runs.schema import ProblemRecord
 
-State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 Stage: TypeAlias = Literal["probing", "finding", "tracking", "exporting"]
 GivenKind: TypeAlias = Literal["point", "box", "mask", "absent"]
 Direction: TypeAlias = Literal["forward", "backward", "both"]
@@ -74,17 +74,8 @@ class Thing(Record):
     hidden: bool = False
 
 
-class Problem(Record):
+class Problem(ProblemRecord):
     """An error in words: what happened, why, and what helps."""
-
-    what: str
-    why: str
-    fix: str
-
-    @classmethod
-    def of(cls, error: CovosError) -> Self:
-        """Return an error as clients see it."""
-        return cls(what=error.what, why=error.why, fix=error.fix)
 
 
 class Wanted(Record):
@@ -165,7 +156,7 @@ class JobView(Record):
 
     id: str
     name: str
-    state: State
+    state: JobState
     stage: Stage | None
     step: str
     done: Count
