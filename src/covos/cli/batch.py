@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covos.cli import existing, options
+from covos.cli import existing, groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say
 from covos.core.errors import CovosError
 from covos.core.memory import refuse_small_address_space
@@ -70,6 +71,7 @@ SummaryFile = Annotated[
 ]
 
 
+@grouped
 def batch(
     inputs: Clips,
     output: Output,
@@ -81,52 +83,20 @@ def batch(
     threads: Threads = 1,
     gpus_per_worker: GpusPerWorker = 1.0,
     summary: SummaryFile = None,
-    model: options.Model = "covos-lite",
     formats: options.Formats = None,
-    quality: options.Quality = "balanced",
-    references: options.References = 5,
-    fusion: options.Fusion = "auto",
-    reference_seed: options.ReferenceSeed = None,
-    refine: options.Refine = "none",
     objects: options.Objects = "1",
-    trust_prompts: options.TrustPrompts = False,
-    resize_masks: options.ResizeMasks = False,
-    direction: options.Direction = "auto",
-    memory: options.Memory = 5,
-    follower: options.Follower = "covos-follow",
-    prompter: options.Prompter = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
-    frame_rate: options.FrameRate = None,
-    matte: options.Matte = None,
-    label: options.Labels = None,
-    start: options.Start = None,
-    end: options.End = None,
-    every: options.Every = 1,
-    times: options.Times = "zero",
-    grow: options.Grow = "0",
-    shrink: options.Shrink = "0",
-    feather: options.Feather = "0",
-    fill_holes: options.FillHoles = "0",
-    min_area: options.MinArea = "0",
-    smooth_time: options.SmoothTime = 0,
-    background: options.Background = None,
-    background_start: options.BackgroundStart = "0",
-    background_end: options.BackgroundEnd = None,
-    light_wrap: options.LightWrap = "0",
-    shadow: options.Shadow = False,
-    alpha: options.Alpha = None,
-    each_object: options.EachObject = False,
-    keep_hdr: options.KeepHdr = False,
-    invert: options.Invert = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,
-    damaged: options.Damaged = "hold",
-    deinterlace: options.Deinterlace = "auto",
-    cuts: options.Cuts = "auto",
     quiet: options.Quiet = False,
+    *,
+    finding: groups.Finding,
+    following: groups.Following,
+    planned: groups.Planned,
+    part: groups.Part,
+    rims: groups.Rims,
+    composing: groups.Composing,
+    machine: groups.Machine,
 ) -> int:
     """Cut the moving subject out of many videos, side by side; one that fails stops no other.
 
@@ -134,8 +104,8 @@ def batch(
     of each clip.
     """
     refuse_small_address_space()  # before anything large is imported
-    fields, settings = options.plan_of(locals()), options.settings_of(locals())
-    composition = options.composition_of(locals())
+    fields = groups.plan_fields(finding, planned, part, rims, machine)
+    composition = composing.composition()
     existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     from covos.fleet.batch import Batch
     from covos.formats.options import composed_formats
@@ -155,8 +125,8 @@ def batch(
         summary=summary,
         overwrite=overwrite,
         skip_existing=skip_existing,
-        trust_prompts=trust_prompts,
-        task={**settings, "objects": read_objects(objects)},
+        trust_prompts=following.trust_prompts,
+        task={**groups.task_settings(finding, following), "objects": read_objects(objects)},
         formats=composed_formats(formats or DEFAULT_FORMATS, composition),
         **fields,
     )

@@ -9,6 +9,9 @@ import typer
 
 from covos.cli import options
 from covos.cli.terminal import say
+from covos.engines.choices import DEFAULT_QUALITY
+from covos.models.registry import DEFAULT_MODEL
+from covos.runtimes.choice import ChosenRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +31,11 @@ def bench(
         str, typer.Option(metavar="WxH", help="Size of the clip that covos makes and measures.")
     ] = "854x480",
     runtime: Annotated[
-        Literal["all", "auto", "torch", "openvino", "onnxruntime"],
+        Literal["all", ChosenRuntime],
         typer.Option(help="Measure one runtime alone; auto is the one that a run takes by itself."),
     ] = "all",
-    model: options.Model = "covos-lite",
-    quality: options.Quality = "balanced",
+    model: options.Model = DEFAULT_MODEL,
+    quality: options.Quality = DEFAULT_QUALITY,
     quick: Annotated[
         bool, typer.Option("--quick", help="Take a shorter clip and fewer rounds, for rougher numbers.")
     ] = False,
@@ -109,7 +112,7 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     if report.networks:
         yield alone
     height, width = report.size
-    of = "".join(f", {name}" for name in (report.model, report.quality) if name not in ("covos-lite", "balanced"))
+    of = "".join(f", {name}" for name in (report.model, report.quality) if name not in (DEFAULT_MODEL, DEFAULT_QUALITY))
     runs = Table(
         f"end to end, {width}x{height}{of}", "frames a second", "processor ms a frame", "peak MB", "start s",
         box=None, pad_edge=False,

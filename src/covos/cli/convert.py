@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from covos.cli import existing, options
+from covos.cli import existing, groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say
 from covos.core.progress import counted
 
 
+@grouped
 def convert(
     result: Annotated[
         Path,
@@ -50,34 +52,17 @@ def convert(
             rich_help_panel="Edges",
         ),
     ] = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
     label: options.Labels = None,
-    start: options.Start = None,
-    end: options.End = None,
-    every: options.Every = 1,
-    times: options.Times = "zero",
-    grow: options.Grow = "0",
-    shrink: options.Shrink = "0",
-    feather: options.Feather = "0",
-    fill_holes: options.FillHoles = "0",
-    min_area: options.MinArea = "0",
-    smooth_time: options.SmoothTime = 0,
-    background: options.Background = None,
-    background_start: options.BackgroundStart = "0",
-    background_end: options.BackgroundEnd = None,
-    light_wrap: options.LightWrap = "0",
-    shadow: options.Shadow = False,
-    alpha: options.Alpha = None,
-    each_object: options.EachObject = False,
-    keep_hdr: options.KeepHdr = False,
-    invert: options.Invert = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and no closing line.")] = False,
+    *,
+    part: groups.Part,
+    rims: groups.Rims,
+    composing: groups.Composing,
+    machine: groups.Machine,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
 
@@ -87,8 +72,8 @@ def convert(
     part is written; seconds then count from the first frame of the result. The exit code is 4 if frames of the result
     are missing, damaged or were not computed.
     """
-    edges, part = options.edges_of(locals()), options.range_of(locals())
-    composition = options.composition_of(locals())
+    edges, taken = rims.edges(), part.range()
+    composition = composing.composition()
     from covos.cli.doubt import doubt, tinted
     from covos.cli.progress import JobDisplay
     from covos.cli.verdict import refuse_incomplete
@@ -120,12 +105,12 @@ def convert(
             output=output,
             source=source,
             matte=matte,
-            device=device,
-            precision=precision,
-            runtime=runtime,
+            device=machine.device,
+            precision=machine.precision,
+            runtime=machine.runtime,
             edges=edges,
             composition=composition,
-            range=part,
+            range=taken,
             label=read_labels(label or ()),
             overwrite=overwrite,
             keep=keep,
@@ -136,7 +121,7 @@ def convert(
     if not quiet:
         written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)
-        if said := tinted(saved, formats=formats, background=background):
+        if said := tinted(saved, formats=formats, background=composing.background):
             say(f"note: {said}", err=True)
         # Of masks of another tool no confidence is known, and all would be doubtful.
         if (result / REPORT).is_file() and (said := doubt(saved, str(result), edges=edges, run=result)):

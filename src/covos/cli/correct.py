@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
-from covos.cli import options
+from covos.cli import groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say
 from covos.core.progress import counted
+from covos.engines import choices
+from covos.models.registry import DEFAULT_MODEL
 
 _PANEL = "Corrections"
 Output: TypeAlias = Annotated[
@@ -69,6 +72,7 @@ PromptFile: TypeAlias = Annotated[
 ]
 
 
+@grouped
 def correct(
     run: Annotated[
         Path,
@@ -82,8 +86,6 @@ def correct(
     box: Boxes = None,
     mask: Masks = None,
     prompts: PromptFile = None,
-    trust_prompts: options.TrustPrompts = False,
-    resize_masks: options.ResizeMasks = False,
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, if the report does not name them.")
     ] = None,
@@ -93,22 +95,18 @@ def correct(
             "-f", "--format", metavar="NAME[=VALUE]", help="Format to write; repeatable. By default those of RUN."
         ),
     ] = None,
-    direction: options.Direction = "auto",
-    model: options.Model = "covos-lite",
+    model: options.Model = DEFAULT_MODEL,
     quality: Annotated[
-        Literal["draft", "fast", "balanced", "best"] | None,
+        choices.Quality | None,
         typer.Option(help="Care in following.", show_default="that of RUN", rich_help_panel="The model"),
     ] = None,
-    memory: options.Memory = 5,
-    follower: options.Follower = "covos-follow",
-    prompter: options.Prompter = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
     overwrite: options.Overwrite = False,
     keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
+    *,
+    following: groups.Following,
+    machine: groups.Machine,
 ) -> None:
     """Correct the masks of a run, and write all of them to a new folder.
 
@@ -133,19 +131,19 @@ def correct(
             run,
             output,
             prompts=shown if prompts is None else [*shown, prompts],
-            trust_prompts=trust_prompts,
+            trust_prompts=following.trust_prompts,
             source=source,
             formats=formats,
-            direction=direction,
-            resize_masks=resize_masks,
+            direction=following.direction,
+            resize_masks=following.resize_masks,
             model=model,
             quality=quality,
-            memory=memory,
-            follower=follower,
-            prompter=prompter,
-            device=device,
-            precision=precision,
-            runtime=runtime,
+            memory=following.memory,
+            follower=following.follower,
+            prompter=following.prompter,
+            device=machine.device,
+            precision=machine.precision,
+            runtime=machine.runtime,
             overwrite=overwrite,
             keep=keep,
             listen=display.frames(run.name),

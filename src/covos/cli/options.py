@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 
+from covos.core import device
+from covos.engines import choices
 from covos.formats.table import FORMATS
+from covos.models import choices as models
+from covos.runtimes.choice import ChosenRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from fractions import Fraction
-
-    from covos.core.records import RecordT
-    from covos.formats.composition import Composition
-    from covos.masks.edges import Edges
-    from covos.media.range import Range
 
 # The input and the output.
 
@@ -139,17 +137,6 @@ Invert: TypeAlias = Annotated[
 ]
 
 
-def _made(chosen: Mapping[str, Any], kind: type[RecordT]) -> RecordT:
-    return kind(**{name: chosen[name] for name in kind.model_fields})
-
-
-def composition_of(chosen: Mapping[str, Any]) -> Composition:
-    """Return what the options of a verb ask of the outputs; ``chosen`` has them by name, among others."""
-    from covos.formats.composition import Composition
-
-    return _made(chosen, Composition)
-
-
 Labels: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -179,20 +166,6 @@ Times: TypeAlias = Annotated[
     Literal["zero", "source"],
     typer.Option(help="Times in videos of a part: from zero, or as in the source."),
 ]
-
-
-def range_of(chosen: Mapping[str, Any]) -> Range:
-    """Return the range that the options of a verb ask for; ``chosen`` has them by name, among others."""
-    from covos.media.range import Range
-
-    return _made(chosen, Range)
-
-
-def edges_of(chosen: Mapping[str, Any]) -> Edges:
-    """Return the edges that the options of a verb ask for; ``chosen`` has them by name, among others."""
-    from covos.masks.edges import Edges
-
-    return _made(chosen, Edges)
 
 
 Ratio: TypeAlias = Annotated[
@@ -241,7 +214,7 @@ Model: TypeAlias = Annotated[
     str, typer.Option("-m", "--model", help="A name from covos models list, or a .safetensors file.")
 ]
 Quality: TypeAlias = Annotated[
-    Literal["draft", "fast", "balanced", "best"],
+    choices.Quality,
     typer.Option(
         help="Care in finding and following. best is several times slower than balanced; fast is faster, and draft is "
         "the fastest."
@@ -249,11 +222,11 @@ Quality: TypeAlias = Annotated[
 ]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[
-    Literal["auto", "summary", "prediction", "group"],
+    Literal["auto", models.Fusion],
     typer.Option(help="Way in which several references become one answer; auto takes the one that suits the model."),
 ]
 Cuts: TypeAlias = Annotated[
-    Literal["auto", "off"],
+    choices.Cuts,
     typer.Option(
         help="auto finds cuts and compares each frame with references of its shot; off takes all as one shot."
     ),
@@ -262,7 +235,7 @@ ReferenceSeed: TypeAlias = Annotated[
     int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
 ]
 Refine: TypeAlias = Annotated[
-    Literal["none", "crf"],
+    models.Refinement,
     typer.Option(help="crf fits the masks to the picture's edges by COSNet's dense CRF; it is slow."),
 ]
 
@@ -342,7 +315,7 @@ ResizeMasks: TypeAlias = Annotated[
     bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")
 ]
 Direction: TypeAlias = Annotated[
-    Literal["auto", "forward", "backward", "both"],
+    choices.Direction,
     typer.Option(help="Direction of following; auto goes both ways if a mask is of a later frame than the first."),
 ]
 Memory: TypeAlias = Annotated[int, typer.Option(help="Frames that following remembers beside the given ones.")]
@@ -368,12 +341,10 @@ Follow: TypeAlias = Annotated[
 # The machine and the terminal.
 
 Device: TypeAlias = Annotated[str, typer.Option(help="Device that computes: auto, cpu, cuda, cuda:N or mps.")]
-Precision: TypeAlias = Annotated[
-    Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Precision of the arithmetic.")
-]
+Precision: TypeAlias = Annotated[device.Precision, typer.Option(help="Precision of the arithmetic.")]
 TrainingPrecision: TypeAlias = Annotated[str, typer.Option(help="Precision of the arithmetic: auto, fp32 or bf16.")]
 Runtime: TypeAlias = Annotated[
-    Literal["auto", "torch", "openvino", "onnxruntime"],
+    ChosenRuntime,
     typer.Option(help="Library that computes the networks; auto takes what is installed and was measured faster."),
 ]
 NoProgress: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
@@ -428,27 +399,3 @@ def size_of(text: str | None) -> tuple[int, int] | None:
     if text.count("x") != 1 or len(numbers) != 2 or not all(numbers):
         raise UsageError(f"--size {text}", why="it is no width and height", fix="write 1280x720")
     return numbers[1], numbers[0]
-
-
-def plan_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a plan that the options of a verb ask for, but for its source, its task and its formats."""
-    from covos.core.labelling import read_labels
-
-    names = ("model", "device", "precision", "runtime", "damaged", "deinterlace", "matte", "cuts")
-    return {
-        **{name: chosen[name] for name in names},
-        "frame_rate": frame_rate_of(chosen["frame_rate"]),
-        "range": range_of(chosen),
-        "edges": edges_of(chosen),
-        "label": read_labels(chosen["label"] or ()),
-    }
-
-
-def settings_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a task that the options of a verb ask for, but for its objects and prompts."""
-    names = ("quality", "references", "reference_seed", "refine", "resize_masks", "direction", "memory", "follower")
-    fusion = chosen["fusion"]
-    return {
-        **{name: chosen[name] for name in (*names, "prompter")},
-        "fusion": None if fusion == "auto" else fusion,
-    }

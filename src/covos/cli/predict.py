@@ -4,36 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.cli import options
+from covos.cli import groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say
 from covos.cli.verdict import refuse_damaged
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
+from covos.models.registry import DEFAULT_FOLLOWER
 
 if TYPE_CHECKING:
     from covos.predict import Prediction
 
 
+@grouped
 def predict(
     dataset: options.DatasetRoot,
     output: options.ContinuedFolder,
-    model: options.Model = "covos-lite",
     subset: options.TestVideos = None,
     ratio: options.Ratio = None,
     split_seed: options.SplitSeed = None,
     archive: options.Archive = False,
-    quality: options.Quality = "balanced",
-    references: options.References = 5,
-    fusion: options.Fusion = "auto",
-    reference_seed: options.ReferenceSeed = None,
-    refine: options.Refine = "none",
     follow: options.Follow = None,
-    follower: options.Follower = "covos-follow",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
+    follower: options.Follower = DEFAULT_FOLLOWER,
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
+    *,
+    finding: groups.Finding,
+    machine: groups.Machine,
 ) -> None:
     """Segment every video of a data set, for its challenge: FOLDER/Annotations/VIDEO/FRAME.png.
 
@@ -52,27 +49,20 @@ def predict(
     from covos.predict import follows, gives_objects
     from covos.predict import predict as run
     from covos.runs.predicted import REPORTS
-    from covos.task import Find
 
     refuse_pattern(output, fix=as_folder)
-    find_model(model)
+    find_model(finding.model)
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
     for note in () if quiet else videos.notes:
         say(f"note: {note}", err=True)
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
     configure_threads(pipeline=True)
-    loaded = load_model(model, device=device, precision=precision, runtime=runtime)
+    loaded = load_model(finding.model, device=machine.device, precision=machine.precision, runtime=machine.runtime)
     chosen = follows(videos, model=loaded, follower=follower) if follow is None else follow
     if not quiet and (chosen or gives_objects(videos)):
         say(f"note: {_said_of(chosen, asked=follow is not None, follower=follower)}", err=True)
-    task = Find(
-        quality=quality,
-        references=references,
-        fusion=None if fusion == "auto" else fusion,
-        reference_seed=reference_seed,
-        refine=refine,
-    )
+    task = finding.find()
     with JobDisplay(quiet=quiet) as display:
         done = run(
             videos,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.cli import options
+from covos.cli import groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say, say_lines
 from covos.cli.verdict import refuse_damaged
 from covos.core.memory import refuse_small_address_space
@@ -14,22 +15,17 @@ if TYPE_CHECKING:
     from covos.evaluation import Evaluation
 
 
+@grouped
 def reproduce(
     benchmark: options.Benchmark,
     data: options.BenchmarkData,
     output: options.ContinuedFolder,
-    model: options.Model = "covos-lite",
     subset: options.BenchmarkVideos = None,
-    quality: options.Quality = "balanced",
-    references: options.References = 5,
-    fusion: options.Fusion = "auto",
-    reference_seed: options.ReferenceSeed = None,
-    refine: options.Refine = "none",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
+    *,
+    finding: groups.Finding,
+    machine: groups.Machine,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones.
 
@@ -42,22 +38,15 @@ def reproduce(
     from covos.models.registry import find_model
     from covos.reproduce import open_davis2016, reproduce_davis2016
     from covos.runs.predicted import REPORTS
-    from covos.task import Find
 
     refuse_pattern(output, fix=as_folder)
-    find_model(model)
+    find_model(finding.model)
     open_davis2016(data, subset=subset)
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
     threads = configure_threads()
-    loaded = load_model(model, device=device, precision=precision, runtime=runtime)
-    task = Find(
-        quality=quality,
-        references=references,
-        fusion=None if fusion == "auto" else fusion,
-        reference_seed=reference_seed,
-        refine=refine,
-    )
+    loaded = load_model(finding.model, device=machine.device, precision=machine.precision, runtime=machine.runtime)
+    task = finding.find()
     with JobDisplay(quiet=quiet) as display:
         done = reproduce_davis2016(
             data,

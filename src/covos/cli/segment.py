@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.cli import existing, options
+from covos.cli import existing, groups, options
 from covos.cli.doubt import doubt, tinted
 from covos.cli.failures import show
+from covos.cli.grouping import grouped
 from covos.cli.progress import JobDisplay
 from covos.cli.terminal import say
 from covos.cli.verdict import refuse_incomplete
@@ -20,16 +21,11 @@ if TYPE_CHECKING:
     from covos.runs.writing import Saved
 
 
+@grouped
 def segment(
     inputs: options.Inputs,
     output: options.FileOrFolder,
-    model: options.Model = "covos-lite",
     formats: options.Formats = None,
-    quality: options.Quality = "balanced",
-    references: options.References = 5,
-    fusion: options.Fusion = "auto",
-    reference_seed: options.ReferenceSeed = None,
-    refine: options.Refine = "none",
     objects: options.Objects = "1",
     mask: options.Masks = None,
     alpha_as_mask: options.AlphaAsMask = False,
@@ -39,45 +35,19 @@ def segment(
     within: options.Within = None,
     exclude_box: options.ExcludeBoxes = None,
     prompts: options.PromptFile = None,
-    trust_prompts: options.TrustPrompts = False,
-    resize_masks: options.ResizeMasks = False,
-    direction: options.Direction = "auto",
-    memory: options.Memory = 5,
-    follower: options.Follower = "covos-follow",
-    prompter: options.Prompter = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
-    frame_rate: options.FrameRate = None,
-    matte: options.Matte = None,
-    label: options.Labels = None,
-    start: options.Start = None,
-    end: options.End = None,
-    every: options.Every = 1,
-    times: options.Times = "zero",
-    grow: options.Grow = "0",
-    shrink: options.Shrink = "0",
-    feather: options.Feather = "0",
-    fill_holes: options.FillHoles = "0",
-    min_area: options.MinArea = "0",
-    smooth_time: options.SmoothTime = 0,
-    background: options.Background = None,
-    background_start: options.BackgroundStart = "0",
-    background_end: options.BackgroundEnd = None,
-    light_wrap: options.LightWrap = "0",
-    shadow: options.Shadow = False,
-    alpha: options.Alpha = None,
-    each_object: options.EachObject = False,
-    keep_hdr: options.KeepHdr = False,
-    invert: options.Invert = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
-    damaged: options.Damaged = "hold",
-    deinterlace: options.Deinterlace = "auto",
-    cuts: options.Cuts = "auto",
     quiet: options.Quiet = False,
+    *,
+    finding: groups.Finding,
+    following: groups.Following,
+    planned: groups.Planned,
+    part: groups.Part,
+    rims: groups.Rims,
+    composing: groups.Composing,
+    machine: groups.Machine,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
@@ -88,8 +58,8 @@ def segment(
     refuse_small_address_space()  # before anything large is imported
     if len(inputs) == 1 and not skip_existing:  # of several, and of a finished one, the others count
         refuse_missing(inputs[0])
-    fields, settings = options.plan_of(locals()), options.settings_of(locals())
-    composition = options.composition_of(locals())
+    fields = groups.plan_fields(finding, planned, part, rims, machine)
+    composition = composing.composition()
     existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     from dataclasses import replace
     from functools import partial
@@ -106,7 +76,7 @@ def segment(
     from covos.runs.onefile import choose_output, is_folder
 
     configure_threads(pipeline=True)
-    find_model(model)
+    find_model(finding.model)
 
     task = task_of(
         mask or (),
@@ -117,10 +87,10 @@ def segment(
         within=within or (),
         exclude_boxes=exclude_box or (),
         prompts=prompts,
-        trust_prompts=trust_prompts,
+        trust_prompts=following.trust_prompts,
         inputs=inputs,
         objects=objects,
-        **settings,
+        **groups.task_settings(finding, following),
     )
     target = choose_output(
         output,
@@ -153,7 +123,7 @@ def segment(
                 display.end(failed=outcomes[0].error is not None)
             saved = None if outcomes[0].saved is None else target.take(outcomes[0].saved)
             outcomes = [replace(outcomes[0], saved=saved)]
-            tell(outcomes[0], named=tinted(saved, formats=formats, background=background), alone=True)
+            tell(outcomes[0], named=tinted(saved, formats=formats, background=composing.background), alone=True)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
                 outcomes.append(outcome)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from covos.cli import options
+from covos.cli import groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say
 from covos.core.memory import refuse_small_address_space
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +77,7 @@ Span = Annotated[
 ]
 
 
+@grouped
 def stream(
     source: From,
     output: To,
@@ -85,24 +89,19 @@ def stream(
     rate: Rate = None,
     mask: Mask = None,
     drop: Drop = None,
-    start: options.Start = None,
-    end: options.End = None,
-    every: options.Every = 1,
-    quality: LiveQuality = "balanced",
-    references: options.References = 5,
-    span: Span = 100,
-    memory: options.Memory = 5,
-    follower: options.Follower = "covos-follow",
+    quality: LiveQuality = DEFAULT_QUALITY,
+    references: options.References = DEFAULT_REFERENCES,
+    span: Span = SPAN,
+    memory: options.Memory = DEFAULT_MEMORY,
+    follower: options.Follower = DEFAULT_FOLLOWER,
     matte: LiveMatte = False,
-    grow: options.Grow = "0",
-    shrink: options.Shrink = "0",
-    feather: options.Feather = "0",
-    model: options.Model = "covos-lite",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
+    model: options.Model = DEFAULT_MODEL,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
+    *,
+    part: groups.LivePart,
+    rims: groups.LiveRims,
+    machine: groups.Machine,
 ) -> int:
     """Segment a live video: each frame is written before the next one comes.
 
@@ -115,13 +114,11 @@ def stream(
     from covos.core.errors import IncompleteError, SourceError, UsageError
     from covos.core.numbered import refuse_pattern
     from covos.masks import letterbox
-    from covos.masks.edges import Edges
     from covos.media.live_sink import LiveSink, codec_of, container_of, refuse_file
     from covos.media.live_video import LiveSource, refuse_missing
-    from covos.media.range import Range
     from covos.models.registry import find_model
 
-    edges, part = Edges(grow=grow, shrink=shrink, feather=feather), Range(start=start, end=end, every=every)
+    edges, taken = rims.edges(), part.range()
     if show in {"mask", "overlay"} and (unseen := "--matte" * matte or "--feather" * (edges.feather != "0")):
         raise UsageError(
             f"{unseen} with --show {show}",
@@ -139,7 +136,7 @@ def stream(
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
     configure_threads(pipeline=True)
-    live = load_model(model, device=device, precision=precision, runtime=runtime).live(
+    live = load_model(model, device=machine.device, precision=machine.precision, runtime=machine.runtime).live(
         quality=quality,
         references=references,
         span=span,
@@ -159,7 +156,7 @@ def stream(
         pixels=pixels,
         frame_rate=_rate(rate),
         newest=newest,
-        range=part,
+        range=taken,
     )
     try:
         with frames:
@@ -188,8 +185,8 @@ def stream(
     if not latencies:
         raise SourceError(
             f"{frames.name} gave no frame",
-            why="it ended before the first one" if start is None else f"it ended before start {start}",
-            fix="check the source" if start is None else "give an earlier start",
+            why="it ended before the first one" if part.start is None else f"it ended before start {part.start}",
+            fix="check the source" if part.start is None else "give an earlier start",
         )
     if damage := str(frames.damage):
         raise IncompleteError(
