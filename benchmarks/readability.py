@@ -29,7 +29,7 @@ import messages
 LONG = 30
 MADE = {"data-reference.md", "recipes.md"}
 """Pages that are made of docstrings, which are counted by themselves."""
-_END = re.compile(r"(?<=[.!?:])[)\"*_]*\s+(?=[A-Z*\"`(\[])|\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )")
+_END = re.compile(r"(?<=[.!?:])[)\"*_]*\s+(?=[A-Z*\"`(\[]|covos)|\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )")
 _ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|et al|vs|cf|Fig|eqs?)\.")
 
 
