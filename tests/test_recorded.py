@@ -123,7 +123,8 @@ def test_sentences_of_a_page_are_told_from_its_code(monkeypatch: pytest.MonkeyPa
     readability = load_module(ROOT / "benchmarks" / "readability.py")
     page = (
         "# A title here\n\nIt is `one <x>` of [two words](x.md). What follows\nis turned.\n\n"
-        "```sh\nno words here. None.\n```\n\n| a | b c d |\n\n- An item of `<x>` and ``a`b`` stands <br>alone. What is a question?\n"
+        "```sh\nno words here. None.\n```\n\n| a | b c d |\n\n"
+        "- An item of `<x>` and ``a`b`` stands <br>alone. What is a question?\n"
     )
     assert list(readability.sentences(page)) == [
         "It is Code of two words.", "What follows is turned.",
