@@ -50,6 +50,8 @@ READY := .venv/ready
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 # Twice quiet below: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# What is large is said when it is fetched, and what all took.
+INSTALL := $(BIN)/python .ci/install.py
 
 .PHONY: help demo test test-fast test-thorough test-s3 browser check fuzz fuzz-parsers audit wheel coverage mutants docs numbers \
 	figures notebooks clean bench bench-alone bench-davis bench-pictures
@@ -224,14 +226,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ rm -rf .venv; echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu install python3-venv"; exit 1; }
 	@$(PIP) -qq install --upgrade -c constraints.txt pip
 	@$(torch_index); \
-		echo "installing torch, the large one$${index:+, from $$index}"; \
-		$(PIP) install --no-deps -c constraints.txt $${index:+--index-url $$index} torch
-	@echo "installing covos and the rest"
-	@$(PIP) -qq install -c constraints.txt -e '.[serve]'
+		$(INSTALL) "torch, the large one$${index:+, from $$index}" --no-deps -c constraints.txt $${index:+--index-url $$index} torch
+	@$(INSTALL) "covos and the rest" -c constraints.txt -e '.[serve]'
 	@touch $(INSTALLED)
 
 $(READY): $(INSTALLED)
-	@echo "installing what the tests need"
-	@$(PIP) -qq install -c constraints.txt -e '.[serve,train]' --group dev --group docs
-	@$(PIP) -qq install -c constraints.txt --no-deps --group alone
+	@$(INSTALL) "what the tests need" -c constraints.txt -e '.[serve,train]' --group dev --group docs
+	@$(INSTALL) "what the tests need by itself" -c constraints.txt --no-deps --group alone
 	@touch $(READY)

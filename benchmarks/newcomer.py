@@ -10,13 +10,15 @@ A row is what one more goal takes after those above it:
                     without the optional packages of training
     passing test    make .venv/ready, and the tests of one room; with --whole all of make test
 
-Megabytes are those of .venv on the disk. The seconds depend on the network, from which gigabytes come.
+Megabytes fetched are the sizes of the files that pip downloads, or finds in its cache. Megabytes on the disk are those
+of .venv. The seconds depend on the network, from which gigabytes come.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -62,17 +64,19 @@ def main() -> None:
             if goal == "training step":
                 subprocess.run([str(clone / ".venv/bin/python"), "-c", MADE], cwd=clone, check=True)
             began = time.perf_counter()
+            fetched = 0
             for command in commands:
                 print(f"$ {command}", flush=True)
-                _run(command, clone, home)
-            minutes = (time.perf_counter() - began) / 60
-            rows.append([goal, " && ".join(f"`{each}`" for each in commands), minutes, _megabytes(clone / ".venv")])
-            print(f"{goal}: {minutes:.1f} min, {rows[-1][-1]} MB", flush=True)
-    keep(options.json, "steps", columns=["goal", "commands", "minutes", "MB"], rows=rows, digits=[0, 0, 1, 0])
+                fetched += _fetched(_run(command, clone, home))
+            minutes, disk = (time.perf_counter() - began) / 60, _megabytes(clone / ".venv")
+            rows.append([goal, " && ".join(f"`{each}`" for each in commands), minutes, fetched, disk])
+            print(f"{goal}: {minutes:.1f} min, {fetched} MB fetched, {disk} MB on the disk", flush=True)
+    columns = ["goal", "commands", "minutes", "MB fetched", "MB on the disk"]
+    keep(options.json, "steps", columns=columns, rows=rows, digits=[0, 0, 1, 0, 0])
 
 
-def _run(command: str, clone: Path, home: Path) -> None:
-    """Run a command as a user who has just come; what it says is shown if it fails."""
+def _run(command: str, clone: Path, home: Path) -> str:
+    """Run a command as a user who has just come, and return what it says, which is shown if it fails."""
     # Where packages come from is the machine's affair; what covos or pip have kept at home is not taken along.
     kept = ("PATH", "LANG", "PIP_", "npm_", "SSL_", "HTTP", "http", "NO_PROXY", "no_proxy")
     place = {each: value for each, value in os.environ.items() if each.startswith(kept)} | {"HOME": str(home)}
@@ -80,6 +84,14 @@ def _run(command: str, clone: Path, home: Path) -> None:
     if done.returncode:
         print(done.stdout[-4000:], done.stderr[-4000:])
         sys.exit(f"{command} ended with {done.returncode}")
+    return done.stdout
+
+
+def _fetched(said: str) -> int:
+    """Return the megabytes of the sums that `.ci/install.py` has said."""
+    return sum(
+        map(int, re.findall(r"(?:^fetched|, and) (\d+) MB (?:in \d+ files|were in pip's cache)", said, re.MULTILINE))
+    )
 
 
 def _megabytes(folder: Path) -> int:
