@@ -149,7 +149,7 @@ bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 bench-alone: $(READY)
 	$(BIN)/python benchmarks/segment.py $(call keep,segment)
 	$(BIN)/python benchmarks/runtimes.py $(call keep,runtimes)
-	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/stages.py $(call keep,stages)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/formats.py $(call keep,formats)
 	$(BIN)/python benchmarks/records.py $(call keep,records)
@@ -166,10 +166,10 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/readability.py $(call keep,readability)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
-	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/memory.py $(call keep,memory)
 	$(BIN)/python benchmarks/shards.py
-	$(BIN)/python benchmarks/memory_long.py --floor
-	$(BIN)/python benchmarks/memory_long.py
+	$(BIN)/python benchmarks/memory_long.py --floor $(call keep,memory_long)
+	$(BIN)/python benchmarks/memory_long.py $(call keep,memory_long)
 	$(BIN)/python benchmarks/matte.py $(call keep,matte)
 	$(BIN)/python benchmarks/batch.py --errands 40 --ray $(call keep,batch)
 	$(BIN)/python benchmarks/serve.py $(call keep,serve)
@@ -184,17 +184,17 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/int8.py --data "$(DATA)" $(call keep,int8)
-	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
-	$(BIN)/python benchmarks/quality.py --data "$(DATA)" --follow
-	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
-	$(BIN)/python benchmarks/around.py --data "$(DATA)"
+	$(BIN)/python benchmarks/quality.py --data "$(DATA)" $(call keep,quality)
+	$(BIN)/python benchmarks/quality.py --data "$(DATA)" --follow $(call keep,quality)
+	$(BIN)/python benchmarks/cuts.py --data "$(DATA)" $(call keep,cuts)
+	$(BIN)/python benchmarks/around.py --data "$(DATA)" $(call keep,around)
 	$(BIN)/python benchmarks/between.py --data "$(DATA)"
 	$(BIN)/python benchmarks/beside_rembg.py --data "$(DATA)" $(call keep,beside_rembg)
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
-	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
-	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"
-	$(BIN)/python benchmarks/corrections.py --data "$(DATA)" --page --every 4
-	$(BIN)/python benchmarks/refine.py --data "$(DATA)"
+	$(BIN)/python benchmarks/clicks.py --data "$(DATA)" $(call keep,clicks)
+	$(BIN)/python benchmarks/corrections.py --data "$(DATA)" $(call keep,corrections)
+	$(BIN)/python benchmarks/corrections.py --data "$(DATA)" --page --every 4 $(call keep,corrections)
+	$(BIN)/python benchmarks/refine.py --data "$(DATA)" $(call keep,refine)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" $(call keep,follow)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" --quality fast balanced best $(call keep,follow)
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)" --subset train --each 8 --twins --without focus $(call keep,follow)
@@ -205,7 +205,7 @@ bench-pictures: $(READY)
 	$(BIN)/python benchmarks/composed.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/pictures.py --data "$(PICTURES)" --quality fast balanced best
 	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
-	$(BIN)/python benchmarks/shadows.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/shadows.py --data "$(PICTURES)" $(call keep,shadows)
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/confidence.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/parts.py --pictures "$(PICTURES)/multi_pictures"

@@ -48,6 +48,7 @@ from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
 from covos.prompts.known_size import largest_of
 from covos.training.validate import DatasetSource
+from recorded import keep
 
 WANTED = 0.85
 """Jaccard index at which a user is content, for NoC."""
@@ -102,17 +103,25 @@ def main() -> None:
     print(f"{model.name}, {model.device}, {model.precision}, {threads} threads; {frames} frames")
     print(f"{'':10}" + "".join(f"{method[-26:]:>27}" for method in tallies))
     print(f"{'':10}" + f"{'J':>13}{'F':>7}{'J&F':>7}" * len(tallies))
+    kept: list[list[str | float]] = []
     for row in ("box", *map(_clicks, options.clicks)):
         means = [tally.mean(row) for tally in tallies.values()]
         print(f"{row:10}" + "".join(f"{j:13.3f}{f:7.3f}{(j + f) / 2:7.3f}" for j, f in means))
+        kept.append([row, *(f"{j:.3f} / {f:.3f} / {(j + f) / 2:.3f}" for j, f in means)])
+    wanted: list[str | float] = [f"clicks until J is {WANTED}"]
     for method, tally in tallies.items():
         mean = np.mean([np.mean(counts) for counts in tally.clicks.values()])
+        wanted.append(f"{mean:.2f}")
         print(
             f"{method}: NoC@{100 * WANTED:.0f} {mean:.2f}, not reached in {options.most} clicks on {tally.failures} "
             f"frames; {statistics.median(tally.first):.3f} s the first mask of a frame, "
             f"{statistics.median(tally.further):.3f} s each further one"
         )
 
+    kept.append(wanted)
+    name = ("pictures" if options.data is None else options.subset) + "_by_sign" * options.by_sign
+    columns = ["J / F / J&F", *(Path(method).stem for method in tallies)]
+    keep(options.json, name + "_known" * bool(options.known), columns=columns, rows=kept)
     _report_sizes(tallies, [_clicks(count) for count in options.clicks])
 
 
@@ -243,6 +252,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--known", nargs="+", type=float, metavar="SHARE", help="tell about how large the object is")
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     options.most = max(options.most, *options.clicks)
     return options

@@ -48,6 +48,7 @@ from covos.model import Model, load_model
 from covos.plan import Plan
 from covos.serve.spreading import Spreading
 from follow import TWINNED
+from recorded import keep
 from scenes_staged import cast_and_ground, staged_clip
 from scenes_twins import with_twin
 
@@ -99,13 +100,21 @@ def main() -> None:
         for name, images, truth in _sequences(options):
             clips.append(_corrected(name, images, truth, model, options))
             print("\n".join(_lines(clips[-1])), flush=True)
+    means: list[str | float] = ["J"]
+    shares: list[str | float] = ["masks that became worse", ""]
     for number in range(1 + ROUNDS):
         fallen = sum(len(_worse(clip, number)) for clip in clips)
         masks = sum(len(clip.rounds[number].scores) for clip in clips)
         mean = np.mean([clip.rounds[number].mean for clip in clips])
+        means.append(float(mean))
+        shares += [f"{100 * fallen / masks:.1f} %"] if number else []
         print(
             f"{'all':22} round {number}   J {mean:.3f}" + f"   worse {fallen:4} ({fallen / masks:.1%})" * (number > 0)
         )
+    columns = ["", "first mask", *(f"round {number + 1}" for number in range(ROUNDS))]
+    name = "staged" if options.staged else "twins" if options.twins else f"{options.subset}_{options.objects}"
+    name += "_page" * options.page + "_whole" * options.whole
+    keep(options.json, name, columns=columns, rows=[means, shares])
 
 
 def _sequences(options: argparse.Namespace) -> Iterator[tuple[str, Sequence[ImageArray], Sequence[LabelArray]]]:
@@ -223,6 +232,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     if options.data is None and not options.staged:
         parser.error("name the data (--data), or take staged clips (--staged 10)")

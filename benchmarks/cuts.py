@@ -37,6 +37,7 @@ from covos.engines.looks import SIZE, Look
 from covos.engines.shots import CutDetector, Shots
 from covos.evaluation.measures import boundary_f, jaccard
 from covos.training.validate import DatasetSource
+from recorded import keep
 
 Shown = tuple[Video, FrameRecord]
 
@@ -171,6 +172,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5, help="score every so many frames")
     parser.add_argument("--turn", type=int, nargs="+", default=[1000, 25, 10], help="frames of each sequence in turn")
     parser.add_argument("--videos", type=int, default=1, help="take each so manieth sequence")
+    parser.add_argument("--json", type=Path, help="keep the table of glued sequences in this file: see recorded.py")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     dataset = open_dataset(asked.data, subset=asked.subset)[:: asked.videos]
@@ -193,20 +195,25 @@ def main() -> None:
     alone: dict[str, list[float]] = {}
     for video in dataset:
         alone |= found([(video, each) for each in video.frames], model.engine, None, every=asked.frames)
-    report("alone", alone)
+    rows: list[list[str | float]] = [["each alone", report("alone", alone), ""]]
     for turn in asked.turn:
         shown = glued(dataset, turn=turn)
-        report(f"turns of {turn}, cuts off", found(shown, model.engine, None, every=asked.frames))
+        off = report(f"turns of {turn}, cuts off", found(shown, model.engine, None, every=asked.frames))
         source = DatasetSource([record for _, record in shown])
         cuts = detected([frame.image for frame in source])
         wrong = len(set(cuts) ^ set(cuts_of(shown)))
         scores = found(shown, model.engine, Shots.cut(source, tuple(cuts)), every=asked.frames)
-        report(f"turns of {turn}, cuts auto", scores, f"  {len(cuts)} cuts, {wrong} wrong")
+        auto = report(f"turns of {turn}, cuts auto", scores, f"  {len(cuts)} cuts, {wrong} wrong")
+        rows.append([f"turns of {turn} frames, {len(cuts_of(shown))} cuts, {wrong} wrong", off, auto])
+    columns = ["", "J&F, one shot (`--cuts off`)", "J&F, cuts found"]
+    keep(asked.json, asked.subset, columns=columns, rows=rows)
 
 
-def report(name: str, scores: dict[str, list[float]], more: str = "") -> None:
-    """Print the mean over the sequences."""
-    print(f"{name:28} J&F {np.mean([np.mean(each) for each in scores.values()]):.3f}{more}", flush=True)
+def report(name: str, scores: dict[str, list[float]], more: str = "") -> float:
+    """Print the mean over the sequences, and return it."""
+    mean = float(np.mean([np.mean(each) for each in scores.values()]))
+    print(f"{name:28} J&F {mean:.3f}{more}", flush=True)
+    return mean
 
 
 if __name__ == "__main__":

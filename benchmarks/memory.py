@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recorded import keep
+
 SIZES = ("854x480", "1920x1080", "3840x2160")
 RUNTIMES = ("torch", "openvino", "onnxruntime")
 FRAMES = 64
@@ -141,12 +143,14 @@ def main() -> None:
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=[choose_computing(device="cpu").runtime])
     parser.add_argument("--objects", nargs="+", type=int, choices=range(6), default=(0, 1, 5))
     parser.add_argument("--frames", type=int, default=FRAMES, help="of each clip; the most is reached within 30")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--inside", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.inside:
         clip, folder, runtime, objects = asked.inside
         print(*astuple(run_here(Path(clip), Path(folder), runtime=runtime, objects=int(objects))))
         return
+    rows: list[list[str | float]] = []
     with tempfile.TemporaryDirectory() as root:
         for size in asked.sizes:
             width, height = map(int, size.split("x"))
@@ -154,14 +158,19 @@ def main() -> None:
             write_clip(clip, height=height, width=width, frames=asked.frames)
             for runtime in filter(is_installed, asked.runtimes):
                 make_graphs(runtime)
+                most: list[float] = []
                 for objects in asked.objects:
                     taken = measured(clip, runtime=runtime, objects=objects)
+                    most.append(taken.run)
                     print(
                         f"{size:>9}, {runtime:11}, {f'{objects} followed' if objects else 'found':10}: "
                         f"libraries {taken.libraries:.0f} MB, the run {taken.run:.0f} MB more, "
                         f"{taken.growth:.1f} MB of them after frame {FIRST}",
                         flush=True,
                     )
+                rows.append([f"{size}, {runtime}", *most])
+    columns = ["MB beside the libraries", *(f"{each} followed" if each else "found" for each in asked.objects)]
+    keep(asked.json, "runs", columns=columns, rows=rows, digits=[0, *[0] * len(asked.objects)])
 
 
 if __name__ == "__main__":

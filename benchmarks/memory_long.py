@@ -24,6 +24,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recorded import keep
+
 if TYPE_CHECKING:
     from covos.model import Model
     from covos.plan import Plan
@@ -217,7 +219,7 @@ def measured(name: str, frames: int, *, size: tuple[int, int], first: int) -> st
     return done.stdout.splitlines()[-1]
 
 
-def floors() -> Iterator[str]:
+def floors() -> Iterator[tuple[str, float | None]]:
     """Measure what each runtime takes once it is loaded, with and without the model."""
     for runtime in ("torch", "openvino", "onnxruntime"):
         for what, code in (
@@ -226,8 +228,7 @@ def floors() -> Iterator[str]:
         ):
             call = [sys.executable, "-c", f"{code}\nfrom memory_long import resident\nprint(resident())"]
             done = subprocess.run(call, check=False, capture_output=True, text=True, cwd=Path(__file__).parent)
-            said = f"{float(done.stdout.split()[-1]):.0f} MB" if done.returncode == 0 else "not installed"
-            yield f"{runtime}, {what}: {said}"
+            yield f"{runtime}, {what}", float(done.stdout.split()[-1]) if done.returncode == 0 else None
 
 
 def main() -> None:
@@ -240,6 +241,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=Grown.first, help="frame from which the growth is measured")
     parser.add_argument("--only", nargs="+", default=[*KINDS, *FORMATS])
     parser.add_argument("--floor", action="store_true", help="print what each runtime takes, and no more")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     parser.add_argument("--clip", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -248,15 +250,23 @@ def main() -> None:
         name, clip = asked.inside, asked.clip
         print(KINDS.get(name, written)(clip, clip.parent / "out", name).told())
         return
-    for line in floors() if asked.floor else ():
-        print(line)
-    for name in () if asked.floor else asked.only:
+    rows: list[list[str | float]] = []
+    if asked.floor:
+        for what, megabytes in floors():
+            print(f"{what}: " + ("not installed" if megabytes is None else f"{megabytes:.0f} MB"))
+            rows += [] if megabytes is None else [[what, megabytes]]
+        keep(asked.json, "floor", columns=["", "MB"], rows=rows, digits=[0, 0])
+        return
+    for name in asked.only:
         frames, start, growth, each = measured(name, asked.frames, size=tuple(asked.size), first=asked.first).split()
         print(
             f"{name:16} {frames:>6} frames: {start:>6} MB at frame {min(asked.first, int(frames))}, "
             f"{growth:>6} MB more at most, {each:>6} ms of the processor a frame",
             flush=True,
         )
+        rows.append([name, int(frames), float(start), float(growth), float(each)])
+    columns = ["", "frames", f"MB at frame {asked.first}", "MB more, at most", "processor ms a frame"]
+    keep(asked.json, "grown", columns=columns, rows=rows, digits=[0, 0, 1, 1, 1])
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from covos.masks import objects_in
 from covos.runs.quality import KINDS, find_flags, suspicion
 from covos.runs.report import frame_row
 from covos.runs.schema import FrameRow, as_json
+from recorded import keep
 
 BAD = 0.5
 POOR = 0.7
@@ -49,6 +50,8 @@ POOR = 0.7
 DROP = 0.2
 PRECISION = 0.5
 BINS = 10
+
+COLUMNS = ("flag", "masks", "share", "mean J", "others", "precision", "lift", "recall", "drops")
 
 Numbers = NDArray[np.float64]
 
@@ -101,6 +104,19 @@ def alone(row: FrameRow, identity: int) -> FrameRow:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """A line a kind of flag."""
+    summary, kinds = judged(rows)
+    widths = (-14, 7, 7, 7, 7, 10, 6, 7, 6)
+    lines = (
+        " ".join(
+            f"{cell:<{-width}}" if width < 0 else f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)
+        )
+        for row in (COLUMNS, *kinds)
+    )
+    return "\n".join((summary, *(line.rstrip() for line in lines)))
+
+
+def judged(rows: list[dict[str, Any]]) -> tuple[str, list[list[str]]]:
+    """What all masks are like, in words, and the `COLUMNS` of each kind of flag; empty ones where it tells nothing."""
     kinds: list[set[str]] = []
     drops: list[bool] = []
     for _, group in groupby(rows, key=lambda row: row["sequence"]):
@@ -115,23 +131,21 @@ def table(rows: list[dict[str, Any]]) -> str:
             drops.append(row["j"] <= usual - DROP)
     j, dropped = np.array([row["j"] for row in rows if not row["given"]]), np.array(drops)
     bad = j < BAD
-    lines = [
+    summary = (
         f"{len(j)} masks, mean J {j.mean():.3f}, {bad.mean():.1%} of them below {BAD}, "
         f"{dropped.mean():.1%} {DROP} below the median of their sequence"
-    ]
-    lines.append(f"{'flag':14}   masks   share  mean J  others  precision   lift  recall  drops")
+    )
+    told: list[list[str]] = []
     for kind in (*KINDS, "suspicious"):
         has = np.array([kind in each for each in kinds])
+        told.append([kind, str(has.sum()), f"{has.mean():.1%}", *[""] * 6])
         if not has.any() or has.all():
-            lines.append(f"{kind:14} {has.sum():7} {has.mean():7.1%}")
             continue
         precision, found = bad[has].mean(), (bad & has).sum()
         lift, recall = (precision / bad.mean(), found / bad.sum()) if bad.any() else (np.nan, np.nan)
-        lines.append(
-            f"{kind:14} {has.sum():7} {has.mean():7.1%} {j[has].mean():7.3f} {j[~has].mean():7.3f} {precision:10.2f} "
-            f"{lift:6.2f} {recall:7.2f} {dropped[has].mean():6.2f}"
-        )
-    return "\n".join(lines)
+        means = [f"{j[has].mean():.3f}", f"{j[~has].mean():.3f}"]
+        told[-1][3:] = [*means, *(f"{value:.2f}" for value in (precision, lift, recall, dropped[has].mean()))]
+    return summary, told
 
 
 def calibration_error(confidence: Numbers, j: Numbers) -> float:
@@ -203,6 +217,7 @@ def main() -> None:
     parser.add_argument("--model", default="covos-lite", help="a name, or a .safetensors file")
     parser.add_argument("--quality", default=DEFAULT_QUALITY, choices=VIEWS, help="of finding and following")
     parser.add_argument("--rows", type=Path, help="file to keep the rows in")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     arguments = parser.parse_args()
     if arguments.rows is not None and arguments.rows.exists():
         rows = [json.loads(line) for line in arguments.rows.read_text().splitlines()]
@@ -214,6 +229,10 @@ def main() -> None:
     print(table(rows))
     print(confidence_lines(rows))
     print(sequence_lines(rows))
+    summary, kinds = judged(rows)
+    name = f"{arguments.data.name.lower()}_{arguments.subset}" + "_followed" * arguments.follow
+    note = f"{summary}. {confidence_lines(rows)}.".replace("\n", "; ")
+    keep(arguments.json, name, columns=COLUMNS, rows=kinds, note=note[0].upper() + note[1:])
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models.choices import Refinement
 from covos.models.cosnet.crf import crf_filter
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 REFERENCES = 5
@@ -49,15 +50,26 @@ def main() -> None:
     print(f"{model.name}, {model.device}, {threads} threads, every {options.every}th frame of {options.subset}")
     print(f"{'':16} {'frames':>6}   none: J     F   J&F" + "".join(f"   {c:>8}: J      F    J&F" for c in CHOICES[1:]))
     rows, milliseconds = [], {choice: [] for choice in CHOICES}
+    kept: list[list[str | float]] = []
     for video in videos:
         scores = _measure(model, video, every=options.every, milliseconds=milliseconds)
         rows.append(scores.mean(axis=0))
+        kept.append([video.name, *_cells(rows[-1])])
         print(_line(video.name, len(scores), rows[-1]), flush=True)
+    kept.append(["mean", *_cells(np.mean(rows, axis=0))])
     print(_line("mean", len(rows), np.mean(rows, axis=0)))
     better = np.mean(rows, axis=2)[:, 1:] > np.mean(rows, axis=2)[:, :1]
     for k, choice in enumerate(CHOICES[1:]):
         print(f"{choice}: J&F rises in {better[:, k].sum()} of {len(rows)} sequences")
     _print_times(milliseconds)
+    columns = [
+        "",
+        "none: J",
+        "F",
+        "J&F",
+        *(f"{choice}: {name}" for choice in CHOICES[1:] for name in ("J", "F", "J&F")),
+    ]
+    keep(options.json, options.subset, columns=columns, rows=kept)
 
 
 def _measure(
@@ -118,10 +130,15 @@ def _frames(records: Sequence[FrameRecord], indices: Iterable[int]) -> Iterator[
 
 def _line(name: str, count: int, scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
     """Scores without refinement, then what each refinement adds."""
+    cells = _cells(scores)
+    changes = ("     " + " ".join(cells[at : at + 3]) for at in range(3, len(cells), 3))
+    return f"{name:16} {count:6}   {'  '.join(cells[:3])}{''.join(changes)}"
+
+
+def _cells(scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[str]:
+    """J, F and J&F without refinement, then what each refinement adds to them."""
     table = np.column_stack((scores, scores.mean(axis=1)))
-    cells = "  ".join(f"{value:.3f}" for value in table[0])
-    changes = "".join("     " + " ".join(f"{value:+.3f}" for value in row) for row in table[1:] - table[0])
-    return f"{name:16} {count:6}   {cells}{changes}"
+    return [*(f"{value:.3f}" for value in table[0]), *(f"{value:+.3f}" for value in (table[1:] - table[0]).flat)]
 
 
 def _options() -> argparse.Namespace:
@@ -132,6 +149,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=5, help="measure every so many frames")
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     return parser.parse_args()
 
 

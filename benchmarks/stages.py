@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from recorded import keep
+
 HERE = Path(__file__).parents[1]
 
 RUN = """
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--runtime", default="openvino")
     parser.add_argument("--quality", default="balanced")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     roots = [*options.root, HERE]
     runs: dict[Path, list[dict[str, float]]] = {root: [] for root in roots}
@@ -82,9 +85,13 @@ def main() -> None:
                 runs[root].append(measured(root, clip.resolve(), runtime=options.runtime, quality=options.quality))
     print(f"{'processor ms a frame':32}" + "".join(f"{root.resolve().name[:14]:>15}" for root in roots))
     stages = dict.fromkeys(stage for root in roots for run in runs[root] for stage in run)
+    rows: list[list[str | float]] = []
     for stage in stages:
-        least = (min(run.get(stage, 0.0) for run in runs[root]) for root in roots)
+        least = [min(run.get(stage, 0.0) for run in runs[root]) for root in roots]
+        rows.append([stage, *least])
         print(f"{stage:32}" + "".join(f"{number:15.1f}" for number in least))
+    columns = ["processor ms a frame", *(root.resolve().name for root in options.root), "now"]
+    keep(options.json, options.quality, columns=columns, rows=rows, digits=[0, *[1] * len(roots)])
 
 
 if __name__ == "__main__":
