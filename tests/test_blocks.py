@@ -1,20 +1,18 @@
-"""The Python blocks of the documents: the calls of all are checked, and those that a test can afford are run."""
+"""The names and arguments in all Python blocks of the documents are there; `test_blocks_run.py` runs the blocks."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import covos
-from clips import write_clip
 from loaded import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,64 +97,3 @@ def test_a_wrong_name_or_argument_is_noticed() -> None:
     assert call is not None
     with pytest.raises(TypeError, match="format"):
         accepts(thing, call, bound=bound)
-
-
-def page(name: str) -> list[str]:
-    return blocks(ROOT / "docs" / f"{name}.md")
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:warning")
-@pytest.mark.usefixtures("small_networks")  # the blocks run; what they find is asked elsewhere
-class TestRun:
-    """Blocks that run as they are printed, in a folder with a clip."""
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        make_clip("clip.mp4", frames=8, height=48, width=64)
-        self.picture = np.full((48, 64, 3), 90, np.uint8)
-
-    def test_of_engineers(self, capsys: pytest.CaptureFixture[str]) -> None:
-        (block,) = page("for-engineers")
-        exec(block, {})
-        assert "8 of 8" in capsys.readouterr().out
-        assert Path("out/report.json").is_file()
-
-    def test_of_live(self) -> None:
-        (block,) = page("live")
-        shown: list[Any] = []
-        exec(
-            block, {"covos": covos, "camera": [self.picture, self.picture], "show": lambda *given: shown.append(given)}
-        )
-        assert [labels.shape for labels, _, _ in shown] == [(48, 64), (48, 64)]
-
-    def test_of_mattes(self) -> None:
-        found, one = page("matte")
-        names: dict[str, Any] = {"covos": covos}
-        covos.segment("clip.mp4").save("out", formats=["palette"])
-        covos.segment("clip.mp4").save("masks", formats=["palette"])
-        # The last line is of weights that a training makes.
-        exec(
-            "\n".join(found.splitlines()[:-1]).replace("result[10]", "result[5]").replace('"masks/"', '"masks"'), names
-        )
-        assert Path("soft.mov").is_file()
-        trimap = np.full((48, 64), 0.5, np.float32)
-        trimap[:, :20], trimap[:, 40:] = 0, 1
-        exec(one, {**names, "image": self.picture, "trimap": trimap})
-
-    @pytest.mark.usefixtures("kept_graphs")
-    def test_of_runtimes(self) -> None:
-        pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install '.[openvino]'")
-        (block,) = page("runtimes")
-        names: dict[str, Any] = {"covos": covos}
-        exec(block, names)
-        assert covos.segment("clip.mp4", model=names["model"])[0].mask.shape == (48, 64)
-
-    def test_of_a_session_at_the_start(self) -> None:
-        pictures = np.full((56, 128, 224, 3), 60, np.uint8)  # the least that has all places of the block
-        pictures[:, 90:, 160:210] = (230, 200, 40)
-        write_clip(Path("clip.mp4"), pictures)
-        _, session = page("start")
-        exec(session, {"covos": covos})
-        assert Path("car.mov").is_file()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import io
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ import pytest
 import yaml
 
 import covos
-from covos.cli import main
 from loaded import ROOT, load_module
 
 DOCS = ROOT / "docs"
@@ -142,34 +138,3 @@ def test_the_package_names_the_systems_that_the_workflow_tests() -> None:
     }
     systems = {"ubuntu-latest": "linux", "macos-latest": "macos", "windows-latest": "windows"}
     assert named == {*(systems[each] for each in matrix["os"]), *matrix["python"]}
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:warning")
-@pytest.mark.usefixtures("small_networks")  # the blocks run; what they find is asked elsewhere
-def test_the_first_blocks_of_readme_and_start_run(
-    make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, frames in {"clip": 24, "long": 3, "other": 3, "beach": 24}.items():  # the blocks click on frame 20
-        make_clip(f"{name}.mp4", frames=frames, height=128, width=192)
-    Path("examples").mkdir()
-    shutil.copy("clip.mp4", "examples/car.mp4")
-    (python,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(python, names)
-    assert names["mask"].shape == (128, 192)
-    assert names["mask"].dtype == bool
-    assert Path("subject.mov").is_file()
-    assert names["shown"].object_ids == (1,)
-    Path("subject.mov").unlink()
-    shell = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-    commands = [line.split("#")[0].split() for line in shell.splitlines()]
-    for number, (program, *words) in enumerate(commands):
-        if program == "covos" and words[0] != "open":
-            words[words.index("-o") + 1] = f"{number}-{words[words.index('-o') + 1]}"
-            assert main(words) == 0, words
-    frames = [np.full((48, 64, 3), 40 * index, np.uint8) for index in range(3)]
-    start = re.findall(r"```python\n(.*?)```", (DOCS / "start.md").read_text(), re.DOTALL)[0]
-    exec(start.replace('"subject.mov"', 'out / "subject.mov"'), {"frames": frames, "io": io, "out": tmp_path / "new"})
-    assert Path("part/report.html").is_file()
