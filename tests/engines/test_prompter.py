@@ -28,6 +28,20 @@ def prompter() -> Prompter:
     return GrabCutPrompter(load_model(device="cpu", precision="fp32").engine.encoder)
 
 
+@pytest.fixture
+def _encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture is encoded once in a test, however often it is pointed at."""
+    find, kept = GrabCutPrompter._features_of, dict[bytes, _FrameFeatures]()
+
+    def features_of(self: GrabCutPrompter, observed: Observed, size: tuple[int, int]) -> _FrameFeatures:
+        picture = observed.frame.image.tobytes()
+        if picture not in kept:
+            kept[picture] = find(self, observed, size)
+        return kept[picture]
+
+    monkeypatch.setattr(GrabCutPrompter, "_features_of", features_of)
+
+
 def disc(centre: tuple[int, int], radius: int = 25) -> np.ndarray:
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     return np.hypot(rows - centre[0], columns - centre[1]) <= radius
@@ -146,6 +160,7 @@ def test_the_same_click_gives_the_same_mask_whatever_the_caller_draws(prompter: 
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.usefixtures("_encoded_once")
 def test_a_picture_of_one_colour_is_answered(prompter: Prompter) -> None:
     frame = Frame(index=0, stem="0", image=np.zeros((*SIZE, 3), np.uint8), pts=0, time_base=Fraction(1, 25))
     found = prompter.mask(Observed(frame=frame, motion=None), points=[at(LEFT)], box=None, previous=None)
@@ -161,6 +176,7 @@ point = st.builds(
 )
 
 
+@pytest.mark.usefixtures("_encoded_once")
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(points=st.lists(point, min_size=1, max_size=5, unique_by=lambda each: (int(each.x), int(each.y))))
 def test_every_point_is_obeyed_wherever_it_is(prompter: Prompter, points: list[Point]) -> None:
