@@ -18,8 +18,8 @@ from covos.masks import decode
 from covos.masks.rims import left_of
 from covos.media.range import place_of
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
-from covos.prompts.alpha import alpha_mask
 from covos.prompts.file import read_prompt_file
+from covos.prompts.one_frame import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt, mask_files, on_frames
 from covos.results.loading import load_result, refuse_output, write_aside

@@ -35,10 +35,9 @@ from covos.media.memory import InMemory
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
-from covos.prompts.alpha import alpha_mask
-from covos.prompts.found import place_found
 from covos.prompts.masker import PromptedMask
-from covos.prompts.own_size import own_size
+from covos.prompts.one_frame import alpha_mask, own_size
+from covos.prompts.placing import place_found
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points

@@ -12,7 +12,7 @@ from covos.engines.stages import StageProgress
 from covos.media.source import Source
 from covos.model import Model
 from covos.plan import Plan
-from covos.prompts.alpha import alpha_mask
+from covos.prompts.one_frame import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.runs.journal import Journal
 from covos.runs.report import Origin

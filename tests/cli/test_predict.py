@@ -25,7 +25,7 @@ from covos.model import load_model
 from covos.models.checkpoints import save_weights
 from covos.models.registry import build_network, find_model
 from covos.predict import follow_annotations, follows, open_subset, predict
-from covos.prompts.alpha import alpha_mask
+from covos.prompts.one_frame import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.prompts.seeds import Seeds
 from covos.runs.schema import load_report

@@ -18,7 +18,7 @@ from covos.formats.compose import ComposedResult
 from covos.media.memory import open_input
 from covos.media.opening import open_source
 from covos.media.picture import BACKDROP
-from covos.prompts.alpha import alpha_mask
+from covos.prompts.one_frame import alpha_mask
 
 Draw = Callable[..., NDArray[np.uint8]]
 

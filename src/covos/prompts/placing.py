@@ -1,14 +1,22 @@
-"""Show a video's seeds everything that a plan lists: masks at once; points and boxes wait for a model."""
+"""Show a video's seeds what a plan lists, and objects that were discovered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.labelling import Labelling
 from covos.core.types import MaskArray
+from covos.masks import objects_in
+from covos.masks.rims import without_rims
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, on_frames, point_name
+
+if TYPE_CHECKING:
+    from covos.engines.discover import DiscoveredObject  # brings torch
 
 
 def place_prompts(
@@ -72,6 +80,23 @@ def place_prompts(
     for each in join_points(named):
         (point or seeds.wait)(each)
     return Labelling(own=labels)
+
+
+def place_found(seeds: Seeds, found: Iterable[DiscoveredObject]) -> None:
+    """Show objects that were discovered on the frames that show them best; their ids follow on those that are there."""
+    size = seeds.info.height, seeds.info.width
+    shown: dict[int, dict[int, MaskArray]] = {}
+    for identity, thing in enumerate(found, max(seeds.objects, default=0) + 1):
+        for frame in thing.masks:
+            mask = thing.at(frame, size=size)
+            if mask.any():
+                shown.setdefault(seeds.info.numbers[frame], {})[identity] = mask
+    for frame, masks in sorted(shown.items()):
+        labels = np.zeros(size, np.uint8)
+        for identity, mask in masks.items():
+            labels[mask] = identity
+        if clean := objects_in(without_rims(labels, found=masks)):
+            seeds.add(frame, clean, given_as="found")
 
 
 def _call(identities: Iterable[int], label: str | None, labels: dict[int, str]) -> None:

@@ -25,7 +25,6 @@ from covos.masks.scaling import to_size
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import ChosenPrompter, observed_at, unreadable
-from covos.prompts.regions import fixed_rule
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import (
     PointPrompt,
@@ -34,6 +33,7 @@ from covos.prompts.values import (
     box_name,
     check_points,
     check_region,
+    fixed_rule,
     point_name,
 )
 

@@ -22,6 +22,7 @@ from covos.core.errors import AnnotationError, UsageError
 from covos.core.limits import limits, raising
 from covos.core.records import ObjectId, Record, Side
 from covos.core.types import Box, Point, SourceInfo
+from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
 from covos.media.memory import FileInMemory
 
@@ -265,6 +266,14 @@ def as_regions(*, within: Rows | None = None, exclude: Rows | None = None) -> tu
         for frame, rows in placed:
             regions += [RegionPrompt(box=box, role=role, frame=frame) for box in as_boxes(rows)]  # type: ignore[arg-type]
     return tuple(regions)
+
+
+def fixed_rule(regions: Iterable[RegionPrompt]) -> SteeringRule:
+    """Return the rule of regions that are fixed: boxes of all frames."""
+    boxes: dict[str, list[Box]] = {"within": [], "exclude": []}
+    for each in regions:
+        boxes[each.role].append(each.box)
+    return SteeringRule(within=tuple(boxes["within"]), exclude=tuple(boxes["exclude"]))
 
 
 def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:

@@ -19,9 +19,8 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.rims import left_of
 from covos.masks.soft import SoftMask
-from covos.prompts.regions import fixed_rule
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
-from covos.prompts.values import RegionPrompt
+from covos.prompts.values import RegionPrompt, fixed_rule
 from covos.serve.schema import COLOURS, Thing
 
 Frames = Mapping[int, FrameMask]

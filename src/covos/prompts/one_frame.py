@@ -1,4 +1,4 @@
-"""The alpha of a frame as a mask: what is opaque in it is the object."""
+"""One frame of a source, decoded for its prompts: the size that a mask may have, and its alpha as a mask."""
 
 from __future__ import annotations
 
@@ -45,3 +45,16 @@ def alpha_mask(source: Source, frame: int) -> MaskArray:
         )
     mask: MaskArray = to_size(opaque, (source.info.height, source.info.width))
     return mask
+
+
+def own_size(source: Source, frame: int) -> tuple[int, int]:
+    """Return the (height, width) of a frame, by its number in the whole source; it is decoded.
+
+    The size of a video may change, and a mask may have that of its frame. A frame that cannot be read has the size of
+    the source.
+    """
+    read = next(source.select([place_of(frame, source.info)]), None)
+    if read is None:
+        return source.info.height, source.info.width
+    height, width = read.image.shape[:2]
+    return height, width
