@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from covos.core.errors import SourceError
-from covos.media.checksum import checksum
+from covos.media.nut import checksum
 from covos.media.source import Health
 from covos.media.structure import examine
 from covos.media.video import VideoSource

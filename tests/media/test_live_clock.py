@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from covos.media.live_clock import LiveClock
+from covos.media.live_video import LiveClock
 
 
 def passed(stated: list[float | None], *, pause: int = 3600) -> list[float]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
@@ -26,11 +28,13 @@ from covos.core.types import ImageArray
 from covos.media.container import FORMATS, unreadable
 from covos.media.displayed import PictureReader
 from covos.media.images import kind_of
-from covos.media.live_clock import LiveClock
 from covos.media.live_damage import LiveDamage, live_pictures
 from covos.media.live_sink import PIPE, named, said
 from covos.media.range import WHOLE, Range
 from covos.media.stamps import longest_pause
+
+_INTERVALS = 32
+"""Intervals of which the usual one is found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,3 +328,40 @@ def _unopened(place: str, container: str | None, error: Exception) -> SourceErro
 
 def _stated(picture: av.VideoFrame) -> Fraction | None:
     return None if picture.pts is None or picture.time_base is None else picture.pts * picture.time_base
+
+
+class LiveClock:
+    """Turns the times that pictures state into times that rise, as they do in a file whose jumps are closed.
+
+    A jump back, and one ahead by more than ``pause``, is closed: what follows goes on an interval after the picture
+    before. So is a picture without a time. A jump ahead by less is a pause, and kept.
+
+    Args:
+        rate: Frames a second, as the stream says.
+        pause: The longest pause in seconds.
+    """
+
+    def __init__(self, *, rate: Fraction, pause: Fraction) -> None:
+        self._interval, self._pause = 1 / rate, pause
+        self._steps: deque[Fraction] = deque(maxlen=_INTERVALS)
+        self._shift: Fraction | None = None
+        self._last, self._begun = Fraction(0), False
+
+    def seconds(self, stated: Fraction | None) -> Fraction:
+        """Return the time of the next picture since the first one.
+
+        Args:
+            stated: Its time in seconds by the stream's own clock; None if it has none.
+        """
+        begun, self._begun = self._begun, True
+        if stated is not None and self._shift is not None:
+            step = stated + self._shift - self._last
+            if 0 < step <= self._pause:
+                self._steps.append(step)
+                self._last += step
+                return self._last
+        if begun:
+            self._last += median(self._steps) if self._steps else self._interval
+        if stated is not None:
+            self._shift = self._last - stated
+        return self._last

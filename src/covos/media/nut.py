@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from zlib import crc32
 
-from covos.media.checksum import checksum
 from covos.media.structure_found import MOST_BREAKS, Content, Structure
 
 _MAIN = bytes.fromhex("4e4d7a561f5f04ad")
@@ -16,6 +16,7 @@ _SYNC = bytes.fromhex("4e4be4adeeca4569")
 _INFO = bytes.fromhex("4e49ab68b596ba78")
 _INDEX = bytes.fromhex("4e58dd672f23e64e")
 _STARTS = (_MAIN, _STREAM, _SYNC, _INFO, _INDEX)
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _LONG = 4096  # bytes of a packet from which its header has a checksum of its own; none of a frame's is left out then
 _LONGEST, _LONGEST_SYNC = 1 << 22, 256  # bytes of a packet that is no frame, so that checksums take no long time
 _TRIES = 16  # main headers, and indices, that are tried
@@ -227,3 +228,9 @@ def _duration(content: Content, main: _Main) -> Fraction | None:
             ticks, clock = divmod(_Bytes(content, packet[0]).number(), len(main.clocks))
             return ticks * main.clocks[clock]
     return None
+
+
+def checksum(content: bytes) -> int:
+    """Return the checksum of NUT packets and Ogg pages: CRC-32 with the bits turned round, begun at zero."""
+    mirrored = crc32(content.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")

@@ -18,11 +18,10 @@ import numpy as np
 
 from covos.core.signatures import PNG
 from covos.media.asf import ASF, PacketWalk
-from covos.media.checksum import checksum
 from covos.media.dv import dv
 from covos.media.mp4 import MP4_FIRST, mp4
 from covos.media.mpeg import packet_size, program_stream, transport_stream
-from covos.media.nut import nut
+from covos.media.nut import checksum, nut
 from covos.media.obu import OBU_FIRST, obu
 from covos.media.structure_found import MOST_BREAKS, Content, Structure
 
