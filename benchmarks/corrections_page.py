@@ -11,7 +11,7 @@ from typing import Any
 from covos.core.types import LabelArray
 from covos.masks import encode, objects_in
 from covos.masks.frame_mask import FrameMask
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve.clip import Clip

@@ -71,7 +71,7 @@ def write_long(path: Path, *, minutes: float, size: tuple[int, int]) -> int:
 def write_run(clip: Path, folder: Path) -> None:
     """Write a finished run of a long clip: the masks of the example, over and over, as the pictures are."""
     import covos
-    from covos.media.memory import open_input
+    from covos.media.inputs import open_input
 
     with open_input(str(clip)) as source:
         once = covos.segment(clip, range=range(EXAMPLE_FRAMES))

@@ -25,7 +25,7 @@ from pathlib import Path
 from covos.core.guarded import read_guarded
 from covos.core.places import Place
 from covos.core.records import write_record
-from covos.core.shards import INDEX, Shard, ShardIndex, place_of
+from covos.core.shards import INDEX, Shard, ShardIndex, as_place
 from covos.data import Dataset, FrameRecord, Video, open_dataset, pack, read_image, read_labels
 from memory_long import resident
 from recorded import keep
@@ -93,7 +93,7 @@ def large_index(folder: Path, files: int) -> None:
 def open_large(folder: Path) -> None:
     """Open the shards and the data set in them; print processor seconds and the growth of memory in MB."""
     before, began = resident(), time.process_time()
-    place_of(folder)
+    as_place(folder)
     one = time.process_time() - began
     dataset = open_dataset(folder, encoding="ids")
     both, grown = time.process_time() - began, resident() - before

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.presets import H264, Preset
 from covos.media.range import WHOLE, Range
 from covos.media.source import Health

@@ -27,7 +27,7 @@ from covos.engines.choices import (
 from covos.job import Job
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
-from covos.media.memory import Input
+from covos.media.inputs import Input
 from covos.media.range import Range
 from covos.model_loading import loaded
 from covos.models.choices import Fusion, Refinement

@@ -36,7 +36,7 @@ from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.options import refuse_idle
 from covos.formats.table import size_notes
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.range import in_words
 from covos.media.source import Source
 from covos.media.watched import WatchedSource

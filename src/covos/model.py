@@ -40,7 +40,7 @@ from covos.engines.shots import Shots
 from covos.engines.steps import LadderStep
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
-from covos.media.memory import InMemory, Input, as_source, open_input
+from covos.media.inputs import InMemory, Input, as_source, open_input
 from covos.media.range import Range, as_range
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -237,7 +237,7 @@ class Model:
         """Open a video to follow objects in that the user shows.
 
         Args:
-            source: See `covos.media.memory.Input`. Or a result: the session goes on from its masks, its prompts and its
+            source: See `covos.media.inputs.Input`. Or a result: the session goes on from its masks, its prompts and its
                 cuts, on the part of the source that it was made of. What is shown then corrects these masks.
             follower: See `follower`.
             memory: Frames that are remembered between the seed frames and the latest.

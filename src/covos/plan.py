@@ -33,7 +33,7 @@ from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks import read_label_map
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
-from covos.media.memory import InMemory, as_source
+from covos.media.inputs import InMemory, as_source
 from covos.media.opening import check_rate
 from covos.media.range import WHOLE, Range, as_range
 from covos.models.registry import DEFAULT_MATTER, DEFAULT_MODEL
@@ -72,7 +72,7 @@ class Plan(Value):
 
     Attributes:
         source: A path of a video, a folder of frames or one image, a glob of images; or frames in memory (see
-            `covos.media.memory.as_source`), which print as JSON but do not come back from it.
+            `covos.media.inputs.as_source`), which print as JSON but do not come back from it.
         task: One of `Find`, `Follow` and `Discover`.
         model: A name from ``covos models list``, or the path of a ``.safetensors`` file.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.

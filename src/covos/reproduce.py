@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
-from covos.core.shards import place_of
+from covos.core.shards import as_place
 from covos.data import Dataset
 from covos.data.davis import VALIDATION_OF_2016, name_in_2016
 from covos.data.subsets import open_subset
@@ -76,5 +76,5 @@ def reproduce_davis2016(
 def open_davis2016(root: str | os.PathLike[str], *, subset: str | None = None) -> Dataset:
     """Open the sequences that are segmented and scored; arguments and errors are those of `reproduce_davis2016`."""
     return open_subset(
-        os.fspath(root), subset=name_in_2016(place_of(root), subset), otherwise=VALIDATION_OF_2016, layout="davis"
+        os.fspath(root), subset=name_in_2016(as_place(root), subset), otherwise=VALIDATION_OF_2016, layout="davis"
     )

@@ -31,7 +31,7 @@ from covos.engines.stages import StageProgress
 from covos.engines.steps import LadderStep
 from covos.following import Following
 from covos.masks.frame_mask import FrameMask
-from covos.media.memory import InMemory
+from covos.media.inputs import InMemory
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from covos import data
 from covos.core.errors import SourceError, UsageError
 from covos.core.places import Packed, Place, absolute, inside, name_of, size_of
-from covos.core.shards import INDEX, place_of
+from covos.core.shards import INDEX, as_place
 from covos.data import Dataset, open_collection, open_dataset, pack
 from covos.data.packing import Packing
 
@@ -337,7 +337,7 @@ def test_at_a_url(tree: Tree) -> None:
 def test_places(tree: Tree) -> None:
     """The part of pathlib that a packed file or folder has."""
     tianchi(tree)
-    root = place_of(packed(tree.root))
+    root = as_place(packed(tree.root))
     assert isinstance(root, Packed)
     file = root / "JPEGImages/600001" / "00000.jpg"
     assert (file.name, file.stem, file.suffix, file.parent.name) == ("00000.jpg", "00000", ".jpg", "600001")

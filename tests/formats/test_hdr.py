@@ -22,7 +22,7 @@ from covos.formats.composition import Composition
 from covos.formats.options import composed_formats
 from covos.formats.table import check_formats, make_writer
 from covos.masks import write_label_map
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.opening import open_source
 from covos.media.range import Range
 from covos.runs.folder import OutputFolder

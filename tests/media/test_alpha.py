@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.formats.compose import ComposedResult
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.opening import open_source
 from covos.media.picture import BACKDROP
 from covos.prompts.one_frame import alpha_mask

@@ -11,7 +11,7 @@ import pytest
 
 from covos.core.errors import SourceError
 from covos.media import decoding
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.opening import open_source
 from covos.media.range import Range
 from covos.media.structure import examine

@@ -15,7 +15,7 @@ from PIL import Image
 from covos.core.errors import UsageError
 from covos.core.types import Tags
 from covos.media import video
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.opening import open_source
 from covos.media.presets import PRORES_4444
 from covos.media.range import WHOLE, Range, as_range, in_words, place_of

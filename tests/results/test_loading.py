@@ -21,7 +21,7 @@ from covos.core.types import SourceInfo
 from covos.masks import encode, write_label_map
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.range import as_range
 from covos.media.source import Health
 from covos.results.loading import _edged, convert

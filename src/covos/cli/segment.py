@@ -13,7 +13,7 @@ from covos.cli.terminal import say
 from covos.cli.verdict import refuse_incomplete
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
-from covos.media.named import refuse_missing
+from covos.media.first_look import refuse_missing
 
 if TYPE_CHECKING:
     from covos.jobs import Outcome
@@ -69,7 +69,7 @@ def segment(
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.jobs import output_folders, plan_folders, run_job
-    from covos.media.memory import is_still
+    from covos.media.inputs import is_still
     from covos.models.registry import find_model
     from covos.plan import Plan
     from covos.prompts.values import mask_files

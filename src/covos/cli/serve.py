@@ -230,7 +230,7 @@ def _place_for(opened: Path, *, fresh: bool, quiet: bool) -> Path:
 
 def _looked_at(clip: Path, *, model: str) -> Path:
     """Refuse a clip or a model that cannot be used before anything listens."""
-    from covos.media.memory import open_input
+    from covos.media.inputs import open_input
     from covos.models.registry import find_model
     from covos.serve.run_source import check_source, is_run
 

@@ -217,7 +217,7 @@ def _known(root: str) -> Shards:
     return _KNOWN.get(root) or Shards(root)
 
 
-def place_of(given: str | os.PathLike[str]) -> Place:
+def as_place(given: str | os.PathLike[str]) -> Place:
     """Return the place that a path or a URL names: the folder that was packed, if shards lie there.
 
     Raises:

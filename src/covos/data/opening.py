@@ -9,7 +9,7 @@ from typing import Literal, Protocol, overload
 from covos.core.errors import SourceError, UsageError, listed, one_of
 from covos.core.places import Packed, Place
 from covos.core.progress import counted
-from covos.core.shards import place_of
+from covos.core.shards import as_place
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
@@ -261,7 +261,7 @@ def refuse_missing(root: Place | str) -> None:
 
 
 def _folder(root: Place | str) -> Place:
-    root = root if isinstance(root, Packed) else place_of(root)
+    root = root if isinstance(root, Packed) else as_place(root)
     if not root.is_dir():
         raise SourceError(
             f"{root}: " + ("a file, not a folder" if root.exists() else "no such folder"),

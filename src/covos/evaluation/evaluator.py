@@ -18,7 +18,7 @@ from covos.core.fresh import fork_server
 from covos.core.limits import limits, set_limits
 from covos.core.places import Place
 from covos.core.progress import counted
-from covos.core.shards import place_of
+from covos.core.shards import as_place
 from covos.data import Dataset
 from covos.data.opening import refuse_division
 from covos.evaluation.pairing import Pair, pair_up
@@ -92,7 +92,7 @@ def evaluate(
         _refuse_stills(truth)
         root, annotated = truth.root, truth_of(truth, protocol=rules)
     else:
-        root = place_of(truth)
+        root = as_place(truth)
         refuse_swapped(Path(predictions), root)
         annotated = find_truth(root, protocol=rules, subset=subset, ratio=ratio, seed=seed)
     pairs, notes = pair_up(Path(predictions), annotated, root=root, protocol=rules)

@@ -10,7 +10,7 @@ from typing import Final
 
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.remote import is_remote
-from covos.fleet.manifests import TABLES, Clip, place_of, read_manifest
+from covos.fleet.manifests import TABLES, Clip, path_of, read_manifest
 from covos.fleet.places import files_below, in_shard, is_folder, joined, matches, shard_files
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.media.listing import VIDEO_SUFFIXES
@@ -55,7 +55,7 @@ def _clips(given: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterato
 
 def _named(given: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterator[Clip]:
     """List the clips of an input that is no pattern, whatever characters are in its name."""
-    if place_of(given).suffix.lower() in TABLES:
+    if path_of(given).suffix.lower() in TABLES:
         yield from read_manifest(given, check=check)
     elif is_remote(given):
         yield from _far(given)
@@ -70,10 +70,10 @@ def _named(given: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterato
 def _far(url: str) -> Iterator[Clip]:
     if _is_shard(url):
         yield from _shard(url)
-    elif place_of(url).suffix.lower() not in VIDEO_SUFFIXES and is_folder(url):
+    elif path_of(url).suffix.lower() not in VIDEO_SUFFIXES and is_folder(url):
         yield from _far_folder(url)
     else:
-        yield Clip(input=url, name=place_of(url).stem)  # one that is not there fails by itself
+        yield Clip(input=url, name=path_of(url).stem)  # one that is not there fails by itself
 
 
 def _is_shard(given: str) -> bool:
@@ -83,7 +83,7 @@ def _is_shard(given: str) -> bool:
 
 def _shard(shard: str, place: PurePosixPath | None = None) -> Iterator[Clip]:
     """List the videos in a tar file, in a folder of its name."""
-    own = (place or PurePosixPath()) / place_of(shard).stem
+    own = (place or PurePosixPath()) / path_of(shard).stem
     videos = [name for name in shard_files(shard) if Path(name).suffix.lower() in VIDEO_SUFFIXES]
     if not videos:
         raise SourceError(
@@ -168,7 +168,7 @@ def _far_below(url: str, files: Sequence[PurePosixPath], place: PurePosixPath) -
     here = sorted((each.name for each in files if len(each.parts) == 1), key=natural_key)
     are_clips = yield from _files({name: joined(url, name) for name in here}, place)
     if not are_clips and _has_pictures(here):
-        yield Clip(input=url, name=str(place if place.parts else place_of(url).name))
+        yield Clip(input=url, name=str(place if place.parts else path_of(url).name))
         return
     below: dict[str, list[PurePosixPath]] = {}
     for each in files:
@@ -183,8 +183,8 @@ def _pattern(pattern: str, check: Callable[[Clip], Iterable[CovosError]]) -> Ite
     found = matches(pattern) if is_remote(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207
     if not found:
         raise SourceError(f"{pattern}: the pattern matches nothing", why="no file has such a name", fix="check it")
-    if all(place_of(each).suffix.lower() in IMAGE_SUFFIXES for each in found):
-        yield Clip(input=pattern, name=place_of(pattern).parent.name or "frames")
+    if all(path_of(each).suffix.lower() in IMAGE_SUFFIXES for each in found):
+        yield Clip(input=pattern, name=path_of(pattern).parent.name or "frames")
         return
     for each in sorted(found, key=natural_key):
         yield from _named(each, check)

@@ -98,7 +98,7 @@ def read_manifest(place: str, *, check: Callable[[Clip], Iterable[CovosError]] =
     """
     clips: list[Clip] = []
     wrong: dict[int, list[CovosError]] = {}
-    for number, row in enumerate(_ROWS[place_of(place).suffix.lower()](place), 1):
+    for number, row in enumerate(_ROWS[path_of(place).suffix.lower()](place), 1):
         if number == 1:
             _check_columns(row, place)
         clip, found = _clip(row, place=place, number=number, check=check)
@@ -171,7 +171,7 @@ def _clip(
     if _as_text(row["input"]) is None:
         wrong.append(InputError("it has no input", why="its cell is empty", fix="fill it in, or remove the row"))
     known |= paths
-    known["name"] = _as_text(known.get("name")) or (place_of(given).stem if given else "-")
+    known["name"] = _as_text(known.get("name")) or (path_of(given).stem if given else "-")
     others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
     fixed: dict[str, Any] = {"input": given or "-", "carried": others, "manifest": place, "row": number}
     try:
@@ -214,7 +214,7 @@ def _refuse_near(row: Mapping[str, Any], place: str) -> None:
         )
 
 
-def place_of(given: str) -> PurePosixPath:
+def path_of(given: str) -> PurePosixPath:
     """Return the path of a URL on its file system, or in its archive; or a path itself."""
     return PurePosixPath(given.partition("://")[2].partition("::")[0] if is_remote(given) else Path(given).as_posix())
 

@@ -13,10 +13,10 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.media.animation import AnimatedSource
 from covos.media.fields import Deinterlace
+from covos.media.first_look import refuse_missing
 from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
 from covos.media.images import kind_of
 from covos.media.listing import Listing, list_pictures
-from covos.media.named import refuse_missing
 from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
 

@@ -24,7 +24,7 @@ from covos.core.records import ObjectId, Record, Side
 from covos.core.types import Box, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
-from covos.media.memory import FileInMemory
+from covos.media.inputs import FileInMemory
 
 FIRST: Final = -1
 """In place of the number of a frame: the first frame that is taken of the source."""

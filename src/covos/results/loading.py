@@ -21,7 +21,7 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.range import Range, as_range
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_MATTER

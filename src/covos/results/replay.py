@@ -21,7 +21,7 @@ from covos.formats.mask_tree import pictures_near
 from covos.formats.table import check_formats, parse_format, probability_bits, readable_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, result_of
-from covos.media.memory import InMemory, open_input
+from covos.media.inputs import InMemory, open_input
 from covos.media.range import Range
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder

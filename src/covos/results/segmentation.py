@@ -23,7 +23,7 @@ from covos.formats.composition import PLAIN, Composition
 from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
-from covos.media.memory import InMemory
+from covos.media.inputs import InMemory
 from covos.media.range import Range, as_range, in_words
 from covos.media.source import Health, Source
 from covos.models.registry import DEFAULT_MATTER, find_matter

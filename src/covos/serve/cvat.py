@@ -23,7 +23,7 @@ from covos.core.errors import CovosError, InputError, UsageError
 from covos.core.types import ImageArray, MaskArray
 from covos.formats.cvat import rows_of
 from covos.masks import RLE, decode, encode
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.model import Model, load_model
 
 KEPT = 512

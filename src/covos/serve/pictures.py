@@ -23,7 +23,7 @@ from covos.formats.table import check_formats
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.hole_watch import watched
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.presets import H264
 from covos.media.source import Source
 from covos.media.writer import VideoWriter

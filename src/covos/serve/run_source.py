@@ -6,7 +6,7 @@ from pathlib import Path
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import SourceInfo
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.range import Range
 from covos.runs.schema import REPORT, load_report
 

@@ -29,7 +29,7 @@ from covos.core.types import SourceInfo
 from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
-from covos.media.memory import open_input
+from covos.media.inputs import open_input
 from covos.media.range import WHOLE, Range
 from covos.media.source import Source
 from covos.prompts.seed_mask import SeedMask

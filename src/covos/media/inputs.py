@@ -1,7 +1,7 @@
-"""Sources that are not paths: arrays, pictures and iterables of frames, bytes and open files; and parts of a source.
+"""Whatever a caller gives as a source: a path, arrays, pictures, an iterable of frames, bytes, an open file; or a part.
 
-`as_source` makes a value of whatever a caller gives, `open_input` opens it. Frames are kept as they are given. Those of
-an iterable go to a temporary file at once, since a source is read more than once and a clip need not fit in memory.
+`as_source` makes a value of it, `open_input` opens it. Frames are kept as they are given. Those of an iterable go to a
+temporary file at once, since a source is read more than once and a clip need not fit in memory.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
-from covos.media.memory import as_source, open_input
+from covos.media.inputs import as_source, open_input
 from covos.media.opening import open_source
 from covos.media.range import Range
 
