@@ -78,7 +78,10 @@ class Format(ABC):
     picture_suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes that its picture of one frame may have, the usual one first; none if it makes no picture of a frame."""
     choices: ClassVar[tuple[str, ...]] = ()
-    """Some of its values, for who chooses from a list; the first is what it has without one."""
+    """Values for who chooses from a list, the first is what it has without one; all of them, but for formats whose
+    `check_value` takes more."""
+    offers: ClassVar[str] = "it is no value of this format"
+    """The reason for which any other value is refused."""
     composes: ClassVar[Mapping[str, str]] = {}
     """Fields of `covos.formats.composition.Composition` that it knows, each with the name of its option in the format's
     value; without one, it is what the value begins with."""
@@ -109,18 +112,19 @@ class Format(ABC):
             UsageError: It is of the wrong kind, or names a file that is not there.
             SourceError: It names a file that cannot be read.
         """
-        if not cls.flags:
+        if not cls.flags and not cls.choices:
             raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
         main, options = cls.parsed(value)
-        if main or not options:
-            near = get_close_matches(main.lower(), cls.flags, n=1)
-            known = ", ".join(f"{cls.name}={flag}" for flag in cls.flags)
-            raise UsageError(
-                f"{cls.name}={value}",
-                why="it is no value of this format",
-                fix=f"did you mean {cls.name}={near[0]}?" if near else f"write one of {cls.name}, {known}",
-            )
+        if main not in cls.choices and (main or not options):
+            raise UsageError(f"{cls.name}={value}", why=cls.offers, fix=cls._remedy(main))
         refuse_inverted("invert" in options, each="each" in options)
+
+    @classmethod
+    def _remedy(cls, main: str) -> str:
+        """Return what to write in place of a value that it does not know."""
+        near = get_close_matches(main.lower(), cls.flags, n=1)
+        known = ", ".join(f"{cls.name}={flag}" for flag in cls.flags)
+        return f"did you mean {cls.name}={near[0]}?" if near else f"write one of {cls.name}, {known}"
 
     @classmethod
     def parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:

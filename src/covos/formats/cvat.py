@@ -24,7 +24,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from covos.core.errors import AnnotationError, UsageError
+from covos.core.errors import AnnotationError
 from covos.core.limits import limits, raising
 from covos.formats.annotations import AnnotationFormat, picture_name
 from covos.formats.base import ReadableFormat
@@ -58,14 +58,11 @@ class CvatFormat(AnnotationFormat, ReadableFormat):
     read_as = "CVAT XML"
     looks_like = "XML with the root 'annotations'"
     choices = ("video", "images")
+    offers = "it is for a task of a video or of images"
 
     @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept the kind of the task."""
-        if value not in cls.choices:
-            raise UsageError(
-                f"cvat={value}", why="it is for a task of a video or of images", fix="write cvat, or cvat=images"
-            )
+    def _remedy(cls, _: str) -> str:
+        return "write cvat, or cvat=images"
 
     @property
     def _is_of_images(self) -> bool:

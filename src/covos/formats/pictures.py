@@ -23,7 +23,7 @@ from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Bits, Destination
 from covos.formats.compose import ComposedResult
-from covos.formats.composition import PLAIN_ALPHA, refuse_inverted, with_options
+from covos.formats.composition import PLAIN_ALPHA, with_options
 from covos.formats.each import EachObjectFormat
 
 _MARGIN_PER_DIAGONAL = 1 / 100
@@ -81,20 +81,12 @@ class _OfBits(EachObjectFormat):
     shape = "a picture a frame"
     picture_suffixes = (".png",)
     choices: ClassVar[tuple[str, ...]] = ("8", "16")
-    offers: ClassVar[str] = "it has 8 or 16 bits"
+    offers = "it has 8 or 16 bits"
 
     @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept one of its choices, and ``each`` or ``invert``."""
-        main, options = cls.parsed(value)
-        if main not in cls.choices and not (options and not main):
-            name, others = cls.name, " or ".join(f"{cls.name}={each}" for each in cls.choices[1:])
-            raise UsageError(
-                f"{name}={value}",
-                why=cls.offers,
-                fix=f"write {name}, {others}; each, invert or plain may follow: {name}=16,invert",
-            )
-        refuse_inverted("invert" in options, each="each" in options)
+    def _remedy(cls, main: str) -> str:
+        others = " or ".join(f"{cls.name}={each}" for each in cls.choices[1:])
+        return f"write {cls.name}, {others}; each, invert or plain may follow: {cls.name}=16,invert"
 
     @classmethod
     def bits_of(cls, value: str | None) -> Bits:

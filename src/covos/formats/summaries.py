@@ -112,12 +112,11 @@ class PreviewFormat(SampledFormat):
     name = "preview"
     output = "preview.webp"
     choices = ("webp", "gif")
+    offers = "a preview is gif or webp"
 
     @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept ``webp`` and ``gif``."""
-        if value not in {"gif", "webp"}:
-            raise UsageError(f"preview={value}", why="a preview is gif or webp", fix="write preview or preview=gif")
+    def _remedy(cls, _: str) -> str:
+        return "write preview or preview=gif"
 
     @classmethod
     def suffix_of(cls, value: str | None) -> str:
