@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import CancelledError, CovosError, UsageError
-from covos.core.types import Point
+from covos.core.types import JobState, Point
 from covos.engines.choices import SUBJECT
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
@@ -31,7 +31,7 @@ from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.frame_numbers import bound_of
 from covos.serve.queue import WorkQueue
 from covos.serve.rules import Rules
-from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack, State
+from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack
 from covos.serve.tasks import Track
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
@@ -99,7 +99,7 @@ def fail() -> None:
 
 @pytest.mark.parametrize("state", ["cancelled", "done", "failed"])
 @pytest.mark.parametrize("end", ["done", "stopped while it waits", "stopped"])
-def test_a_track_leaves_the_state_of_before(clip: Clip, state: State, end: str) -> None:
+def test_a_track_leaves_the_state_of_before(clip: Clip, state: JobState, end: str) -> None:
     queue = queue_of(Answers(fail if end == "stopped" else lambda: None))
     editing = editing_of(Answers(), queue)
     editing.prompt(clip, CLICK)
