@@ -133,19 +133,7 @@ def predict(
             why="one subject is found in each video, by the model alone",
             fix="leave it out, or let objects be followed: follow=True (--follow)",
         )
-    subsets = {video.subset for video in dataset}
-    depends = model.settings_of(task)
-    if follow:  # a COSNet has no follower to describe
-        depends = {"follower": model.describe_follower(follower), **described_quality(task.quality)}
-    terms = PredictTerms(
-        model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
-        settings=dict(model.origin(**depends).settings),
-        dataset=DatasetRecord(
-            root=absolute(dataset.root),
-            layout=dataset.layout,
-            subset=subsets.pop() if len(subsets) == 1 else None,
-        ),
-    )
+    terms = _terms(dataset, model=model, task=task, follower=follower if follow else None)
     terms.begin(output)
 
     def task_of(video: Video) -> Find | Follow:
@@ -179,6 +167,28 @@ def predict(
         archive=packed,
         followed=follow,
         damaged={name: health for name, health in read.items() if not health.complete},
+    )
+
+
+def _terms(
+    dataset: Dataset, *, model: covos.Model, task: Find, follower: str | os.PathLike[str] | None
+) -> PredictTerms:
+    """Return the terms of a run that follows by a follower, or finds one subject without one."""
+    # A COSNet has no follower to describe.
+    depends = (
+        model.settings_of(task)
+        if follower is None
+        else {"follower": model.describe_follower(follower), **described_quality(task.quality)}
+    )
+    subsets = {video.subset for video in dataset}
+    return PredictTerms(
+        model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
+        settings=dict(model.origin(**depends).settings),
+        dataset=DatasetRecord(
+            root=absolute(dataset.root),
+            layout=dataset.layout,
+            subset=subsets.pop() if len(subsets) == 1 else None,
+        ),
     )
 
 
