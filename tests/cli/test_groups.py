@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import shlex
+from dataclasses import dataclass, fields
 from inspect import signature
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -17,11 +19,13 @@ from covos.data.base import Encoding, Layout
 from covos.evaluation.layout import TableFormat
 from covos.evaluation.protocols import ProtocolName
 from covos.formats.composition import AlphaKind, Composition
+from covos.formats.options import composed_formats
 from covos.masks.edges import Edges
 from covos.media.fields import Deinterlace
 from covos.media.range import Range
 from covos.plan import Damaged, Plan
 from covos.task import Find, choose_task
+from loaded import ROOT
 
 COMMANDS = cli.command(cli.app).commands
 
@@ -83,6 +87,21 @@ def test_each_option_reaches_its_field() -> None:
     assert groups.Composing(**given).composition() == Composition(**given)
     for flag in ("shadow", "each_object", "invert"):
         assert groups.Composing(**{flag: True}).composition() == Composition(**{flag: True})
+
+
+def test_the_page_shows_options_beside_the_value_that_says_the_same() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(--[^`]+)`[^|]* \| `-f ([^`]+)`", page.partition("| the way | as a value |")[2], re.MULTILINE
+    )
+    assert len(rows) > 5
+    for words, value in rows:
+        name = value.partition("=")[0]
+        if "--no-matte" in words or name == "blur":  # the one is of the plan, the other has a name of its own
+            continue
+        said = COMMANDS["segment"].make_context("segment", ["clip.mp4", "-o", "out", *shlex.split(words)]).params
+        composing = groups.Composing(**{each.name: said[each.name] for each in fields(groups.Composing)})
+        assert composed_formats([name], composing.composition()) == (value,)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import runpy
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
@@ -148,6 +149,19 @@ def test_a_kind_of_ones_own_is_trained_by_its_name(
     assert (card["recipe"]["model"], card["recipe"]["sure_weight"]) == ("grey-lite", 0.05)
     # Its weights are those of a covos-lite, and are used as such.
     assert covos.load_model(tmp_path / "run" / "last.safetensors", device="cpu").network.stride == 32
+
+
+def test_the_example_trains_on_a_folder_and_segments_with_what_it_made(
+    tianchi: Path, make_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original, run = covos.train, tmp_path / "run"
+    monkeypatch.setattr(covos, "train", lambda *given, **settings: original(*given, **SMALL | settings, overfit=1))
+    monkeypatch.setattr(sys, "argv", ["train.py", str(tianchi), str(run), "--steps", "2", "--clip", str(make_clip())])
+    runpy.run_path(str(EXAMPLES / "train.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert f"weights: {run / 'best.safetensors'}\n" in said
+    assert "J on the videos that were held back: 0." in said
+    assert (run / "cut" / "overlay.mp4").is_file()
 
 
 def test_batches_of_ones_own_are_drawn(own_training: ModuleType, tianchi: Path) -> None:
