@@ -223,7 +223,7 @@ def floors() -> Iterator[tuple[str, float | None]]:
     """Measure what each runtime takes once it is loaded, with and without the model."""
     for runtime in ("torch", "openvino", "onnxruntime"):
         for what, code in (
-            ("imported", f"import covos.job, {'onnxruntime' if runtime == 'onnxruntime' else runtime}"),
+            ("imported", f"import covos.work, {runtime}"),  # all that a run imports
             ("with covos-lite", f"import covos; m = covos.load_model(device='cpu', runtime='{runtime}')"),
         ):
             call = [sys.executable, "-c", f"{code}\nfrom memory_long import resident\nprint(resident())"]
