@@ -110,6 +110,14 @@ def test_what_is_no_record(text: str) -> None:
         JournalEntry.from_json(text)
 
 
+@pytest.mark.parametrize("identity", ["0", "-1", "300", "x"])
+def test_an_object_of_no_id(result, identity: str) -> None:
+    content = json.loads(record(result, 0).to_json())
+    content["objects"] = {identity: next(iter(content["objects"].values()))}
+    with pytest.raises(InputError, match="an entry"):
+        JournalEntry.from_json(json.dumps(content))
+
+
 def test_each_line_is_json_and_says_which_frame(tmp_path: Path, result) -> None:
     fill(tmp_path / "j", result)
     lines = (tmp_path / "j").read_bytes().splitlines()

@@ -11,6 +11,7 @@ from typing import Any
 
 from covos.core.types import ObjectStatus
 from covos.masks.frame_mask import FrameMask
+from covos.masks.object_ids import VOID
 from covos.masks.rle import RLE
 from covos.masks.soft import SoftMask
 
@@ -67,7 +68,7 @@ def mask_from_json(content: Mapping[str, Any], *, time_base: Fraction) -> FrameM
         confidence=math.nan if content["confidence"] is None else content["confidence"],
         size=size,
         objects={
-            int(identity): RLE.from_coco({"size": size, "counts": counts})
+            _identity(identity): RLE.from_coco({"size": size, "counts": counts})
             for identity, counts in content["objects"].items()
         },
         states=tuple(ObjectStatus(**state) for state in content.get("states", ())),
@@ -77,6 +78,12 @@ def mask_from_json(content: Mapping[str, Any], *, time_base: Fraction) -> FrameM
         source_index=content.get("source_index"),
         feather=float(content.get("feather", 0.0)),
     )
+
+
+def _identity(text: str) -> int:
+    if not 1 <= (identity := int(text)) <= VOID:
+        raise ValueError(f"object {text} is none of 1 to {VOID}")
+    return identity
 
 
 def soft_to_json(soft: SoftMask) -> str:
