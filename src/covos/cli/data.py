@@ -205,13 +205,10 @@ def _open(
 
 
 def _write_json(path: Path, datasets: list[dict[str, Any]]) -> None:
-    import json
-
-    from covos.core.files import atomic_path
+    from covos.core.records import write_json
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"datasets": datasets}, indent=2) + "\n", encoding="utf-8")
+    write_json({"datasets": datasets}, path)
 
 
 def _show(inspection: Inspection, *, every_video: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,7 +104,7 @@ def _begin(ready: FinishedWeights) -> None:
 
 
 def _write(file: Path, found: Measurement, ready: FinishedWeights, *, every: int) -> None:
-    from covos.core.files import atomic_path
+    from covos.core.records import write_json
     from covos.training.history import HistoryEntry
 
     card = ready.entry.card
@@ -117,5 +116,4 @@ def _write(file: Path, found: Measurement, ready: FinishedWeights, *, every: int
     }
     scores = HistoryEntry.scored(found, step=int(card.recipe.get("step", 0))).model_dump(exclude_none=True)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps({**told, **scores}, indent=1) + "\n", encoding="utf-8")
+    write_json({**told, **scores}, file, indent=1)

@@ -92,11 +92,25 @@ def parse_record(
 
 
 def write_record(record: BaseModel, file: Path) -> None:
-    """Write a record as JSON, whole or not at all; replaces the file."""
+    """Write a record as JSON; see `write_json`."""
+    write_json(record.model_dump(mode="json", by_alias=True), file)
+
+
+def write_json(content: object, file: Path, *, indent: int = 2) -> None:
+    """Write what JSON takes, whole or not at all; replaces the file.
+
+    Args:
+        content: Dictionaries, lists, texts, numbers.
+        file: Its folder must be there.
+        indent: Spaces of each level.
+
+    Raises:
+        EnvironmentProblem: The disk is full, or the folder is not writable.
+    """
     # Names of files that are not UTF-8 hold lone surrogates; JSON's own escapes bring them back.
-    content = json.dumps(record.model_dump(mode="json", by_alias=True), indent=2)
+    text = json.dumps(content, indent=indent)
     with atomic_path(file) as temporary:
-        temporary.write_text(content + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def spoken(field: str | None) -> str:
