@@ -80,7 +80,7 @@ def convert(
     from covos.core.labelling import read_labels
     from covos.results.loading import convert as run
     from covos.results.loading import output_of
-    from covos.runs.schema import REPORT
+    from covos.runs.schema import has_report
     from covos.runs.writing import is_finished
 
     existing.refuse_both(overwrite=overwrite, skip=skip_existing)
@@ -124,7 +124,7 @@ def convert(
         if said := tinted(saved, formats=formats, background=composing.background):
             say(f"note: {said}", err=True)
         # Of masks of another tool no confidence is known, and all would be doubtful.
-        if (result / REPORT).is_file() and (said := doubt(saved, str(result), edges=edges, run=result)):
+        if has_report(result) and (said := doubt(saved, str(result), edges=edges, run=result)):
             say(f"note: {said}", err=True)
     if not allow_errors:
         refuse_incomplete([(str(result), saved)])

@@ -232,10 +232,11 @@ def _looked_at(clip: Path, *, model: str) -> Path:
     """Refuse a clip or a model that cannot be used before anything listens."""
     from covos.media.inputs import open_input
     from covos.models.registry import find_model
-    from covos.serve.run_source import check_source, is_run
+    from covos.runs.schema import has_report
+    from covos.serve.run_source import check_source
 
     find_model(model)
-    if is_run(clip):
+    if has_report(clip):
         check_source(clip)
         return clip.absolute()
     with open_input(str(clip)):

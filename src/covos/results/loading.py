@@ -33,7 +33,7 @@ from covos.runs.journal import JOURNAL, WRITTEN
 from covos.runs.onefile import Output, choose_output
 from covos.runs.reading import edges_of, read_masks
 from covos.runs.report import Origin
-from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
+from covos.runs.schema import REPORT, FrameRow, ReportContent, has_report, load_report
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
 
@@ -78,7 +78,7 @@ def _loaded(
 
 def _report_beside(path: Path) -> ReportContent | None:
     """The report of the run that wrote this file or folder."""
-    if not (path.parent / REPORT).is_file():
+    if not has_report(path.parent):
         return None
     report = load_report(path.parent)
     return report if path.name in (*report.outputs, JOURNAL, WRITTEN) else None

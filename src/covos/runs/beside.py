@@ -11,7 +11,7 @@ from pathlib import Path
 from covos.core.guarded import is_there
 from covos.core.types import SourceInfo
 from covos.media.range import Range
-from covos.runs.schema import REPORT, load_report
+from covos.runs.schema import has_report, load_report
 
 
 def convert_command(run: Path, formats: Sequence[str], *options: str, name: str = "") -> str:
@@ -41,7 +41,7 @@ def part_options(run: Path, now: SourceInfo) -> tuple[str, ...] | None:
         They name frames of the whole source, since the seconds of a conversion count from the first frame of the run.
         None if the run lacks a frame, or its report.
     """
-    if not is_there(run / REPORT):
+    if not has_report(run):
         return None
     before = load_report(run).source.info(folder=run)
     held, wanted = before.numbers, now.numbers

@@ -19,12 +19,12 @@ from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
 from covos.runs.journal import JOURNAL, WRITTEN, read_kept
-from covos.runs.schema import REPORT, load_report
+from covos.runs.schema import has_report, load_report
 
 
 def edges_of(path: Path) -> Edges:
     """Return the edges that the run of an output folder was written with; none for anything else."""
-    return _edges(load_report(path).settings.get("edges")) if (path / REPORT).is_file() else NO_EDGES
+    return _edges(load_report(path).settings.get("edges")) if has_report(path) else NO_EDGES
 
 
 def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
@@ -42,7 +42,7 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
         AnnotationError: It is missing, damaged, or nothing of this.
         InputError: It is an output folder whose report or journal is damaged.
     """
-    if not (path / REPORT).is_file():
+    if not has_report(path):
         return read_recognised(path)
     report = load_report(path)
     outputs, edges = report.outputs, _edges(report.settings.get("edges"))

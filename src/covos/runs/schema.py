@@ -292,6 +292,14 @@ def as_json(record: Record) -> Any:
     return record.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
+def has_report(folder: Path) -> bool:
+    """Tell if a folder is that of a run, or of a conversion: it has a report."""
+    try:
+        return (folder / REPORT).is_file()
+    except OSError:  # a name that is too long, or links in a circle
+        return False
+
+
 def load_report(path: Path) -> ReportContent:
     """Read a report: the file, or the one in a folder.
 

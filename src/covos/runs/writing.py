@@ -30,7 +30,7 @@ from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
 from covos.runs.room import NO_FILES_LEFT, bytes_below, disk_needed, without_files_left
-from covos.runs.schema import REPORT, QualityRecord, followed_notes, load_report
+from covos.runs.schema import REPORT, QualityRecord, followed_notes, has_report, load_report
 from covos.runs.terms import RunFile
 
 QUEUE = 4
@@ -314,7 +314,7 @@ def load_saved(folder: Path) -> Saved:
 
 def is_finished(folder: Path) -> bool:
     """Tell if a folder holds the whole result of a run, or of a conversion: with a report, and all that this lists."""
-    if not is_there(folder / REPORT):
+    if not has_report(folder):
         return False
     project = folder / PROJECT
     if is_there(project) and not RunFile.read(project).complete:

@@ -12,6 +12,7 @@ from pathlib import Path
 from covos.core.errors import CovosError
 from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
+from covos.runs.schema import has_report
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, TooLargeError
 from covos.serve.opened import check_fits, load_run
@@ -19,7 +20,7 @@ from covos.serve.pictures import Probe
 from covos.serve.places import link
 from covos.serve.queue import WorkQueue
 from covos.serve.quota import Quota
-from covos.serve.run_source import is_run, version_of
+from covos.serve.run_source import version_of
 from covos.serve.uploads import Upload, Uploads, suffix_of
 from covos.serve.workers import TaskWorker, Video
 
@@ -128,7 +129,7 @@ class Arrivals:
         Raises:
             CovosError: It cannot be read, or is refused.
         """
-        if not is_run(path):
+        if not has_report(path):
             return self.add_path(path, name=path.name)
         run = version_of(path)
         video, known, cuts = load_run(path)

@@ -13,9 +13,10 @@ from covos.core.files import is_held
 from covos.core.records import read_record
 from covos.media.range import WHOLE
 from covos.runs.folder import LOCK
+from covos.runs.schema import has_report
 from covos.serve.clip import RECORD, Kept
 from covos.serve.places import PAGE
-from covos.serve.run_source import is_run, version_of
+from covos.serve.run_source import version_of
 
 
 def choose_root(usual: Path, clip: Path, *, fresh: bool) -> Path:
@@ -45,7 +46,7 @@ def choose_root(usual: Path, clip: Path, *, fresh: bool) -> Path:
 
 def is_of(kept: Kept, path: Path) -> bool:
     """Tell if a clip was opened of a run or of a whole file, and that has not changed since."""
-    if is_run(path):
+    if has_report(path):
         return kept.opened == version_of(path)
     if kept.opened is not None or kept.range != WHOLE or kept.state == "failed":
         return False

@@ -11,11 +11,6 @@ from covos.media.range import Range
 from covos.runs.schema import REPORT, load_report
 
 
-def is_run(path: Path) -> bool:
-    """Tell if a path is the folder of a run."""
-    return (path / REPORT).is_file()
-
-
 def version_of(folder: Path) -> tuple[str, int]:
     """Return the name of a run's folder, and when the run was done: what is opened again is the same."""
     return str(folder.resolve()), (folder / REPORT).stat().st_mtime_ns

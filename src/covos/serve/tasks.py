@@ -31,7 +31,7 @@ from covos.prompts.values import PointPrompt, RegionPrompt
 from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
-from covos.runs.schema import REPORT
+from covos.runs.schema import has_report
 from covos.serve.edits import in_regions
 from covos.serve.errors import in_public, without_paths
 from covos.serve.pictures import frame_of
@@ -268,7 +268,7 @@ class Export:
             raise in_public(error, self.hidden, name="the background") from None
 
     def _run(self, here: Here) -> None:
-        if (Path(self.job) / REPORT).is_file():
+        if has_report(Path(self.job)):
             before = load_result(self.job)
             health, origin = before.health, before.origin
         else:  # it was stopped: its masks are known, and no more
