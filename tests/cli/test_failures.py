@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -178,3 +179,13 @@ def test_a_word_that_is_no_choice_is_answered_with_the_choices(capsys: pytest.Ca
         "  why: it is none of the choices",
         "  fix: use one of: none, crf",
     ]
+
+
+@pytest.mark.parametrize("verb", ["segment", "correct"])
+def test_trust_without_a_prompt_file_is_refused(
+    verb: str, tmp_path: Path, make_clip: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = [verb, str(make_clip()), "-o", str(tmp_path / "out"), "--point", "5,5", "--trust-prompts"]
+    assert cli.main(line) == 2
+    assert "--trust-prompts without --prompts" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -393,7 +393,7 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, cap
     assert "8 frames done already, -y starts anew" in capsys.readouterr().err
     code, lines = refused(capsys, clip, "-o", out, "--references", "3")
     assert code == 2
-    assert "of other terms" in lines[0]
+    assert "of other settings" in lines[0]
     assert "references: 5 before, 3 now" in lines[1]
     assert "covos convert" not in lines[2]
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

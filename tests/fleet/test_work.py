@@ -187,7 +187,7 @@ def test_a_result_elsewhere_is_compared_as_one_of_this_machine(
     assert all(isinstance(error, UsageError) for error in errors)
     there, here = ((error.what, error.why) for error in errors if error is not None)
     assert there == tuple(text.replace(near, far) for text in here)
-    assert "of other terms" in there[0]
+    assert "of other settings" in there[0]
     assert {name: memory.info(name)["created"] for name in memory.find("/cut/a")} == before
     # A further format is made, of the masks that are there, and nothing else is moved again.
     more = run(models, far, source=clip, plan={**PALETTE, "formats": ("binary",)})

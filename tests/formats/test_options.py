@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 
 import covos
@@ -21,6 +22,7 @@ HARD = {
     "palette", "binary", "npz", "coco", "ytvis", "cvat", "labelstudio", "yolo", "overlay", "sheet", "preview",
 }  # fmt: skip
 NAMED = {"coco", "ytvis", "cvat", "labelstudio", "yolo", "exr"}
+VIDEOS = {"overlay", "background", "blur", "green", "prores", "qtrle", "ffv1", "webm", "matte-video"}
 STRAIGHT = {"prores", "qtrle", "ffv1", "tiff", "rgba", "webm", "cutout"}
 FEATHER = covos.Edges(feather=3)
 
@@ -47,6 +49,7 @@ def taken(option: str) -> set[str]:
         ("light_wrap", {"background", "blur"}),
         ("shadow", {"background"}),
         ("keep_hdr", {"prores", "ffv1", "rgba", "exr"}),
+        ("times source", VIDEOS),
     ],
 )
 def test_an_option_is_taken_by_the_formats_that_show_it(option: str, formats: set[str]) -> None:
@@ -90,6 +93,8 @@ def test_straight_alpha_that_a_format_has_anyway_is_not_in_its_name() -> None:
         (("-f", "exr", "--alpha", "straight"), "alpha straight"),
         (("-o", "x.mp4", "--label", "car"), "label"),
         (("-o", "x.png", "--start", "f0", "--end", "f1", "--label", "1=car"), "label"),
+        (("-o", "x.mp4", "--matte"), "matte"),
+        (("-o", "x.npz", "--start", "f1", "--times", "source"), "times source"),
     ],
 )
 def test_the_command_line_refuses_it(
@@ -128,6 +133,42 @@ def test_python_and_a_plan_refuse_it(make_clip: Callable[..., Path], tmp_path: P
     with pytest.raises(UsageError, match="alpha straight is asked for"):
         result.save(tmp_path / "hard", formats=["exr"], composition=Composition(alpha="straight"))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("hard")]
+
+
+def test_times_of_the_source_are_refused_where_all_of_it_is_taken(
+    make_clip: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", str(make_clip()), "-o", str(tmp_path / "out"), "--times", "source"]) == 2
+    assert "times source is asked for, and all frames are taken" in capsys.readouterr().err
+    result = covos.segment(make_clip(), model=bright_model())
+    result.save(tmp_path / "masks", formats=["palette"])
+    with pytest.raises(UsageError, match="all frames are taken"):
+        covos.convert(
+            tmp_path / "masks", formats=["overlay"], output=tmp_path / "no", range=covos.Range(times="source")
+        )
+
+
+def test_a_way_to_compute_is_refused_where_nothing_is_computed(
+    make_clip: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    covos.segment(make_clip(), model=bright_model()).save(tmp_path / "masks", formats=["palette"])
+    for option, value in (("device", "cpu"), ("precision", "fp32"), ("runtime", "torch")):
+        more = (f"--{option}", value, "-f", "binary", "-o", str(tmp_path / "no"))
+        for matte in ((), ("--no-matte",)):
+            assert main(["convert", str(tmp_path / "masks"), *more, *matte]) == 2
+            assert f"{option} {value} is asked for, and no network runs" in capsys.readouterr().err
+        with pytest.raises(UsageError, match="no matte is looked for"):
+            covos.convert(tmp_path / "masks", formats=["binary"], output=tmp_path / "no", **{option: value})
+    assert not (tmp_path / "no").exists()
+
+
+def test_times_of_a_folder_are_kept_for_what_is_made_of_it(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    part = covos.Range(start="f2", times="source")
+    plan = Plan(source=make_clip(), range=part, formats=("palette",))
+    Job(plan, tmp_path / "masks", load=lambda _plan: bright_model()).run()
+    covos.convert(tmp_path / "masks", formats=["overlay"], output=tmp_path / "later")
+    with av.open(str(tmp_path / "later" / "overlay.mp4")) as video:
+        assert next(video.decode(video=0)).time > 0
 
 
 def test_labels_of_a_folder_are_kept_for_what_is_made_of_it(make_clip: Callable[..., Path], tmp_path: Path) -> None:

@@ -212,6 +212,6 @@ def test_a_stopped_run_goes_on_under_the_same_terms(model: Model, squares: Path,
     settings = json.loads((tmp_path / "part" / "report.json").read_text())["settings"]
     assert settings["steer"] == task.settings["steer"]
     assert ("follower" in settings) == (settings["steer"][0]["frame"] is not None)
-    with pytest.raises(UsageError, match="of other terms") as caught:
+    with pytest.raises(UsageError, match="of other settings") as caught:
         Job(plan.model_copy(update={"task": Find()}), tmp_path / "part", load=lambda _: model).run()
     assert "steering 1: " in caught.value.why

@@ -130,7 +130,7 @@ def test_the_file_of_a_run_is_what_it_was(tmp_path: Path, run: RunTerms) -> None
 def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
     begun(tmp_path).begin(run).journal.close()
     other = run.model_copy(update={"batch": 8, "settings": {"references": 3}, "formats": ("palette",)})
-    with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
+    with pytest.raises(UsageError, match="an unfinished run of other settings") as caught:
         begun(tmp_path).is_done(other, info=INFO)
     said = "references: 5 before, 3 now; fusion: not given before, none now; frames computed together: 4 before, 8 now"
     assert caught.value.why == said
@@ -273,11 +273,19 @@ def test_a_message_has_no_names_that_only_the_code_knows() -> None:
 
 
 def test_a_quality_that_leaves_frames_out_is_told_in_words() -> None:
-    before = Noted(settings=Find(quality="balanced").settings)
-    now = Noted(settings=Find(quality="fast").settings)
+    before = Noted(settings={**Find(quality="balanced").settings, "views": "256x448, 320x576 in turn"})
+    now = Noted(settings={**Find(quality="fast").settings, "views": "256x448"})
     assert before.differences(now) == [
         "quality: balanced before, fast now",
         "the network looks at: each frame before, every second frame now",
+    ]
+
+
+def test_frames_of_other_sizes_are_told_in_words_where_the_quality_is_the_same() -> None:
+    before = Noted(settings={"views": "256x448"})
+    now = Noted(settings={"views": "256x448, 320x576 in turn"})
+    assert before.differences(now) == [
+        "the network sees frames of: 256x448 before, 256x448, 320x576 in turn now",
     ]
 
 

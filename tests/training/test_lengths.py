@@ -67,7 +67,9 @@ def test_the_options_of_the_command(tianchi: Path, tmp_path: Path, capsys: pytes
     assert main([*run, "--steps", "3"]) == 0
     assert "the run was done before, at step 3" in capsys.readouterr().err
     assert main([*run, "--steps", "5"]) == 3
-    assert "add --extend (extend=True) to make it longer" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "holds a run of another length" in said
+    assert "add --extend (extend=True) to make it longer, or give a new run another folder (-o)" in said
     assert main([*run, "--steps", "5", "--extend"]) == 0
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 5
     assert main([*command, "--no-check", "-o", str(tmp_path / "passes"), "--epochs", "1"]) == 0
@@ -134,7 +136,7 @@ def test_a_longer_run_can_be_stopped_too(run: Run, tmp_path: Path, monkeypatch: 
 @pytest.mark.usefixtures("narrow")
 def test_only_the_length_may_change_and_only_grow(run: Run, tmp_path: Path) -> None:
     run("cosnet-resnet50", tmp_path, *SMALL, "steps=4")
-    with pytest.raises(CheckpointError, match="ask for more steps than it has"):
+    with pytest.raises(CheckpointError, match="ask for 4 steps or more"):
         run("cosnet-resnet50", tmp_path, *SMALL, "steps=3", extend=True)
     with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
         run("cosnet-resnet50", tmp_path, *SMALL, "steps=8", "seed=1", extend=True)

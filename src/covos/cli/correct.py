@@ -131,7 +131,7 @@ def correct(
             run,
             output,
             prompts=shown if prompts is None else [*shown, prompts],
-            trust_prompts=following.trust_prompts,
+            trust_prompts=prompting.trusted(following, prompts),
             source=source,
             formats=formats,
             direction=following.direction,

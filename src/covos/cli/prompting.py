@@ -12,6 +12,7 @@ from covos.core.progress import counted
 from covos.engines.choices import AUTO
 
 if TYPE_CHECKING:
+    from covos.cli.groups import Following
     from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
     from covos.task import Discover, Find, Follow
 
@@ -95,6 +96,21 @@ def task_of(
             fix="leave one of them out",
         )
     return _working(choose_task(prompts=(*shown, *regions), **settings), settings)
+
+
+def trusted(following: Following, prompts: Path | None) -> bool:
+    """Tell if the prompt file may name masks outside its folder.
+
+    Raises:
+        UsageError: It may, and there is none.
+    """
+    if following.trust_prompts and prompts is None:
+        raise UsageError(
+            "--trust-prompts without --prompts",
+            why="there is no prompt file to trust",
+            fix="add the file, or leave it out",
+        )
+    return following.trust_prompts
 
 
 def _working(task: Find | Follow | Discover, settings: dict[str, Any]) -> Find | Follow | Discover:

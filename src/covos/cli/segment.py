@@ -64,7 +64,7 @@ def segment(
     from dataclasses import replace
     from functools import partial
 
-    from covos.cli.prompting import task_of
+    from covos.cli import prompting
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
     from covos.job import Job
@@ -78,7 +78,7 @@ def segment(
     configure_threads(pipeline=True)
     find_model(finding.model)
 
-    task = task_of(
+    task = prompting.task_of(
         mask or (),
         alpha_as_mask=alpha_as_mask,
         points=point or (),
@@ -87,7 +87,7 @@ def segment(
         within=within or (),
         exclude_boxes=exclude_box or (),
         prompts=prompts,
-        trust_prompts=following.trust_prompts,
+        trust_prompts=prompting.trusted(following, prompts),
         inputs=inputs,
         objects=objects,
         **groups.task_settings(finding, following),
@@ -107,7 +107,8 @@ def segment(
         existing.say_skipped(inputs[0], target.path, quiet=quiet)
         return 0
     target.refuse_existing()
-    target.refuse_idle(labelled=fields["label"])  # soft edges may be seen in formats that the run has
+    # Soft edges may be seen in formats that the run has.
+    target.refuse_idle(labelled=fields["label"], range=fields["range"], matted=bool(fields["matte"]))
     plans = {name: Plan(source=name, task=task, formats=target.formats, **fields) for name in inputs}
     folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):

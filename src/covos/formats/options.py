@@ -35,6 +35,7 @@ SHOWN_IN: Final[Mapping[str, _Shows]] = {
     "feather": _soft,
     "matte": _soft,
     "label": lambda kind, value: kind.names_objects(value),
+    "times source": lambda kind, _value: kind.shape == "video",
 }
 """The formats in which an option of what is written is seen, by the option. Others, such as ``grow``, are in all."""
 

@@ -271,9 +271,11 @@ def convert(
         keep=keep,
     )  # fmt: skip
     given = as_labelling(label)
-    if matte not in {None, False}:
+    if matte in {None, False}:
+        _refuse_idle_computing(device=device, precision=precision, runtime=runtime)
+    else:
         refuse_idle(chosen.formats, ["matte"])
-    chosen.refuse_idle(edges=edges, labelled=given)
+    chosen.refuse_idle(edges=edges, labelled=given, range=as_range(range))
     refuse_output(chosen, path=Path(path), result=found, overwrite=overwrite)
     known = len(result.origin.steps_down)
     if matte is False:
@@ -292,6 +294,16 @@ def convert(
     settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": [*formats]}
     result = replace(result, origin=replace(result.origin, settings=settings))
     return write_aside(result, chosen, told=told, overwrite=overwrite, edges=edges, labelled=given, listen=listen)
+
+
+def _refuse_idle_computing(**asked: str) -> None:
+    """Refuse a way to compute where nothing is computed."""
+    if given := next((f"{name} {value}" for name, value in asked.items() if value != AUTO), None):
+        raise UsageError(
+            f"{given} is asked for, and no network runs",
+            why="the masks are there, and no matte is looked for",
+            fix="add --matte (matte=True), or leave it out",
+        )
 
 
 def refuse_output(

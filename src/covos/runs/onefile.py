@@ -45,6 +45,7 @@ from covos.formats.table import (
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.images import IMAGE_SUFFIXES
 from covos.media.listing import VIDEO_SUFFIXES
+from covos.media.range import WHOLE, Range
 from covos.runs.folder import OutputFolder, explained
 from covos.runs.writing import Saved
 
@@ -135,12 +136,29 @@ class Output:
                     fix="choose another name for the output",
                 )
 
-    def refuse_idle(self, *, edges: Edges = NO_EDGES, labelled: Labelling = NO_LABELS) -> None:
-        """Refuse changes of edges, and labels, that nothing which is left of the work has: a UsageError.
+    def refuse_idle(
+        self,
+        *,
+        edges: Edges = NO_EDGES,
+        labelled: Labelling = NO_LABELS,
+        range: Range = WHOLE,
+        matted: bool = False,
+    ) -> None:
+        """Refuse changes of edges, labels, times and a matte that nothing which is left of the work has: a UsageError.
 
-        A folder keeps labels for what is made of it later.
+        A folder keeps all of these but edges for what is made of it later.
         """
-        refuse_idle(self.formats, (*edges.soft_options, *(["label"] if labelled and self.passes else [])))
+        if range.times == "source" and not range:
+            raise UsageError(
+                "times source is asked for, and all frames are taken",
+                why="only videos of a part have other times than their source",
+                fix="add --start, --end or --every, or leave it out",
+            )
+        kept = {"label": bool(labelled), "times source": range.times == "source", "matte": matted}
+        refuse_idle(
+            self.formats,
+            (*edges.soft_options, *(option for option, asked in kept.items() if asked and self.passes)),
+        )
 
     def take(self, saved: Saved) -> Saved:
         """Give the output of a finished run its name, and remove the folder of the run unless it is to stay.

@@ -26,7 +26,7 @@ def refuse_others(asked: RunTerms, found: RunFile, *, folder: Path, info: Source
     """
     held = "the result" if found.complete else "an unfinished run"
     fix = _way_out(asked, found, folder, info)
-    found.refuse_others(asked, what=f"{folder} holds {held} of other terms", fix=fix)
+    found.refuse_others(asked, what=f"{folder} holds {held} of other settings", fix=fix)
     if changed := [name for name in asked.shown if asked.shown[name] != found.shown.get(name, asked.shown[name])]:
         raise UsageError(
             f"{folder} holds {held} of {changed[0]}",

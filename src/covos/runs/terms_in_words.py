@@ -23,6 +23,8 @@ class Terms(Record, ABC):
         names = dict.fromkeys((*before, *after))
         if before.get(TASK) != after.get(TASK):  # each has settings of its own
             names = dict.fromkeys(name for name in before if name in after)
+        if before.get(QUALITY, _ABSENT[QUALITY]) != after.get(QUALITY, _ABSENT[QUALITY]):
+            names.pop(VIEWS, None)  # it follows from the quality
         return [
             f"{name}: {before.get(name, _absent(name))} before, {after.get(name, _absent(name))} now"
             for name in names
@@ -37,15 +39,17 @@ class Terms(Record, ABC):
 
 TASK = "the task"
 LOOKS = "the network looks at"
+VIEWS = "the network sees frames of"
 WITH = "each frame is brought together with"
 _NTH = {1: "each frame", 2: "every second frame", 3: "every third frame", 4: "every fourth frame"}
+QUALITY = "quality"
 _ABSENT = {
     "runtime": "torch",
     "damaged": "hold",
     "deinterlace": "auto",
     "range": "all frames",
     "cuts": "off",
-    "quality": "balanced",
+    QUALITY: "balanced",
     LOOKS: "each frame",
 }
 
@@ -72,6 +76,8 @@ def settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
             said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
         elif name == "apart":
             said[LOOKS] = _NTH.get(value, f"one frame of {value}")
+        elif name == "views":
+            said[VIEWS] = str(value)
         elif name == "around":
             said[WITH] = f"{value} on each side"
         else:

@@ -202,12 +202,15 @@ def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, A
     shorter = [name for name in lengths if 0 < current[name] < before[name]]
     extended = extend and lengths == changed and not shorter
     if changed and not extended:
-        fix = "add --extend (extend=True) to make it longer" if lengths == changed else "use the same recipe"
-        if lengths == changed and shorter:
-            fix = f"ask for more {shorter[0]} than it has"
-        fix += ", or start anew in another folder"
+        what, fix = f"{path} was made with another recipe", "use that recipe"
+        if lengths == changed:
+            what = f"{path.parent} holds a run of another length"
+            fix = "add --extend (extend=True) to make it longer"
+            if shorter:
+                fix = f"ask for {before[shorter[0]]} {shorter[0]} or more"
+        fix += ", or give a new run another folder (-o)"
         raise CheckpointError(
-            f"{path} was made with another recipe",
+            what,
             why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
             fix=fix,
         )
