@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from covos import cli
+from covos.cli.options import PANELS
 
 MADE = cli.command(cli.app)
 
@@ -50,6 +51,12 @@ def test_an_option_stands_in_one_group_in_the_help_of_every_verb(option: str) ->
     groups = {path: each.rich_help_panel for path in VERBS for each in parameters(path) if option in each.opts}
     assert len(groups) > 1
     assert len({*groups.values()}) == 1, groups
+
+
+def test_groups_come_in_the_same_order_in_every_verb() -> None:
+    for path in VERBS:
+        groups = [*dict.fromkeys(each.rich_help_panel for each in parameters(path) if each.rich_help_panel)]
+        assert groups == [name for name in PANELS if name in groups], path
 
 
 def test_the_help_of_corrections_speaks_of_them() -> None:

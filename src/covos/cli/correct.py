@@ -14,7 +14,6 @@ from covos.core.progress import counted
 from covos.engines import choices
 from covos.models.registry import DEFAULT_MODEL
 
-_PANEL = "Corrections"
 Output: TypeAlias = Annotated[
     str,  # a path would lose the slash that says that it is a folder
     typer.Option(
@@ -30,7 +29,7 @@ Points: TypeAlias = Annotated[
     typer.Option(
         "--point",
         metavar="X,Y[@FRAME][:OBJECT]",
-        rich_help_panel=_PANEL,
+        rich_help_panel=options.CORRECTIONS,
         help="The object lacks the thing at this pixel (column, row) of frame FRAME, or of the first one; repeatable.",
     ),
 ]
@@ -39,7 +38,7 @@ NotPoints: TypeAlias = Annotated[
     typer.Option(
         "--not-point",
         metavar="X,Y[@FRAME][:OBJECT]",
-        rich_help_panel=_PANEL,
+        rich_help_panel=options.CORRECTIONS,
         help="The thing at this pixel is no part of the object; repeatable.",
     ),
 ]
@@ -48,7 +47,7 @@ Boxes: TypeAlias = Annotated[
     typer.Option(
         "--box",
         metavar="X0,Y0,X1,Y1[@FRAME][:OBJECT]",
-        rich_help_panel=_PANEL,
+        rich_help_panel=options.CORRECTIONS,
         help="The object lies in this box: left, top, right, bottom; repeatable.",
     ),
 ]
@@ -57,7 +56,7 @@ Masks: TypeAlias = Annotated[
     typer.Option(
         "--mask",
         metavar="FILE[@FRAME][:OBJECT]",
-        rich_help_panel=_PANEL,
+        rich_help_panel=options.CORRECTIONS,
         help="This is the whole mask on that frame. Its values are the ids; a 0/255 mask is of OBJECT; repeatable.",
     ),
 ]
@@ -66,7 +65,7 @@ PromptFile: TypeAlias = Annotated[
     typer.Option(
         "--prompts",
         metavar="FILE",
-        rich_help_panel=_PANEL,
+        rich_help_panel=options.CORRECTIONS,
         help="Corrections in a JSON or TOML file: masks, points and boxes.",
     ),
 ]

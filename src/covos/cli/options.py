@@ -351,7 +351,10 @@ NoProgress: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and no closing lines.")]
 
 
+CORRECTIONS = "Corrections"
+"""The group of options that ``covos correct`` has by itself."""
 _PANELS: dict[str, tuple[Any, ...]] = {
+    CORRECTIONS: (),
     "The model": (Model, Quality, References, Fusion, ReferenceSeed, Cuts, Refine),
     "Show, steer, correct": (
         Objects, Masks, AlphaAsMask, Points, NotPoints, Boxes, Within, ExcludeBoxes, PromptFile, TrustPrompts,
@@ -365,7 +368,8 @@ _PANELS: dict[str, tuple[Any, ...]] = {
     "The result": (Overwrite, SkipExisting, Keep),
     "The machine": (Device, Precision, TrainingPrecision, Runtime),
 }  # fmt: skip
-"""The groups in which the help of a verb shows these options; all others come first."""
+"""The groups in which the help of a verb shows these options, in this order; all others come first."""
+PANELS = (*_PANELS,)
 for _panel, _options in _PANELS.items():
     for _option in _options:
         get_args(_option)[1].rich_help_panel = _panel

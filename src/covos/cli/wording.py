@@ -8,6 +8,8 @@ from __future__ import annotations
 from inspect import cleandoc
 from typing import Any, Final
 
+from covos.cli.options import PANELS
+
 _NUMBERS: Final = {"int": "N", "int range": "N", "float": "NUMBER", "float range": "NUMBER", "path": "FILE"}
 """The word for a value, by typer's name of its type."""
 
@@ -20,6 +22,7 @@ def word(command: Any) -> None:
     """
     if command.help:
         command.help = "\n\n".join(" ".join(part.split()) for part in cleandoc(command.help).split("\n\n"))
+    command.params.sort(key=_group)  # a group comes where its first option does
     listed = command.get_params
 
     def get_params(context: Any) -> list[Any]:
@@ -31,6 +34,11 @@ def word(command: Any) -> None:
     command.get_params = get_params
     for each in getattr(command, "commands", {}).values():
         word(each)
+
+
+def _group(parameter: Any) -> int:
+    panel = getattr(parameter, "rich_help_panel", None)
+    return PANELS.index(panel) if panel in PANELS else -1
 
 
 def _name(parameter: Any, context: Any) -> None:
