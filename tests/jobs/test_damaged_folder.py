@@ -34,13 +34,16 @@ def picture(index: int) -> np.ndarray[Any, Any]:
     return image
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "shots"
+def intact(path: Path) -> Path:
     path.mkdir()
     for index in range(COUNT):
         Image.fromarray(picture(index)).save(path / f"{index:02d}.png")
     return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return intact(tmp_path / "shots")
 
 
 def cut(path: Path, *, keep: float = 0.5) -> None:
@@ -48,26 +51,27 @@ def cut(path: Path, *, keep: float = 0.5) -> None:
     path.write_bytes(data[: int(len(data) * keep)])
 
 
+def start(
+    model: Model, source: Path, output: Path, *, stop_after: int | None = None, damaged: str = "hold", **task: Any
+) -> Saved:
+    def listen(_job: Job, event: object) -> None:
+        if isinstance(event, FrameDone) and event.index + 1 == stop_after:
+            raise KeyboardInterrupt
+
+    plan = Plan(source=str(source), task=choose_task(**task), formats=("palette", "matte"), damaged=damaged)
+    outcome = run_job(Job(plan, output, load=lambda _: model), listen=listen)
+    if outcome.error is not None:
+        raise outcome.error
+    assert outcome.saved is not None
+    return outcome.saved
+
+
 @pytest.fixture
 def run(model: Model, tmp_path: Path) -> Run:
-    def start(
-        source: Path, name: str = "out", *, stop_after: int | None = None, damaged: str = "hold", **task: Any
-    ) -> Saved:
-        def listen(_job: Job, event: object) -> None:
-            if isinstance(event, FrameDone):
-                computed.append(event.index)
-                if event.index + 1 == stop_after:
-                    raise KeyboardInterrupt
+    def run(source: Path, name: str = "out", **how: Any) -> Saved:
+        return start(model, source, tmp_path / name, **how)
 
-        computed: list[int] = []
-        plan = Plan(source=str(source), task=choose_task(**task), formats=("palette", "matte"), damaged=damaged)
-        outcome = run_job(Job(plan, tmp_path / name, load=lambda _: model), listen=listen)
-        if outcome.error is not None:
-            raise outcome.error
-        assert outcome.saved is not None
-        return outcome.saved
-
-    return start
+    return run
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -76,6 +80,13 @@ def outputs(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.parent != folder
     }
+
+
+@pytest.fixture(scope="module")
+def whole(model: Model, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Files of a run on pictures that were never damaged."""
+    place = tmp_path_factory.mktemp("whole")
+    return outputs(start(model, intact(place / "shots"), place / "out").folder)
 
 
 @pytest.mark.parametrize("spoil", [cut, lambda p: p.write_bytes(b""), lambda p: p.write_text("no image")])
@@ -124,16 +135,15 @@ def test_objects_are_followed_over_a_damaged_picture(folder: Path, run: Run, ran
 
 
 @pytest.mark.parametrize("index", [7, 1, 2, 9])
-def test_a_mended_picture_is_gone_on_with(folder: Path, run: Run, index: int, tmp_path: Path) -> None:
-    whole = outputs(run(folder, "whole").folder)
+def test_a_mended_picture_is_gone_on_with(folder: Path, run: Run, whole: dict[str, bytes], index: int) -> None:
     path = folder / f"{index:02d}.png"
-    intact = path.read_bytes()
+    before = path.read_bytes()
     cut(path)
     first = run(folder)
     assert not first.health.complete
     assert run(folder).was_done  # and still not complete
     assert not run(folder).health.complete
-    path.write_bytes(intact)
+    path.write_bytes(before)
     second = run(folder)
     assert not second.was_done
     assert second.health.complete
@@ -167,12 +177,13 @@ def test_only_what_a_mended_picture_touches_is_computed_again(
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 9, 13])
-def test_mending_may_be_stopped_and_gone_on_with(folder: Path, run: Run, stop_after: int) -> None:
-    whole = outputs(run(folder, "whole").folder)
-    intact = (folder / "09.png").read_bytes()
+def test_mending_may_be_stopped_and_gone_on_with(
+    folder: Path, run: Run, whole: dict[str, bytes], stop_after: int
+) -> None:
+    before = (folder / "09.png").read_bytes()
     cut(folder / "09.png")
     run(folder)
-    (folder / "09.png").write_bytes(intact)
+    (folder / "09.png").write_bytes(before)
     with pytest.raises(KeyboardInterrupt):
         run(folder, stop_after=stop_after)
     again = run(folder)
@@ -191,13 +202,12 @@ def test_an_added_picture_is_taken_in(folder: Path, run: Run, tmp_path: Path) ->
     assert outputs(saved.folder) == outputs(run(folder, "whole").folder)
 
 
-def test_a_stopped_run_goes_on_after_mending(folder: Path, run: Run) -> None:
-    whole = outputs(run(folder, "whole").folder)
-    intact = (folder / "07.png").read_bytes()
+def test_a_stopped_run_goes_on_after_mending(folder: Path, run: Run, whole: dict[str, bytes]) -> None:
+    before = (folder / "07.png").read_bytes()
     cut(folder / "07.png")
     with pytest.raises(KeyboardInterrupt):
         run(folder, stop_after=10)
-    (folder / "07.png").write_bytes(intact)
+    (folder / "07.png").write_bytes(before)
     assert outputs(run(folder).folder) == whole
 
 
