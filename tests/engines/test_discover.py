@@ -36,6 +36,7 @@ class ColourPass:
 
     def __init__(self, *, memory: int) -> None:
         self.colours: dict[int, Tensor] = {}
+        self.alone: dict[int, Tensor] = {}
 
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         for key, mask in masks.items():
@@ -47,6 +48,7 @@ class ColourPass:
     def step(self, index: int, features: FollowFeatures) -> FramePrediction:
         image = features.s2_BCHW[0]
         found = {key: (image - colour[:, None, None]).abs().amax(dim=0) < REACH for key, colour in self.colours.items()}
+        self.alone = found
         return FramePrediction(
             index=index,
             log_odds=torch.stack([torch.where(mask, 6.0, -6.0) for mask in found.values()])
@@ -244,6 +246,30 @@ def test_of_two_tracks_over_one_thing_the_rim_becomes_part_of_the_other() -> Non
         discovery._unite_rims(_Sample(index=index, features=features, tracks=tracks))
     assert set(discovery.candidates) == {1, 3}
     assert discovery.candidates[1].first == 0
+
+
+@pytest.mark.parametrize("shared", [RIMMED, 2])
+def test_two_tracks_on_one_square_are_one_thing(shared: int) -> None:
+    """As in the pass, one has the pixels; each by itself has them all, but for a column."""
+    discovery = DiscoveryPass(Eyes(), NO_REFERENCES, memory=5)  # type: ignore[arg-type]
+    ((_, features),) = discovery.engine.encoded(list(frames(lambda index: [(RED, 10, 10), (GREEN, 100, 10)], 1)))
+    square, less, beside = (np.zeros((64, 96), bool) for _ in range(3))
+    square[5:21, 5:21] = less[5:21, 6:21] = beside[5:21, 50:66] = True
+    alone = {1: less, 2: square, 3: beside}
+    discovery._current.add(0, features, {key: torch.from_numpy(mask) for key, mask in alone.items()})
+    for key, first in ((1, 0), (2, 5), (3, 0)):
+        discovery.candidates[key] = Candidate(
+            id=key, first=first, confirmed=2, seen=4, area=0.1 if key == 1 else 0.9, anchors=[]
+        )
+    for index in range(shared):
+        assert set(discovery.candidates) == {1, 2, 3}
+        discovery._unite_doubles(_Sample(index=index, features=features, tracks={}, alone=alone))
+    if shared == RIMMED:
+        assert set(discovery.candidates) == {2, 3}
+        assert set(discovery._current.colours) == {2, 3}
+        assert discovery.candidates[2].confirmed == 4
+    # In a video that ends here they are one as well, beside the other square.
+    assert [(each.first, round(each.size, 3)) for each in discovery.found()] == [(0, 0.25), (0, 0.225)]
 
 
 def test_no_more_than_so_many_are_found_the_largest() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -161,6 +161,18 @@ def choose_candidates(candidates: Iterable[Candidate], *, sampled: int, most: in
     kept = [each for each in candidates if each.confirmed >= needed and each.confirmed >= BELIEVED * each.seen]
     kept = sorted(kept, key=lambda each: -each.weight)[:most]
     return tuple(sorted(kept, key=lambda each: (each.first, -each.size)))
+
+
+def as_one(kept: Candidate, other: Candidate) -> Candidate:
+    """Return one candidate of two that shared a thing: what was found of it went to the one or the other."""
+    return replace(
+        kept,
+        first=min(kept.first, other.first),
+        since=min(kept.since, other.since),
+        confirmed=kept.confirmed + other.confirmed,
+        seen=max(kept.seen, other.seen),
+        area=kept.area + other.area,
+    )
 
 
 def same_thing(overlaps: Sequence[float]) -> bool:

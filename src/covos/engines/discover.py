@@ -4,7 +4,7 @@ A few frames a second are sampled, in order. In each the subject is found as `Fi
 parts; a divider separates the things of a part that touch. Things that were found before are followed. A part that no
 followed thing covers is a new thing, or one that had gone and looks as this does. A thing that is found in two parts
 becomes two. A new thing, when it has been found often enough to be believed, is followed back: if it comes from where
-another one was, they are the same.
+another one was, they are the same. So are two of which each, by itself, is mostly seen where the other is.
 
 Each frame is encoded once. Memory is that of a memory bank, of the last `TRACED` sampled frames and of twice as many
 candidates as there may be objects, whatever the length.
@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice, permutations, product
+from itertools import combinations, islice, permutations, product
 from typing import TypeAlias
 
 import cv2
@@ -33,6 +33,7 @@ from covos.engines.candidates import (
     Anchor,
     Candidate,
     appearance_of,
+    as_one,
     choose_candidates,
     overlap,
     same_thing,
@@ -75,7 +76,7 @@ SAME = 0.5
 PIECE = 0.1
 """Share of a thing that each of two parts must have for it to be two."""
 RIMMED = 4
-"""Sampled frames that must show two tracks before one is taken for a rim of the other."""
+"""Sampled frames that must show two tracks before one is taken for a rim or a double of the other."""
 AWAY = 5
 """Sampled frames after whose absence a thing that is there again must look as it did."""
 PROBATION = 12
@@ -104,11 +105,12 @@ class DiscoveredObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Sample:
-    """A sampled frame, and where the candidates are in it."""
+    """A sampled frame, and where the candidates are in it: as they share it, and as each is seen by itself."""
 
     index: int
     features: FollowFeatures
     tracks: Mapping[int, MaskArray]
+    alone: Mapping[int, MaskArray] = field(default_factory=dict)
 
 
 Divide: TypeAlias = Callable[[MaskArray], tuple[MaskArray, ...]]
@@ -205,6 +207,8 @@ class DiscoveryPass:
         self._retired: list[Candidate] = []
         # By (rim, whole), for each sampled frame that shows both: true if the one is a rim of the other there.
         self._rims: dict[tuple[int, int], deque[bool]] = {}
+        # By two candidates, for each sampled frame that shows both: how far they are the same there.
+        self._overlaps: dict[tuple[int, int], deque[float]] = {}
         self._sampled = 0
         self._next = 1
 
@@ -220,7 +224,7 @@ class DiscoveryPass:
 
     def found(self) -> tuple[DiscoveredObject, ...]:
         """Choose among the candidates; by first appearance, the larger first."""
-        every = [*self._retired, *self.candidates.values()]
+        every = [*self._retired, *self._without_doubles()]
         kept = choose_candidates(every, sampled=self._sampled, most=self.most)
         return tuple(
             DiscoveredObject(masks={a.frame: a.logit for a in each.anchors}, first=each.first, size=each.size)
@@ -241,6 +245,7 @@ class DiscoveryPass:
         logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu().maximum(alone)
         # Empty where a candidate is not to be seen.
         tracks = masks_of(self._current.step(index, features))
+        every = {key: mask.cpu().numpy() for key, mask in self._current.alone.items() if mask.any()}
         parts = _parts(index, features, logit, divide=divide)
         fresh = self._mistaken(index, parts, tracks)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
@@ -262,8 +267,9 @@ class DiscoveryPass:
             if mask.any():
                 candidate.seen += 1
                 candidate.area += float(mask.mean())
-        self._recent.append(_Sample(index=index, features=features, tracks=tracks))
+        self._recent.append(_Sample(index=index, features=features, tracks=tracks, alone=every))
         self._unite_rims(self._recent[-1])
+        self._unite_doubles(self._recent[-1])
         for key in [key for key, each in self.candidates.items() if each.confirmed >= CONFIRMED and not each.traced]:
             self._trace(key)
         self._make_room()
@@ -385,6 +391,30 @@ class DiscoveryPass:
                 both = torch.from_numpy((there[part] | there[whole]).astype(np.float32))
                 self._current.add(sample.index, sample.features, {whole: both})
 
+    def _unite_doubles(self, sample: _Sample) -> None:
+        """Two tracks lie over one thing if each, by itself, is where the other is: they would share it for ever."""
+        for pair in combinations([key for key in sample.alone if key in self.candidates], 2):
+            seen = self._overlaps.setdefault(pair, deque(maxlen=RIMMED))
+            seen.append(overlap(*(sample.alone[key] for key in pair)))
+            if not all(key in self.candidates for key in pair) or len(seen) < RIMMED or not same_thing(seen):
+                continue
+            kept, other = sorted((self.candidates[key] for key in pair), key=lambda each: -each.weight)
+            together = as_one(kept, other)
+            self._drop(other.id)
+            self.candidates[kept.id] = together
+            both = sample.alone[kept.id] | sample.alone[other.id]
+            self._current.add(sample.index, sample.features, {kept.id: torch.from_numpy(both.astype(np.float32))})
+
+    def _without_doubles(self) -> list[Candidate]:
+        """Return the candidates in the end, when a pair that few frames show will not be seen again."""
+        every = dict(self.candidates)
+        for pair, seen in self._overlaps.items():
+            if same_thing(seen) and all(key in every for key in pair):
+                kept, other = sorted((every[key] for key in pair), key=lambda each: -each.weight)
+                every[kept.id] = as_one(kept, other)
+                del every[other.id]
+        return list(every.values())
+
     def _make_room(self) -> None:
         """Drop what was not found again, and the least of too many."""
         for each in list(self.candidates.values()):
@@ -403,6 +433,7 @@ class DiscoveryPass:
     def _drop(self, key: int) -> None:
         del self.candidates[key]
         self._rims = {pair: seen for pair, seen in self._rims.items() if key not in pair}
+        self._overlaps = {pair: seen for pair, seen in self._overlaps.items() if key not in pair}
         self._current.drop(key)
 
 

@@ -94,6 +94,8 @@ class FollowPass:
     Without a calibration of the network's weights it is taken at its word. A step for which the memory did not do is
     taken back, and done again with less (see `covos.engines.ladder`). ``mirrored`` says of each view beside the first
     if it shows the frame as a mirror does; its size may be any.
+
+    ``alone`` has, by id, where each object would be shown in the latest frame if there were no other: H/2 x W/2 bool.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class FollowPass:
         self._model: TargetModel | None = None
         self._agreements: dict[int, Agreement] = {}
         self._mask_P1HW: Tensor | None = None
+        self.alone: dict[int, Tensor] = {}
         self._mirrored = tuple(mirrored)
         self._others = tuple(
             FollowPass(network, memory=memory, calibration=calibration, ladder=self.ladder) for _ in self._mirrored
@@ -228,8 +231,15 @@ class FollowPass:
             # Pixels that the user gave to one object are no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
-        for identity, estimate in self._contested(estimates, logits).items():
-            status = self._trackers[identity].judge(estimate, area=_area(logits[identity].sigmoid()))
+        self.alone = {
+            each: logit > 0
+            for each, logit in logits.items()
+            if each not in estimates or self._trackers[each].shows(estimates[each])
+        }
+        outdone = self._outdone(logits)
+        for identity, estimate in estimates.items():
+            judged = estimate._replace(jaccard=0.0) if identity in outdone else estimate
+            status = self._trackers[identity].judge(judged, area=_area(logits[identity].sigmoid()))
             statuses[identity] = status
             if status.state != "present":
                 logits[identity] = logits[identity].clamp(max=-GIVEN_LOGIT)
@@ -248,24 +258,19 @@ class FollowPass:
             view._remember(index, seen, given=tuple(given), statuses=objects)
         return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
 
-    def _contested(
-        self, estimates: Mapping[int, MaskEstimate], logits: Mapping[int, Tensor]
-    ) -> dict[int, MaskEstimate]:
-        """Return the estimates of objects; that of a mask of which those that would be shown leave nothing is 0.
+    def _outdone(self, logits: Mapping[int, Tensor]) -> set[int]:
+        """Return the objects that would be shown, and have no pixel because others claim each of theirs more strongly.
 
         Each object was looked for by itself, and two may be sure of the same thing: it is one of them.
         """
-        shown = [each for each in logits if each not in estimates or self._trackers[each].shows(estimates[each])]
-        if len(shown) < 2:
-            return dict(estimates)
-        claimed = torch.stack([logits[each] for each in shown])
-        solid, best = claimed > 0, claimed.argmax(dim=0)
-        outdone = {
+        if len(self.alone) < 2:
+            return set()
+        best = torch.stack([logits[each] for each in self.alone]).argmax(dim=0)
+        return {
             identity
-            for row, identity in enumerate(shown)
-            if bool(solid[row].any()) and not bool((solid[row] & (best == row)).any())
+            for row, (identity, mask) in enumerate(self.alone.items())
+            if bool(mask.any()) and not bool((mask & (best == row)).any())
         }
-        return {each: own._replace(jaccard=0.0) if each in outdone else own for each, own in estimates.items()}
 
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
