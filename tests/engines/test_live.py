@@ -171,7 +171,7 @@ def test_masks_and_sizes_that_do_not_fit_are_refused(model: Model) -> None:
 
 
 def test_settings_that_make_no_sense_are_refused(model: Model) -> None:
-    for wrong in ({"references": -1}, {"span": 0}, {"quality": "best"}):
+    for wrong in ({"references": -1}, {"span": 0}, {"memory": 1000}, {"quality": "best"}):
         with pytest.raises(UsageError):
             model.live(**wrong)  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult, ImageArray
 from covos.engines.around import Around
 from covos.engines.between import Seen
-from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, SPAN, check_references
+from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES, SPAN, check_memory, check_references
 from covos.engines.encoding import FeaturesT, SharedEncoder
 from covos.engines.find import FindEngine, References, remembered
 from covos.engines.flat import is_flat
@@ -107,6 +107,7 @@ class Live:
         edges: Edges = NO_EDGES,
     ) -> None:
         check_references(references)
+        check_memory(memory)
         if edges.smooth_time:
             raise UsageError(
                 f"smooth-time {edges.smooth_time} of a live video",
