@@ -121,7 +121,7 @@ def segment(
             where these agree; ``"draft"`` does so in smaller frames. ``"balanced"`` looks at frames of two sizes in
             turn. ``"best"`` looks at larger and at mirrored frames, too, follows the subject from where it was found
             most surely, and takes the mean. Objects that are shown are followed in smaller frames by ``"fast"`` and
-            ``"draft"``.
+            ``"draft"``, which look at each second or fourth frame.
         references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
             `covos.models.choices.Fusion`); None takes what suits the network.

@@ -28,6 +28,7 @@ from covos.engines.choices import (
     DEFAULT_MOST,
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
+    FOLLOWED_APART,
     MAX_MOST,
     Direction,
     Finding,
@@ -187,9 +188,9 @@ class Follow(Value):
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
             file; or ``"auto"`` (see `covos.model.Model.prompter`).
-        quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"draft"`` leaves each second frame of the
-            forward pass to its neighbours, where these agree. ``"best"`` follows in larger and in mirrored frames,
-            too, and takes the mean.
+        quality: ``"fast"`` follows in smaller frames, and looks at each second frame of the pass forward; those
+            between are made of their neighbours, where these agree. ``"draft"`` looks at each fourth. ``"best"``
+            follows in larger and in mirrored frames, too, and takes the mean.
     """
 
     kind: Literal["follow"] = "follow"
@@ -408,8 +409,9 @@ def described_quality(quality: Quality, *, smallest: float | None = None) -> dic
 
     ``smallest`` is the share of the frame that the smallest object covers; None if it is not known yet.
     """
-    views = named_followed_views(quality, smallest=smallest)
-    described: dict[str, str | int] = {"around": AROUND, "views": views}
+    described: dict[str, str | int] = {"around": AROUND, "views": named_followed_views(quality, smallest=smallest)}
+    if quality in FOLLOWED_APART:
+        described["apart"] = FOLLOWED_APART[quality]
     return described if quality == DEFAULT_QUALITY else {**described, "quality": quality}
 
 
