@@ -25,7 +25,7 @@ DatasetRoot: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="DATASET", help="Root of a TIANCHI, YouTube-VOS or DAVIS tree, images + masks, or shards."),
 ]
-Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Name of the benchmark.")]
+Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Name of the benchmark: davis2016.")]
 BenchmarkData: TypeAlias = Annotated[
     str, typer.Option("--data", metavar="DATASET", help="Root of the data set, or its shards.")
 ]

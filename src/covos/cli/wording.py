@@ -46,13 +46,14 @@ def _name(parameter: Any, context: Any) -> None:
     if getattr(parameter, "is_flag", False):
         parameter.metavar = ""
         return
+    if not hasattr(parameter, "display_type"):
+        return  # older releases of typer show words of click: TEXT, and the choices
     if parameter.param_type_name == "argument":
         parameter.display_type_rich = _nothing  # its word is its name, which stands beside it
     if parameter.metavar is None:
-        # Releases of typer before 0.20 have no types there, and words of click for them.
-        shown = parameter.display_type(context).strip("<>") if hasattr(parameter, "display_type") else ""
-        option = max(parameter.opts, key=len).lstrip("-").upper()
-        parameter.metavar = shown if "|" in shown else _NUMBERS.get(shown, option)
+        shown = parameter.display_type(context).strip("<>")
+        name = max(parameter.opts, key=len).lstrip("-").upper()
+        parameter.metavar = shown if "|" in shown else _NUMBERS.get(shown, name)
 
 
 def _nothing(**_context: Any) -> None:
