@@ -134,16 +134,19 @@ def test_sentences_of_a_page_are_told_from_its_code(monkeypatch: pytest.MonkeyPa
     assert (found["sentences"], found["median"], found["turned"]) == (4, 5, pytest.approx(1 / 4))
 
 
-@pytest.mark.parametrize("part", ["docs", "help texts", "docstrings"])
+LONGEST = {
+    "README": 0.0, "other pages beside it": 0.005, "docs": 0.005, "help texts": 0.0, "errors": 0.001, "docstrings": 0.015,
+}  # fmt: skip
+"""The share of sentences above 30 words that each may have: about as much as it has now. Lower it if it falls."""
+
+
+@pytest.mark.parametrize("part", LONGEST)
 def test_words_stay_plain(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence may slip through, a hundred may not: `benchmarks/readability.py --long PAGE` shows long ones."""
+    """The sentences at fault:  python benchmarks/readability.py --show PAGE, or the name of the part."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     readability = load_module(ROOT / "benchmarks" / "readability.py")
-    texts = {
-        "docs": lambda: (page.read_text(encoding="utf-8") for page in readability.pages(ROOT)),
-        "help texts": lambda: readability.help_texts(ROOT / "src" / "covos" / "cli"),
-        "docstrings": lambda: readability.docstrings(ROOT / "src" / "covos"),
-    }
-    found = readability.measured(texts[part]())
-    assert found["turned"] < 0.01
-    assert found["long"] < 0.04
+    texts = readability.texts(ROOT)
+    assert set(texts) == set(LONGEST)
+    turned = [each for text in texts[part] for each in readability.sentences(text) if readability.is_turned(each)]
+    assert not turned
+    assert readability.measured(texts[part])["long"] <= LONGEST[part]

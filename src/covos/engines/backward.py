@@ -106,7 +106,7 @@ def fuse(
     stays. If both are sure and disagree, the more trusted pass decides. A pass that is unsure gives way to one that is
     sure. If nothing would be left, because they see it in two places, the more trusted pass decides.
 
-    Where their masks differ, the confidence falls: the one that is less trusted may be right.
+    The confidence falls where their masks differ: the one that is less trusted may be right.
 
     Args:
         forward: Prediction of the pass that comes from earlier frames.

@@ -9,7 +9,7 @@ correction in both directions of time, as a region does from its seed (Adams and
 is tiny beside the correction, a crumb, brings no other: two passes never draw one contour twice, and from one crumb a
 change would crawl to the next along it. It ends at once on a frame where the user has shown the object.
 
-A change is one stretch in time. Where it seems to end, it may go on a few frames later; in between, the new answer may
+A change is one stretch in time. If it seems to end, it may go on a few frames later: in between, the new answer may
 have been less sure of the object, or the difference have lain apart. If the differences of all these frames hang
 together with what follows, they are believed as well. Otherwise the change has ended before them.
 

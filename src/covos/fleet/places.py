@@ -135,7 +135,7 @@ def in_shard(shard: str, name: str) -> str:
 def at_hand(source: str) -> Iterator[str]:
     """Give the path of a source: its own, or that of a copy of what a URL names, which is removed after the block.
 
-    Of a folder, and of a pattern, the pictures are copied, into a folder of its name.
+    If it is a folder or a pattern, its pictures are copied, into a folder of its name.
 
     Raises:
         SourceError: The file is not there, or cannot be fetched; or a folder has no pictures.

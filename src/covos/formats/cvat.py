@@ -7,7 +7,7 @@ coded in rows, background first. Frames have the numbers that they have in the w
 taken. For images, each frame is an image with its masks, and there are no tracks.
 
 In files of CVAT an object is known by the attribute ``track_id``, else by the group of its track, else by the track if
-that has several masks, else by its label (CVAT's own export makes a track of every single mask). Of images, it is the
+that has several masks, else by its label (CVAT's own export makes a track of every single mask). In images, it is the
 attribute, the group of the mask, or its label. Polygons are read as well as masks.
 """
 

@@ -1,4 +1,4 @@
-"""Which options matter for which formats, in one table: an option that changes nothing that is written is refused."""
+"""A table of the options that matter for each format: an option that changes nothing that is written is refused."""
 
 from __future__ import annotations
 

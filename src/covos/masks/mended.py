@@ -35,7 +35,7 @@ def mended(
 ) -> ProbabilityArray:
     """Return the probability of a mask that was put together of an old answer and a new one.
 
-    The skirt of a part that went is no more than either answer has there. Where the answer that is taken does not fit
+    The skirt of a part that went is no more than either answer has there. If the answer that is taken does not fit
     the mask as it is now, the edge is drawn.
 
     Args:

@@ -38,7 +38,7 @@ def scale_of(height: int) -> float:
 def doubted_holes(probability: ProbabilityArray, labels: LabelArray) -> MaskArray:
     """Find the holes of a mask that are no holes: small ones in which the probability is hardly lower than around them.
 
-    Where a network doubts all of a region, as glass, the mask has specks there that come and go. A gap, through which
+    If a network doubts all of a region, as glass, the mask has specks there that come and go. A gap, through which
     the background is seen, is darker than its rim.
 
     Args:

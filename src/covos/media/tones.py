@@ -1,8 +1,8 @@
 """Bring HDR (PQ, HLG) and the wide colours of BT.2020 to those of an ordinary picture, as networks know them.
 
-Light is computed in nits by the formulas of ITU-R BT.2100, turned to the primaries of BT.709, and compressed by
-Reinhard's curve (Reinhard et al., *Photographic Tone Reproduction for Digital Images*, 2002, equation 4), on the
-luminance, so that hues stay. White paper (203 nits, ITU-R BT.2408) becomes a light grey, 1000 nits white.
+Light is computed in nits by the formulas of ITU-R BT.2100, and turned to the primaries of BT.709. Reinhard's curve
+(Reinhard et al., *Photographic Tone Reproduction for Digital Images*, 2002, equation 4) compresses the luminance, so
+that hues stay. White paper (203 nits, ITU-R BT.2408) becomes a light grey, 1000 nits white.
 """
 
 from __future__ import annotations

@@ -409,7 +409,7 @@ def without(
 ) -> FrameMask:
     """Take an object out of a frame.
 
-    What it took from the others that are ``left`` is theirs again, where nobody else has it now. One that was made a
+    The others that are ``left`` get back what it took from them, where nobody else has it now. One that was made a
     part of this one is not among them. ``taken`` is as of `History.taken_by`.
     """
     rest = placed(mask, {gone: _nothing(mask.size)})

@@ -18,7 +18,7 @@ from covos.serve.prompt_steps import Said, Stage, Told, beside, got_since
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """What is left of an object's prompts on a frame.
+    """The rest of an object's prompts on a frame.
 
     Attributes:
         number: The object.
