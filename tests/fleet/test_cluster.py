@@ -67,7 +67,7 @@ class Together(fleet_cluster.Cluster):
 def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
     make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4", "c.mp4")]
     lost: list[str] = []
     used: set[str] = set()
 
@@ -91,7 +91,7 @@ def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
 def test_the_clip_of_a_node_that_is_lost_goes_to_the_other(
     make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4", "c.mp4")]
     (second,) = nodes.worker_nodes
     lost: dict[Any, str] = {}
 
@@ -121,7 +121,7 @@ def test_clips_do_not_wait_for_a_processor_that_another_program_has(make_clip, t
         def here(self) -> bool:
             return True
 
-    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4", "c.mp4")]
     ray.init(nodes.address, log_to_driver=False, logging_level="error")
     try:
         other = ray.remote(num_cpus=1)(Other).remote()
@@ -158,7 +158,7 @@ def test_all_workers_compute_as_the_first_one_chooses(
 
     monkeypatch.setattr(fleet_cluster, "Actor", Choosing)
     monkeypatch.setattr(fleet_cluster, "Cluster", Spread)
-    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4", "c.mp4")]
     result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
     assert [row.status for row in result.rows] == ["done"] * 3
     assert len(Spread.used) == 2
@@ -193,7 +193,7 @@ def test_workers_share_a_gpu(make_clip, tmp_path: Path, nodes: Any, monkeypatch:
     node = nodes.add_node(num_cpus=2, num_gpus=1)
     monkeypatch.setattr(fleet_cluster, "Actor", OnProcessor)
     monkeypatch.setattr(fleet_cluster, "Cluster", Sharing)
-    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4")]
+    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4")]
     try:
         result = covos.batch(clips, tmp_path / "out", ray=nodes.address, gpus_per_worker=0.5, formats=("palette",))
     finally:
@@ -210,7 +210,7 @@ def test_a_part_of_a_gpu_that_no_worker_can_take(part: float, address: str | Non
 
 def test_a_cluster_through_its_client_server(make_clip, tmp_path: Path, nodes: Any) -> None:
     pytest.importorskip("grpc", reason="Ray's client is not installed: pip install 'ray[client]'")
-    clips = [make_clip(name, frames=4) for name in ("a.mp4", "b.mp4")]
+    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4")]
     address = f"ray://127.0.0.1:{CLIENT_PORT}"
     result = covos.batch(clips, tmp_path / "out", ray=address, formats=("palette",), device="cpu")
     assert [row.status for row in result.rows] == ["done"] * 2
