@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--show", nargs="+", help="print the long and the turned sentences of these pages or rows")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--name", default="pages", help="the name of the table there")
+    parser.add_argument("--note", default="", help="a sentence that is kept with it, such as the commit of --root")
     asked = parser.parse_args()
     every = texts(asked.root)
     if asked.show:
@@ -137,7 +138,7 @@ def main() -> None:
         for name, row in found.items()
     ]
     columns = ["", "sentences", "mean words", "median", "above 30 words", "turned round"]
-    keep(asked.json, asked.name, columns=columns, rows=rows, digits=[0, 0, 1, 0, 0, 0])
+    keep(asked.json, asked.name, columns=columns, rows=rows, digits=[0, 0, 1, 0, 0, 0], note=asked.note)
 
 
 if __name__ == "__main__":
