@@ -1,16 +1,20 @@
 """Measure the calibration of the confidence of followed objects, or fit it.
 
-    python benchmarks/calibration.py [--data PICTURES]           how confidence, J and lost objects go together
-    python benchmarks/calibration.py --fit [--data PICTURES]     first fit the calibration, and write it to the card
-    python benchmarks/calibration.py --davis DAVIS               the same measures on the val_open sequences
+    python benchmarks/calibration.py --fit [--data PICTURES] [--train DAVIS]     fit it, and write it to the card
+    python benchmarks/calibration.py [--data PICTURES] [--word]                  how confidence, J and lost objects go
+                                                                                 together
+    python benchmarks/calibration.py --davis DAVIS [--ids] [--word]              the same on the val_open sequences
 
-Objects are followed from the masks of the first frame through staged clips (`scenes_staged`) of things
+Objects are followed at `QUALITY` from the masks of the first frame through staged clips (`scenes_staged`) of things
 cut out of the pictures that are held back from training, or of textured shapes without --data. The fit takes clips of
-one seed, and the measures are of another. In the video of one object of --davis it is the foreground.
+one seed, and the measures are of another. With --train it takes clips of several training sequences of a DAVIS tree,
+too: a subject with its own mirror image (`scenes_twins`), and several that touch and pass (`scenes_crowds`). In the
+video of one object of --davis it is the foreground; --ids takes each object by itself.
 
 Printed: the expected calibration error, in ten bins, of the confidence in a mask against its J, and the bins; the
 precision and recall of empty masks (state occluded or lost) for objects that are out of sight, or whose mask before
-the decision had a J below 0.1; and floods (see benchmarks/objects.py).
+the decision had a J below 0.1; and floods (see benchmarks/objects.py). --word has the same of the network's own
+estimate, without the fit.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -31,7 +36,7 @@ from torch import Tensor
 from covos.core.device import configure_threads
 from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
-from covos.data import open_collection, open_dataset, read_foreground, read_image
+from covos.data import FrameRecord, Video, open_collection, open_dataset, read_foreground, read_image, read_labels
 from covos.engines.calibration import Calibration, Signals, Weights
 from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES
 from covos.engines.discover import masks_of
@@ -39,15 +44,22 @@ from covos.engines.find import uniform_references
 from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follow_pass import FollowPass
 from covos.evaluation import jaccard
+from covos.masks import VOID, present_ids
 from covos.model import load_model
 from covos.models.cards import card_path
 from covos.models.follow import FollowFeatures
 from covos.models.registry import find_follower
+from scenes_crowds import Part, crowd, may_join
 from scenes_staged import cast_and_ground, staged_clip
+from scenes_twins import with_twin
 
 Clip = tuple[ImageArray, LabelArray]
 FIT_SEED, TEST_SEED = 11, 12
-CLIPS = 16
+CLIPS = 8
+QUALITY = "balanced"
+"""Quality that is followed at: it has one view, so the signals of a pass are all that there are."""
+CROSSINGS, CROSSING, CROWD = 4, 30, 2
+"""Clips of training sequences, frames of each, and subjects that join a sequence in every second one."""
 BINS = 10
 RIDGE = 1e-2
 """Weight of the squared distance from the guess."""
@@ -69,25 +81,29 @@ class Case:
 
 
 def main() -> None:
-    """Fit if asked to, then measure and print."""
+    """Fit, or measure and print."""
     options = _options()
     configure_threads()
     model = load_model(options.model, device=options.device)
     entry = find_follower(options.follower, encoder=model.entry)
     network = model.follower(options.follower).network  # as the model computes: in its precision
-    calibration = Calibration.from_card(entry.card.calibration)
     if options.fit:
-        cases = list(_followed(_staged(options, seed=FIT_SEED), FollowEngine(model.engine.encoder, network)))
+        clips = chain(_staged(options, seed=FIT_SEED), () if options.train is None else _crossing(options.train))
+        cases = list(_followed(clips, FollowEngine(model.engine.encoder, network)))
         calibration = _fitted(cases)
         write_record(entry.card.model_copy(update={"calibration": asdict(calibration)}), card_path(entry.path))
         print(f"fitted on {len(cases)} masks, written to {card_path(entry.path)}")
         print(json.dumps({"signals": Signals._fields, **asdict(calibration)}))
-    for name, chosen in {"the network's word": None, "calibrated": calibration}.items():
-        if name == "calibrated" and chosen is None:
-            print("the card holds no calibration: --fit makes one")
-            continue
-        clips = _davis(options.davis) if options.davis is not None else _staged(options, seed=TEST_SEED)
-        _report(name, list(_followed(clips, FollowEngine(model.engine.encoder, network, calibration=chosen))))
+        return
+    ways = {"calibrated": Calibration.from_card(entry.card.calibration)}
+    if ways["calibrated"] is None:
+        print("the card holds no calibration: --fit makes one")
+        del ways["calibrated"]
+    if options.word:
+        ways["the network's word"] = None
+    for name, chosen in ways.items():
+        cases = _followed(_measured(options), FollowEngine(model.engine.encoder, network, calibration=chosen))
+        _report(name, list(cases))
 
 
 def fit(
@@ -171,12 +187,14 @@ class RecordingPass(FollowPass):
 
 def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
     """Follow the objects of each clip as a session does, forward from its first frame."""
-    encoder = engine.encoder
     for images, labels in clips:
+        smallest = min((float((labels[0] == each).mean()) for each in _ids(labels)), default=1.0)
+        sized = engine.at(QUALITY, smallest=smallest)
+        encoder = sized.encoder
         chosen = uniform_references(len(images), references=DEFAULT_REFERENCES)
-        (references,) = engine.finder.remember(encoder.observe(_frames(images), wanted=chosen))
-        bound = engine.within(references)
-        follower = RecordingPass(engine.network, memory=DEFAULT_MEMORY, calibration=engine.calibration)
+        (references,) = sized.finder.remember(encoder.observe(_frames(images), wanted=chosen))
+        bound = sized.within(references)
+        follower = RecordingPass(sized.network, memory=DEFAULT_MEMORY, calibration=sized.calibration)
         for observed in encoder.observe(_frames(images)):
             index = observed.frame.index
             with encoder.computing():
@@ -236,11 +254,41 @@ def _staged(options: argparse.Namespace, *, seed: int) -> Iterator[Clip]:
         yield clip.images, clip.labels
 
 
-def _davis(root: Path) -> Iterator[Clip]:
+def _crossing(root: Path) -> Iterator[Clip]:
+    """Clips of training sequences in which things that look alike, or others, pass before one another."""
     dataset = open_dataset(root, layout="davis")
+    videos = {video.name: video for video in dataset.subset(dataset.splits["train"]) if len(video.frames) >= CROSSING}
+    joining = [name for name, video in videos.items() if may_join(_part(video))]
+    rng = np.random.default_rng(FIT_SEED)
+    for number in range(CROSSINGS):
+        base, *others = (_part(videos[name]) for name in rng.choice(joining, 1 + CROWD, replace=False).tolist())
+        if number % 2:
+            images, labels = with_twin(base.images, base.masks, rng=rng)
+        else:
+            images, labels = crowd(base, others, rng=rng)
+        yield np.stack(images), np.stack(labels)
+
+
+def _part(video: Video) -> Part:
+    records = video.frames[:CROSSING]
+    return Part([read_image(record) for record in records], [_foreground(video, record) for record in records])
+
+
+def _foreground(video: Video, record: FrameRecord) -> LabelArray:
+    return (read_foreground(video, record)[0] > 0.5).astype(np.uint8)
+
+
+def _measured(options: argparse.Namespace) -> Iterator[Clip]:
+    if options.davis is None:
+        yield from _staged(options, seed=TEST_SEED)
+        return
+    dataset = open_dataset(options.davis, layout="davis")
     for video in dataset.subset(dataset.splits["val_open"]):
-        masks = [(read_foreground(video, record)[0] > 0.5).astype(np.uint8) for record in video.frames]
-        yield np.stack([read_image(record) for record in video.frames]), np.stack(masks)
+        read = read_labels if options.ids else _foreground
+        yield (
+            np.stack([read_image(record) for record in video.frames]),
+            np.stack([read(video, record) for record in video.frames]),
+        )
 
 
 def _frames(images: ImageArray) -> Iterator[Frame]:
@@ -249,14 +297,17 @@ def _frames(images: ImageArray) -> Iterator[Frame]:
 
 
 def _ids(labels: LabelArray) -> list[int]:
-    return [int(each) for each in np.unique(labels[0]) if each]
+    return [each for each in present_ids(labels[0]) if each != VOID]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fit", action="store_true", help="fit the calibration, and write it to the follower's card")
     parser.add_argument("--data", type=Path, help="a set of pictures with masks, or a folder of sets")
+    parser.add_argument("--train", type=Path, help="a DAVIS tree, of whose training sequences clips are fitted, too")
     parser.add_argument("--davis", type=Path, help="measure on the val_open sequences of this DAVIS tree")
+    parser.add_argument("--ids", action="store_true", help="of --davis take each object by itself")
+    parser.add_argument("--word", action="store_true", help="measure the network's own estimate, too")
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
