@@ -233,3 +233,21 @@ def test_a_setting_that_changes_nothing_is_refused(prompts: Any, objects: Any, i
 def test_python_refuses_what_would_change_nothing(make_clip: Callable[..., Path]) -> None:
     with pytest.raises(UsageError, match="memory = 9 changes nothing here"):
         covos.segment(make_clip(), memory=9)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: covos.Range(every=0), "every=0 cannot be used"),
+        (lambda: covos.Range(every="two"), "every='two' cannot be used"),
+        (lambda: covos.Range(begin="1"), "unknown setting 'begin'"),
+        (lambda: covos.Edges(blur=2), "unknown setting 'blur'"),
+        (lambda: covos.Composition(colour="red"), "unknown setting 'colour'"),
+        (lambda: Plan(source="a.mp4", range={"every": 0}), "every=0 cannot be used"),
+    ],
+)
+def test_a_value_of_its_own_is_refused_as_a_wrong_call(make: Callable[[], Any], what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert what in caught.value.what
+    assert caught.value.fix

@@ -23,7 +23,7 @@ from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
 from covos.core.labelling import NO_LABELS, Labelling, as_labelling
-from covos.core.records import faults
+from covos.core.records import Value, faults
 from covos.engines.choices import (
     AUTO,
     SUBJECT,
@@ -41,7 +41,7 @@ from covos.prompts.values import (
     mask_files,
 )
 from covos.runtimes.choice import ChosenRuntime
-from covos.task import FIND, Discover, Find, Follow, Task, Value, Weights, as_text
+from covos.task import FIND, Discover, Find, Follow, Task, Weights, as_text
 
 Damaged: TypeAlias = Literal["hold", "empty"]
 """The mask of a picture that cannot be read: the one before, or none."""

@@ -11,15 +11,12 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationError,
     field_validator,
-    model_validator,
 )
 
 from covos.core.errors import UsageError
-from covos.core.records import Record, refused
+from covos.core.records import Value
 from covos.engines.choices import (
     APART,
     AROUND,
@@ -73,21 +70,6 @@ ReferenceCount: TypeAlias = Annotated[int, AfterValidator(check_references)]
 """Number of frames that a frame is compared with."""
 Remembered: TypeAlias = Annotated[int, AfterValidator(check_memory)]
 """Number of frames that following remembers between the seed frames and the latest."""
-
-
-class Value(Record):
-    """A part of a plan: a wrong value is refused as a wrong call, in three lines."""
-
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _refuse(cls, values: Any, make: Callable[[Any], Any]) -> Any:
-        try:
-            return make(values)
-        except ValidationError as error:
-            what, why, fix = refused(error, cls)
-            raise UsageError(what, why=why, fix=fix) from None
 
 
 class Steer(Value):

@@ -183,7 +183,7 @@ def test_there_is_nothing_to_undo() -> None:
 
 
 def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
-    mask = replace(frame(3, labels(BOTH), soft=True), source_index=9)
+    mask = replace(frame(3, labels(BOTH), soft=True), source_index=9, feather=2.5)
     prompt = PointPrompt(frame=3, object=2, points=(Point(x=1.5, y=2, positive=False), Point(x=6, y=2)))
     seeds = (
         SeedMask(frame=3, object=1, mask=mask.objects[1], given_as="confirmed"),
@@ -221,7 +221,14 @@ def test_the_fields_of_a_line_stand_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[1]", '{"kind": "track", "seeds": [], "things": [], "x": 1}\n{"index": 0}']
+    "content",
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"kind": "track", "seeds": [], "things": [], "x": 1}\n{"index": 0}',
+        '{"kind": "track", "seeds": [], "things": [], "edges": {"grow": "far"}}',
+    ],
 )
 def test_a_damaged_edit(tmp_path: Path, content: str) -> None:
     file = tmp_path / "000001.jsonl"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from covos.core.errors import CovosError, InputError, one_of
+from covos.core.errors import CovosError, InputError, UsageError, one_of
 from covos.core.fault_words import fault_words
 from covos.core.files import atomic_path
 from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded
@@ -33,6 +33,21 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True, ser_json_inf_nan="null")
+
+
+class Value(Record):
+    """A record that users make by a call, too: a wrong one is refused as a wrong call, in three lines."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse(cls, values: Any, make: Callable[[Any], Any]) -> Any:
+        try:
+            return make(values)
+        except ValidationError as error:
+            what, why, fix = refused(error, cls)
+            raise UsageError(what, why=why, fix=fix) from None
 
 
 def _plain(given: object) -> object:

@@ -15,10 +15,10 @@ from typing import Annotated, Any, TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from covos.core.errors import UsageError
-from covos.core.records import PLAIN_NUMBER, Record, spoken
+from covos.core.records import PLAIN_NUMBER, Value, spoken
 from covos.core.types import FrameResult, LabelArray, MaskArray, ProbabilityArray
 from covos.masks.distance import distance_to, nearest_labels
 from covos.masks.holes import Holes as FrameHoles
@@ -93,7 +93,7 @@ Holes: TypeAlias = Annotated[str, BeforeValidator(_holes, json_schema_input_type
 """An area, or ``"all"`` for any."""
 
 
-class Edges(Record):
+class Edges(Value):
     """The way to change the edges of masks, in this order; what is 0 is left as it is.
 
     Attributes:
@@ -106,8 +106,6 @@ class Edges(Record):
         feather: The edge becomes soft over about this length, half of it on each side, over the
             frame's height at the most.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     smooth_time: Annotated[int, Field(ge=0, le=10), PLAIN_NUMBER] = 0
     min_area: Area = "0"

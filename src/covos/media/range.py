@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.core.records import Record, spoken
+from covos.core.records import Value, spoken
 from covos.core.types import SourceInfo, Times
 from covos.media.tags import frames_at, is_timecode, is_timecode_rate, timecode_parts
 
@@ -101,7 +101,7 @@ class EndBeyondError(UsageError):
     """The end of a range lies beyond that of its source: the source has less than was asked for."""
 
 
-class Range(Record):
+class Range(Value):
     """The part of a source that is taken.
 
     Attributes:
@@ -114,8 +114,6 @@ class Range(Record):
     Raises:
         UsageError: A place cannot be read, or the end is not after the start.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     start: Place | None = None
     end: Place | None = None

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from covos.core.errors import InputError
+from covos.core.errors import CovosError, InputError
 from covos.core.files import atomic_path, open_own
 from covos.core.limits import limits
 from covos.core.types import Point
@@ -23,9 +23,9 @@ from covos.serve.schema import Thing
 
 _KEYS: Final = (
     *("index", "stem", "pts", "status", "confidence", "size", "objects", "states"),
-    *("file", "source_index", "soft", "bits", "matte", "matte_bits"),
+    *("feather", "file", "source_index", "soft", "bits", "matte", "matte_bits"),
 )
-"""The fields of the line of a frame, in their order."""
+"""The fields of the line of a frame, in their order; an edge that was not feathered has no ``feather``."""
 
 
 def write_edit(edit: Edit, file: Path) -> None:
@@ -65,7 +65,7 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
                 followed=None if (revision := head.get("followed")) is None else int(revision),
                 object=None if (number := head.get("object")) is None else int(number),
             )
-    except (ValueError, KeyError, TypeError, InputError) as error:
+    except (ValueError, KeyError, TypeError, CovosError) as error:
         raise InputError(
             f"{file.name} cannot be read",
             why=f"{type(error).__name__}: {' '.join(str(error).split())}",
@@ -76,6 +76,8 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
 def mask_line(mask: FrameMask) -> str:
     """Return the line of a frame's masks, with its end."""
     content = mask_to_json(mask)
+    if not mask.feather:
+        del content["feather"]
     return json.dumps({name: content[name] for name in _KEYS if name in content}) + "\n"
 
 
