@@ -3,6 +3,7 @@
     python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
     python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
     python benchmarks/follow.py --data DAVIS --ids --quality fast balanced best
+    python benchmarks/follow.py --data DAVIS --subset train --each 4 --apart 1 2 4
     python benchmarks/follow.py --data DAVIS --subset train --each 8 --twins --without focus
     python benchmarks/follow.py --data DAVIS --ids --sheet FILE.png [--worst 6]
     python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000 [--json FILE]
@@ -28,7 +29,8 @@ With --without: what following loses without one of its helps, one after the oth
 With --twins: a mirror image of the subject, run backward, crosses it (`scenes_twins`), and both are scored, in the
 first 40 frames. Sequences that were trained on tell how two are kept apart, not how well one is seen.
 
-With --quality: beside that, J and F at each quality, and the processor time of a frame, decoding too.
+With --quality: beside that, J and F at each quality, and the processor time of a frame, decoding too. With --apart: the
+same at `fast`, where the networks look at every so manieth frame; and the share of the frames that they looked at.
 
 With --sheet: the worst frame of each object, those of the lowest J, for people to look at: the truth beside the
 prediction, cut out around the object, with its J and its confidence. Nothing else of --data is measured then.
@@ -62,7 +64,7 @@ from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
 from covos.engines import advice
 from covos.engines.around import Around
-from covos.engines.choices import DEFAULT_MEMORY, FOLLOWED_IN
+from covos.engines.choices import DEFAULT_MEMORY, FOLLOWED_APART, FOLLOWED_IN, Quality
 from covos.engines.follow import FollowEngine
 from covos.evaluation import Evaluation, evaluate
 from covos.evaluation.measures import jaccard
@@ -83,6 +85,18 @@ SHOWN = 560
 """Width of a picture on the sheet."""
 LEAST_SHOWN = 0.35
 """Least share of the sides of a frame that a picture on the sheet shows."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Way:
+    """A way to follow: a quality, at which the networks may look at frames otherwise far apart; and what it took."""
+
+    name: str
+    quality: Quality
+    apart: int | None = None
+    frames: int = 0
+    looked: int = 0
+    spent: float = 0.0
 
 
 def main() -> None:
@@ -111,7 +125,8 @@ def _videos(options: argparse.Namespace) -> list[Video]:
 
 def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     videos = _videos(options)
-    spent: dict[str, float] = {}
+    ways = [Way(name=name, quality=name) for name in options.quality]
+    ways += [Way(name=f"one in {apart}", quality="fast", apart=apart) for apart in options.apart]
     for video in videos:
         source, images, truth = _clip(video, folder / "frames" / video.name, options)
         first = np.where(truth[0] == VOID, 0, truth[0])
@@ -130,19 +145,23 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
                     model=model,
                 )
                 _write(folder / (name or "covos") / video.name, video, [result.labels for result in results])
-        for quality in options.quality:
-            began = time.process_time()
-            results = stream(
-                source,
-                masks=first,
-                direction="forward",
-                follower=options.follower,
-                model=model,
-                quality=quality,
-            )
-            _write(folder / quality / video.name, video, [result.labels for result in results])
-            spent[quality] = spent.get(quality, 0.0) + time.process_time() - began
-    names = ("covos", "copy", "warp", *options.without, *options.quality)
+        for way in ways:
+            with patch.dict(FOLLOWED_APART, {} if way.apart is None else {way.quality: way.apart}):
+                began = time.process_time()
+                results = stream(
+                    source,
+                    masks=first,
+                    direction="forward",
+                    follower=options.follower,
+                    model=model,
+                    quality=way.quality,
+                )
+                found = [(result.labels, result.between) for result in results]
+                way.spent += time.process_time() - began
+            way.frames += len(found)
+            way.looked += sum(not between for _, between in found)
+            _write(folder / way.name / video.name, video, [labels for labels, _ in found])
+    names = ("covos", "copy", "warp", *options.without, *(way.name for way in ways))
     scores = {name: evaluate(folder / name, folder / "truth", protocol="davis2017-semi") for name in names}
     print(f"{'davis2017-semi':20}" + "".join(f"{name:>8}: J     F   J&F" for name in scores))
     for row in zip(*(evaluation.sequences for evaluation in scores.values()), strict=True):
@@ -153,25 +172,23 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     rows: list[list[str | float]] = [[row[0].name, *(each.scores.jf for each in row)] for row in sequences]
     rows.append(["mean", *(each.scores.jf for each in scores.values())])
     columns = ["J&F", *(names_of.get(name, name) for name in scores)]
-    if options.quality:
-        _report_qualities(options, {name: scores[name] for name in options.quality}, spent, videos)
+    if ways:
+        _report_ways(options, {way: scores[way.name] for way in ways})
     else:
         name = "twins" if options.twins else "without" if options.without else "davis"
         keep(options.json, name, columns=columns, rows=rows)
 
 
-def _report_qualities(
-    options: argparse.Namespace, scores: dict[str, Evaluation], spent: dict[str, float], videos: list[Video]
-) -> None:
-    frames = sum(min(len(video.frames), TWINNED) if options.twins else len(video.frames) for video in videos)
+def _report_ways(options: argparse.Namespace, scores: dict[Way, Evaluation]) -> None:
     rows: list[list[str | float]] = []
-    for name, each in scores.items():
-        took = 1000 * spent[name] / frames
-        found = each.scores
-        print(f"{name:10} J {found.j.mean:.3f}  F {found.f.mean:.3f}  J&F {found.jf:.3f}  {took:4.0f} ms a frame")
-        rows.append([name, found.jf, found.j.mean, found.f.mean, f"{took:.0f} ms"])
-    columns = ["quality", "J&F", "J", "F", "processor time of a frame"]
-    keep(options.json, "quality_ids" if options.ids else "quality", columns=columns, rows=rows)
+    for way, each in scores.items():
+        took, looked, found = 1000 * way.spent / way.frames, way.looked / way.frames, each.scores
+        name, numbers = way.name, f"J {found.j.mean:.3f}  F {found.f.mean:.3f}  J&F {found.jf:.3f}"
+        print(f"{name:10} {numbers}  {looked:4.0%} of the frames looked at  {took:4.0f} ms a frame")
+        rows.append([name, found.jf, found.j.mean, found.f.mean, f"{looked:.0%}", f"{took:.0f} ms"])
+    columns = ["quality", "J&F", "J", "F", "frames looked at", "processor time of a frame"]
+    kept = "apart" if options.apart else "quality"
+    keep(options.json, f"{kept}_ids" if options.ids else kept, columns=columns, rows=rows)
 
 
 @contextmanager
@@ -365,6 +382,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--twins", action="store_true", help="a mirror image of the subject crosses it")
     parser.add_argument("--ids", action="store_true", help="score each object of the first annotation by itself")
     parser.add_argument("--quality", nargs="+", default=[], choices=tuple(FOLLOWED_IN), help="qualities to compare")
+    parser.add_argument(
+        "--apart", nargs="+", type=int, default=[], help="frames from one that is looked at to the next"
+    )
     parser.add_argument("--without", nargs="+", default=[], choices=HELPS)
     parser.add_argument("--sheet", type=Path, help="write the worst frames here, a picture; measure nothing else")
     parser.add_argument("--worst", type=int, default=6, help="frames on the sheet")
