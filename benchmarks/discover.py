@@ -37,7 +37,7 @@ from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray, MaskArray
 from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
-from covos.engines import candidates, discover, passes
+from covos.engines import candidates, discover
 from covos.engines.candidates import choose_candidates, overlap, share_inside
 from covos.evaluation import Evaluation, evaluate
 from covos.masks import VOID, draw_overlay, write_label_map
@@ -80,7 +80,9 @@ class Watched(discover.DiscoveryPass):
 
     latest: Watched | None = None
 
-    def _take(self, index: int, features: FollowFeatures, alone: Tensor, *, divide: discover.Divide | None) -> None:
+    def _take(
+        self, index: int, features: FollowFeatures, standing_out: Tensor, *, divide: discover.Divide | None
+    ) -> None:
         Watched.latest = self
         seen = self.__dict__.setdefault("seen", {})
         whole: list[MaskArray] = []
@@ -98,14 +100,14 @@ class Watched(discover.DiscoveryPass):
 
         made = discover._parts
         with patch.object(discover, "split", split), patch.object(discover, "_parts", parts):
-            super()._take(index, features, alone, divide=divide)
-        subject = (torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu().maximum(alone) > 0).numpy()
+            super()._take(index, features, standing_out, divide=divide)
+        subject = (torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu().maximum(standing_out) > 0).numpy()
         seen[index] = Seen(subject, whole, apart, dict(self._recent[-1].tracks))
 
     @property
     def believed(self) -> set[int]:
         """The candidates that are kept."""
-        every = [*self._retired, *self.candidates.values()]
+        every = [*self._retired, *self._without_doubles()]
         return {each.id for each in choose_candidates(every, sampled=self._sampled, most=self.most)}
 
 
@@ -150,7 +152,7 @@ def _report(rows: list[list[str | float]], scores: Evaluation, options: argparse
 
 def _found(clip: Clip, model: Model, options: argparse.Namespace) -> tuple[dict[int, list[float]], list[LabelArray]]:
     """Find the objects of a clip: for each true one what comes nearest to it after each step, and the labels."""
-    with patch.object(passes, "DiscoveryPass", Watched):
+    with patch.object(discover, "DiscoveryPass", Watched):
         results = stream(clip.folder, objects=options.objects, follower=options.follower, model=model)
         labels = [result.labels for result in results]
     watched = Watched.latest

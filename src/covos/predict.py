@@ -22,7 +22,7 @@ from covos.data import Dataset, Layout, Video
 from covos.data.opening import refuse_division
 from covos.data.subsets import open_subset
 from covos.data.trees import pictures
-from covos.engines.choices import DEFAULT_QUALITY, Quality
+from covos.engines.choices import DEFAULT_QUALITY, Quality, followed_apart
 from covos.events import Event
 from covos.job import Job
 from covos.jobs import Outcome, run_job
@@ -178,7 +178,10 @@ def _terms(
     depends = (
         model.settings_of(task)
         if follower is None
-        else {"follower": model.describe_follower(follower), **described_quality(task.quality)}
+        else {
+            "follower": model.describe_follower(follower),
+            **described_quality(task.quality, apart=followed_apart(task.quality)),
+        }
     )
     subsets = {video.subset for video in dataset}
     return PredictTerms(

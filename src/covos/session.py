@@ -423,15 +423,18 @@ class Session:
                 chain(*self._following.parts(self._engines.follower, way, start=start, limit=limit))
             )
 
-    def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
-        """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held."""
+    def streaming(self, direction: Direction = "auto", *, apart: int = 1) -> Iterator[FrameResult | StageProgress]:
+        """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held.
+
+        Forward, the networks look at every so manieth frame (see `covos.engines.sparse`).
+        """
         self._prompted.make_waiting()
         # If nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
         drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", CONFIRMED}}
         results = follow_objects(
             self.source,
-            self._engines.streaming_follower,
+            self._engines.follower.looking(apart=apart),
             self.seeds.given(),
             memory=self._memory,
             direction=chosen,
@@ -449,14 +452,17 @@ class Session:
             held=self._held,
         )
 
-    def origin(self, direction: Direction = "auto") -> Origin:
-        """Return what a report says of the results: model, prompts by their hashes, and the settings."""
+    def origin(self, direction: Direction = "auto", *, apart: int = 1) -> Origin:
+        """Return what a report says of the results: model, prompts by their hashes, and the settings.
+
+        ``apart`` is that of `streaming`.
+        """
         self._prompted.make_waiting()
         return self.model.origin(
             direction=self.direction(direction) if self.seeds.frames else direction,
             memory=self._memory,
             prompts=self.seeds.describe(),
-            **self._engines.describe(),
+            **self._engines.describe(apart=apart),
         )
 
     def direction(self, asked: Direction) -> Direction:

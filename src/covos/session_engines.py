@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
-from covos.engines.choices import FOLLOWED_APART, Quality, View, followed_in
+from covos.engines.choices import Quality, View, followed_in
 from covos.engines.discover import DiscoveredObject, discover_objects
 from covos.engines.find import FindEngine
 from covos.engines.find_passes import references_of
@@ -118,11 +118,6 @@ class SessionEngines:
             self._bound = views, engine.within(self._references)
         return self._bound[1]
 
-    @property
-    def streaming_follower(self) -> FollowEngine:
-        """The engine that follows through the whole video, in which the quality may leave frames out."""
-        return self.follower.looking(apart=FOLLOWED_APART.get(self._quality, 1))
-
     def with_references(self, results: Iterator[T]) -> Iterator[T]:
         """Give results of the engine that follows; the pass that reads its references beside them ends with them."""
         assert self._references is not None, "who follows has them"
@@ -149,10 +144,13 @@ class SessionEngines:
             self._source, engine, most=most, references=references, memory=memory, shots=self._shots, divider=apart
         )
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a report says of them: the follower, the quality, and the prompter if it has made masks."""
+    def describe(self, *, apart: int) -> dict[str, Any]:
+        """Return what a report says of them: the follower, the quality, and the prompter if it has made masks.
+
+        ``apart`` are the frames from one that the networks look at to the next.
+        """
         return {
             "follower": self.model.describe_follower(self._follower_name),
-            **described_quality(self._quality, smallest=self._smallest()),
+            **described_quality(self._quality, smallest=self._smallest(), apart=apart),
             **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
         }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from covos.core.types import FrameResult
-from covos.engines.choices import AUTO, discovered_in
+from covos.engines.choices import AUTO, discovered_in, followed_apart
 from covos.engines.stages import StageProgress
 from covos.media.source import Source
 from covos.model import Model
@@ -33,7 +33,7 @@ class SessionWork(TaskWork):
 
     def __init__(self, task: Follow | Discover, *, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
         super().__init__(plan, source=source, load=load)
-        self._follower = task.follower
+        self._follower, self._apart = task.follower, followed_apart(task.quality)
         self._session = Session(
             source,
             load=lambda: self.model,
@@ -91,10 +91,10 @@ class FollowWork(SessionWork):
         self._labels = plan.label.over(labels)
 
     def _origin_of_found(self) -> Origin:
-        return self._session.origin(self._direction)
+        return self._session.origin(self._direction, apart=self._apart)
 
     def _followed_results(self) -> Iterator[FrameResult | StageProgress]:
-        yield from self._session.streaming(self._direction)
+        yield from self._session.streaming(self._direction, apart=self._apart)
 
 
 class DiscoverWork(SessionWork):
@@ -114,10 +114,10 @@ class DiscoverWork(SessionWork):
             memory=task.memory,
             # It tells things that touch apart.
             prompter=dict(self.model.prompter().described),
-            **described_quality(task.quality),
+            **described_quality(task.quality, apart=self._apart),
             discovered=str(discovered_in(task.quality)),
         )
 
     def _followed_results(self) -> Iterator[FrameResult | StageProgress]:
         yield from self._session.discovering(self._task.most, references=self._task.references)
-        yield from self._session.streaming("both")
+        yield from self._session.streaming("both", apart=self._apart)

@@ -25,7 +25,6 @@ from covos.engines.choices import (
     DEFAULT_MOST,
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
-    FOLLOWED_APART,
     MAX_MOST,
     Direction,
     Finding,
@@ -386,14 +385,15 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def described_quality(quality: Quality, *, smallest: float | None = None) -> dict[str, str | int]:
+def described_quality(quality: Quality, *, smallest: float | None = None, apart: int = 1) -> dict[str, str | int]:
     """Return what records of a run have of the quality of following; runs from before there was one had the usual.
 
-    ``smallest`` is the share of the frame that the smallest object covers; None if it is not known yet.
+    ``smallest`` is the share of the frame that the smallest object covers; None if it is not known yet. ``apart`` are
+    the frames from one that the networks look at to the next.
     """
     described: dict[str, str | int] = {"around": AROUND, "views": named_followed_views(quality, smallest=smallest)}
-    if quality in FOLLOWED_APART:
-        described["apart"] = FOLLOWED_APART[quality]
+    if apart > 1:
+        described["apart"] = apart
     return described if quality == DEFAULT_QUALITY else {**described, "quality": quality}
 
 

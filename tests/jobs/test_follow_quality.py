@@ -183,7 +183,7 @@ def test_a_loaded_follower_is_calibrated_by_its_card_and_has_references_of_the_v
     with model.session(entering.folder, quality="fast") as session:
         session.add_labels(0, labels=entering.labels[0])
         next(iter(session.stream("forward")))
-        for engine in (session._engines.follower, session._engines.streaming_follower):
+        for engine in (session._engines.follower, session._engines.follower.looking(apart=2)):
             assert engine.calibration == expected
             assert engine.new_pass(memory=1).calibration == expected
             assert engine.references is not None

@@ -201,7 +201,7 @@ def test_frames_are_left_out_while_following_or_the_pass_goes_back(
     every = list(covos.stream(clip, model=model, quality=quality, **shown))
     assert not any(result.between for result in every)
     # A pass that goes back looks at all frames, as one that never left one out.
-    monkeypatch.setattr("covos.session_engines.FOLLOWED_APART", {})
+    monkeypatch.setattr("covos.engines.choices.FOLLOWED_APART", {})
     usual = covos.stream(clip, model=model, quality=quality, **shown)
     for one, other in zip(every, usual, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from covos.cli import options
@@ -87,7 +87,7 @@ class LivePart:
         """
         from covos.media.range import Range
 
-        return Range(start=self.start, end=self.end, every=self.every)
+        return Range(**_values(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +95,6 @@ class Part(LivePart):
     """The part of a source that is taken."""
 
     times: options.Times = "zero"
-
-    def range(self) -> Range:
-        """Return the part.
-
-        Raises:
-            UsageError: A place cannot be read, or the end is not after the start.
-        """
-        from covos.media.range import Range
-
-        return Range(start=self.start, end=self.end, every=self.every, times=self.times)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +109,11 @@ class LiveRims:
         """Return the changes.
 
         Raises:
-            UsageError: A length cannot be read.
+            UsageError: A length or an area cannot be read.
         """
         from covos.masks.edges import Edges
 
-        return Edges(grow=self.grow, shrink=self.shrink, feather=self.feather)
+        return Edges(**_values(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,23 +123,6 @@ class Rims(LiveRims):
     fill_holes: options.FillHoles = "0"
     min_area: options.MinArea = "0"
     smooth_time: options.SmoothTime = 0
-
-    def edges(self) -> Edges:
-        """Return the changes.
-
-        Raises:
-            UsageError: A length or an area cannot be read.
-        """
-        from covos.masks.edges import Edges
-
-        return Edges(
-            grow=self.grow,
-            shrink=self.shrink,
-            feather=self.feather,
-            fill_holes=self.fill_holes,
-            min_area=self.min_area,
-            smooth_time=self.smooth_time,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,3 +210,8 @@ def task_settings(finding: Finding, following: Following) -> dict[str, Any]:
         "follower": following.follower,
         "prompter": following.prompter,
     }
+
+
+def _values(group: LivePart | LiveRims) -> dict[str, Any]:
+    """Return the values of a group, by their names."""
+    return {each.name: getattr(group, each.name) for each in fields(group)}

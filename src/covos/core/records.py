@@ -111,13 +111,13 @@ def write_record(record: BaseModel, file: Path) -> None:
     write_json(record.model_dump(mode="json", by_alias=True), file)
 
 
-def write_json(content: object, file: Path, *, indent: int = 2) -> None:
+def write_json(content: object, file: Path, *, indent: int | None = 2) -> None:
     """Write what JSON takes, whole or not at all; replaces the file.
 
     Args:
         content: Dictionaries, lists, texts, numbers.
         file: Its folder must be there.
-        indent: Spaces of each level.
+        indent: Spaces of each level; None writes one line.
 
     Raises:
         EnvironmentProblem: The disk is full, or the folder is not writable.

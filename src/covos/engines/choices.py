@@ -67,7 +67,7 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 
 They are as large as those in which the subject is found, or larger: the user has shown which thing is meant, so its
 outline is what is left to find, and that is finer in more cells. A draft has no small ones: below the usual size a mask
-floods over what looks like its object, and each frame passes that on to the next. A draft leaves out frames instead."""
+floods over what looks like its object, and each frame passes that on to the next."""
 SMALL: Final = 0.02
 """Share of the frame below which an object is small. It covers few cells, so it is followed in larger frames."""
 SMALL_FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
@@ -76,7 +76,9 @@ SMALL_FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 }
 """Views in which objects are followed of which one is small, for the qualities that take the time for it."""
 FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 4, "fast": 2}
-"""Frames from one that the networks look at to the next while they follow, where that is not the next one."""
+"""Frames from one that the networks look at to the next while they follow, where that is not the next one.
+
+In a run alone: who corrects in a session sees each frame as the networks do."""
 
 FOUND_AND_FOLLOWED: Final = frozenset[Quality]({"best"})
 """Qualities at which the subject is followed, too, from where it was found most surely (`covos.engines.surest`)."""
@@ -110,6 +112,11 @@ SPAN: Final = 100
 def apart_of(quality: Quality) -> int:
     """Return the frames from one that the network looks at to the next."""
     return APART.get(quality, 1)
+
+
+def followed_apart(quality: Quality) -> int:
+    """Return the frames from one that the networks look at to the next while they follow through a video."""
+    return FOLLOWED_APART.get(quality, 1)
 
 
 def discovered_in(quality: Quality) -> View:

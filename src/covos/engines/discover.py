@@ -218,8 +218,8 @@ class DiscoveryPass:
         while batch := list(islice(source, encoder.together)):
             with encoder.computing():
                 still = self.engine.standing_out(batch)
-                for (observed, features), alone in zip(self.engine.encoded(batch), still, strict=True):
-                    self._take(observed.frame.index, features, alone, divide=self._dividing(observed))
+                for (observed, features), standing_out in zip(self.engine.encoded(batch), still, strict=True):
+                    self._take(observed.frame.index, features, standing_out, divide=self._dividing(observed))
             yield from (observed.frame.index for observed in batch)
 
     def found(self) -> tuple[DiscoveredObject, ...]:
@@ -238,14 +238,14 @@ class DiscoveryPass:
         height, width = shared.s2_BCHW.shape[2:]
         return partial(self.divider.divide, shared, least=round(LEAST * int(height) * int(width)))
 
-    def _take(self, index: int, features: FollowFeatures, alone: Tensor, *, divide: Divide | None) -> None:
-        """Take the next sampled frame, in which ``alone`` is the logit of what stands out in it by itself."""
+    def _take(self, index: int, features: FollowFeatures, standing_out: Tensor, *, divide: Divide | None) -> None:
+        """Take the next sampled frame; ``standing_out`` is the logit of what stands out in it by itself."""
         self._sampled += 1
         # Things that lie still are things, too; and of many that move, the references may agree on none.
-        logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu().maximum(alone)
+        logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu().maximum(standing_out)
         # Empty where a candidate is not to be seen.
         tracks = masks_of(self._current.step(index, features))
-        every = {key: mask.cpu().numpy() for key, mask in self._current.alone.items() if mask.any()}
+        alone = {key: mask.cpu().numpy() for key, mask in self._current.alone.items() if mask.any()}
         parts = _parts(index, features, logit, divide=divide)
         fresh = self._mistaken(index, parts, tracks)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
@@ -267,7 +267,7 @@ class DiscoveryPass:
             if mask.any():
                 candidate.seen += 1
                 candidate.area += float(mask.mean())
-        self._recent.append(_Sample(index=index, features=features, tracks=tracks, alone=every))
+        self._recent.append(_Sample(index=index, features=features, tracks=tracks, alone=alone))
         self._unite_rims(self._recent[-1])
         self._unite_doubles(self._recent[-1])
         for key in [key for key, each in self.candidates.items() if each.confirmed >= CONFIRMED and not each.traced]:
@@ -382,9 +382,11 @@ class DiscoveryPass:
         """Two tracks lie over one thing if one is mostly a rim of the other: the whole goes on, with the rim."""
         there = {key: mask for key, mask in sample.tracks.items() if mask.any()}
         for part, whole in permutations(there, 2):
+            if part not in self.candidates or whole not in self.candidates:
+                continue
             seen = self._rims.setdefault((part, whole), deque(maxlen=TRACED))
             seen.append(is_rim(there[part], there[whole]))
-            if part in self.candidates and whole in self.candidates and len(seen) >= RIMMED and same_thing(seen):
+            if len(seen) >= RIMMED and same_thing(seen):
                 kept = self.candidates[whole]
                 kept.first = min(kept.first, self.candidates[part].first)
                 self._drop(part)
@@ -393,10 +395,12 @@ class DiscoveryPass:
 
     def _unite_doubles(self, sample: _Sample) -> None:
         """Two tracks lie over one thing if each, by itself, is where the other is: they would share it for ever."""
-        for pair in combinations([key for key in sample.alone if key in self.candidates], 2):
+        for pair in combinations(sample.alone, 2):
+            if not all(key in self.candidates for key in pair):
+                continue
             seen = self._overlaps.setdefault(pair, deque(maxlen=RIMMED))
             seen.append(overlap(*(sample.alone[key] for key in pair)))
-            if not all(key in self.candidates for key in pair) or len(seen) < RIMMED or not same_thing(seen):
+            if len(seen) < RIMMED or not same_thing(seen):
                 continue
             kept, other = sorted((self.candidates[key] for key in pair), key=lambda each: -each.weight)
             together = as_one(kept, other)

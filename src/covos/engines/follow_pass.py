@@ -157,6 +157,7 @@ class FollowPass:
         self._targets, self._model = dict(other._targets), other._model
         self._agreements = dict(other._agreements)
         self._mask_P1HW = other._mask_P1HW
+        self.alone = dict(other.alone)
         for own, theirs in zip(self._others, other._others, strict=True):
             own._take_over(theirs)
         self._share_trackers()
@@ -317,6 +318,7 @@ class FollowPass:
         kept = [row for row, other in enumerate(self.ids) if other != identity]
         self._mask_P1HW = self._mask_P1HW[kept]
         del self._trackers[identity], self._targets[identity], self._agreements[identity]
+        self.alone.pop(identity, None)
         self._model = None
         self.bank.keep_only(self.ids)
 

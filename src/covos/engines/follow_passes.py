@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, cast
 
 from covos.core.ahead import prefetch
@@ -14,7 +13,7 @@ from covos.engines.choices import AROUND, Direction
 from covos.engines.find_passes import observed
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
-from covos.engines.follow_result import Given, backward_results, results_around
+from covos.engines.follow_result import Given, backward_results, results_around, with_labels
 from covos.engines.motion import Observed
 from covos.engines.stages import StageProgress
 from covos.masks.rims import without_rims
@@ -52,7 +51,8 @@ def follow_objects(
         if isinstance(each, StageProgress) or each.frame.index in given:
             yield each
         else:
-            yield replace(each, labels=without_rims(each.labels, found=found))
+            labels = without_rims(each.labels, found=found)
+            yield each if labels is each.labels else with_labels(each, labels)
 
 
 def _follow_all(

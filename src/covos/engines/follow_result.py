@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covos.core.types import Frame, FrameResult, LabelArray, MaskArray, ProbabilityArray
+from covos.core.types import Frame, FrameResult, LabelArray, MaskArray, ObjectStatus, ProbabilityArray
 from covos.engines.around import Around
 from covos.engines.backward import Spool
 from covos.engines.band import within
@@ -20,6 +20,7 @@ from covos.engines.find import uncomputed
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
 from covos.engines.presence import emptied
+from covos.masks.object_ids import present_ids
 from covos.masks.rims import left_of
 from covos.masks.scaling import to_size
 from covos.masks.soft import REACH, edge_deviation, soft_edge
@@ -108,20 +109,29 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
             own = labels == other
             labels[own & ~left_of(own, mask)] = 0
         labels[mask] = identity
-    there = {*np.unique(labels).tolist(), *given}
-    objects = tuple(
-        emptied(each) if each.state == "present" and each.id not in there else each for each in prediction.objects
-    )
-    if objects:
-        probability = _of_any(prediction, frame.size, but=given)
-        confidence = sum(each.confidence for each in objects) / len(objects)
-    else:
-        probability, confidence = np.zeros(frame.size, np.float32), 1.0
+    objects = _left(prediction.objects, {*present_ids(labels), *given})
+    probability = _of_any(prediction, frame.size, but=given)
     if given:
         shown = np.logical_or.reduce(list(given.values()))
         reach = 2 * REACH * edge_deviation(shown.shape[0])
         probability = np.where(within(shown, reach), soft_edge(labels > 0), probability)
+    confidence = _mean_confidence(objects)
     return FrameResult(frame=frame, probability=probability, labels=labels, confidence=confidence, objects=objects)
+
+
+def with_labels(result: FrameResult, labels: LabelArray) -> FrameResult:
+    """Return a result with other labels of the same objects; one that was present and has no pixel is occluded."""
+    objects = _left(result.objects, {*present_ids(labels)})
+    return replace(result, labels=labels, objects=objects, confidence=_mean_confidence(objects))
+
+
+def _left(objects: Sequence[ObjectStatus], there: Collection[int]) -> tuple[ObjectStatus, ...]:
+    """Return the states of objects of which those with these ids have pixels."""
+    return tuple(emptied(each) if each.state == "present" and each.id not in there else each for each in objects)
+
+
+def _mean_confidence(objects: Sequence[ObjectStatus]) -> float:
+    return sum(each.confidence for each in objects) / len(objects) if objects else 1.0
 
 
 def _of_any(prediction: FramePrediction, size: tuple[int, int], *, but: Collection[int]) -> ProbabilityArray:

@@ -82,6 +82,8 @@ class ObjectFolders:
 
 _LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "png", "qtrle", "rawvideo", "utvideo"})
 _GREY_IDS = 64  # greys from here up are colours of the palette (object 56), or half white
+MASK_VIDEO_SUFFIXES = VIDEO_SUFFIXES - {".gif"}
+"""Suffixes of videos of masks among others; a GIF beside masks is a preview of them."""
 _COLOURED = 48  # how far the channels of a lossy white on black may be apart
 
 
@@ -222,7 +224,7 @@ def single_sequence(root: Path, *, name: str) -> MaskSequence | None:
 
 def _sequence(entry: Path) -> MaskSequence | None:
     if entry.is_file():
-        is_video = entry.suffix.lower() in VIDEO_SUFFIXES
+        is_video = entry.suffix.lower() in MASK_VIDEO_SUFFIXES
         return MaskVideo.open(entry, name=entry.stem) if is_video else None
     within = (entry / MASKS).is_dir() and (is_run(entry) or not mask_files(entry))
     return _in_folder(entry / MASKS if within else entry, name=entry.name)

@@ -122,8 +122,9 @@ class Format(ABC):
     @classmethod
     def _remedy(cls, main: str) -> str:
         """Return what to write in place of a value that it does not know."""
-        near = get_close_matches(main.lower(), cls.flags, n=1)
-        known = ", ".join(f"{cls.name}={flag}" for flag in cls.flags)
+        every = [*dict.fromkeys((*(choice for choice in cls.choices if choice), *cls.flags))]
+        near = get_close_matches(main.lower(), every, n=1)
+        known = ", ".join(f"{cls.name}={each}" for each in every)
         return f"did you mean {cls.name}={near[0]}?" if near else f"write one of {cls.name}, {known}"
 
     @classmethod

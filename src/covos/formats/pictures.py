@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 import zlib
@@ -18,6 +17,7 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
+from covos.core.records import write_json
 from covos.core.types import Colour, FrameResult, LabelArray
 from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
@@ -248,8 +248,7 @@ class _Crop:
             write_png(self._folder.file(f"{self._place}/{stem}.png"), picture)
         content = {"left": left, "top": top, "width": right - left, "height": bottom - top}
         frame = {"frame_width": width, "frame_height": height}
-        with atomic_path(self._box_file) as temporary:
-            temporary.write_text(json.dumps(content | frame) + "\n", encoding="utf-8")
+        write_json(content | frame, self._box_file, indent=None)
         self.close()
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ def mask_from_json(content: Mapping[str, Any], *, time_base: Fraction) -> FrameM
 
     Raises:
         AnnotationError: A mask is damaged.
-        ValueError: Another value is; or a KeyError, TypeError or AttributeError.
+        ValueError: Another value is; or a KeyError or a TypeError.
     """
     height, width = content["size"]
     size = (int(height), int(width))
@@ -69,7 +69,7 @@ def mask_from_json(content: Mapping[str, Any], *, time_base: Fraction) -> FrameM
         size=size,
         objects={
             _identity(identity): RLE.from_coco({"size": size, "counts": counts})
-            for identity, counts in content["objects"].items()
+            for identity, counts in dict(content["objects"]).items()
         },
         states=tuple(ObjectStatus(**state) for state in content.get("states", ())),
         file=content.get("file"),

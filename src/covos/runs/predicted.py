@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Final
 
 from covos.core.archives import write_archive
 from covos.core.errors import CovosError, UsageError, listed
-from covos.core.files import atomic_path, refuse_links
+from covos.core.files import refuse_links
+from covos.core.records import write_json
 from covos.data import Dataset, Video
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.runs.predict_terms import Made
@@ -80,8 +80,7 @@ class PredictedFolder:
         file = self._report_file(video.name)
         refuse_links(self.folder, file.parent)
         file.parent.mkdir(exist_ok=True)
-        with atomic_path(file) as temporary:
-            temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        write_json(content, file, indent=None)
         shutil.rmtree(work)
         return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 

@@ -98,7 +98,7 @@ def train(
         if group.leads:
             on_event(finished(folder, state))
         return
-    with _telling(on_event, folder=folder, step=state.step, leads=group.leads) as tell, DeferredSignals() as signals:
+    with DeferredSignals() as signals, _telling(on_event, folder=folder, step=state.step, leads=group.leads) as tell:
         measured = tuple(named(data.validation))
         tell(Started(step=state.step, steps=task.steps, origin=start, folder=folder, validation=measured))
         _Loop(training, task=task, state=state, folder=folder, signals=signals, tell=tell).run(batches)
