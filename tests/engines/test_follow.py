@@ -13,7 +13,7 @@ from covos.engines.calibration import Signals
 from covos.engines.encoding import SharedEncoder
 from covos.engines.follow import FollowEngine, at_stride, given_frames, step
 from covos.engines.follow_pass import FollowPass, FramePrediction
-from covos.engines.follow_result import result_of, results_around
+from covos.engines.follow_result import result_of, results_around, with_labels
 from covos.engines.memory import TRUSTED, MemoryBank
 from covos.engines.motion import Observed
 from covos.models.follow import FollowFeatures
@@ -280,6 +280,9 @@ def test_of_two_tracks_over_one_thing_one_is_there() -> None:
     assert [each.state for each in result.objects] == ["present", "occluded"]
     assert result.objects[1].confidence == pytest.approx(0.1)
     assert result.confidence == pytest.approx(0.5)
+    nothing = with_labels(result, np.zeros_like(result.labels))
+    assert [each.state for each in nothing.objects] == ["occluded", "occluded"]
+    assert nothing.confidence == pytest.approx(0.1)
     mask = box(40, 60)
     assert [each.state for each in result_of(frame, both, {2: mask}).objects] == ["present", "present"]
     assert [each.state for each in result_of(frame, both, {3: np.ones(SIZE, bool)}).objects] == ["occluded"] * 2

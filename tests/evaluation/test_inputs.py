@@ -202,3 +202,10 @@ def test_pictures_beside_the_masks_of_a_result_are_no_masks(tmp_path: Path, mask
     (result / "preview.webp").write_bytes(b"")
     (sequence,) = find_sequences(tmp_path / "out").values()
     assert list(sequence.stems) == sorted(path.stem for path in (result / "masks").iterdir())
+
+
+def test_a_preview_beside_folders_of_masks_is_no_sequence(tmp_path: Path, masks) -> None:
+    masks.write(tmp_path / "bear", masks.moving())
+    (tmp_path / "bear.gif").write_bytes(b"GIF89a")
+    (tmp_path / "all.gif").write_bytes(b"GIF89a")
+    assert list(find_sequences(tmp_path)) == ["bear"]

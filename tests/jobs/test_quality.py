@@ -249,3 +249,23 @@ def test_small_objects_are_followed_in_larger_frames(model: Model, clip: Path, m
         anew = fresh.propagate("forward")
     for one, other in zip(again, anew, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize("quality", ["fast", "draft"])
+def test_a_session_looks_at_each_frame_whoever_listens(
+    model: Model, clip: Path, shown: dict[str, np.ndarray], quality: Quality, tmp_path: Path
+) -> None:
+    found = []
+    for listen in (None, lambda *_: None):
+        with model.session(clip, quality=quality) as session:
+            session.add_labels(0, labels=shown["masks"])
+            found.append(session.propagate("forward", listen=listen))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+    with model.session(clip, quality=quality) as session:
+        session.add_labels(0, labels=shown["masks"])
+        assert not any(result.between for result in session.stream("forward"))
+    assert "apart" not in found[0].origin.settings
+    run = covos.segment(clip, model=model, quality=quality, **shown).save(tmp_path / "out")
+    settings = json.loads((run.folder / "report.json").read_text())["settings"]
+    assert settings["apart"] == {"fast": 2, "draft": 4}[quality]
