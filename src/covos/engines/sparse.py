@@ -89,11 +89,11 @@ class SparsePass:
     ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
         """Follow into each frame, in order; yield it with its prediction, and true if that was made of its neighbours.
 
-        So many looked-at frames are encoded together, on so many threads that work ahead. These are the same frames
-        whatever is doubted; further ones are encoded when they are needed.
+        Of so many frames those that are looked at are encoded together, on so many threads that work ahead. These are
+        the same frames whatever is doubted; further ones are encoded when they are needed.
         """
         left: list[Observed] = []
-        batches = iter(lambda: list(islice(frames, together * self._apart)), [])
+        batches = iter(lambda: list(islice(frames, max(together, self._apart))), [])
         for batch in computed(batches, self._with_seen, calls=calls):
             for observed, seen in batch:
                 if observed.flow is None:  # there is no way over it
