@@ -15,7 +15,7 @@ import covos
 from clips import bright_clip
 from covos.cli import main
 from covos.cli.progress import JobDisplay
-from covos.masks import write_label_map
+from covos.masks import read_label_map, write_label_map
 
 SIZE = (48, 64)
 SETTINGS = ("--device", "cpu", "--precision", "fp32", "-q")
@@ -87,6 +87,29 @@ def test_a_correction_changes_its_object_and_nothing_else(
     ]  # fmt: skip
     newest = covos.load_result(tmp_path / "newer")
     np.testing.assert_array_equal(newest[4].labels == 2, expected)  # shown by the first correction
+
+
+def test_a_mask_takes_the_place_of_what_the_run_was_shown_on_its_frame(
+    followed: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    # Each covers all that the run was shown of the other object.
+    both = picture(tmp_path / "both.png", of_1=(34, 38, 12, 16), of_2=(10, 0, 20, 20))
+    assert correct(followed, tmp_path / "both", random_follower, "--mask", f"{both}@0") == 0
+    after = covos.load_result(tmp_path / "both")
+    np.testing.assert_array_equal(after[0].labels, read_label_map(both))
+    said = [(each["frame"], each["object"], each["given_as"]) for each in after.origin.settings["prompts"]]
+    assert said == [(0, 1, "both.png"), (0, 2, "both.png")]
+    one = picture(tmp_path / "one.png", of_2=(34, 38, 12, 16))
+    assert correct(followed, tmp_path / "one", random_follower, "--mask", f"{one}@0:2") == 0
+    expected = read_label_map(followed.with_name("shown.png"))
+    expected[34:46, 38:54] = 2
+    np.testing.assert_array_equal(covos.load_result(tmp_path / "one")[0].labels, expected)
+    capsys.readouterr()
+    assert correct(followed, tmp_path / "no", random_follower, "--mask", f"{both}@0", "--mask", f"{one}@0:2") == 2
+    error = capsys.readouterr().err
+    assert "object 2 is given twice on frame 0" in error
+    assert "both.png and by one.png" in error
+    assert "leave one of the two out" in error
 
 
 def test_the_found_subject_of_a_part_needs_no_number(

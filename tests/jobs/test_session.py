@@ -194,6 +194,20 @@ def test_the_same_id_twice(prompts: Seeds, tmp_path: Path) -> None:
     assert prompts.objects == (1, 2)
 
 
+def test_a_file_replaces_what_there_was_to_begin_with(prompts: Seeds, tmp_path: Path) -> None:
+    write_label_map(tmp_path / "a.png", box(0, 0).astype(np.uint8))
+    write_label_map(tmp_path / "b.png", box(30, 30).astype(np.uint8))
+    prompts.add_file(tmp_path / "a.png", frame=0)
+    prompts.begin(prompts.current)
+    for _ in range(2):
+        prompts.add_file(tmp_path / "b.png", frame=0)
+        np.testing.assert_array_equal(prompts.given()[0][1], box(30, 30))
+        with pytest.raises(UsageError, match="given twice"):
+            prompts.add_file(tmp_path / "b.png", frame=0)
+        prompts.undo()
+    np.testing.assert_array_equal(prompts.given()[0][1], box(0, 0))
+
+
 def test_bad_files(prompts: Seeds, tmp_path: Path) -> None:
     write_label_map(tmp_path / "small.png", np.ones((24, 32), np.uint8))
     with pytest.raises(AnnotationError, match="32x24, the frame 64x48"):

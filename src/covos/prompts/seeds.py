@@ -43,6 +43,8 @@ class Seeds:
         self._states: list[dict[Key, SeedMask]] = [{}]
         self._births: list[dict[int, int]] = [{}]
         self._line = [0]
+        self._begun = [frozenset[Key]()]
+        """Of each state, the seeds that were there to begin with and that nobody has replaced."""
         self._steps = 0
         self._waiting: dict[Key, PointPrompt] = {}
         self._nameless: dict[int, int] = {}
@@ -256,30 +258,36 @@ class Seeds:
             frame: Its number.
             masks: Object id to H x W bool.
             given_as: See `SeedMask`.
-            replacing: If false, an object that was shown on this frame is refused.
+            replacing: If false, an object that was shown on this frame is refused, unless it was so to begin with (see
+                `begin`).
             pointed: The points and box that the mask came of.
 
         Raises:
             UsageError: A mask is empty, and was not given as absent or confirmed; it is of another size; an id is
                 refused; an object would be covered wholly, or is there already and ``replacing`` is off.
         """
-        after = dict(self._states[-1])
+        after, begun = dict(self._states[-1]), self._begun[-1]
         for identity, mask in masks.items():
             self.check_place(frame, identity)
             self._check_mask(frame, identity, mask, absent=given_as in {ABSENT, CONFIRMED})
-            if not replacing and (frame, identity) in after:
+            if not replacing and (frame, identity) in after.keys() - begun:
                 raise UsageError(
                     f"object {identity} is given twice on frame {frame}",
                     why=f"by {after[frame, identity].given_as} and by {given_as}",
-                    fix=f"give each its own id, as in FILE@{frame}:{max(self.objects) + 1}",
+                    # What goes on from a result may take corrections alone, and then no other object.
+                    fix="leave one of the two out"
+                    if self._births[0]
+                    else f"give each its own id, as in FILE@{frame}:{max(self.objects) + 1}",
                 )
+        for identity in masks:  # all at once: one of them may cover what is replaced of another
+            after.pop((frame, identity), None)
+        for identity, mask in masks.items():
             for other in [key for key in after if key[0] == frame and key[1] != identity]:
                 after[other] = after[other].without(mask, by=identity)
-            after.pop((frame, identity), None)
             after[frame, identity] = SeedMask(
                 frame=frame, object=identity, mask=encode(mask), given_as=given_as, pointed=pointed
             )
-        self._step(after)
+        self._step(after, begun=begun - {(frame, identity) for identity in masks})
 
     def add_file(self, file: Path, *, frame: int, identity: int | None = None, resize: bool = False) -> tuple[int, ...]:
         """Show the objects of a mask file on a frame; see `covos.session.Session.add_file`."""
@@ -361,7 +369,8 @@ class Seeds:
                 why=f"the objects are {', '.join(map(str, self.objects)) or 'none'}",
                 fix="name one of these",
             )
-        self._step({key: seed for key, seed in self._states[-1].items() if key[1] != identity})
+        left = {key: seed for key, seed in self._states[-1].items() if key[1] != identity}
+        self._step(left, begun=self._begun[-1] & left.keys())
         self._waiting = {key: prompt for key, prompt in self._waiting.items() if key[1] != identity}
 
     def undo(self) -> None:
@@ -371,6 +380,7 @@ class Seeds:
         self._states.pop()
         self._births.pop()
         self._line.pop()
+        self._begun.pop()
 
     def restore(self, seeds: Iterable[SeedMask]) -> None:
         """Take seeds of the same video that were kept, in place of those that are there: one step.
@@ -382,20 +392,25 @@ class Seeds:
         for seed in kept.values():
             self.check_place(seed.frame, seed.object)
             self._check_mask(seed.frame, seed.object, decode(seed.mask), absent=True)
-        self._step(kept)
+        self._step(kept, begun=frozenset())
 
     def begin(self, seeds: Iterable[SeedMask]) -> None:
-        """Take seeds as `restore` does, as those that there are to begin with: they cannot be undone."""
+        """Take seeds as `restore` does, as those that there are to begin with: they cannot be undone.
+
+        A mask of one of their objects on their frame, also one from a file, takes the place of theirs.
+        """
         self.restore(seeds)
         self._states, self._births, self._line = self._states[-1:], self._births[-1:], self._line[-1:]
+        self._begun = [frozenset(self._states[-1])]
 
     def know(self, identities: Iterable[int]) -> None:
         """Take objects as there, whose masks were found elsewhere: a seed of one of them shows the same object."""
         known = {identity: self.births.get(identity, 0) for identity in identities}
         self._births = [{**known, **births} for births in self._births]
 
-    def _step(self, after: dict[Key, SeedMask]) -> None:
+    def _step(self, after: dict[Key, SeedMask], *, begun: frozenset[Key]) -> None:
         self._steps += 1
+        self._begun.append(begun)
         self._line.append(self._steps)
         elsewhere = self.births.keys() - {identity for _, identity in self._states[-1]}
         self._states.append(after)
