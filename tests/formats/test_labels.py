@@ -177,6 +177,21 @@ def test_an_object_after_its_label_is_refused_with_what_to_write() -> None:
     assert read_labels(["a=b"]) == Labelling(every="a=b")
 
 
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("1=car,2=red", "repeat --label 2=red"),
+        ("1=car; 2=big dog", "repeat --label '2=big dog'"),
+        ("car,2=red;3=dog", "repeat --label 2=red --label 3=dog"),
+    ],
+)
+def test_several_labels_in_one_are_refused_with_what_to_repeat(text: str, fix: str) -> None:
+    with pytest.raises(UsageError, match="this holds several") as raised:
+        read_labels([text])
+    assert (raised.value.what, raised.value.fix) == (f"--label {text}", fix)
+    assert read_labels(["1=car, red"]) == Labelling(own={1: "car, red"})
+
+
 def test_a_label_that_is_no_word_is_a_fault_of_the_prompt_file(tmp_path: Path) -> None:
     file = tmp_path / "prompts.json"
     file.write_text('{"points": [{"positive": [[1, 2]], "label": 3}]}')

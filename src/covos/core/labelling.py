@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
@@ -15,6 +16,9 @@ NAMELESS: Final = "object"
 """The label of objects that have none: covos finds objects and does not name what they are."""
 _MOST = 100
 """Characters of a label."""
+
+_FURTHER: Final = re.compile(r"[,;]\s*(?=\d+\s*=)")
+"""Where a label seems to end and that of another object to begin."""
 
 Label: TypeAlias = str | Mapping[int, str]
 """One label of all objects, or one for each by its number."""
@@ -156,7 +160,8 @@ def read_labels(texts: Iterable[str]) -> Labelling:
     """Read labels as the command line has them: ``car``, ``1=car``.
 
     Raises:
-        UsageError: One cannot be read or has its object last (``car=1``), or an object has two.
+        UsageError: One cannot be read, has its object last (``car=1``), or holds several (``1=car,2=dog``); or an
+            object has two.
     """
     every: str | None = None
     own: dict[int, str] = {}
@@ -170,6 +175,12 @@ def read_labels(texts: Iterable[str]) -> Labelling:
             )
         if not (equals and _is_number(number)):
             number, label = "", text
+        if further := _FURTHER.split(label)[1:]:
+            raise UsageError(
+                f"--label {text}",
+                why="an option has one label, and this holds several",
+                fix="repeat " + " ".join(f"--label {shlex.quote(each.strip())}" for each in further),
+            )
         identity = int(number) if number else None
         before = every if identity is None else own.get(identity)
         if before is not None and before != label:
