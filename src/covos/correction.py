@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import cv2
+import numpy as np
+
 from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
@@ -20,7 +23,7 @@ from covos.media.range import place_of
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL, find_matter
 from covos.prompts.file import read_prompt_file
 from covos.prompts.one_frame import alpha_mask
-from covos.prompts.placing import place_prompts
+from covos.prompts.placing import join_points, place_prompts
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt, mask_files, on_frames
 from covos.results.loading import load_result, refuse_output, write_aside
 from covos.results.reopened import seeds_of
@@ -46,12 +49,15 @@ class Corrected:
         frames: Number of frames whose masks have changed.
         changed: For each object of which a mask has changed, the number of frames, by id.
         agreed: Frame and object of each correction that has left the mask there as it was.
+        partly: Frame and object where points have taken a part of the thing under them away and left the rest of it,
+            with the share of the object there that is gone, in 0 to 1.
     """
 
     saved: Saved
     frames: int
     changed: Mapping[int, int]
     agreed: tuple[tuple[int, int], ...] = ()
+    partly: tuple[tuple[int, int, float], ...] = ()
 
 
 def correct(
@@ -169,7 +175,8 @@ def correct(
     told_of("writing")
     saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
     frames, changed = _changes(before, after)
-    return Corrected(saved=saved, frames=frames, changed=changed, agreed=_agreed(named, before, after))
+    agreed, partly = _agreed(named, before, after), _partly(named, before, after)
+    return Corrected(saved=saved, frames=frames, changed=changed, agreed=agreed, partly=partly)
 
 
 def _read(
@@ -279,6 +286,28 @@ def _agreed(named: Sequence[Prompt], before: Segmentation, after: Segmentation) 
         for frame, identity in shown
         if frame in old and old[frame].get(identity) == new.get(frame, {}).get(identity)
     )
+
+
+def _partly(named: Sequence[Prompt], before: Segmentation, after: Segmentation) -> tuple[tuple[int, int, float], ...]:
+    """Return frame, object and share of what negative points have taken away, where a part under one of them is left.
+
+    Positive points and boxes say themselves what is to stay.
+    """
+    old, new = ({frame.number: frame for frame in result} for result in (before, after))
+    found = []
+    for prompt in join_points([each for each in named if isinstance(each, PointPrompt)]):
+        frame, identity = prompt.frame, prompt.object
+        if not prompt.negative_only or identity is None or frame not in old or frame not in new:
+            continue
+        was, now = ((each[frame].labels == identity) for each in (old, new))
+        if was.shape != now.shape or was.shape != (before.info.height, before.info.width):
+            continue  # a point names a pixel of the source
+        gone = was & ~now
+        _, parts = cv2.connectedComponents(was.view(np.uint8), connectivity=8)
+        under = {int(parts[row, column]) for column, row in (point.pixel for point in prompt.points)} - {0}
+        if gone.any() and any(left_of(parts == part, gone).any() for part in under):
+            found.append((frame, identity, float(gone.sum() / was.sum())))
+    return tuple(found)
 
 
 def _nothing_expected(*_phases: str) -> None:

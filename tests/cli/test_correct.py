@@ -296,3 +296,26 @@ def test_a_correction_that_agrees_is_named_and_doubtful_frames_are_told(
     suspicious = json.loads((tmp_path / "new" / "report.json").read_text())["quality"]["suspicious"]
     assert bool(suspicious) == any(f"{tmp_path / 'new' / 'report.html'} shows them" in line for line in lines)
     assert begun == ["run, backward", "run, forward", "run, writing"]
+
+
+def test_a_point_that_takes_a_part_away_says_what_to_do_for_the_whole(
+    clip: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shown = picture(tmp_path / "shown.png", of_1=(4, 0, 40, 30))  # the bright square and much around it
+    options = ["--mask", str(shown), "--follower", str(random_follower), "-f", "npz"]
+    assert main(["segment", str(clip), "-o", str(tmp_path / "run"), *options, *SETTINGS]) == 0
+    assert correct(tmp_path / "run", tmp_path / "new", random_follower, "--not-point", "8,38@0") == 0
+    before, after = (covos.load_result(tmp_path / each)[0].mask for each in ("run", "new"))
+    share = round(100 * float((before & ~after).sum() / before.sum()))
+    assert 1 < share < 99
+    said = capsys.readouterr().err
+    assert f"note: a part of the object was taken away ({share} %); for the whole thing on frame 0, " in said
+    assert "--box X0,Y0,X1,Y1@0:1" in said
+    two = picture(tmp_path / "shown.png", of_1=(12, 0, 16, 16), of_01=(34, 40, 10, 16))  # a thing apart, on the ground
+    options[1] = str(two)
+    assert main(["segment", str(clip), "-o", str(tmp_path / "two"), *options, *SETTINGS]) == 0
+    capsys.readouterr()
+    points = ("--not-point", "46,38@0", "--not-point", "42,36@0", "--not-point", "54,42@0")
+    assert correct(tmp_path / "two", tmp_path / "one", random_follower, *points) == 0
+    assert not covos.load_result(tmp_path / "one")[0].mask[32:, 38:].any()
+    assert "a part of the object" not in capsys.readouterr().err

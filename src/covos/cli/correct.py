@@ -156,6 +156,13 @@ def correct(
         say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
         for frame, identity in made.agreed:
             say(f"note: object {identity} on frame {frame} is as it was: it agrees with what you have shown", err=True)
+        for frame, identity, share in made.partly:
+            say(
+                f"note: a part of the object was taken away ({max(1, round(100 * share))} %); for the whole thing on "
+                f"frame {frame}, correct {run} again and point at the rest of it too, or draw a box around what stays: "
+                f"--box X0,Y0,X1,Y1@{frame}:{identity}",
+                err=True,
+            )
         if said := doubt(made.saved, str(run)):
             say(f"note: {said}", err=True)
     if not allow_errors:
