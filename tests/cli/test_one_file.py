@@ -229,7 +229,8 @@ def test_one_frame_of_a_clip_makes_a_picture(clip: Path, place: Path) -> None:
 
 def test_one_frame_of_a_clip_is_no_video(clip: Path, place: Path, capsys: Capture) -> None:
     for name, said in (
-        ("x.mov", "prores makes .png files of a single picture"),
+        ("x.mov", "the part has one frame (f3), and one frame is written as a picture: .png"),
+        ("x.mov", "x.png, or take more frames: an earlier --start"),
         ("x.jpg", "x.png or"),
         ("x.pgn", "did you mean"),
     ):
@@ -254,6 +255,20 @@ def test_one_frame_of_a_result_makes_a_picture(clip: Path, tmp_path: Path, place
     assert main([*words, "-n"]) == 0
     covos.load_result(tmp_path / "out").trim(range(3, 4)).save(place / "x.png")
     assert left(place) == ["x.png", "x.tif"]
+
+
+def test_one_frame_of_a_result_is_no_video(clip: Path, tmp_path: Path, place: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", tmp_path / "out", "-f", "palette") == 0
+    words = ["convert", str(tmp_path / "out"), "-o", str(place / "x.mov"), "-q"]
+    for start, end, more in (("f3", "f4", "an earlier --start"), ("f0", "f1", "a later --end")):
+        assert main([*words, "--start", start, "--end", end]) == 2
+        said = capsys.readouterr().err
+        assert f"the part has one frame ({start})" in said
+        assert f"x.png, or take more frames: {more}" in said
+    assert left(place) == []
+    assert run(clip, "-o", tmp_path / "one", "-f", "palette", "--start", "f3", "--end", "f4") == 0
+    assert main([*words[:1], str(tmp_path / "one"), *words[2:]]) == 2
+    assert "prores makes .png files of a single picture" in capsys.readouterr().err, "no part of it is longer"
 
 
 def test_a_folder_of_one_picture_is_a_picture(tmp_path: Path, place: Path) -> None:

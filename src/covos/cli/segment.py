@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from covos.cli import existing, groups, options
 from covos.cli.doubt import doubt, tinted
@@ -18,6 +18,7 @@ from covos.media.first_look import refuse_missing
 if TYPE_CHECKING:
     from covos.jobs import Outcome
     from covos.masks.edges import Edges
+    from covos.media.range import Range
     from covos.runs.writing import Saved
 
 
@@ -69,11 +70,10 @@ def segment(
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.jobs import output_folders, plan_folders, run_job
-    from covos.media.inputs import is_still
     from covos.models.registry import find_model
     from covos.plan import Plan
     from covos.prompts.values import mask_files
-    from covos.runs.onefile import choose_output, is_folder
+    from covos.runs.onefile import choose_output
 
     configure_threads(pipeline=True)
     find_model(finding.model)
@@ -97,7 +97,7 @@ def segment(
         formats,
         composition=composition,
         inputs=len(inputs),
-        still=len(inputs) == 1 and not is_folder(output) and is_still(inputs[0], range=fields["range"]),
+        **_single(inputs, output, range=fields["range"]),
         overwrite=overwrite,
         keep=keep,
     )
@@ -146,6 +146,17 @@ _FILE_ALONE = (
     "note: only the file was kept. With --keep, its masks and soft edges stay beside it, and covos convert makes other "
     "formats of them without the networks"
 )
+
+
+def _single(inputs: list[str], output: str, *, range: Range) -> dict[str, Any]:
+    """Return ``still`` and ``frame`` as `choose_output` takes them; a folder opens nothing."""
+    from covos.media.inputs import still_of
+    from covos.runs.onefile import is_folder
+
+    if len(inputs) > 1 or is_folder(output):
+        return {}
+    still, frame = still_of(inputs[0], range=range)
+    return {"still": still, "frame": frame}
 
 
 def _tell(

@@ -32,7 +32,7 @@ from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.images import kind_of
 from covos.media.opening import check_rate, open_source
 from covos.media.picture import as_picture
-from covos.media.range import WHOLE, Range
+from covos.media.range import WHOLE, Range, only_frame
 from covos.media.source import Health, Source
 
 Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
@@ -222,18 +222,18 @@ def open_input(
         raise
 
 
-def is_still(source: str, *, range: Range = WHOLE) -> bool:
-    """Tell if a single picture is taken of a path; what cannot be read is none, and is refused when it is opened.
+def still_of(source: str, *, range: Range = WHOLE) -> tuple[bool, int | None]:
+    """Tell if a single picture is taken of a path, and which frame it is where it is a part (`only_frame`).
 
-    A whole video never is one, and is not opened.
+    What cannot be read is none, and is refused when it is opened. A whole video never is one, and is not opened.
     """
     try:
         if not range and Path(source).is_file():
-            return kind_of(Path(source)) == "still"
+            return kind_of(Path(source)) == "still", None
         with open_input(source, range=range) as opened:
-            return opened.info.is_still
+            return opened.info.is_still, only_frame(opened.info)
     except (CovosError, OSError):
-        return False
+        return False, None
 
 
 def _frames(frames: Iterable[object]) -> FramesInMemory:

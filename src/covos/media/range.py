@@ -232,6 +232,11 @@ def as_range(given: Any) -> Any:
     return Range(start=f"f{given.start}" if given.start else None, end=f"f{given.stop}", every=given.step)
 
 
+def only_frame(info: SourceInfo) -> int | None:
+    """Return the number in the whole source of the one frame that a part has; None of a whole or a longer part."""
+    return info.start if info.is_part and info.frame_count == 1 else None
+
+
 def in_words(info: SourceInfo) -> str:
     """Return the frames of an opened part, in words."""
     numbers = info.numbers

@@ -22,7 +22,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.hole_watch import watched
 from covos.masks.soft import SoftMask
 from covos.media.inputs import open_input
-from covos.media.range import Range, as_range
+from covos.media.range import Range, as_range, only_frame
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_MATTER
 from covos.results.replay import Listener
@@ -266,9 +266,11 @@ def convert(
     """
     found = load_result(path, source=source)
     result = found.trim(as_range(range))
+    # Of masks of one frame, no other range has more.
+    frame = only_frame(result.info) if len(found) > 1 else None
     chosen = output_of(
-        path, formats=formats, output=output, composition=composition, still=result.info.is_still, overwrite=overwrite,
-        keep=keep,
+        path, formats=formats, output=output, composition=composition, still=result.info.is_still, frame=frame,
+        overwrite=overwrite, keep=keep,
     )  # fmt: skip
     given = as_labelling(label)
     if matte in {None, False}:
@@ -392,10 +394,11 @@ def output_of(
     output: str | os.PathLike[str] | None,
     composition: Composition = PLAIN,
     still: bool = False,
+    frame: int | None = None,
     overwrite: bool = False,
     keep: bool = False,
 ) -> Output:
-    """Return where `convert` writes to, and in which formats; arguments are as there, ``still`` as of `choose_output`.
+    """Return where `convert` writes to, and in which formats; arguments are as there, or as of `choose_output`.
 
     Raises:
         UsageError: No format is named, or they do not fit the output.
@@ -404,7 +407,7 @@ def output_of(
         composed = composed_formats(formats, composition)
         output = _folder_beside(Path(path), composed)
     chosen = choose_output(
-        output, formats, usual=(), composition=composition, still=still, overwrite=overwrite, keep=keep
+        output, formats, usual=(), composition=composition, still=still, frame=frame, overwrite=overwrite, keep=keep
     )
     if not chosen.formats:
         raise UsageError(

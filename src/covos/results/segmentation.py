@@ -24,7 +24,7 @@ from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.inputs import InMemory
-from covos.media.range import Range, as_range, in_words
+from covos.media.range import Range, as_range, in_words, only_frame
 from covos.media.source import Health, Source
 from covos.models.registry import DEFAULT_MATTER, find_matter
 from covos.results.notebook import as_html
@@ -200,8 +200,9 @@ class Segmentation:
             EnvironmentProblem: The disk is full or not writable.
         """
         output = choose_output(
-            folder, formats, composition=composition, still=self.info.is_still, overwrite=overwrite, keep=keep
-        )
+            folder, formats, composition=composition, still=self.info.is_still, frame=only_frame(self.info),
+            overwrite=overwrite, keep=keep,
+        )  # fmt: skip
         output.refuse_existing(reads=(self.info.path,))
         given = as_labelling(label)
         output.refuse_idle(edges=edges, labelled=given)

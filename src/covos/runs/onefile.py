@@ -208,6 +208,7 @@ def choose_output(
     composition: Composition = PLAIN,
     inputs: int = 1,
     still: bool = False,
+    frame: int | None = None,
     overwrite: bool = False,
     keep: bool = False,
 ) -> Output:
@@ -220,6 +221,7 @@ def choose_output(
         composition: What they are composed of; a background asks for its format.
         inputs: Number of inputs.
         still: True if a single picture is taken of the input.
+        frame: Its number in the source, where it is the only frame of a part that could be longer.
         overwrite: See `Output`.
         keep: See `Output`.
 
@@ -269,12 +271,24 @@ def choose_output(
             + (f", or take one frame: {_ONE_FRAME}" if not still and pictures else instead),
         )
     if suffix not in own:
+        if frame is not None and suffix in _suffixes(kind, value, still=False):
+            raise _one_frame_of_part(path, chosen[0], own=own, frame=frame)
         raise UsageError(
             f"{path} of the format {chosen[0]}",
             why=f"{chosen[0]} makes {' or '.join(own)} files" + (" of a single picture" if still else ""),
             fix=f"write {path.with_suffix(own[0])}{_instead(suffix, still=still)}",
         )
     return Output(path=path, formats=chosen, is_file=True, still=still, overwrite=overwrite, keep=keep)
+
+
+def _one_frame_of_part(path: Path, format: str, *, own: Sequence[str], frame: int) -> UsageError:
+    """Return the error of a video that was asked for of a part that has one frame."""
+    longer = "an earlier --start" if frame else "a later --end"
+    return UsageError(
+        f"{path} of the format {format}",
+        why=f"the part has one frame (f{frame}), and one frame is written as a picture: {' or '.join(own)}",
+        fix=f"write {path.with_suffix(own[0])}, or take more frames: {longer}",
+    )
 
 
 def _suffixes(kind: type[Format], value: str | None, *, still: bool) -> tuple[str, ...]:
