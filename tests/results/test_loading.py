@@ -357,6 +357,19 @@ def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path:
         ({"start": 7.5}, "7.5 seconds is beyond", "", "up to f5"),
         ({"start": "00:00:30:00"}, "this timecode is beyond", "; {clip} begins at timecode 00:00:00:00", "up to f5"),
         ({"end": "f2"}, "start f3 and end f2 leave no frame", "no frame begins in between; ", "behind the start"),
+        (
+            {"start": "f1", "end": "f2"},
+            "start f1 and end f2 leave no frame",
+            "f1 to f2 lies before what there is; ",
+            "give places from f3 to f5",
+        ),
+        (
+            {"start": "00:00:00:01", "end": "f3"},
+            "start 00:00:00:01 and end f3 leave no frame",
+            "lies before what there is; ",
+            "give places from f3 to f5",
+        ),
+        ({"start": "f8", "end": "f9"}, "start f8: frame 8 is beyond the end", "", "up to f5"),
     ],
 )
 def test_a_part_that_a_result_does_not_have_is_refused_by_what_it_has(

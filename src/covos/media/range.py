@@ -159,6 +159,8 @@ class Range(Value):
         if end == info.frame_count and _kind(self.end) == "seconds":
             return range(start, _ENDLESS, self.every)
         if end <= start:
+            if self.start is not None and end <= 0 and "seconds" not in {_kind(self.start), _kind(self.end)}:
+                raise _before(self.start, self.end, source)
             no_frame = "no frame begins in between" if end == start else f"{self.end} is not after {first}"
             raise _empty(first, self.end, f"{no_frame}; {_held(source)}")
         return range(start, end, self.every)
@@ -332,6 +334,15 @@ def _frame_number(option: _Option, place: str, info: SourceInfo) -> int:
 def _empty(start: str, end: str, why: str) -> UsageError:
     return UsageError(
         f"start {start} and end {end} leave no frame", why=why, fix="give an end that lies behind the start"
+    )
+
+
+def _before(start: str, end: str, source: Timed) -> UsageError:
+    """Return the error of a part that ends before the first frame that there is: a result may begin late."""
+    return UsageError(
+        f"start {start} and end {end} leave no frame",
+        why=f"{start} to {end} lies before what there is; {_held(source)}",
+        fix=f"give places from f{source.numbers[0]} to f{source.numbers[-1]}",
     )
 
 
