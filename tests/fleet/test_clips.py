@@ -320,6 +320,24 @@ def test_two_clips_never_share_a_folder(tmp_path: Path) -> None:
         read_clips([tmp_path])
 
 
+def test_rows_that_would_share_a_folder_are_named(tmp_path: Path) -> None:
+    touch(tmp_path / "ok.mp4", tmp_path / "b.mp4")
+    one, two = tmp_path / "m.csv", tmp_path / "n.csv"
+    one.write_text("input\nok.mp4\nb.mp4\nok.mp4\n")
+    with pytest.raises(UsageError) as caught:
+        read_clips([one])
+    assert caught.value.what == f"{one}, rows 1 and 3: {tmp_path / 'ok.mp4'} would share the folder ok"
+    assert "add a column called name" in caught.value.fix
+    one.write_text("input,name\nok.mp4,x\nb.mp4,y\n")
+    two.write_text("input,name\nok.mp4,z\nb.mp4,x\n")
+    with pytest.raises(UsageError) as caught:
+        read_clips([one, two])
+    places = f"{tmp_path / 'ok.mp4'} and {tmp_path / 'b.mp4'}"
+    assert caught.value.what == f"{one}, row 1, and {two}, row 2: {places} would share the folder x"
+    one.write_text("input,name\nok.mp4,x\nb.mp4,y\nok.mp4,z\n")
+    assert [clip.name for clip in read_clips([one])] == ["x", "y", "z"]  # as the message advises
+
+
 @pytest.mark.parametrize("given", ["empty", "*.mp4"])
 def test_an_input_that_stands_for_nothing_is_refused(tmp_path: Path, given: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -203,8 +203,19 @@ def _refuse_shared(clips: Sequence[Clip]) -> None:
 
 
 def _shared(clip: Clip, other: Clip) -> UsageError:
+    share = f"would share the folder {other.name}"
+    if clip.manifest is None or other.manifest is None:
+        return UsageError(
+            f"{other.input} and {clip.input} {share}",
+            why="a folder has the name of its clip, without the suffix",
+            fix="list them in a manifest with a column called name",
+        )
+    rows = f"{other.manifest}, rows {other.row} and {clip.row}"
+    if other.manifest != clip.manifest:
+        rows = f"{other.manifest}, row {other.row}, and {clip.manifest}, row {clip.row}"
+    inputs = other.input if other.input == clip.input else f"{other.input} and {clip.input}"
     return UsageError(
-        f"{other.input} and {clip.input} would share the folder {other.name}",
-        why="a folder has the name of its clip, without the suffix",
-        fix="list them in a manifest with a column name",
+        f"{rows}: {inputs} {share}",
+        why="a folder has the name in the column called name, or that of its clip, without the suffix",
+        fix="add a column called name, if there is none, and give each row a folder of its own",
     )
