@@ -12,6 +12,7 @@ from covos.cli import main
 from covos.core.errors import AnnotationError, SourceError, UsageError
 from covos.data import open_dataset
 from covos.evaluation import evaluate
+from covos.results.loading import load_result
 
 
 def pictures(folder: Path, *, size, count: int = 6, step: int = 1) -> None:
@@ -78,6 +79,21 @@ def test_one_sequence_of_a_list_is_scored_as_the_message_says(tmp_path: Path, da
     _, _, command = caught.value.fix.partition("to score dog alone: covos evaluate ")
     one, other, option, name = shlex.split(command)
     assert (option, evaluate(one, other, protocol=name).sequences[0].name) == ("--protocol", "dog")
+
+
+def test_a_run_of_one_sequence_is_scored_as_the_message_says(tmp_path: Path, davis: Path, masks) -> None:
+    (davis / "ImageSets" / "2017" / "train.txt").write_text("bear\n")
+    found = load_result(masks.write(tmp_path / "m", masks.moving()), source=davis / "JPEGImages" / "480p" / "dog")
+    found.save(tmp_path / "out", formats=["palette"])
+    with pytest.raises(AnnotationError, match="out lacks 2 of 2 sequences") as caught:
+        evaluate(tmp_path / "out", davis, protocol="davis2017-semi", subset="val")
+    _, _, command = caught.value.fix.partition("this is a run of dog; to score it alone: covos evaluate ")
+    one, other, option, name = shlex.split(command)
+    assert (option, other) == ("--protocol", str(davis / "Annotations" / "480p" / "dog"))
+    assert evaluate(one, other, protocol=name).scores.jf == 1
+    with pytest.raises(AnnotationError, match="pred lacks 2 of 2 sequences") as caught:
+        evaluate(predict(tmp_path / "pred", masks, ["cow", "horse"]), davis, protocol="davis2017-semi", subset="val")
+    assert "subset" not in caught.value.fix, "no sequence of any is predicted"
 
 
 def test_a_video_of_the_data_set_is_not_renamed_to_another(tmp_path: Path, davis: Path, masks) -> None:

@@ -14,6 +14,7 @@ from covos.core.progress import counted
 from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.truth import Truth, dataset_around
+from covos.runs.schema import has_report, load_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,19 +128,33 @@ def _missing_sequences(
         fix = f"the subset {largest} is predicted whole: ask for it alone (--subset, subset=)"
     elif near:
         fix = "did you mean " + listed(f"{similar} for {name}" for name, similar in near) + "? rename them"
-    elif subsets:
-        fix = f"predict these too, or ask for another subset (--subset, subset=): {listed(subsets)}"
+    elif name := _source_name(predictions, truth):
+        fix = f"this is a run of {name}; to score it alone: {_command(predictions, truth.sequences[name], protocol)}"
+    elif begun := [name for name, members in subsets.items() if not found.keys().isdisjoint(members)]:
+        fix = f"predict these too, or ask for another subset (--subset, subset=): {listed(begun)}"
     else:
         fix = "predict these too, or give a ground truth that holds only the sequences to score"
     if (common := next((name for name in truth.sequences if name in found), None)) and not predicted:
-        one, other = found[common].where, truth.sequences[common].where
-        both = f"{shlex.quote(str(one))} {shlex.quote(str(other))}"
-        fix = f"{fix}; to score {common} alone: covos evaluate {both} --protocol {protocol.name}"
+        fix = f"{fix}; to score {common} alone: {_command(found[common].where, truth.sequences[common], protocol)}"
     return AnnotationError(
         f"{predictions} lacks {len(missing)} of {len(truth.sequences)} sequences: {listed(missing)}",
         why=f"leaving sequences out changes the score; it has {listed(found)}",
         fix=fix,
     )
+
+
+def _source_name(predictions: Path, truth: Truth) -> str | None:
+    """Return the sequence of the ground truth that a run is of, by the folder of its frames; None if there is none."""
+    if not has_report(predictions) or single_sequence(predictions, name="") is None:
+        return None
+    name = Path(load_report(predictions).source.path).name
+    return name if name in truth.sequences and isinstance(truth.sequences[name].where, Path) else None
+
+
+def _command(prediction: Place, truth: MaskSequence, protocol: ScoringProtocol) -> str:
+    """Return the command that scores one sequence alone."""
+    both = f"{shlex.quote(str(prediction))} {shlex.quote(str(truth.where))}"
+    return f"covos evaluate {both} --protocol {protocol.name}"
 
 
 def _spelling(name: str) -> str:
