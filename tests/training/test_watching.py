@@ -331,6 +331,18 @@ def test_the_start_is_called_better_only_if_it_is(j: float, said: str | None, tm
     assert said is None or said in lines[0]
 
 
+def test_a_small_gain_is_seen(tmp_path: Path) -> None:
+    def outcome(j: float, f: float) -> str:
+        entries = HistoryEntry(step=0, j=0.9731, f=0.9852), HistoryEntry(step=2, j=j, f=f)
+        (tmp_path / "history.jsonl").write_text("".join(entry.line() for entry in entries))
+        return describe_outcome(tmp_path).splitlines()[0].rpartition(":")[0]
+
+    start = "start  J 0.9731  F 0.9852  ->  best"
+    assert outcome(0.9734, 0.9841) == f"{start}  J 0.9734  F 0.9841  at step 2 (the best by J)"
+    assert outcome(0.9734, 0.9861) == f"{start}  J 0.9734  F 0.9861  at step 2"
+    assert outcome(0.975, 0.98) == "start  J 0.973  F 0.985  ->  best  J 0.975  F 0.980  at step 2 (the best by J)"
+
+
 @pytest.mark.usefixtures("narrow")
 def test_a_run_that_was_never_better_says_so(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("cosnet-resnet50", tmp_path / "first", *SMALL)

@@ -130,12 +130,15 @@ def describe_outcome(folder: Path) -> str:
     if not trained:
         return f"no video was measured, so no weights count as the best; the last ones: {folder / 'last.safetensors'}"
     j, best = max(trained, key=lambda pair: pair[0])
-    line = f"best  J {j:.3f}  F {best.f:.3f}  at step {best.step:,}: {folder / 'best.safetensors'}"
+    start = next((entry for _, entry in reversed(measured) if not entry.step), None)
+    # A gain that three digits do not show would look like none.
+    digits = 3 if start is None or start.j == j or f"{start.j:.3f}" != f"{j:.3f}" else 4
+    rule = "" if start is None or (start.f or 0) <= (best.f or 0) else " (the best by J)"
+    line = f"best  J {j:.{digits}f}  F {best.f:.{digits}f}  at step {best.step:,}{rule}: {folder / 'best.safetensors'}"
     lines = [line]
-    if started := [entry for _, entry in measured if not entry.step]:
-        start = started[-1]
+    if start is not None:
         assert start.j is not None
-        lines = [f"start  J {start.j:.3f}  F {start.f:.3f}  ->  {line}"]
+        lines = [f"start  J {start.j:.{digits}f}  F {start.f:.{digits}f}  ->  {line}"]
         if j <= start.j:
             beside = "are as good as" if j == start.j else "are better than"
             lines.append(
