@@ -46,7 +46,7 @@ def test_inspect_a_folder_of_data_sets(tmp_path, capsys):
     (tmp_path / "clips").mkdir()
     assert main(["data", "inspect", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert "one (tianchi" in out
+    assert "one (a folder a video, layout tianchi, " in out
     assert "clips: no data set" in err
 
 

@@ -218,7 +218,9 @@ def _show(inspection: Inspection, *, every_video: bool) -> None:
     stdout = Console(highlight=False)
     if not stdout.is_terminal:
         stdout.width = 200  # a pipe has no width; rich would cut the lines at 80
-    stdout.print(f"[bold]{_plain(inspection.name)}[/] ({inspection.layout}, {_plain(inspection.root)})", soft_wrap=True)
+    # Most trees of this layout are no copy of TIANCHI.
+    layout = "a folder a video, layout tianchi" if inspection.layout == "tianchi" else inspection.layout
+    stdout.print(f"[bold]{_plain(inspection.name)}[/] ({layout}, {_plain(inspection.root)})", soft_wrap=True)
     table = Table("video", "subset", box=None, pad_edge=False)
     for title in ("frames", "annotated", "objects", "empty"):
         table.add_column(title, justify="right")
