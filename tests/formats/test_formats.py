@@ -338,7 +338,8 @@ def test_a_source_in_which_nothing_is_found(tmp_path: Path, info, result) -> Non
 
 def test_the_page_names_the_file_of_every_format(tmp_path: Path, info, result) -> None:
     page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| `([^`]+)` \|", page, re.MULTILINE))
+    (table,) = re.findall(r"^\| format \| file \|.*?\n\n", page, re.MULTILINE | re.DOTALL)
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| `([^`]+)` \|", table, re.MULTILINE))
     assert sorted(rows) == list(FORMATS)
     for name, file in rows.items():
         writer = make_writer(name, OutputFolder(tmp_path / name), info=info(), source_path=tmp_path)

@@ -107,7 +107,7 @@ def test_the_mask_may_be_left_empty(folder: Path, run: Run) -> None:
     cut(folder / "07.png")
     saved = run(folder, damaged="empty")
     assert not np.asarray(Image.open(saved.folder / "masks" / "07.png")).any()
-    with pytest.raises(UsageError, match="other terms"):
+    with pytest.raises(UsageError, match="other settings"):
         run(folder, damaged="hold")
 
 
@@ -214,7 +214,7 @@ def test_a_stopped_run_goes_on_after_mending(folder: Path, run: Run, whole: dict
 def test_an_intact_result_is_not_replaced_when_its_pictures_change(folder: Path, run: Run) -> None:
     run(folder)
     Image.fromarray(picture(3)).save(folder / "07.png")
-    with pytest.raises(UsageError, match="other terms"):
+    with pytest.raises(UsageError, match="other settings"):
         run(folder)
 
 

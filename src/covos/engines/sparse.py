@@ -89,8 +89,8 @@ class SparsePass:
     ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
         """Follow into each frame, in order; yield it with its prediction, and true if that was made of its neighbours.
 
-        Of so many frames those that are looked at are encoded together, on so many threads that work ahead. These are
-        the same frames whatever is doubted; further ones are encoded when they are needed.
+        The looked-at ones of so many frames are encoded together, on so many threads that work ahead. They are the same
+        whatever is doubted; further ones are encoded when they are needed.
         """
         left: list[Observed] = []
         batches = iter(lambda: list(islice(frames, max(together, self._apart))), [])
