@@ -225,7 +225,7 @@ def open_input(
 def still_of(source: str, *, range: Range = WHOLE) -> tuple[bool, int | None]:
     """Tell if a single picture is taken of a path, and which frame it is where it is a part (`only_frame`).
 
-    What cannot be read is none, and is refused when it is opened. A whole video never is one, and is not opened.
+    A path that cannot be read is none, and is refused when it is opened. A whole video never is one, and is not opened.
     """
     try:
         if not range and Path(source).is_file():
