@@ -242,7 +242,6 @@ def test_python_refuses_what_would_change_nothing(make_clip: Callable[..., Path]
         (lambda: covos.Range(every="two"), "every='two' cannot be used"),
         (lambda: covos.Range(begin="1"), "unknown setting 'begin'"),
         (lambda: covos.Edges(blur=2), "unknown setting 'blur'"),
-        (lambda: covos.Composition(colour="red"), "unknown setting 'colour'"),
         (lambda: Plan(source="a.mp4", range={"every": 0}), "every=0 cannot be used"),
     ],
 )

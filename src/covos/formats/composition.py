@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from covos.core.errors import UsageError
-from covos.core.records import Value
+from covos.core.records import Record
 from covos.masks.edges import Length
 from covos.media.range import Place, Range
 
@@ -18,7 +18,7 @@ BEGINNING: Final = "0"
 """Start of a background of which nothing is left out."""
 
 
-class Composition(Value):
+class Composition(Record):
     """The way in which outputs are composed. Each field concerns the formats that know it.
 
     It is written into the names of the formats, ``background=beach.mp4,wrap=1%``: a run and its report keep outputs
@@ -39,6 +39,8 @@ class Composition(Value):
         keep_hdr: If true, `prores`, `ffv1`, `rgba` and `exr` have the tones of a source in HDR or BT.2020.
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     background: str | None = None
     background_start: Place = BEGINNING

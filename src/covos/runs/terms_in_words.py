@@ -24,8 +24,7 @@ class Terms(Record, ABC):
         if before.get(TASK) != after.get(TASK):  # each has settings of its own
             names = dict.fromkeys(name for name in before if name in after)
         if before.get(QUALITY, _ABSENT[QUALITY]) != after.get(QUALITY, _ABSENT[QUALITY]):
-            for each in (VIEWS, LOOKS):  # they follow from the quality
-                names.pop(each, None)
+            names.pop(VIEWS, None)  # it follows from the quality
         return [
             f"{name}: {before.get(name, _absent(name))} before, {after.get(name, _absent(name))} now"
             for name in names
