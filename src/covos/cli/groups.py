@@ -147,17 +147,7 @@ class Composing:
         """
         from covos.formats.composition import Composition
 
-        return Composition(
-            background=self.background,
-            background_start=self.background_start,
-            background_end=self.background_end,
-            light_wrap=self.light_wrap,
-            shadow=self.shadow,
-            alpha=self.alpha,
-            each_object=self.each_object,
-            keep_hdr=self.keep_hdr,
-            invert=self.invert,
-        )
+        return Composition(**_values(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +202,6 @@ def task_settings(finding: Finding, following: Following) -> dict[str, Any]:
     }
 
 
-def _values(group: LivePart | LiveRims) -> dict[str, Any]:
+def _values(group: LivePart | LiveRims | Composing) -> dict[str, Any]:
     """Return the values of a group, by their names."""
     return {each.name: getattr(group, each.name) for each in fields(group)}

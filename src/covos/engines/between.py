@@ -10,7 +10,7 @@ Shape legend: N things, h x w cells of the logits, at stride 2 of the encoded fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -24,7 +24,7 @@ from covos.core.types import ImageArray
 from covos.engines.encoding import sigmoid
 from covos.engines.flow import FlowArray
 from covos.engines.motion import Observed
-from covos.engines.ways import in_cells, moved, spanning, turned_round, view_in_cells
+from covos.engines.ways import in_cells, moved, spanned, spanning, turned_round, view_in_cells
 
 LIKE: Final = 8.0
 """Levels of brightness by which two views of one place differ by noise, and a little motion, alone."""
@@ -66,6 +66,12 @@ class Between(NamedTuple):
     doubt: float
 
 
+def is_looked_at(observed: Observed, *, apart: int, cuts: Collection[int]) -> bool:
+    """Tell if a network looks at a frame in any case: every so manieth, and the first and the last of a shot."""
+    index = observed.frame.index
+    return index % apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None
+
+
 def find_between(before: Seen | None, waiting: Sequence[Observed], after: Seen | None) -> list[Between] | None:
     """Find the logits of the frames between two that the network has looked at, of the same things.
 
@@ -99,7 +105,7 @@ def _ways(waiting: Sequence[Observed], after: Seen) -> list[tuple[FlowArray, Flo
     steps = [each.flow for each in waiting if each.flow is not None]
     if len(steps) < len(waiting) or after.flow is None:
         return None
-    back = list(accumulate(steps, lambda before, flow: spanning(flow, before)))
+    back = spanned(steps)
     forth = list(accumulate(steps[:0:-1], spanning, initial=after.flow))
     return list(zip(back, reversed(forth), strict=True))
 

@@ -35,7 +35,7 @@ from covos.core.device import calls_at_once
 from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.around import Around
-from covos.engines.between import DOUBT, Seen, find_between
+from covos.engines.between import DOUBT, Seen, find_between, is_looked_at
 from covos.engines.choices import (
     APART,
     AROUND,
@@ -268,7 +268,15 @@ class FindEngine(Generic[FeaturesT]):
     def _looked(self, batch: Sequence[Placed[FeaturesT]], *, look: Look[FeaturesT]) -> list[Placed[FeaturesT]]:
         """Segment those frames of a batch that the network looks at."""
         marked = [each._replace(flat=is_flat(each.observed)) for each in batch]
-        views = dict(look([each for each in marked if not each.flat and self._is_looked_at(each.observed)]))
+        views = dict(
+            look(
+                [
+                    each
+                    for each in marked
+                    if not each.flat and is_looked_at(each.observed, apart=self.apart, cuts=self.encoder.cuts)
+                ]
+            )
+        )
         found = [
             [self._nothing(each.observed)] if each.flat else views.get(each.observed.frame.index) for each in marked
         ]
@@ -326,11 +334,6 @@ class FindEngine(Generic[FeaturesT]):
                 yield each
                 before, waiting = after, []
         yield from self._between(before, waiting, None, look)
-
-    def _is_looked_at(self, observed: Observed) -> bool:
-        """Tell if the network looks at a frame: every so manieth, and the first and the last of a shot."""
-        index, cuts = observed.frame.index, self.encoder.cuts
-        return index % self.apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None
 
     def _between(
         self,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import reduce
 from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
@@ -19,11 +18,11 @@ import numpy as np
 import torch
 
 from covos.core.ahead import computed
-from covos.engines.between import DOUBT, Seen, find_between
+from covos.engines.between import DOUBT, Seen, find_between, is_looked_at
 from covos.engines.flow import FlowArray
 from covos.engines.follow_pass import FollowPass, FramePrediction
 from covos.engines.motion import Observed
-from covos.engines.ways import spanning
+from covos.engines.ways import spanned
 from covos.models.follow import FollowFeatures
 
 AFTER_DOUBT: Final = 12
@@ -112,9 +111,9 @@ class SparsePass:
 
     def _is_looked_at(self, observed: Observed) -> bool:
         """Tell if the networks look at a frame: every so manieth, ends of shots, those beside what the user shows."""
-        index, cuts = observed.frame.index, self._cuts
+        index = observed.frame.index
         beside = any(at in self._shown for at in (index - 1, index, index + 1))
-        return index % self._apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None or beside
+        return beside or is_looked_at(observed, apart=self._apart, cuts=self._cuts)
 
     def _over(self, left: list[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction, bool]]:
         """Go over frames by as long ways as there may be now, to the last, which may be encoded already."""
@@ -130,10 +129,12 @@ class SparsePass:
         before = self._before
         if not between:
             prediction = self._step(self._current, seen)
+            after = Seen.of(end, prediction.log_odds)
         else:
             earlier = self._current.copy()
             prediction = self._step(self._current, seen.coming_from(_put_on_end(way)))
-            made = None if before is None else _between(*before, between, end, prediction)
+            after = Seen.of(end, prediction.log_odds)
+            made = None if before is None else _between(*before, between, after, prediction)
             if made is None:
                 self._current = earlier
                 half = len(way) // 2
@@ -144,7 +145,7 @@ class SparsePass:
             for observed, found in zip(between, made, strict=True):
                 yield observed, found, True
         yield end, prediction, False
-        self._before = Seen.of(end, prediction.log_odds), prediction
+        self._before = after, prediction
 
 
 def flow_in(flow: FlowArray | None, size: tuple[int, int], *, mirrored: bool) -> FlowArray:
@@ -162,17 +163,17 @@ def _put_on_end(way: Sequence[Observed]) -> FlowArray:
     """Return the flow from the last of some frames to the one before the first."""
     flows = [each.flow for each in way if each.flow is not None]
     assert len(flows) == len(way), "no way goes over a frame without"
-    return reduce(lambda before, flow: spanning(flow, before), flows)
+    return spanned(flows)[-1]
 
 
 def _between(
-    before: Seen, earlier: FramePrediction, between: Sequence[Observed], after: Observed, later: FramePrediction
+    before: Seen, earlier: FramePrediction, between: Sequence[Observed], after: Seen, later: FramePrediction
 ) -> list[FramePrediction] | None:
     """Predict frames by their neighbours; None if they, or what became of an object, leave a doubt."""
     states = [(each.id, each.state) for each in earlier.objects]
     if states != [(each.id, each.state) for each in later.objects]:
         return None
-    made = find_between(before, between, Seen.of(after, later.log_odds))
+    made = find_between(before, between, after)
     if made is None or any(each.doubt > DOUBT for each in made):
         return None
     pairs = zip(earlier.objects, later.objects, strict=True)

@@ -7,6 +7,8 @@ them as an input.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final, TypeVar
 
 import cv2
@@ -25,6 +27,14 @@ STEPS: Final = 2
 def spanning(flow: FlowArray, before: FlowArray) -> FlowArray:
     """Return the flow of two on end: of that from a frame to another one, and of that from there."""
     return flow + moved(before, flow)
+
+
+def spanned(flows: Iterable[FlowArray]) -> list[FlowArray]:
+    """Return for each frame of some, one after the other, the flow from it to the frame before the first of them.
+
+    The flows are those from each to the one just before it.
+    """
+    return list(accumulate(flows, lambda before, flow: spanning(flow, before)))
 
 
 def turned_round(flow: FlowArray) -> FlowArray:
