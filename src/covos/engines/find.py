@@ -268,15 +268,8 @@ class FindEngine(Generic[FeaturesT]):
     def _looked(self, batch: Sequence[Placed[FeaturesT]], *, look: Look[FeaturesT]) -> list[Placed[FeaturesT]]:
         """Segment those frames of a batch that the network looks at."""
         marked = [each._replace(flat=is_flat(each.observed)) for each in batch]
-        views = dict(
-            look(
-                [
-                    each
-                    for each in marked
-                    if not each.flat and is_looked_at(each.observed, apart=self.apart, cuts=self.encoder.cuts)
-                ]
-            )
-        )
+        chosen = partial(is_looked_at, apart=self.apart, cuts=self.encoder.cuts)
+        views = dict(look([each for each in marked if not each.flat and chosen(each.observed)]))
         found = [
             [self._nothing(each.observed)] if each.flat else views.get(each.observed.frame.index) for each in marked
         ]
