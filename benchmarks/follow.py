@@ -29,8 +29,9 @@ With --without: what following loses without one of its helps, one after the oth
 With --twins: a mirror image of the subject, run backward, crosses it (`scenes_twins`), and both are scored, in the
 first 40 frames. Sequences that were trained on tell how two are kept apart, not how well one is seen.
 
-With --quality: beside that, J and F at each quality, and the processor time of a frame, decoding too. With --apart: the
-same at `fast`, where the networks look at every so manieth frame; and the share of the frames that they looked at.
+With --quality: beside that, J and F at each quality, the processor time of a frame, decoding too, and the share of the
+frames that the networks looked at. With --apart: the same where they look at every so manieth frame of a pass, at these
+qualities, or else at `fast`.
 
 With --sheet: the worst frame of each object, those of the lowest J, for people to look at: the truth beside the
 prediction, cut out around the object, with its J and its confidence. Nothing else of --data is measured then.
@@ -49,7 +50,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from unittest.mock import patch
 
@@ -125,8 +126,11 @@ def _videos(options: argparse.Namespace) -> list[Video]:
 
 def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     videos = _videos(options)
-    ways = [Way(name=name, quality=name) for name in options.quality]
-    ways += [Way(name=f"one in {apart}", quality="fast", apart=apart) for apart in options.apart]
+    if options.apart:
+        pairs = product(options.quality or ["fast"], options.apart)
+        ways = [Way(name=f"{quality}, one in {apart}", quality=quality, apart=apart) for quality, apart in pairs]
+    else:
+        ways = [Way(name=name, quality=name) for name in options.quality]
     for video in videos:
         source, images, truth = _clip(video, folder / "frames" / video.name, options)
         first = np.where(truth[0] == VOID, 0, truth[0])
@@ -203,7 +207,7 @@ def without(name: str | None) -> Iterator[None]:
             unknown = lambda model, fit, owner: torch.zeros(len(owner), fit.shape[1])  # noqa: E731 - a stand-in
             stack.enter_context(patch.object(network, "score", unknown))
         elif name == "focus":
-            stack.enter_context(patch.object(network, "focused", lambda affinity, cells: affinity))
+            stack.enter_context(patch.object(network, "focused", lambda affinity, cells: None))
         elif name == "around":
             begin = Around.__init__
             stack.enter_context(patch.object(Around, "__init__", lambda around, *_: begin(around, 0, 0)))

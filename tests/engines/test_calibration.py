@@ -34,7 +34,7 @@ def decoded(
         quality_P=torch.tensor([20.0]),
         read_P2hw=read.expand(1, 2, -1, -1),
         match_Phw=torch.full_like(read[0], 0.7),
-        affinity_BNM=torch.ones(1, 1, 1),
+        shares_BM=torch.ones(1, 1),
         before_P1HW=coarse(solid if before is None else before, 2),
         # Scores go beyond 0 and 1.
         score_P1HW=coarse(solid if scored is None else scored, 4) * 2.5 - 0.5,

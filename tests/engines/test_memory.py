@@ -27,7 +27,7 @@ def test_it_never_holds_more_than_given_frames_some_between_and_the_latest(betwe
     sizes = set()
     for index in range(1, 2000):
         keep(bank, index, given=index == 700)
-        bank.note_reading(torch.rand(1, 3, bank.of((1,))[0].key_BMK.shape[1]))
+        bank.note_reading(torch.rand(1, bank.of((1,))[0].key_BMK.shape[1]))
         sizes.add(len({*bank.given, *(each.index for each in bank.middle)} | {index}))
     assert max(sizes) <= 2 + between + 1
     assert bank.of((1,))[0].value_PMC.shape[1] <= (2 + between + 1) * POSITIONS
@@ -39,9 +39,9 @@ def test_of_more_given_frames_than_there_may_be_the_least_read_goes() -> None:
     for index in range(MAX_GIVEN):
         keep(bank, index, given=True)
     # All that is read is in frame 7, and least of it in frame 3.
-    affinity = torch.full((MAX_GIVEN,), 0.01)
-    affinity[3], affinity[7] = 0.001, 1.0
-    bank.note_reading(affinity.repeat_interleave(POSITIONS).expand(1, 2, -1))
+    read = torch.full((MAX_GIVEN,), 0.01)
+    read[3], read[7] = 0.001, 1.0
+    bank.note_reading(read.repeat_interleave(POSITIONS).unsqueeze(0))
     for index in range(MAX_GIVEN, MAX_GIVEN + 20):
         keep(bank, index, given=True)
         assert len(bank.given) == MAX_GIVEN
@@ -73,8 +73,8 @@ def test_the_least_read_frame_makes_room() -> None:
     for index in (5, 10):
         keep(bank, index)
     # Positions: frame 0, frame 5, frame 10; all that is read is in the first two.
-    affinity = torch.tensor([1.0, 1.0, 0.01]).repeat_interleave(POSITIONS).expand(1, 2, -1)
-    bank.note_reading(affinity)
+    read = torch.tensor([1.0, 1.0, 0.01]).repeat_interleave(POSITIONS).unsqueeze(0)
+    bank.note_reading(read / read.sum())
     keep(bank, 15)
     assert [kept.index for kept in bank.middle] == [5, 15]
     assert bank.middle[0].usefulness == pytest.approx(1 / 2.01)

@@ -24,7 +24,7 @@ from covos.models.follow import (
 )
 from covos.models.lite import CovosLite, Features
 from covos.models.object_masks import aggregate, certainty, moved, with_others
-from covos.models.readout import KERNEL_LEAST, KERNEL_REACH, TOP, focused, read
+from covos.models.readout import KERNEL_LEAST, KERNEL_REACH, TOP, focused, read, shares
 from covos.models.registry import build_follower, find_follower, find_model
 from covos.models.target import fit
 from covos.training.recipe import FollowRecipe
@@ -250,12 +250,13 @@ def test_what_is_hardly_like_anything_remembered_is_read_in_any_precision(
 
 def test_a_position_reads_those_that_match_it_best() -> None:
     affinity = torch.rand(1, 24, 5 * TOP)
-    found = focused(affinity, CELLS)
-    assert ((found > 0).sum(dim=2) == TOP).all()
-    best = torch.topk(affinity, TOP, dim=2).indices
-    assert (found.gather(2, best) > 0).all()
-    few = affinity[..., : TOP // 2]
-    assert (focused(few, CELLS) > 0).all(), "a small memory is read whole"
+    weight, index = focused(affinity, CELLS)
+    assert weight.shape == index.shape == (1, 24, TOP)
+    assert torch.equal(index.sort().values, torch.topk(affinity, TOP, dim=2).indices.sort().values)
+    assert (weight > 0).all()
+    few, at = focused(affinity[..., : TOP // 2], CELLS)
+    assert ((few > 0).sum(dim=2) == TOP // 2).all(), "a small memory is read whole"
+    assert int(at.max()) < TOP // 2
 
 
 def test_a_remembered_position_speaks_round_the_place_that_it_matches_best() -> None:
@@ -263,12 +264,33 @@ def test_a_remembered_position_speaks_round_the_place_that_it_matches_best() -> 
     cells = (4, 60)
     affinity = torch.full((1, 240, 2), 0.1)
     affinity[0, 61, 0], affinity[0, 118, 0] = 0.9, 0.85
-    found = focused(affinity, cells)
-    assert float(found[0, 61, 0]) == pytest.approx(0.9)
-    assert float(found[0, 118, 0]) == pytest.approx(0.85 * KERNEL_LEAST)
-    near, far = float(found[0, 63, 0]), float(found[0, 61 + 60 * 2, 0])
+    weight, index = focused(affinity, cells)
+    found = torch.where(index == 0, weight, 0).amax(dim=2)[0]
+    assert float(found[61]) == pytest.approx(0.9)
+    assert float(found[118]) == pytest.approx(0.85 * KERNEL_LEAST)
+    near, far = float(found[63]), float(found[61 + 60 * 2])
     assert near == pytest.approx(0.1 * math.exp(-((2 / KERNEL_REACH) ** 2) / 2))
     assert far == pytest.approx(near), "rows and columns are alike"
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_chosen_positions_are_read_as_if_all_others_had_no_affinity(frames: int) -> None:
+    cells, owner = (4, 6), torch.tensor([0, frames - 1, 0])
+    affinity = torch.rand(frames, 24, 5 * TOP)
+    value = torch.cat([torch.randn(3, 5 * TOP, 4), torch.rand(3, 5 * TOP, 1)], dim=2)
+    chosen = focused(affinity, cells)
+    dense = torch.zeros_like(affinity).scatter(2, chosen.index_BNT, chosen.weight_BNT)
+    scale = torch.tensor(10.0)
+    found = read(affinity, value, owner, scale=scale, chosen=chosen)
+    torch.testing.assert_close(found[..., :-1], read(dense, value, owner, scale=scale)[..., :-1])
+    torch.testing.assert_close(found[..., -1], read(affinity, value, owner, scale=scale)[..., -1])
+
+
+def test_the_shares_of_a_memory_are_those_of_all_that_is_read() -> None:
+    affinity = torch.rand(2, 5, 7)
+    expected = (affinity / affinity.sum(dim=2, keepdim=True)).mean(dim=1)
+    torch.testing.assert_close(shares(affinity), expected)
+    assert not shares(torch.zeros(1, 5, 7)).any(), "nothing is divided by 0"
 
 
 def test_certainty_is_that_of_what_is_decided_either_way() -> None:

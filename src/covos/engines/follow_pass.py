@@ -346,10 +346,10 @@ class FollowPass:
         agreed = torch.stack([self._agreements[identity].shown_2 for identity in self.ids])
         belief = Belief(both, self._fitted(), agreed)
         found = [self._find(features, belief, rows) for rows in self._groups()]
-        # The affinity is that of the frames, the same for all objects.
+        # The shares are those of the frame, the same for all objects.
         decoded = found[0] if len(found) == 1 else DecodedObjects(*map(torch.cat, zip(*found, strict=True)))
-        decoded = decoded._replace(affinity_BNM=found[0].affinity_BNM)
-        self.bank.note_reading(decoded.affinity_BNM)
+        decoded = decoded._replace(shares_BM=found[0].shares_BM)
+        self.bank.note_reading(decoded.shares_BM)
         self._note_agreement(decoded.logit_P1HW, features)
         best = torch.stack([self._agreements[identity].best for identity in self.ids])
         decoded = decoded._replace(logit_P1HW=advised(decoded.logit_P1HW, both, features, agreement_P=best))

@@ -161,9 +161,9 @@ class MemoryBank:
             latest = latest._replace(value_PMC=torch.zeros_like(latest.value_PMC))
         return join_memories([kept.of(objects) for kept in self._frames()]), latest
 
-    def note_reading(self, affinity_BNM: Tensor) -> None:
-        """Note which frames the current one has read, by its affinity to the positions that `of` gave."""
-        share = (affinity_BNM / affinity_BNM.sum(dim=2, keepdim=True).clamp(min=1e-30)).mean(dim=(0, 1))
+    def note_reading(self, shares_BM: Tensor) -> None:
+        """Note which frames the current one has read, by the shares of the positions that `of` gave."""
+        share = shares_BM.mean(dim=0)
         start = 0
         for kept in self._frames():
             stop = start + kept.memory.key_BMK.shape[1]

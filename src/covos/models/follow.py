@@ -39,7 +39,7 @@ from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, shrink_to, upsample_to
 from covos.models.lite import Features, LiteConfig
 from covos.models.object_masks import moved
-from covos.models.readout import focused, read
+from covos.models.readout import focused, read, shares
 from covos.models.target import TargetModel, TargetMoments, fit_features, moments, score
 
 MASK_STRIDE = 4
@@ -125,8 +125,8 @@ class Recalled(NamedTuple):
     """The latest masks, moved along the flow, at stride 4."""
     score_P1HW: Tensor
     """Score of the target model at stride 8."""
-    affinity_BNM: Tensor
-    """See `CovosFollow.affinity`."""
+    shares_BM: Tensor
+    """See `covos.models.readout.shares`, of the memory."""
 
     def maps(self, cells: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return `DecodedObjects.read_P2hw` and `DecodedObjects.match_Phw`, for h x w cells."""
@@ -147,8 +147,8 @@ class DecodedObjects(NamedTuple):
     """The remembered masks as read by the long-term and the short-term affinity, in [0, 1]."""
     match_Phw: Tensor
     """Match of each position with what is remembered, in [-1, 1] (see `covos.models.readout.read`)."""
-    affinity_BNM: Tensor
-    """See `CovosFollow.affinity`."""
+    shares_BM: Tensor
+    """See `covos.models.readout.shares`, of the memory."""
     before_P1HW: Tensor
     """The object's mask in the latest frame, moved along the flow, at stride 4."""
     score_P1HW: Tensor
@@ -355,17 +355,17 @@ class CovosFollow(nn.Module):
         with torch.autocast(features.key_BNK.device.type, enabled=False):
             affinity = self.affinity(features, memory.key_BMK)
             # The whole is trained, and shows how well the position matches; the chosen part of it is read.
-            chosen = affinity if self.training else focused(affinity, features.context_BChw.shape[2:])
+            chosen = None if self.training else focused(affinity, features.context_BChw.shape[2:])
             # Only bfloat16, of the short types, has their range: in float16 the weak ones would be 0.
             short_type = features.context_BChw.dtype == torch.bfloat16 and not torch.is_grad_enabled()
             precision = torch.bfloat16 if short_type else torch.float32
-            long = read(chosen, memory.value_PMC, owner_P, scale=self.scale, precision=precision, matched_BNM=affinity)
+            long = read(affinity, memory.value_PMC, owner_P, scale=self.scale, precision=precision, chosen=chosen)
             near = self.nearby(features, latest.key_BMK)
             short = read(near, latest.value_PMC, owner_P, scale=self.scale, precision=precision)
             height, width = features.s8_BCHW.shape[2:]
             scored = score(belief.target, features.fit_BLD, owner_P).view(-1, 1, height, width)
             before = moved(belief.latest_P2HW.float(), features.flow_B2HW[_own(features, owner_P)])
-        return Recalled(long, short, before, scored, affinity)
+        return Recalled(long, short, before, scored, shares(affinity.detach()))
 
     def decode(
         self, features: FollowFeatures, recalled: Recalled, agreement_P2: Tensor, owner_P: Tensor
@@ -397,7 +397,7 @@ class CovosFollow(nn.Module):
         judged = judged.float()
         masks, match = recalled.maps(cells)
         return DecodedObjects(
-            logit.float(), judged[:, 0], judged[:, 1], masks, match, recalled.affinity_BNM, before[:, :1], scored
+            logit.float(), judged[:, 0], judged[:, 1], masks, match, recalled.shares_BM, before[:, :1], scored
         )
 
 

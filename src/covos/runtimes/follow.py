@@ -80,7 +80,7 @@ def follow_stages(network: CovosFollow) -> tuple[Stage, ...]:
                 ),
                 Port("target", f"P {fitted}", "linear model of each object"),
             ),
-            outputs=(*readings, Port("affinity", "1 N M", "affinity of each position to those of the memory")),
+            outputs=(*readings, Port("shares", "1 M", "share of each position of the memory in what is read", share)),
             call=_recall,
             exact=True,
         ),
@@ -186,9 +186,9 @@ class FollowProgram:
                 *(key, context, s8, fit, flow, *memory, *latest, belief.latest_P2HW, belief.target.weight_PD)
             )
         )
-        long, short, before, score, affinity = recalled
+        long, short, before, score, shares = recalled
         logit, present, quality = self._programs["decode"](
             *(context, s8, s4, s2, still, cue, cue_known, long, short, before, score, belief.agreement_P2)
         )
         masks, match = recalled.maps(context.shape[2:])
-        return DecodedObjects(logit, present, quality, masks, match, affinity, before[:, :1], score)
+        return DecodedObjects(logit, present, quality, masks, match, shares, before[:, :1], score)
