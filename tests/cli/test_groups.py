@@ -60,13 +60,13 @@ def test_defaults_are_those_of_the_library() -> None:
     assert groups.Rims().edges() == Edges() == groups.LiveRims().edges()
     assert groups.Part().range() == Range() == groups.LivePart().range()
     assert groups.Composing().composition() == Composition()
-    assert groups.Finding().find() == Find()
+    assert groups.FindOptions().find() == Find()
     plan = Plan(source="clip.mp4")
-    asked = groups.plan_fields(groups.Finding(), groups.Planned(), groups.Part(), groups.Rims(), groups.Machine())
+    asked = groups.plan_fields(groups.FindOptions(), groups.Planned(), groups.Part(), groups.Rims(), groups.Machine())
     assert plan == Plan(source="clip.mp4", **asked)
     assert {*Plan.model_fields} - {*asked} == {"source", "task", "formats"}
     usual = {name: each.default for name, each in signature(choose_task).parameters.items()}
-    asked = groups.task_settings(groups.Finding(), groups.Following())
+    asked = groups.task_settings(groups.FindOptions(), groups.FollowOptions())
     assert asked == {name: usual[name] for name in asked}
     assert {*usual} - {*asked} == {"objects", "prompts"}
 

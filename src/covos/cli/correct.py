@@ -104,7 +104,7 @@ def correct(
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
     *,
-    following: groups.Following,
+    following: groups.FollowOptions,
     machine: groups.Machine,
 ) -> None:
     """Correct the masks of a run, and write all of them to a new folder.

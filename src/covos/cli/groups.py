@@ -27,7 +27,7 @@ class Machine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class FindOptions:
     """The model, and the way in which it finds the subject."""
 
     model: options.Model = DEFAULT_MODEL
@@ -60,7 +60,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Following:
+class FollowOptions:
     """The way in which objects are followed."""
 
     trust_prompts: options.TrustPrompts = False
@@ -162,7 +162,7 @@ class Planned:
     matte: options.Matte = None
 
 
-def plan_fields(finding: Finding, planned: Planned, part: Part, rims: Rims, machine: Machine) -> dict[str, Any]:
+def plan_fields(finding: FindOptions, planned: Planned, part: Part, rims: Rims, machine: Machine) -> dict[str, Any]:
     """Return the fields of a plan, but for its source, its task and its formats.
 
     Raises:
@@ -186,7 +186,7 @@ def plan_fields(finding: Finding, planned: Planned, part: Part, rims: Rims, mach
     }
 
 
-def task_settings(finding: Finding, following: Following) -> dict[str, Any]:
+def task_settings(finding: FindOptions, following: FollowOptions) -> dict[str, Any]:
     """Return the arguments of `covos.task.choose_task`, but for objects and prompts."""
     return {
         "quality": finding.quality,

@@ -29,7 +29,7 @@ def predict(
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
     *,
-    finding: groups.Finding,
+    finding: groups.FindOptions,
     machine: groups.Machine,
 ) -> None:
     """Segment every video of a data set, for its challenge: FOLDER/Annotations/VIDEO/FRAME.png.

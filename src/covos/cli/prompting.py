@@ -12,7 +12,7 @@ from covos.core.progress import counted
 from covos.engines.choices import AUTO
 
 if TYPE_CHECKING:
-    from covos.cli.groups import Following
+    from covos.cli.groups import FollowOptions
     from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
     from covos.task import Discover, Find, Follow
 
@@ -98,7 +98,7 @@ def task_of(
     return _working(choose_task(prompts=(*shown, *regions), **settings), settings)
 
 
-def trusted(following: Following, prompts: Path | None) -> bool:
+def trusted(following: FollowOptions, prompts: Path | None) -> bool:
     """Tell if the prompt file may name masks outside its folder.
 
     Raises:

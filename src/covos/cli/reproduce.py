@@ -24,7 +24,7 @@ def reproduce(
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,
     *,
-    finding: groups.Finding,
+    finding: groups.FindOptions,
     machine: groups.Machine,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones.

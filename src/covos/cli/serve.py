@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from covos.cli import options
+from covos.cli import groups, options
+from covos.cli.grouping import grouped
 from covos.cli.terminal import say
+from covos.models.registry import DEFAULT_MODEL
 from covos.serve.address import BACKEND_PORT, HOST, PORT, Address
 from covos.serve.rules import QUOTA, UPLOAD, WAITING, Rules
+
+if TYPE_CHECKING:
+    from covos.plan import Plan
 
 _GIGA = 1 << 30
 _HOUR = 3600.0
@@ -26,7 +32,9 @@ Root: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of
 Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 
 
+@grouped
 def serve(
+    *,
     root: Root = ROOT,
     host: Annotated[str, typer.Option(help="Address to listen on; any other needs a token.")] = HOST,
     port: Annotated[
@@ -56,19 +64,16 @@ def serve(
             help="Add a line for each request and job to this file, or to standard output, and errors with tracebacks.",
         ),
     ] = None,
-    model: options.Model = "covos-lite",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
+    model: options.Model = DEFAULT_MODEL,
+    machine: groups.Machine,
     quiet: options.Quiet = False,
 ) -> None:
     """Serve a page and an HTTP API: drop a clip, see the subject cut out, click to correct, download."""
-    settings = {"model": model, "device": device, "precision": precision, "runtime": runtime}
     if port is None:
         port = BACKEND_PORT if label_studio else PORT
     address = Address(host=host, port=port, token=token, names=tuple(name or ()))
     if label_studio:
-        _back(media_root, address=address, settings=settings, log=log, quiet=quiet)
+        _back(media_root, address=address, plan=_plan(model, machine), log=log, quiet=quiet)
         return
     from covos.models.registry import find_model
 
@@ -81,11 +86,13 @@ def serve(
         waiting=waiting,
         expiry=expire * _HOUR or None,
     )
-    _run(rules, address=address, settings=settings, log=log, quiet=quiet)
+    _run(rules, address=address, plan=_plan(model, machine), log=log, quiet=quiet)
 
 
+@grouped
 def open_clip(
     clip: Annotated[Path, typer.Argument(help="Video to open, or the folder of a run, to correct its masks.")],
+    *,
     root: Annotated[
         Path | None,
         typer.Option(
@@ -97,10 +104,8 @@ def open_clip(
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, though the clip was opened before.")] = False,
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
-    model: options.Model = "covos-lite",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    runtime: options.Runtime = "auto",
+    model: options.Model = DEFAULT_MODEL,
+    machine: groups.Machine,
     quiet: options.Quiet = False,
 ) -> None:
     """Open a video on a page of this machine: see its subject cut out, click to correct, download.
@@ -110,14 +115,13 @@ def open_clip(
     """
     if not quiet:  # before anything heavy is loaded
         say(f"opening {clip} ...", err=True)
-    settings = {"model": model, "device": device, "precision": precision, "runtime": runtime}
     opened = _looked_at(clip, model=model)
     if root is None:
         root = _place_for(opened, fresh=fresh, quiet=quiet)
     _run(
         Rules(root=_folder(root)),
         address=Address(port=port),
-        settings=settings,
+        plan=_plan(model, machine),
         opening=opened,
         fresh=fresh,
         browser=browser,
@@ -129,13 +133,12 @@ def _back(
     media: Path | None,
     *,
     address: Address,
-    settings: dict[str, str],
+    plan: Plan,
     log: str | None,
     quiet: bool,
 ) -> None:
     from covos.core.errors import UsageError
     from covos.models.registry import find_model
-    from covos.plan import Plan
 
     if media is None or not media.is_dir():
         raise UsageError(
@@ -143,13 +146,13 @@ def _back(
             why="no folder is given" if media is None else f"{media} is no folder",
             fix="give the folder of its local storage with --media-root",
         )
-    find_model(settings["model"])
+    find_model(plan.model)
     with _explaining_extra():
         from covos.serve.running import run_backend
     run_backend(
         media.absolute(),
         address=address,
-        plan=Plan.model_validate({"source": "clip", **settings}),
+        plan=plan,
         ready=lambda url: None if quiet else say(f"Label Studio may ask {url}  (Ctrl-C ends it)"),
         log=log,
     )
@@ -171,15 +174,13 @@ def _run(
     rules: Rules,
     *,
     address: Address,
-    settings: dict[str, str],
+    plan: Plan,
     quiet: bool,
     opening: Path | None = None,
     fresh: bool = False,
     browser: bool = False,
     log: str | None = None,
 ) -> None:
-    from covos.plan import Plan
-
     with _explaining_extra():
         from covos.serve.running import run_server
 
@@ -199,7 +200,7 @@ def _run(
     run_server(
         rules,
         address=address,
-        plan=Plan.model_validate({"source": "clip", **settings}),
+        plan=plan,
         example=next((path for path in EXAMPLES if path.is_file()), None),
         opening=opening,
         fresh=fresh,
@@ -207,6 +208,13 @@ def _run(
         resumed=resumed,
         log=log,
     )
+
+
+def _plan(model: str, machine: groups.Machine) -> Plan:
+    """Return the plan of each clip, whose source is not known yet."""
+    from covos.plan import Plan
+
+    return Plan.model_validate({"source": "clip", "model": model, **asdict(machine)})
 
 
 def _folder(root: Path) -> Path:
