@@ -34,6 +34,7 @@ from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 from kept_models import USERS, load_model
 from loaded import load_module
+from remembered import remember_all
 from small import make_small
 
 # A machine that tests may be busy: what takes long is no failure. Every run draws other examples.
@@ -81,6 +82,7 @@ def _kept_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for user in USERS:
             patch.setattr(user, "load_model", load_model)
+        remember_all(patch.setattr)
         yield
 
 

@@ -6,12 +6,15 @@ import functools
 import os
 from typing import Any
 
+from torch import nn
+
 import covos.model
 import covos.training.api
 from covos.core.limits import limits
 from covos.model import DEFAULT_MODEL, Model
 from covos.models.registry import find_model, list_models
 from covos.runtimes.choice import choose_computing
+from remembered import KEPT
 
 USERS = (covos.model, covos.training.api)
 """Modules whose ``load_model`` is this one in tests. All others ask `covos.model` for it when they need it."""
@@ -31,4 +34,6 @@ def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, **how: Any) -> Mode
     key = (find_model(name).path, choose_computing(**how), limits(), covos.model.DEFAULT_AREA, how.get("runtime"))
     if key not in _kept:
         _kept[key] = _load(name, **how)
+        if isinstance(_kept[key].network, nn.Module):
+            KEPT.add(_kept[key].network)
     return _kept[key].fresh()
