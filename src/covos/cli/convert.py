@@ -19,7 +19,8 @@ def convert(
         Path,
         typer.Argument(
             metavar="RESULT",
-            help="An output folder, a folder of masks, or a coco, ytvis, cvat, labelstudio or npz file.",
+            help="An output folder, a folder of masks or mattes, a coco, ytvis, cvat, labelstudio or npz file, or a "
+            "video with alpha or of a matte.",
         ),
     ],
     formats: Annotated[
@@ -41,7 +42,7 @@ def convert(
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="The video or pictures of the masks, if the report does not name them.")
+        str | None, typer.Option(help="The video or pictures of the masks, if no report beside them names them.")
     ] = None,
     matte: Annotated[
         bool | None,
@@ -67,8 +68,9 @@ def convert(
     """Turn masks into other formats: pictures, annotations, videos.
 
     The soft edges of a run, and its matte, are kept in its folder: formats with alpha are as soft as if the run had
-    written them. --matte finds a matte for masks that have none, whatever made them; --no-matte takes the plain alpha,
-    without the matte of the run. With --start, --end and --every a
+    written them. A cut-out or a matte, a video or pictures, is as soft as its alpha or its grey; --source names its
+    clip. --matte finds a matte for masks that have none, whatever made them; --no-matte takes the plain alpha, without
+    the matte of the run. With --start, --end and --every a
     part is written; seconds then count from the first frame of the result. The exit code is 4 if frames of the result
     are missing, damaged or were not computed.
     """

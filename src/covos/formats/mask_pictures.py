@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from covos.core.errors import AnnotationError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.formats.base import ReadableFormat
 from covos.formats.mask_tree import (
@@ -18,6 +19,7 @@ from covos.formats.mask_tree import (
     places_of,
     read_objects_of,
 )
+from covos.formats.mattes import read_matte_pictures
 from covos.formats.pictures import write_png
 from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
 from covos.masks import RLE, VOID, encode, present_ids, read_label_map, write_label_map
@@ -51,7 +53,7 @@ class PaletteFormat(ReadableFormat):
 
     @classmethod
     def read(cls, masks: MaskInput) -> MasksRead:
-        """Read every mask of a folder: palette, grey ids or 0/255.
+        """Read every mask of a folder: palette, grey ids or 0/255; or an opacity, if they are none of these.
 
         If no file has a value but 0 and 255, 255 is the one object. Else 255 means void, as in annotations of several
         objects, and counts as background.
@@ -60,7 +62,12 @@ class PaletteFormat(ReadableFormat):
         frames = []
         files = mask_files(folder)
         for index, (stem, path) in zip(places_of([*files]), files.items(), strict=True):
-            labels = read_label_map(path)
+            try:
+                labels = read_label_map(path)
+            except AnnotationError:
+                if (mattes := read_matte_pictures(folder, files)) is not None:
+                    return mattes
+                raise
             objects: dict[Hashable, RLE] = dict(objects_of(labels).items())
             frames.append(ReadFrame(index=index, stem=stem, size=_size(labels), objects=objects))
         is_binary = {key for frame in frames for key in frame.objects} == {VOID}

@@ -20,7 +20,7 @@ from covos.core.limits import limits, raising
 from covos.core.records import RecordT, faults
 from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
-from covos.masks.frame_mask import FrameMask
+from covos.masks.frame_mask import FrameMask, labels_of
 from covos.masks.polygon import polygon_to_rle
 from covos.masks.soft import SoftMask
 
@@ -104,6 +104,19 @@ class ReadFrame:
         self.objects, self.soft, self.matte = dict(masks.objects), masks.soft, masks.kept_matte
         self.feather = masks.feather
 
+    def cut_to(self, size: tuple[int, int]) -> None:
+        """Take the last row or column off that an encoder of even sizes has added to a picture of this (height, width).
+
+        Masks of other sizes stay as they are: whoever asks for the size refuses them.
+        """
+        rows, columns = (have - wanted for have, wanted in zip(self.size, size, strict=True))
+        if {rows, columns} - {0, 1} or not rows + columns:
+            return
+        mask = labels_of(self.objects, size=self.size) > 0
+        self.soft, self.matte = (each and each.cut_to(size, mask) for each in (self.soft, self.matte))
+        self.objects = {key: encode(decode(rle)[: size[0], : size[1]]) for key, rle in self.objects.items()}
+        self.size = size
+
     def add(self, key: Hashable, rle: RLE) -> None:
         """Add a mask; one of the same object is joined with it, an empty one left out."""
         if rle.size != self.size:
@@ -122,12 +135,14 @@ class MasksRead:
         path: The file or folder itself.
         frames: In order, at least one.
         time_base: Seconds per unit of ``pts``; None if the file states no times.
+        is_sequence: True of a video: the first of its frames is the first of what was written, whatever its number.
     """
 
     format: str
     path: Path
     frames: tuple[ReadFrame, ...]
     time_base: Fraction | None = None
+    is_sequence: bool = False
 
 
 def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:

@@ -213,6 +213,11 @@ def spoken_size(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
+_MEDIA = {
+    "a video": "it is a video without alpha, and its pictures are no grey matte, which is mostly black and white",
+    "a picture": "it is a picture without alpha, and no file or folder of masks",
+}
+"""Why a medium of a kind has no masks."""
 _MADE_ANEW = "export it again with the program that made it, or name other masks"
 
 
@@ -227,11 +232,14 @@ def read_recognised(path: Path) -> MasksRead:
     """Read masks from a file or folder, in the format that its content is of."""
     from covos.formats.reading import DamagedError, MaskInput
 
-    masks = MaskInput(path)
+    masks, run = MaskInput(path), _run_of(path)
     try:
         for kind in readable_formats():
             if kind.recognise(masks):
                 return kind.read(masks)
+        medium = "" if path.is_dir() else _medium(path)
+        if medium and not run.is_dir() and (found := _read_opacity(path, medium)) is not None:
+            return found
     except DamagedError as error:
         raise unreadable(path, str(error), fix=error.fix or _MADE_ANEW) from error
     except OSError as error:
@@ -239,10 +247,25 @@ def read_recognised(path: Path) -> MasksRead:
         raise unreadable(path, "there is no such file" if missing else error.strerror or str(error)) from error
     if path.is_dir():
         raise unreadable(path, "it has neither a report of covos nor mask pictures")
-    if medium := _medium(path):
-        raise unreadable(path, f"it is {medium}, and no file or folder of masks", fix=_beside(path, medium))
+    if medium:
+        why = f"it is {medium}, and no file or folder of masks" if run.is_dir() else _MEDIA[medium]
+        raise unreadable(path, why, fix=_beside(path, medium))
     looked_for = "; ".join(f"{kind.read_as}: {kind.looks_like}" for kind in _readable_files())
     raise unreadable(path, f"it is {_shown(masks.json, start=masks.start)}. Looked for were {looked_for}")
+
+
+def _read_opacity(path: Path, medium: str) -> MasksRead | None:
+    """Read the alpha of a medium, or its grey levels if it is a matte; None if it is neither."""
+    from covos.formats.mattes import read_matte_pictures, read_matte_video
+
+    if medium == "a video":
+        return read_matte_video(path)
+    # A label map, too, is a picture: alone, it is not told from other pictures by its levels.
+    return read_matte_pictures(path, {path.stem: path}, by_levels=False)
+
+
+def _run_of(path: Path) -> Path:
+    return path.with_name(path.name + ASIDE)
 
 
 def _medium(path: Path) -> str:
@@ -262,15 +285,15 @@ def _medium(path: Path) -> str:
 
 def _beside(path: Path, medium: str) -> str:
     """Say how masks come of a medium, and where those of a run of one file lie."""
-    run = path.with_name(path.name + ASIDE)
+    run = _run_of(path)
     if run.is_dir():
         return f"its run was kept: name {run}"
     find = f"find its subject: covos segment {shlex.quote(str(path))} -o FOLDER"
     if medium == "a picture":
         return f"of a mask, name the folder that holds it; of a photograph, {find}"
     return (
-        f"{find}, with --alpha-as-mask what its alpha shows; or name what a run has left: its output folder, or "
-        "x.mov.covos of one file with --keep"
+        f"{find}; or name what a run has left: its output folder, a video with alpha or of a matte, or x.mov.covos of "
+        "one file with --keep"
     )
 
 

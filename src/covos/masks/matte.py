@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covos.core.places import Place
-    from covos.core.types import LabelArray, ProbabilityArray
+    from covos.core.types import AlphaArray, LabelArray, ProbabilityArray
 
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
@@ -43,6 +43,12 @@ def read_soft_mask(path: Place) -> ProbabilityArray:
                 fix="export the matte as a grey PNG, or read the file as a label map",
             )
     return values.astype(np.float32) / np.float32(white)
+
+
+def read_alpha(path: Place) -> AlphaArray:
+    """Read the alpha channel of a picture, H x W uint8; all of a picture without one is opaque, 255."""
+    image, alpha = split_alpha(open_mask(path))
+    return np.full(image.size[::-1], 255, np.uint8) if alpha is None else alpha
 
 
 def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False) -> None:

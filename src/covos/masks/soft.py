@@ -106,6 +106,11 @@ class SoftMask:
         difference = np.add.accumulate(np.frombuffer(plain, depth).reshape(self.size), axis=0, dtype=depth)
         return _undone(difference, mask, self.bits)
 
+    def cut_to(self, size: tuple[int, int], mask: MaskArray) -> Self:
+        """Return the upper left part of this (height, width); ``mask`` is that of the whole, as of `restore`."""
+        height, width = size
+        return self.of(self.restore(mask)[:height, :width], mask[:height, :width], bits=self.bits)
+
 
 def edge_deviation(height: int) -> float:
     """Return the standard deviation in pixels of the edges that `soft_edge` draws in frames of a height in pixels."""

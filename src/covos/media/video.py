@@ -58,16 +58,28 @@ class _Pass(Tally):
 
 
 class VideoSource(Source):
-    """A video file; see ``open_source``. Opening reads all packets once and decodes the first frame."""
+    """A video file; see ``open_source``. Opening reads all packets once and decodes the first frame.
 
-    def __init__(self, path: Path, *, name: str, deinterlace: Deinterlace = "auto") -> None:
+    Args:
+        path: The file.
+        name: Its name, as the user gave it.
+        deinterlace: As of `covos.media.opening.open_source`.
+        uses_alpha: True if alpha counts whatever the first frame shows; None asks `is_alpha_used`.
+
+    Attributes:
+        has_alpha: True if its pictures have an alpha channel.
+    """
+
+    def __init__(
+        self, path: Path, *, name: str, deinterlace: Deinterlace = "auto", uses_alpha: bool | None = None
+    ) -> None:
         self._path = path
         self._name = name
         self._deinterlace: Deinterlace = deinterlace
         self.files = (path,)
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
-        self._uses_alpha = True
+        self._uses_alpha, self._is_asked = True, uses_alpha is None
         self._orientations = Orientations()
         self._seeks = True  # until a part turns out to be damaged
         structure = examine(path)
@@ -296,7 +308,9 @@ class VideoSource(Source):
     def _describe(self, container: InputContainer, stream: VideoStream, picture: VideoFrame) -> SourceInfo:
         ((_, first),) = self._whole([(0, Decoded(picture=picture, packet=-1))])  # warns of what it does
         pixels = self._reader().pixels(first.picture)
-        self._uses_alpha = is_alpha_used(pixels)
+        self.has_alpha = pixels.shape[2] == 4
+        if self._is_asked:
+            self._uses_alpha = is_alpha_used(pixels)
         self._size = height, width = self._reader().laid(pixels).size
         rotation = rotation_degrees(self._orientations.of(picture))
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
+from covos.core.progress import counted
 from covos.core.types import ObjectStatus, SourceInfo
 from covos.engines.choices import AUTO
 from covos.formats.composition import PLAIN, Composition
@@ -45,16 +46,21 @@ _PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
-    """Load masks that covos wrote, or an annotation tool.
+    """Load masks that covos wrote, or another program: mask pictures, annotations, or an opacity.
+
+    A video with alpha, or of a grey matte, has one object: more than half opaque. Its opacity is kept as the matte, and
+    so is that of pictures with alpha, and of grey ones that are no label maps.
 
     A report beside the masks gives source, times, model and confidence. Without one, the times are those of the file if
     it has any, else 25 frames a second, and the confidence is not known (NaN).
 
     Args:
         path: An output folder of covos, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio JSON,
-            CVAT XML, npz.
+            CVAT XML, npz; or a folder of pictures with alpha or of grey mattes, a picture with alpha, a video with
+            alpha or of a grey matte.
         source: The video or pictures that the masks belong to, if the report does not name them, or they were moved. It
-            is read once, for its times. Masks are matched with frames by name where they have names, else by number.
+            is read once, for its times. Masks are matched with frames by name where they have names, else by number;
+            a video has to have as many frames.
 
     Returns:
         The result; its pictures are read only when they are asked for.
@@ -73,7 +79,20 @@ def _loaded(
     read = read_masks(Path(path), before_edges=before_edges)
     report = _report_beside(read.path)
     result = _alone(read) if report is None else _with_report(read, report, folder=read.path.parent)
-    return result if source is None else _with_source(result, source, named=read.frames[0].stem is not None)
+    if source is None:
+        return result
+    if read.is_sequence and report is None:
+        _refuse_own_pictures(read, source)
+    return _with_source(result, source, read=read)
+
+
+def _refuse_own_pictures(read: MasksRead, source: str | os.PathLike[str]) -> None:
+    if read.path.exists() and Path(source).exists() and read.path.samefile(source):
+        raise UsageError(
+            f"{source} is named as the source of its own alpha",
+            why="a cut-out lacks its background, and its alpha would count twice",
+            fix="name the clip that it was cut out of",
+        )
 
 
 def _report_beside(path: Path) -> ReportContent | None:
@@ -117,6 +136,8 @@ def _alone(read: MasksRead) -> Segmentation:
             confidence=math.nan,
             size=frame.size,
             objects=frame.objects,
+            soft=frame.soft,
+            kept_matte=frame.matte,
         )
         for frame in read.frames
     )
@@ -127,14 +148,18 @@ def _alone(read: MasksRead) -> Segmentation:
 
 def _with_report(read: MasksRead, report: ReportContent, *, folder: Path) -> Segmentation:
     info = report.source.info(folder=folder)
+    if read.is_sequence and len(read.frames) != len(report.frames):
+        raise _misfit(read.path, REPORT, f"it has {len(read.frames)} frames, and the report {len(report.frames)}")
     by_name = read.frames[0].stem is not None
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []
-    for row in report.frames:
-        mask = masks.pop(row.stem if by_name else row.number, None)
+    for place, row in enumerate(report.frames):
+        mask = masks.pop(row.stem if by_name else place if read.is_sequence else row.number, None)
         if mask is None or not is_file_name(row.stem):
             raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
         height, width = row.size or (info.height, info.width)
+        if read.is_sequence:
+            mask.cut_to((info.height, info.width))
         # A format of one size has fitted the frame in.
         if mask.size not in {(height, width), (info.height, info.width)}:
             sizes = f"the mask of frame {row.stem!r} is {mask.size[1]}x{mask.size[0]}, the frame {width}x{height}"
@@ -178,11 +203,14 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
     )
 
 
-def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named: bool) -> Segmentation:
+def _with_source(result: Segmentation, source: str | os.PathLike[str], *, read: MasksRead) -> Segmentation:
+    named = read.frames[0].stem is not None
     path = result.info.path if result.info.kind == "masks" else "the result"
     # A part stays the part that it was, wherever its source lies now.
     with open_input(source, range=Range.taken(result.info)) as opened:
         info = opened.info
+        if read.is_sequence and result.info.kind == "masks":
+            result = _fitted(read, info, path=path)
         if (info.height, info.width) != (result.info.height, result.info.width):
             sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
             raise _misfit(path, info.path, sizes)
@@ -194,6 +222,19 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
     for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
         matched.append(replace(mask, **frames[place]))
     return replace(result, info=info, frames=tuple(matched), held=os.fspath(source))
+
+
+def _fitted(read: MasksRead, info: SourceInfo, *, path: str) -> Segmentation:
+    """Return the masks of a video at the size of its source, of which it has to have every frame."""
+    if len(read.frames) != info.frame_count:
+        raise AnnotationError(
+            f"{path} does not belong to {info.path}",
+            why=f"it has {counted(len(read.frames), 'frame')}, and the source {info.frame_count}",
+            fix="name the clip that it was made from; of a part of a clip, cut the same part out of the clip first",
+        )
+    for frame in read.frames:
+        frame.cut_to((info.height, info.width))
+    return _alone(read)
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
