@@ -123,6 +123,8 @@ def convert(
     if not quiet:
         written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)
+        for text in saved.notes:
+            say(f"note: {text}", err=True)
         if said := tinted(saved, formats=formats, background=composing.background):
             say(f"note: {said}", err=True)
         # Of masks of another tool no confidence is known, and all would be doubtful.

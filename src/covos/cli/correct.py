@@ -154,6 +154,8 @@ def correct(
         changed = "".join(f", object {each} in {count}" for each, count in made.changed.items())
         written = ", ".join(str(path) for path in made.saved.paths)
         say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
+        for text in made.saved.notes:
+            say(f"note: {text}", err=True)
         for frame, identity in made.agreed:
             say(f"note: object {identity} on frame {frame} is as it was: it agrees with what you have shown", err=True)
         for frame, identity, share in made.partly:

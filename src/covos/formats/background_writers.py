@@ -88,6 +88,11 @@ class BackgroundWriters:
         own = (text for writer in self._writers for text in writer.warnings)
         return (*EachObjectFormat.left_whole(self._writers), *own)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes of all writers."""
+        return tuple(text for writer in self._writers for text in writer.notes)
+
     def write(self, result: FrameResult) -> None:
         """Hand over a frame; wait while ``depth`` frames are waiting. An error may be one of an earlier frame."""
         if self._over:

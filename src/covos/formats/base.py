@@ -205,6 +205,11 @@ class Format(ABC):
         """Things that could not be kept, in plain words. Complete after `close`."""
         return ()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Changes that take nothing worth speaking of, in plain words. Complete after `close`."""
+        return ()
+
     def write(self, result: FrameResult) -> None:
         """Add a frame.
 

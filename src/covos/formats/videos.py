@@ -53,6 +53,12 @@ class VideoFormat(Format):
                 found[f"{self._chosen.label} needs even sizes: {added}"] = None
         return tuple(f"{self.name}: {text}" for text in found)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes of the videos."""
+        found = dict.fromkeys(text for video in self._videos.values() for text in video.notes)
+        return tuple(f"{self.name}: {text}" for text in found)
+
     def _add(self, result: FrameResult) -> None:
         self._put_frame("", result)
 

@@ -33,6 +33,8 @@ _USUAL_RATE = 48000
 # Their channels are always one of FFmpeg's own orders.
 _HARMLESS = frozenset({"mp1", "mp2", "mp3"})
 _LOSSLESS = frozenset({"alac", "flac"})
+_KEPT_WHOLE = _LOSSLESS | {"mlp", "truehd", "wavpack"}
+"""With plain PCM: codecs that another one may take something from. The others have a loss already."""
 _GOOD = 96_000
 """Bits a second and channel of sound that is encoded again only because it is cut."""
 _RUN_UP = Fraction(1)
@@ -45,7 +47,8 @@ class SoundTrack:
     """The audio streams of a source, fed into an output, whose header is not yet written, in step with its pictures.
 
     Only the packets in flight are held in memory. ``offset`` seconds are added to all times; ``warn`` is called with
-    each loss, in plain words. With ``cut`` the sound begins and ends with the pictures, to the sample.
+    each loss, in plain words, and ``note`` with a change of the codec that is hardly one. With ``cut`` the sound begins
+    and ends with the pictures, to the sample.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class SoundTrack:
         output: OutputContainer,
         rules: SoundRules,
         warn: Callable[[str], None],
+        note: Callable[[str], None],
         cut: bool = False,
     ) -> None:
         self.offset = Fraction(0)
@@ -81,7 +85,8 @@ class SoundTrack:
                     warn(f"the sound is {codec} that {order}: it is left out")
                     continue
                 if not copies:
-                    warn(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
+                    say = warn if is_plain_pcm(codec) or codec in _KEPT_WHOLE else note
+                    say(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
                 # Sound that is kept without a loss is cut without one.
                 same = copies and (is_plain_pcm(codec) or codec in _LOSSLESS)
                 own = replace(rules, encoder=codec) if same else rules

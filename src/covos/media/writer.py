@@ -87,6 +87,7 @@ class VideoWriter:
         self.padding = (height % 2, width % 2) if preset.needs_even_size else (0, 0)
         self.offset = Fraction(0)
         self._warnings: dict[str, None] = {}
+        self._notes: dict[str, None] = {}
         self._held: Packet[VideoStream] | None = None
         self._last: int | None = None
         self._shift = 0
@@ -122,13 +123,23 @@ class VideoWriter:
             self._add_names(tags, frame_rate)
             if audio_from is not None:
                 self._sound = SoundTrack(
-                    Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn, cut=cut
+                    Path(audio_from),
+                    output=self._container,
+                    rules=preset.sound,
+                    warn=self._warn,
+                    note=self._note,
+                    cut=cut,
                 )
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Notes on what could not be kept, in plain words."""
+        """Things that could not be kept, in plain words."""
         return tuple(self._warnings)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Changes that take nothing worth speaking of, in plain words."""
+        return tuple(self._notes)
 
     def write(self, image: NDArray[Any], *, pts: int) -> None:
         """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise.
@@ -304,6 +315,9 @@ class VideoWriter:
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
+
+    def _note(self, text: str) -> None:
+        self._notes[text] = None
 
     def _check(self, image: NDArray[Any], pts: int) -> None:
         self._check_time(pts)

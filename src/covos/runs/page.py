@@ -31,7 +31,7 @@ def render_report(report: ReportContent, *, watch: Watch, card: Mapping[str, Any
         watch=watch,
         sure=confidence[np.isfinite(confidence)],
         empty=f"{counted(without, 'frame')} without any" if without else "one in every frame at least",
-        warnings=[*lost, *health.warnings, *report.warnings, *(step.text for step in report.steps_down)],
+        told=[*lost, *health.warnings, *report.warnings, *(step.text for step in report.steps_down), *report.notes],
         shots=watch.first(),
         cuts=[f"{watch.times[index]:.2f} s" for index in report.cuts if index < watch.count],
         picture_uri=picture_uri,

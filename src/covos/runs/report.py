@@ -119,6 +119,7 @@ class Report:
         resumed: int = 0,
         outputs: Iterable[Path] = (),
         warnings: Iterable[str] = (),
+        notes: Iterable[str] = (),
         problem: CovosError | None = None,
         steps_down: Iterable[LadderStep] = (),
     ) -> Path:
@@ -131,6 +132,7 @@ class Report:
             resumed: Number of frames that an earlier run had computed.
             outputs: Paths that the writers gave on closing.
             warnings: Warnings of the writers.
+            notes: Their notes.
             problem: The error that ended the run early.
             steps_down: Steps that were taken in this run, after those of its origin.
 
@@ -160,6 +162,7 @@ class Report:
             ),
             outputs=tuple(path.relative_to(folder.path).as_posix() for path in outputs),
             warnings=tuple(warnings),
+            notes=tuple(notes),
             problem=None if problem is None else ProblemRecord.of(problem),
             quality=self.quality,
             degraded=bool(steps),

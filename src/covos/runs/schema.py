@@ -254,10 +254,11 @@ class ReportContent(Versioned):
     """A whole report. Its JSON Schema is that of `model_json_schema`.
 
     ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
-    error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each
-    frame that did not come out. A run is ``degraded`` if its memory ran out and it went on with less: ``steps_down``
-    says with what (see `covos.engines.ladder`). ``cuts`` are the frames with which shots begin, but for the first
-    (see `covos.engines.shots`).
+    error that ended the run early. ``notes`` say what was changed at no loss that is worth a warning. Reports of
+    earlier versions have no ``quality``. ``missing`` has a row for each frame that did not come out. A run is
+    ``degraded`` if its memory ran out and it went on with less: ``steps_down`` says with what (see
+    `covos.engines.ladder`). ``cuts`` are the frames with which shots begin, but for the first (see
+    `covos.engines.shots`).
     """
 
     tool: ToolRecord
@@ -269,6 +270,7 @@ class ReportContent(Versioned):
     totals: TotalsRecord
     outputs: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     problem: ProblemRecord | None
     quality: QualityRecord | None = None
     degraded: bool = False

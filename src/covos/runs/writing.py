@@ -55,7 +55,7 @@ class Saved:
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
         quality: The frames that stand out, found without ground truth; None in a report of an earlier version.
-        notes: What became of the objects that were followed, in plain words.
+        notes: What became of the objects that were followed, and changes that are no loss, in plain words.
     """
 
     folder: Path
@@ -196,8 +196,8 @@ class RunWriter:
         seconds = time.perf_counter() - self._began
         self._stack.close()
         health, warnings = writing.health(), self._writers.warnings
-        notes = (uncomputed_note(self._uncomputed), writing.labelled.unused_note(self._report.objects))
-        warnings = (*(note for note in notes if note), *warnings)
+        own = (uncomputed_note(self._uncomputed), writing.labelled.unused_note(self._report.objects))
+        warnings, notes = (*(text for text in own if text), *warnings), self._writers.notes
         resumed = 0 if journal is None else journal.resumed
         path: Path | None = None
         if writing.passes and health.complete and not self._uncomputed:
@@ -210,6 +210,7 @@ class RunWriter:
                 resumed=resumed,
                 outputs=outputs,
                 warnings=warnings,
+                notes=notes,
                 steps_down=writing.steps_down(),
             )
         return Saved(
@@ -225,7 +226,7 @@ class RunWriter:
             resumed=resumed,
             degraded=bool(writing.steps_down()),
             quality=self._report.quality,
-            notes=self._report.notes,
+            notes=(*self._report.notes, *notes),
         )
 
     def __exit__(
@@ -308,7 +309,7 @@ def load_saved(folder: Path) -> Saved:
         was_done=True,
         degraded=report.degraded,
         quality=report.quality,
-        notes=tuple(followed_notes(report)),
+        notes=(*followed_notes(report), *report.notes),
     )
 
 
