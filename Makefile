@@ -159,7 +159,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/from_the_seed.py
 	$(BIN)/python benchmarks/refine.py
 	$(BIN)/python benchmarks/follow.py --objects 1 3 10
-	$(BIN)/python benchmarks/objects.py
+	$(BIN)/python benchmarks/objects.py $(call keep,objects)
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/house.py
 	$(BIN)/python benchmarks/newcomer.py $(call keep,newcomer)
@@ -205,7 +205,7 @@ bench-davis: $(READY)
 bench-pictures: $(READY)
 	$(BIN)/python benchmarks/composed.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/pictures.py --data "$(PICTURES)" --quality fast balanced best
-	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)" $(call keep,objects)
 	$(BIN)/python benchmarks/shadows.py --data "$(PICTURES)" $(call keep,shadows)
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/confidence.py --data "$(PICTURES)"

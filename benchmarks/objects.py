@@ -36,6 +36,7 @@ from covos.masks.object_ids import davis_palette
 from covos.model import Model, load_model
 from follow import warped
 from identity import identity_switches
+from recorded import keep
 from scenes_staged import CLIPS, StagedClip, cast_and_ground, staged_clip
 
 SHOWN = 8
@@ -67,10 +68,12 @@ def main() -> None:
                 options.show.mkdir(parents=True, exist_ok=True)
                 strip = np.concatenate([_strip(clip, made[way][-1]) for way in ("covos", "auto")])
                 cv2.imwrite(str(options.show / f"{clip.name}.png"), strip[..., ::-1])
-        _report(folder, clips, made)
+        _report(folder, clips, made, options=options)
 
 
-def _report(folder: Path, clips: list[StagedClip], made: dict[str, list[list[LabelArray]]]) -> None:
+def _report(
+    folder: Path, clips: list[StagedClip], made: dict[str, list[list[LabelArray]]], *, options: argparse.Namespace
+) -> None:
     scores = {
         way: evaluate(folder / way, folder / "truth", protocol="davis2017-unsup" if way == "auto" else "davis2017-semi")
         for way in made
@@ -95,6 +98,13 @@ def _report(folder: Path, clips: list[StagedClip], made: dict[str, list[list[Lab
     print(f"{'floods':20}" + "".join(f"{count:>9}" for count in flooded))
     objects = sum(int(clip.labels.max()) for clip in clips)
     print(f"{len(clips)} clips, {objects} objects, {sum(len(clip.labels) for clip in clips)} frames")
+    names = {"covos": "first masks", "copy": "copied", "warp": "warped", "auto": "`--objects auto`"}
+    rows: list[list[str | float]] = [
+        [names[way], each.scores.jf, each.scores.j.mean, each.scores.f.mean, str(switched), str(flooding)]
+        for (way, each), switched, flooding in zip(scores.items(), switches, flooded, strict=True)
+    ]
+    name = "shapes" if options.data is None else "pictures"
+    keep(options.json, name, columns=["", "J&F", "J", "F", "switches", "floods"], rows=rows)
 
 
 def floods(predictions: list[LabelArray], truths: LabelArray) -> int:
@@ -154,6 +164,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     return parser.parse_args()
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/recorded.py              # write the tables of README and docs anew (`make numbers`)
     python benchmarks/recorded.py --check      # say which differ, and end with 1
+    python benchmarks/recorded.py --against OLDER [--by 0.02]    # say which scores differ from those in a folder
 
 In a document, a table stands between two comments, and a line below it says where and by which command it was measured:
 
@@ -11,6 +12,9 @@ In a document, a table stands between two comments, and a line below it says whe
 
 ``runtimes.alone`` is the table ``alone`` of `benchmarks/results/runtimes.json`. A benchmark with ``--json FILE``
 replaces the tables that it measured in that file, and leaves the others as they are.
+
+``--against`` compares scores and errors, which are the same on any machine but for rounding, and no times or sizes. It
+ends with 1 if one differs by more than a share of itself.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MARKED = re.compile(r"(<!-- numbers: (\w+)\.(\w+)( bare)? -->\n).*?(<!-- end -->)", re.DOTALL)
+SCORES = re.compile(r"(?<![\w&])(J&F|J|F|MAE|MSE|SAD|Grad|Conn|dtSSD|flicker)(?![\w&])")
+"""Names, in those of columns, of what does not depend on the machine."""
 Cell = str | int | float
 
 
@@ -165,11 +171,43 @@ def filled(text: str) -> str:
     return MARKED.sub(table, text)
 
 
+def paired(older: Path, newer: Path) -> Iterator[tuple[str, Table, Table]]:
+    """Yield the tables of two folders that have scores, and that the same command measured: name, old and new."""
+    for file in sorted(newer.glob("*.json")):
+        before = read(older / file.name)
+        for name, table in read(file).items():
+            known = before.get(name)
+            if known is None or (known.command, known.columns) != (table.command, table.columns):
+                continue
+            if any(map(SCORES.search, table.columns)):
+                yield f"{file.stem}.{name}", known, table
+
+
+def differing(name: str, old: Table, new: Table, *, by: float) -> Iterator[str]:
+    """Yield a line for each score of a table that differs by more than a share of itself."""
+    if [row[0] for row in old.rows] != [row[0] for row in new.rows]:
+        yield f"{name}: other rows"
+        return
+    for was, now in zip(old.rows, new.rows, strict=True):
+        for column, before, after in zip(new.columns, was, now, strict=True):
+            if not (SCORES.search(column) and isinstance(before, float) and isinstance(after, float)):
+                continue
+            if abs(after - before) > by * max(abs(before), abs(after)):
+                yield f"{name}, {now[0]}, {column}: {before:g} -> {after:g}"
+
+
 def main() -> None:
-    """Write the tables of all documents anew."""
+    """Write the tables of all documents anew, or compare results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; end with 1 if something would change")
+    parser.add_argument("--against", type=Path, help="change nothing; compare the results with those in this folder")
+    parser.add_argument("--by", type=float, default=0.02, help="share by which a score may differ")
     asked = parser.parse_args()
+    if asked.against is not None:
+        tables = list(paired(asked.against, RESULTS))
+        lines = [line for table in tables for line in differing(*table, by=asked.by)]
+        print(*lines, f"{len(tables)} tables compared, {len(lines)} scores differ", sep="\n")
+        raise SystemExit(not tables or bool(lines))
     stale = 0
     for page in pages():
         before = page.read_text(encoding="utf-8")

@@ -65,6 +65,29 @@ def test_the_comparison_states_the_numbers_of_the_results(recorded: Any) -> None
     assert all(number(each) in said for each in (*scores.values(), followed, speed))
 
 
+@pytest.mark.parametrize(("score", "spent", "status"), [(0.9, 50.0, 0), (0.93, 900.0, 0), (0.7, 50.0, 1)])
+def test_scores_are_compared_with_older_ones_and_times_are_not(
+    score: float, spent: float, status: int, recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, values in (("old", (0.92, 50.0)), ("new", (score, spent))):
+        recorded.keep(tmp_path / folder / "some.json", "scores", columns=["", "J", "ms"], rows=[["clip", *values]])
+    monkeypatch.setattr(recorded, "RESULTS", tmp_path / "new")
+    by = ["--by", "0.03"]
+    monkeypatch.setattr(sys, "argv", ["recorded.py", "--against", str(tmp_path / "old"), *by])
+    with pytest.raises(SystemExit) as ended:
+        recorded.main()
+    assert int(ended.value.code or 0) == status
+
+
+def test_results_of_nothing_in_common_are_no_agreement(
+    recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["recorded.py", "--against", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        recorded.main()
+    assert ended.value.code
+
+
 def test_the_page_of_mattes_prints_the_command_that_was_measured(recorded: Any) -> None:
     page = (ROOT / "docs" / "matte.md").read_text().replace("\\\n    ", "")
     tables = recorded.read(recorded.RESULTS / "matte.json")
