@@ -51,6 +51,7 @@ class Corrected:
         agreed: Frame and object of each correction that has left the mask there as it was.
         partly: Frame and object where points have taken a part of the thing under them away and left the rest of it,
             with the share of the object there that is gone, in 0 to 1.
+        followed: False if all that was shown is what the masks have there, so that nothing had to be followed.
     """
 
     saved: Saved
@@ -58,6 +59,7 @@ class Corrected:
     changed: Mapping[int, int]
     agreed: tuple[tuple[int, int], ...] = ()
     partly: tuple[tuple[int, int, float], ...] = ()
+    followed: bool = True
 
 
 def correct(
@@ -155,6 +157,9 @@ def correct(
         way = session.direction(direction)
         told_of(*(("backward", "forward") if way == "both" else (way,)))
         after = session.propagate(direction, listen=listen)
+        followed = session.has_followed
+        if not followed:  # and so not read
+            after = replace(after, health=before.health)
     labels = labels.over(Labelling.of_settings(settings))
     said: dict[str, Any] = {
         **after.origin.settings,
@@ -176,7 +181,7 @@ def correct(
     saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
     frames, changed = _changes(before, after)
     agreed, partly = _agreed(named, before, after), _partly(named, before, after)
-    return Corrected(saved=saved, frames=frames, changed=changed, agreed=agreed, partly=partly)
+    return Corrected(saved=saved, frames=frames, changed=changed, agreed=agreed, partly=partly, followed=followed)
 
 
 def _read(

@@ -19,7 +19,7 @@ from covos.masks.scaling import to_size
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.seeds import Seeds
-from covos.results.corrected import Correction, with_corrections
+from covos.results.corrected import Correction, as_they_are, with_corrections
 from covos.results.followed import FollowedMasks
 from covos.results.replay import Listener, nothing_heard
 from covos.runs.room import explaining_memory
@@ -91,6 +91,27 @@ class Following:
         new = [self._found.masks(number, births=births) for number in numbers]
         masks = with_corrections(new, old, births=births, corrected=corrected, direction=direction)
         self._found.keep(masks, births=births, step=line[-1])
+
+    def settle(self) -> bool:
+        """Keep the masks as they are, if all that was shown since is what they have; return False if a pass is needed.
+
+        All frames need masks from before the latest prompt: who has shown nothing since asks for a pass.
+        """
+        line, births, numbers = self._seeds.line, self._seeds.births, self._source.info.numbers
+        found = [self._found.before(number, line=line) for number in numbers]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found) or (since := self._corrected(numbers)) is None:
+            return False
+        given = {(place_of(each.frame, self._source.info), each.object): each.mask for each in self._seeds.current}
+        corrected = [(place, identity) for place, identities in since.items() for identity in identities]
+        if not given.keys() >= {*corrected}:
+            return False
+        shown = {place: {identity: given[place, identity] for identity in since[place]} for place in since}
+        if (masks := as_they_are(known, births=births, shown=shown)) is None:
+            return False
+        self.forget()
+        self._found.keep(masks, births=births, step=line[-1])
+        return True
 
     def parts(
         self, follower: FollowEngine, direction: Direction, *, start: int | None, limit: int | None

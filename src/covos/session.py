@@ -71,9 +71,14 @@ class Session:
         held: The source in memory that ``source`` was opened from, if it was.
         listen: Called with each step that is taken because the memory ran out.
 
+    Attributes:
+        has_followed: False if the last `propagate` had nothing to follow: all that was shown anew was there already.
+
     Raises:
         UsageError: ``memory`` is out of range.
     """
+
+    has_followed = False
 
     def __init__(
         self,
@@ -369,7 +374,7 @@ class Session:
         Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
         would change there. Both ways, all frames are, because each answer is weighed with one from the other side. A
         correction of followed masks changes the piece that it is about; all else stays (see
-        `covos.engines.corrections`).
+        `covos.engines.corrections`). Where all that is shown anew is what the masks have there, nothing is followed.
 
         Args:
             direction: The way in time (see `covos.engines.choices.Direction`).
@@ -379,10 +384,13 @@ class Session:
             UsageError: No object was shown, or there is no such direction.
         """
         chosen = self.direction(direction)
+        self._prompted.make_waiting()
+        self.has_followed = not self._following.settle()
+        if not self.has_followed:
+            return self.result(direction)
         self._following.forget()
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             if chosen == "forward" and listen is None:
-                self._prompted.make_waiting()
                 self._following.onward(self._engines.follower)
             else:
                 for _ in self._following.kept(self.streaming(chosen), listen=listen or nothing_heard):

@@ -296,6 +296,14 @@ def test_a_correction_that_agrees_is_named_and_doubtful_frames_are_told(
     suspicious = json.loads((tmp_path / "new" / "report.json").read_text())["quality"]["suspicious"]
     assert bool(suspicious) == any(f"{tmp_path / 'new' / 'report.html'} shows them" in line for line in lines)
     assert begun == ["run, backward", "run, forward", "run, writing"]
+    begun.clear()
+    assert correct(followed, tmp_path / "same", random_follower, "--point", "3,15@0:1") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert begun == ["run, writing"], "nothing is followed"
+    assert any(line.startswith("0 of 8 frames changed: ") for line in lines)
+    assert "note: nothing has changed, so nothing was followed" in lines
+    before, after = (covos.load_result(each) for each in (followed, tmp_path / "same"))
+    assert [frame.objects for frame in after] == [frame.objects for frame in before]
 
 
 def test_a_point_that_takes_a_part_away_says_what_to_do_for_the_whole(

@@ -78,6 +78,40 @@ def test_a_part_that_is_added_stays_and_a_far_place_does_not_change(
         np.testing.assert_array_equal(staged.propagate(BODY), first)
 
 
+@pytest.mark.parametrize("absent", [False, True])
+def test_where_nothing_is_new_nothing_is_followed(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch, absent: bool
+) -> None:
+    with model.session(clip) as session:
+        staged = Staged(session, monkeypatch)
+        session.add_mask(0, 1, mask=mask(BODY))
+        if absent:
+            session.add_absent(4, 1)
+        first = staged.propagate(BODY)
+        session.add_mask(5, 1, mask=mask(BODY))
+        as_followed = staged.propagate(BODY)
+        found = session.result("both")
+
+        def refuse(*_: object) -> Iterator[FrameResult]:
+            raise AssertionError("a pass was made")
+
+        session.undo()
+        monkeypatch.setattr(session, "streaming", refuse)
+        session.add_mask(5, 1, mask=mask(BODY))
+        again = session.propagate("both")
+        assert [frame.objects for frame in again] == [frame.objects for frame in found]
+        assert again[5].states == (ObjectStatus(id=1, state="present", confidence=1.0),), "the user has said so"
+        assert again[6] == found[6]
+        np.testing.assert_array_equal(as_followed, first)
+        session.add_mask(6, 1, mask=mask(BODY, LIMB))
+        with pytest.raises(AssertionError, match="a pass was made"):
+            session.propagate("both")
+        session.undo()
+        session.add_mask(6, 2, mask=mask(FAR))
+        with pytest.raises(AssertionError, match="a pass was made"):
+            session.propagate("both")
+
+
 def test_masks_from_a_stream_are_corrected_too(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with model.session(clip) as session:
         staged = Staged(session, monkeypatch)

@@ -156,6 +156,8 @@ def correct(
         say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
         for text in made.saved.notes:
             say(f"note: {text}", err=True)
+        if not made.followed:
+            say("note: nothing has changed, so nothing was followed", err=True)
         for frame, identity in made.agreed:
             say(f"note: object {identity} on frame {frame} is as it was: it agrees with what you have shown", err=True)
         for frame, identity, share in made.partly:

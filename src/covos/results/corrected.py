@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -52,6 +52,36 @@ def with_corrections(
         _mixed(known, mask, births, believed.get(index), shown=corrected.get(index, ()))
         for index, (known, mask) in enumerate(zip(old, new, strict=True))
     )
+
+
+def as_they_are(
+    known: Sequence[Known], *, births: Mapping[int, int], shown: Mapping[int, Mapping[int, RLE]]
+) -> tuple[FrameMask, ...] | None:
+    """Return masks as they are if all that is shown now is what they have there; None if something changes.
+
+    A correction that changes nothing on its frame reaches no other: what `with_corrections` would return is known
+    without following anything. On their frames, the objects are sure then.
+
+    Args:
+        known: The masks of all frames.
+        births: Birth of each object of now by its id.
+        shown: Index of a frame among these to the masks that are shown there, by object; an empty one is absent.
+    """
+    kept = []
+    for index, each in enumerate(known):
+        mask, told = each.mask, shown.get(index, {})
+        there = {identity: mask.objects.get(identity) for identity in told}
+        if _fresh(each, births) or any(
+            (there[identity] is not None) != bool(code.area) or (code.area and there[identity] != code)
+            for identity, code in told.items()
+        ):
+            return None
+        states = tuple(
+            ObjectStatus(id=identity, state="present" if code.area else "occluded", confidence=1.0)
+            for identity, code in told.items()
+        )
+        kept.append(_as_sure(mask, states))
+    return tuple(kept)
 
 
 class _Frame(NamedTuple):
@@ -120,7 +150,7 @@ def _mixed(
         return new
     old, fresh = known.mask, _fresh(known, births)
     if believed is None and not fresh:
-        return _as_sure(old, new, shown)
+        return _as_sure(old, [each for each in new.states if each.id in shown])
     before, after = old.labels, new.labels
     taken = np.zeros(new.size, np.bool_) if believed is None else decode(believed)
     if fresh:
@@ -161,9 +191,9 @@ def _slivers(before: LabelArray, labels: LabelArray) -> MaskArray:
     return slivers
 
 
-def _as_sure(old: FrameMask, new: FrameMask, shown: Collection[int]) -> FrameMask:
+def _as_sure(old: FrameMask, shown: Iterable[ObjectStatus]) -> FrameMask:
     """Return the old masks, which the user has shown again: of these objects they are sure now."""
-    told = {each.id: each for each in new.states if each.id in shown}
+    told = {each.id: each for each in shown}
     states = tuple(told.get(each.id, each) for each in old.states)
     if states == old.states:
         return old
