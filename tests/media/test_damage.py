@@ -133,7 +133,13 @@ def test_a_part_of_a_damaged_clip_has_the_frames_and_the_damage_of_the_whole(fil
         rest, health = list(part), part.health
     assert [(f.stem, f.pts, f.status) for f in rest] == [(f.stem, f.pts, f.status) for f in whole[5:]]
     assert [f.index for f in rest] == list(range(len(rest)))
-    assert (health.warnings, health.undecodable) == (all_health.warnings, all_health.undecodable)
+    if number < 5:
+        assert (health.complete, health.undecodable, health.warnings) == (True, 0, ())
+        (said,) = all_health.warnings
+        assert health.notes == (f"outside of the part that is taken: {said.replace(' of 30', '')}",)
+    else:
+        assert health.warnings == tuple(said.replace("of 30", "of 25") for said in all_health.warnings)
+        assert (health.complete, health.undecodable, health.notes) == (False, all_health.undecodable, ())
     assert health.missing == sum(lost.after >= 4 for lost in all_health.lost)
     assert health.expected == len(rest) + health.missing
     assert health.concealed == tuple(index - 5 for index in all_health.concealed if index >= 5)
@@ -142,6 +148,7 @@ def test_a_part_of_a_damaged_clip_has_the_frames_and_the_damage_of_the_whole(fil
     assert [f.pts for f in middle] == [f.pts for f in whole[5:17]]
     assert (health.decoded, health.missing) == (12, sum(4 <= lost.after < 16 for lost in all_health.lost))
     assert health.concealed == tuple(index - 5 for index in all_health.concealed if 5 <= index < 17)
+    assert health.complete == (number != 12)
 
 
 def test_a_part_of_a_cut_clip_says_what_is_missing(film: Film) -> None:
@@ -152,14 +159,18 @@ def test_a_part_of_a_cut_clip_says_what_is_missing(film: Film) -> None:
     with open_input(path, range=Range(start="f2")) as part:
         list(part)
         assert (part.health.decoded, part.health.expected, part.health.cut) == (got - 2, 28, True)
-        assert part.health.warnings == cut_health.warnings
+        assert part.health.warnings == tuple(said.replace("of 30", "of 28") for said in cut_health.warnings)
     with open_input(path, range=Range(start="f2", end="f5")) as part:
         list(part)
         assert (part.health.decoded, part.health.expected, part.health.cut) == (3, 3, False)
         assert part.health.complete
+        assert part.health.warnings == ()
+        assert part.health.notes == (f"outside of the part that is taken: {cut_health.warnings[0]}",)
     with open_input(path, range=Range(end="f29")) as part:  # the end is asked for, and is not there
         list(part)
         assert (part.health.decoded, part.health.expected, part.health.cut) == (got, 29, True)
+        assert len(part.health.lost) == 29 - got, "one more is missing behind the part"
+        assert "outside of the part that is taken: 1 frame missing, at 1.16 s" in part.health.notes[0]
 
 
 def alone(path: Path) -> int:

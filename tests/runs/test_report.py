@@ -42,7 +42,7 @@ def test_all_is_there(tmp_path: Path, report: Report) -> None:
     assert content.source.info(folder=tmp_path).frame_rate == 25
     assert content.health.model_dump() == {
         "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "at_least": False,
-        "warnings": ("cut short",),
+        "warnings": ("cut short",), "notes": (),
     }  # fmt: skip
     assert content.full_health() == dataclasses.replace(HEALTH, concealed=())
     assert content.model.model_dump() == {"name": "covos-lite", "sha256": "ab" * 32}

@@ -51,6 +51,7 @@ class Health:
         at_least: True if more frames may be missing than is known.
         lost: The frames that are missing, in order; empty before a pass is finished.
         warnings: Notes for the user, in plain words.
+        notes: Damage of the file that lies outside of the part that was taken, in plain words.
     """
 
     decoded: int
@@ -62,6 +63,7 @@ class Health:
     at_least: bool = False
     lost: tuple[MissingFrame, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -136,6 +138,15 @@ class Source(ABC):
         """
         self._refuse_if_closed()
         return self._read_part(wanted)
+
+    def damage_in_words(self, health: Health) -> tuple[str, ...]:
+        """Return the warnings of `health` that are of these damages, in plain words.
+
+        Args:
+            health: Some of the damages that `health` lists, with its indices. If no frames came out beside them, it is
+                not said of how many they are.
+        """
+        return ()
 
     @property
     def called(self) -> str:

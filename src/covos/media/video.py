@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -104,24 +104,7 @@ class VideoSource(Source):
         lost = self._missing()
         met = lost or latest.concealed or latest.refused or latest.undecodable
         at_least = table.at_least or (bool(met) and not table.has_total) or self._second is not None
-        warnings = list(self._warnings)
-        if self._second is not None:
-            warnings.append(
-                f"another file begins in it, at byte {self._second}, which is not read: split it there, or join both "
-                "with a program that knows the format"
-            )
-        if self._is_cut:
-            warnings.append("the file is shorter than its header says, or ends in the midst of a frame")
-        if lost:
-            count = f"{'at least ' if at_least else ''}{counted(len(lost), 'frame')}"
-            places = self._spans([each.pts for each in lost])
-            warnings.append(f"{count} missing of {latest.decoded + len(lost)}, at {places}: the file is damaged or cut")
-        elif latest.finished and at_least and self._second is None:
-            warnings.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
-        if latest.concealed:
-            places = self._spans([latest.times[index] for index in latest.concealed])
-            warnings.append(f"{counted(len(latest.concealed), 'frame')} damaged and painted over, at {places}")
-        return Health(
+        health = Health(
             decoded=latest.decoded,
             expected=latest.decoded + len(lost) if latest.finished else max(table.expected, latest.decoded),
             concealed=tuple(latest.concealed),
@@ -129,8 +112,31 @@ class VideoSource(Source):
             cut=self._is_cut,
             at_least=at_least,
             lost=lost,
-            warnings=tuple(warnings),
         )
+        return replace(health, warnings=(*self._warnings, *self.damage_in_words(health)))
+
+    def damage_in_words(self, health: Health) -> tuple[str, ...]:
+        """See `Source.damage_in_words`."""
+        latest, said = self._pass, []
+        if self._second is not None and health.at_least:
+            said.append(
+                f"another file begins in it, at byte {self._second}, which is not read: split it there, or join both "
+                "with a program that knows the format"
+            )
+        if health.cut:
+            said.append("the file is shorter than its header says, or ends in the midst of a frame")
+        if lost := health.lost:
+            count = f"{'at least ' if health.at_least else ''}{counted(len(lost), 'frame')}"
+            of = f" of {health.decoded + len(lost)}" if health.decoded else ""
+            said.append(
+                f"{count} missing{of}, at {self._spans([each.pts for each in lost])}: the file is damaged or cut"
+            )
+        elif latest.finished and health.at_least and self._second is None:
+            said.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
+        if health.concealed:
+            places = self._spans([latest.times[index] for index in health.concealed])
+            said.append(f"{counted(len(health.concealed), 'frame')} damaged and painted over, at {places}")
+        return tuple(said)
 
     def _spans(self, times: Sequence[int]) -> str:
         return spans(times, time_base=self._time_base, frame_rate=self._table.frame_rate)

@@ -31,7 +31,10 @@ def render_report(report: ReportContent, *, watch: Watch, card: Mapping[str, Any
         watch=watch,
         sure=confidence[np.isfinite(confidence)],
         empty=f"{counted(without, 'frame')} without any" if without else "one in every frame at least",
-        told=[*lost, *health.warnings, *report.warnings, *(step.text for step in report.steps_down), *report.notes],
+        told=[
+            *(*lost, *health.warnings, *report.warnings, *(step.text for step in report.steps_down)),
+            *(*health.notes, *report.notes),
+        ],
         shots=watch.first(),
         cuts=[f"{watch.times[index]:.2f} s" for index in report.cuts if index < watch.count],
         picture_uri=picture_uri,

@@ -131,6 +131,7 @@ class HealthRecord(Record):
     cut: bool
     at_least: bool = False
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class ModelRecord(Record):

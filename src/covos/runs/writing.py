@@ -55,7 +55,8 @@ class Saved:
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
         quality: The frames that stand out, found without ground truth; None in a report of an earlier version.
-        notes: What became of the objects that were followed, and changes that are no loss, in plain words.
+        notes: What became of the objects that were followed, damage outside of the part that was taken, and changes
+            that are no loss, in plain words.
     """
 
     folder: Path
@@ -226,7 +227,7 @@ class RunWriter:
             resumed=resumed,
             degraded=bool(writing.steps_down()),
             quality=self._report.quality,
-            notes=(*self._report.notes, *notes),
+            notes=(*self._report.notes, *health.notes, *notes),
         )
 
     def __exit__(
@@ -309,7 +310,7 @@ def load_saved(folder: Path) -> Saved:
         was_done=True,
         degraded=report.degraded,
         quality=report.quality,
-        notes=(*followed_notes(report), *report.notes),
+        notes=(*followed_notes(report), *report.health.notes, *report.notes),
     )
 
 
