@@ -49,7 +49,7 @@ from covos.model import load_model
 from covos.models.cards import card_path
 from covos.models.follow import FollowFeatures
 from covos.models.registry import find_follower
-from scenes_crowds import Part, crowd, may_join
+from scenes_crowds import crowd, may_join, part_of
 from scenes_staged import cast_and_ground, staged_clip
 from scenes_twins import with_twin
 
@@ -258,20 +258,16 @@ def _crossing(root: Path) -> Iterator[Clip]:
     """Clips of training sequences in which things that look alike, or others, pass before one another."""
     dataset = open_dataset(root, layout="davis")
     videos = {video.name: video for video in dataset.subset(dataset.splits["train"]) if len(video.frames) >= CROSSING}
-    joining = [name for name, video in videos.items() if may_join(_part(video))]
+    joining = [name for name, video in videos.items() if may_join(part_of(video, frames=CROSSING))]
     rng = np.random.default_rng(FIT_SEED)
     for number in range(CROSSINGS):
-        base, *others = (_part(videos[name]) for name in rng.choice(joining, 1 + CROWD, replace=False).tolist())
+        drawn = rng.choice(joining, 1 + CROWD, replace=False).tolist()
+        base, *others = (part_of(videos[name], frames=CROSSING) for name in drawn)
         if number % 2:
             images, labels = with_twin(base.images, base.masks, rng=rng)
         else:
             images, labels = crowd(base, others, rng=rng)
         yield np.stack(images), np.stack(labels)
-
-
-def _part(video: Video) -> Part:
-    records = video.frames[:CROSSING]
-    return Part([read_image(record) for record in records], [_foreground(video, record) for record in records])
 
 
 def _foreground(video: Video, record: FrameRecord) -> LabelArray:

@@ -5,6 +5,7 @@
     python benchmarks/corrections.py --staged 10                         textured shapes of `scenes_staged`: no data
     python benchmarks/corrections.py --staged 10 --data PICTURES         things cut out of the pictures held back there
     python benchmarks/corrections.py --data DAVIS --subset train --each 8 --twins      see `scenes_twins`
+    python benchmarks/corrections.py --data DAVIS --subset train --crowds 12 --every 2 see `scenes_crowds`
 
 The objects are shown by the annotation of the first frame and followed. Then a simulated user corrects three times: of
 the mask with the lowest J, up to three clicks are given, each in the middle of the largest region of error, positive
@@ -49,6 +50,7 @@ from covos.plan import Plan
 from covos.serve.spreading import Spreading
 from follow import TWINNED
 from recorded import keep
+from scenes_crowds import crowded
 from scenes_staged import cast_and_ground, staged_clip
 from scenes_twins import with_twin
 
@@ -112,7 +114,8 @@ def main() -> None:
             f"{'all':22} round {number}   J {mean:.3f}" + f"   worse {fallen:4} ({fallen / masks:.1%})" * (number > 0)
         )
     columns = ["", "first mask", *(f"round {number + 1}" for number in range(ROUNDS))]
-    name = "staged" if options.staged else "twins" if options.twins else f"{options.subset}_{options.objects}"
+    made = [each for each in ("staged", "twins", "crowds") if getattr(options, each)]
+    name = made[0] if made else f"{options.subset}_{options.objects}"
     name += "_page" * options.page + "_whole" * options.whole
     keep(options.json, name, columns=columns, rows=[means, shares])
 
@@ -126,7 +129,12 @@ def _sequences(options: argparse.Namespace) -> Iterator[tuple[str, Sequence[Imag
             yield clip.name, clip.images, clip.labels
         return
     dataset = open_dataset(options.data, layout="davis")
-    for video in dataset.subset(options.sequences or dataset.splits[options.subset][:: options.each]):
+    videos = dataset.subset(options.sequences or dataset.splits[options.subset][:: options.each])
+    if options.crowds:
+        for name, images, labels in crowded(videos, count=options.crowds):
+            yield name, images[:: options.every], labels[:: options.every]
+        return
+    for video in videos:
         places = range(0, len(video.frames), options.every)[: TWINNED if options.twins else None]
         images = [read_image(video.frames[place]) for place in places]
         if options.objects == "ids":
@@ -221,6 +229,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="root of a DAVIS tree; with --staged, sets of pictures with masks")
     parser.add_argument("--staged", type=int, default=0, metavar="CLIPS", help="so many staged clips instead")
     parser.add_argument("--twins", action="store_true", help="with mirror images of the subjects, 40 frames")
+    parser.add_argument("--crowds", type=int, default=0, metavar="CLIPS", help="so many clips composed of sequences")
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--sequences", nargs="+", help="these only")
     parser.add_argument("--each", type=int, default=1, help="take every so manieth sequence")
@@ -236,7 +245,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.data is None and not options.staged:
         parser.error("name the data (--data), or take staged clips (--staged 10)")
-    if options.page and (options.staged or options.twins):
+    if options.page and (options.staged or options.twins or options.crowds):
         parser.error("the page reads its frames from files (--data)")
     return options
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +35,7 @@ from torch import Tensor
 from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray, MaskArray
-from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
+from covos.data import open_dataset, read_image, read_labels
 from covos.engines import candidates, discover
 from covos.engines.candidates import choose_candidates, overlap, share_inside
 from covos.evaluation import Evaluation, evaluate
@@ -44,11 +43,9 @@ from covos.masks import VOID, draw_overlay, write_label_map
 from covos.model import Model, load_model
 from covos.models.follow import FollowFeatures
 from recorded import keep
-from scenes_crowds import OTHERS, Part, crowd, may_join, twin_of
+from scenes_crowds import crowded
 from scenes_staged import staged_clip
 
-CROWDED = 30
-"""Frames of a clip with a crowd."""
 SHOWN = 6
 """Frames of a strip."""
 STEPS = ("subject", "parts", "apart", "tracks", "believed", "followed")
@@ -201,16 +198,8 @@ def _clips(options: argparse.Namespace, folder: Path) -> Iterator[Clip]:
     dataset = open_dataset(options.data, layout="davis")
     videos = list(dataset.subset(options.sequences or dataset.splits[options.subset]))
     if options.crowds:
-        parts = {video.name: _part(video) for video in videos if len(video.frames) >= CROWDED}
-        whole = [name for name, part in parts.items() if may_join(part)]
-        for number in range(options.crowds):
-            rng = np.random.default_rng((zlib.crc32(b"crowds"), number))
-            base, *others = rng.choice(whole, 1 + int(rng.integers(*OTHERS)), replace=False).tolist()
-            joining = [parts[each] for each in others]
-            if number % 2:
-                joining = [twin_of(parts[base]), joining[0], twin_of(joining[0]), *joining[1:]]
-            images, labels = crowd(parts[base], joining, rng=rng)
-            yield _written(f"{number:02}-{base}-{len(joining) + 1}", images, labels, folder)
+        for name, images, labels in crowded(videos, count=options.crowds):
+            yield _written(name, images, labels, folder)
         return
     for video in videos:
         image = video.frames[0].image
@@ -218,12 +207,6 @@ def _clips(options: argparse.Namespace, folder: Path) -> Iterator[Clip]:
         labels = [read_labels(video, record) for record in video.frames]
         images = [read_image(record) for record in video.frames]
         yield Clip(video.name, image.parent, images, [record.stem for record in video.frames], labels)
-
-
-def _part(video: Video) -> Part:
-    records = video.frames[:CROWDED]
-    masks = [(read_foreground(video, record).probability > 0.5).astype(np.uint8) for record in records]
-    return Part([read_image(record) for record in records], masks)
 
 
 def _written(name: str, images: Sequence[ImageArray], labels: Sequence[LabelArray], folder: Path) -> Clip:

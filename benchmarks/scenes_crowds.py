@@ -6,7 +6,8 @@ beside it, before it and behind it: things that move as things do, with the trut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +16,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, LabelArray
+from covos.data import Video, read_foreground, read_image
 
+FRAMES = 30
+"""Frames of a clip, the first ones of each video."""
 AREA = (0.015, 0.25)
 """Share of its frames that a subject covers which is put into a crowd."""
 CUT_OFF = 0.3
@@ -36,6 +40,34 @@ class Part:
 
     images: Sequence[ImageArray]
     masks: Sequence[LabelArray]
+
+
+def crowded(videos: Iterable[Video], *, count: int) -> Iterator[tuple[str, list[ImageArray], list[LabelArray]]]:
+    """Compose clips of `FRAMES` frames, each of several videos; every second one has twins.
+
+    Args:
+        videos: With a foreground; shorter ones are left out.
+        count: Number of clips; the first ones are the same whatever it is.
+
+    Yields:
+        Name, frames and labels (see `crowd`).
+    """
+    parts = {video.name: part_of(video, frames=FRAMES) for video in videos if len(video.frames) >= FRAMES}
+    whole = [name for name, part in parts.items() if may_join(part)]
+    for number in range(count):
+        rng = np.random.default_rng((zlib.crc32(b"crowds"), number))
+        base, *others = rng.choice(whole, 1 + int(rng.integers(*OTHERS)), replace=False).tolist()
+        joining = [parts[each] for each in others]
+        if number % 2:
+            joining = [twin_of(parts[base]), joining[0], twin_of(joining[0]), *joining[1:]]
+        yield f"{number:02}-{base}-{len(joining) + 1}", *crowd(parts[base], joining, rng=rng)
+
+
+def part_of(video: Video, *, frames: int) -> Part:
+    """Return the first frames of a video, with its foreground."""
+    records = video.frames[:frames]
+    masks = [(read_foreground(video, record).probability > 0.5).astype(np.uint8) for record in records]
+    return Part([read_image(record) for record in records], masks)
 
 
 def twin_of(part: Part) -> Part:

@@ -6,6 +6,7 @@ There are three prompters: GrabCut (`covos.engines.grabcut`), the network covos-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import cv2
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.core.types import Box, MaskArray, Point, ProbabilityArray
+from covos.engines.click_reach import within_reach
 from covos.engines.close_up import Window, parts_at, window_of, windows_round
 from covos.engines.encoding import FrameEncoder, to_probability
 from covos.engines.find import THRESHOLD
@@ -257,18 +259,27 @@ def refined(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) ->
 def corrected(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) -> MaskArray:
     """Return an earlier mask, H x W bool, changed where points contradict it, as a new mask has it there.
 
-    For each such point the whole connected part that the new mask adds round it, or takes away, is changed; the rest
-    was right, and stays. Without any such point nothing is wrong.
+    For each such point the connected part that the new mask adds round it, or takes away, is changed, as far as the
+    click reaches (see `covos.engines.click_reach`); the rest was right, and stays. Without any such point nothing is
+    wrong.
     """
     changed = previous.copy()
     for point in points:
-        if agree(previous, [point]):
-            continue
-        differing = mask & ~previous if point.positive else previous & ~mask
-        _, parts = cv2.connectedComponents(differing.astype(np.uint8), connectivity=8)
-        number = parts[int(point.y), int(point.x)]
-        changed[(parts == number) & (number > 0)] = point.positive
+        if not agree(previous, [point]):
+            changed[within_reach(mask, previous, point)] = point.positive
     return with_points(changed, points)
+
+
+def given_up(mask: MaskArray, other: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+    """Return the pixels, H x W bool, that another object gives up to one with a new mask.
+
+    A positive point on the other object takes from it what a negative one would, as far as that reaches.
+    """
+    taken = np.zeros_like(other)
+    for point in points:
+        if point.positive and other[int(point.y), int(point.x)]:
+            taken |= within_reach(~mask, other, replace(point, positive=False))
+    return taken
 
 
 def as_prompt(

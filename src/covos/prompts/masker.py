@@ -16,7 +16,7 @@ from covos.engines.apart import Divider
 from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
-from covos.engines.prompt import PartPrompter, Prompter, PromptNetwork, agree, corrected, refined, with_points
+from covos.engines.prompt import PartPrompter, Prompter, PromptNetwork, agree, corrected, given_up, refined, with_points
 from covos.masks import decode
 from covos.media.range import place_of
 from covos.media.source import Source
@@ -93,10 +93,11 @@ class PromptMasker:
     ) -> PromptedMask:
         """Make a mask of points and a box, and a seed of the mask.
 
-        Points correct the mask that was given on this frame, else the followed one: each changes the whole part round
-        it that is wrong, and nothing else. If points made the mask, a further one makes it anew with those, and
-        still does no more than its sign says. Pixels of other objects stay theirs, but for those of an object that a
-        positive point lies on: a new object there is a part of it. A box shows the object anew.
+        Points correct the mask that was given on this frame, else the followed one: each changes the part round it that
+        is wrong, as far as it reaches (see `covos.engines.click_reach`), and nothing else. If points made the mask, a
+        further one makes it anew with those, and still does no more than its sign says. Pixels of other objects stay
+        theirs, but for those of an object that a positive point lies on. A new object there is a part of it; one whose
+        mask is corrected takes what it lacks, as far as the point reaches. A box shows the object anew.
 
         Args:
             seeds: The seeds of the video; one is added.
@@ -166,8 +167,11 @@ class PromptMasker:
         else:
             mask = self.prompter.mask(observed, points=points, box=None, previous=previous, largest=largest)
         for other, on in zip(others, meant, strict=True):
-            if not on:  # before the answer is taken apart: what hangs together by another object alone is two parts
+            # Before the answer is taken apart: what hangs together by another object alone is two parts.
+            if not on:
                 mask = mask & ~(other if previous is None else other & ~previous)
+            elif corrects:
+                mask = mask & ~(other & ~given_up(mask, other, points=prompt.points))
         if previous is None:
             return mask
         if corrects:
