@@ -153,6 +153,22 @@ def test_a_new_object_inside_another_is_a_part_of_it(seeds: Seeds) -> None:
     assert shown(corrected) == {4, 5, 6, 7}, "a further click is no new object"
 
 
+@pytest.mark.parametrize("clicked", [False, True], ids=["followed", "made-of-points"])
+def test_a_click_on_another_object_takes_from_it_no_more_than_its_thin_part(seeds: Seeds, clicked: bool) -> None:
+    """The prompter wants all of it."""
+    body, strap, own = columns(7, 8, 9, 10, 11), np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    strap[2:4, :7], own[5, :3] = True, True
+    masker = Masker(Greedy(*range(12)))
+    if clicked:
+        first = Masker(Greedy())
+        first.prompter.mask = lambda *_, **__: own  # type: ignore[method-assign]
+        first.mask(seeds, 1, PointPrompt(frame=0, object=1, points=(Point(x=1, y=5),)), followed=None)
+    point = PointPrompt(frame=0, object=1, points=(Point(x=2, y=2),))
+    made = masker.mask(seeds, 1, point, followed=None if clicked else own, others=[body | strap]).mask
+    assert made[strap & columns(*range(5))].all()
+    assert not made[:, 9:].any()
+
+
 def test_a_prompter_is_told_how_large_the_object_is_elsewhere(seeds: Seeds) -> None:
     prompter = Greedy(0, 1, 2, 3)
     masker = Masker(prompter)

@@ -168,10 +168,11 @@ class PromptMasker:
             mask = self.prompter.mask(observed, points=points, box=None, previous=previous, largest=largest)
         for other, on in zip(others, meant, strict=True):
             # Before the answer is taken apart: what hangs together by another object alone is two parts.
+            rest = other if previous is None else other & ~previous
             if not on:
-                mask = mask & ~(other if previous is None else other & ~previous)
-            elif corrects:
-                mask = mask & ~(other & ~given_up(mask, other, points=prompt.points))
+                mask = mask & ~rest
+            elif previous is not None:
+                mask = mask & ~(rest & ~given_up(mask, rest, points=prompt.points))
         if previous is None:
             return mask
         if corrects:
