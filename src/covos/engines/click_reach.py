@@ -61,5 +61,6 @@ def _depth(mask: MaskArray) -> NDArray[np.float32]:
 
 
 def _from(point: Point, mask: MaskArray) -> NDArray[np.float64]:
-    rows, columns = np.indices(mask.shape)
+    """Return how far each pixel of a mask's frame is from a point, in pixels."""
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
     return np.asarray(np.hypot(rows - int(point.y), columns - int(point.x)), np.float64)
