@@ -67,6 +67,20 @@ def test_of_a_live_video_only_the_past_counts() -> None:
     assert (logits[0].numpy()[thing(5) & thing(4)] > 0).mean() > 0.9
 
 
+def test_a_frame_that_does_not_count_takes_from_others_and_gives_nothing() -> None:
+    around = Around[int]()
+    found = dict[int, Tensor]()
+    for index in range(9):
+        wrong = index % 2 == 1
+        found |= dict(around.push(index, seen(index, wrong=wrong), counts=not wrong))
+    found |= dict(around.end())
+    for index in range(1, 8):
+        inner = thing(index) & thing(index - 1) & thing(index + 1)
+        assert (found[index][0].numpy()[inner] > 0).all(), "those that err would be as many as those that do not"
+    alone = dict(Around[int](0, 0).push(4, seen(4)))[4]
+    torch.testing.assert_close(found[4][0][thing(4)], alone[0][thing(4)], atol=0.5, rtol=0)
+
+
 def test_nothing_is_taken_from_where_the_picture_looks_otherwise() -> None:
     """The thing is shown in one frame alone: the sure scene of the others is that of a picture without it."""
     frames = [seen(index, wrong=index != 4, shown=index == 4) for index in range(9)]

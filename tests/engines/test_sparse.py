@@ -88,9 +88,9 @@ def run(
         cuts=given.get("cuts", ()),
     )
     found = list(sparse.run(iter(frames), together=2, calls=calls))
-    for observed, prediction, _ in found:
+    for observed, prediction in found:
         assert observed.frame.index == prediction.index
-    return [(observed.frame.index, between) for observed, _, between in found]
+    return [(prediction.index, prediction.between) for _, prediction in found]
 
 
 @pytest.mark.parametrize("calls", [0, 1])
@@ -147,8 +147,8 @@ def test_a_frame_between_has_the_mean_of_its_neighbours_and_the_lesser_confidenc
     sparse = SparsePass(cast("FollowPass", Steps()), see=network.see, step=network.step, apart=2, shown=(), cuts=())
     made = {
         each.frame.index: found
-        for each, found, between in sparse.run(iter([frame_at(index) for index in range(5)]), together=2, calls=0)
-        if between
+        for each, found in sparse.run(iter([frame_at(index) for index in range(5)]), together=2, calls=0)
+        if found.between
     }
     assert set(made) == {1, 3}
     assert made[3].objects[0].confidence == 0.8

@@ -40,8 +40,8 @@ class _Answer(Generic[ItemT]):
     """A frame in the window: its item, its logits, and its picture in cells.
 
     ``flow`` is that to the frame before it in time, ``to_older`` and ``to_newer`` are those to the frames that came
-    before and after it here. ``things`` are the ids of the rows, ``known`` tells which have numbers. The item may hold
-    a whole picture, and is kept no longer than until it is given.
+    before and after it here. ``things`` are the ids of the rows, ``known`` tells which have numbers. A frame that does
+    not count gives nothing to others. The item may hold a whole picture, and is kept no longer than until it is given.
     """
 
     item: ItemT | None
@@ -50,6 +50,7 @@ class _Answer(Generic[ItemT]):
     view: ImageArray
     things: tuple[int, ...]
     known: tuple[bool, ...]
+    counts: bool
     flow: FlowArray | None
     to_older: FlowArray | None = None
     to_newer: FlowArray | None = None
@@ -73,10 +74,13 @@ class Around(Generic[ItemT]):
         self._next = 0
         """Place in the window of the frame that is given out next."""
 
-    def push(self, item: ItemT, seen: Seen, *, things: tuple[int, ...] = ()) -> Iterator[tuple[ItemT, Tensor]]:
+    def push(
+        self, item: ItemT, seen: Seen, *, things: tuple[int, ...] = (), counts: bool = True
+    ) -> Iterator[tuple[ItemT, Tensor]]:
         """Take the next frame; give those that have all that they need, each with its logits, N x h x w float32.
 
-        ``things`` says what the rows are of, where that may change.
+        ``things`` says what the rows are of, where that may change. A frame that was made of its neighbours need not
+        count in others: they have those neighbours, too.
         """
         logits = seen.logits.numpy()
         if self._window and not self._join(seen, things):
@@ -89,6 +93,7 @@ class Around(Generic[ItemT]):
             view_in_cells(seen.picture, (columns, rows)),
             things=things,
             known=tuple(bool(np.isfinite(row).all()) for row in logits),
+            counts=counts,
             flow=seen.flow,
         )
         if self._window:
@@ -145,7 +150,8 @@ class Around(Generic[ItemT]):
                 step = nearer.to_older if side < 0 else nearer.to_newer
                 assert step is not None, "the window holds frames that join"
                 way = step if way is None else spanning(way, step)
-                _add(self._window[place], way, here, total=total, weight=weight)
+                if self._window[place].counts:
+                    _add(self._window[place], way, here, total=total, weight=weight)
         return total / weight
 
 

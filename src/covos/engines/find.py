@@ -252,7 +252,7 @@ class FindEngine(Generic[FeaturesT]):
             seen = self.ladder.run(partial(self._seen, each))
             if each.flat:  # what nothing can be seen on says nothing of other frames
                 seen = replace(seen, logits=torch.full_like(seen.logits, torch.nan))
-            yield from map(_of_one_view, around.push(each, seen))
+            yield from map(_of_one_view, around.push(each, seen, counts=not each.between))
         yield from map(_of_one_view, around.end())
 
     def _placed(

@@ -245,23 +245,16 @@ class FollowEngine:
             predicted = sparse.run(source, together=self._together(ahead=calls > 0), calls=calls)
         else:
             predicted = self._each(source, given, current, checkpoints, ahead=ahead)
-        between = set[int]()
 
         def fused() -> Iterator[tuple[Observed, FramePrediction]]:
             for observed in lead:
                 assert spool is not None, "the pass backward gave these frames"
                 yield observed, spool.get(observed.frame.index) or nothing_at(observed.frame.index)
-            for observed, prediction, is_between in predicted:
-                index = observed.frame.index
-                back = None if spool is None else spool.get(index)
-                if is_between:
-                    between.add(index)
+            for observed, prediction in predicted:
+                back = None if spool is None else spool.get(observed.frame.index)
                 yield observed, self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
 
-        for result in results_around(fused(), given):
-            index = result.frame.index
-            yield replace(result, between=True) if index in between else result
-            between.discard(index)
+        yield from results_around(fused(), given)
 
     def _each(
         self,
@@ -271,14 +264,14 @@ class FollowEngine:
         checkpoints: PassCheckpoints | None,
         *,
         ahead: bool,
-    ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
+    ) -> Iterator[tuple[Observed, FramePrediction]]:
         """Predict each frame by the networks."""
         calls = self._calls(ahead=ahead)
         for batch in computed(self._batches(frames, ahead=calls > 0), self.seen, calls=calls):
             if checkpoints is not None:
                 checkpoints.add(batch[0].observed.frame.index, current)
             for seen in batch:
-                yield seen.observed, self._step(current, seen, given=given), False
+                yield seen.observed, self._step(current, seen, given=given)
 
     def _batches(self, frames: Iterator[Observed], *, ahead: bool = False) -> Iterator[list[Observed]]:
         while batch := list(islice(frames, self._together(ahead=ahead))):

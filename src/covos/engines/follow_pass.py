@@ -75,12 +75,14 @@ class FollowNetwork(Protocol):
 class FramePrediction:
     """Prediction of a pass for one frame.
 
-    ``log_odds`` are O x H/2 x W/2 float32: log-probability of each object over that of the background.
+    ``log_odds`` are O x H/2 x W/2 float32: log-probability of each object over that of the background. ``between`` says
+    that the networks have not looked at the frame: it was made of its neighbours.
     """
 
     index: int
     log_odds: Tensor
     objects: tuple[ObjectStatus, ...]
+    between: bool = False
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -51,8 +51,8 @@ def nothing_at(index: int) -> FramePrediction:
 def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given: Given) -> Iterator[FrameResult]:
     """Make results of predictions, each brought together with those around it (see `covos.engines.around`).
 
-    An object that a frame does not show counts nothing there: it may be hidden in one frame and seen in the next. The
-    results come `AROUND` frames late.
+    An object that a frame does not show counts nothing there: it may be hidden in one frame and seen in the next.
+    Neither does a frame that was made of its neighbours, which count themselves. The results come `AROUND` frames late.
 
     Args:
         predicted: Of consecutive frames, forward or backward.
@@ -62,7 +62,9 @@ def results_around(predicted: Iterable[tuple[Observed, FramePrediction]], given:
     for observed, came in predicted:
         prediction = _in_order(came)
         seen = _seen_of(observed, prediction)
-        yield from _results(around.push((observed.frame, prediction), seen, things=prediction.ids), given)
+        yield from _results(
+            around.push((observed.frame, prediction), seen, things=prediction.ids, counts=not came.between), given
+        )
     yield from _results(around.end(), given)
 
 
@@ -116,7 +118,14 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
         reach = 2 * REACH * edge_deviation(shown.shape[0])
         probability = np.where(within(shown, reach), soft_edge(labels > 0), probability)
     confidence = _mean_confidence(objects)
-    return FrameResult(frame=frame, probability=probability, labels=labels, confidence=confidence, objects=objects)
+    return FrameResult(
+        frame=frame,
+        probability=probability,
+        labels=labels,
+        confidence=confidence,
+        objects=objects,
+        between=prediction.between,
+    )
 
 
 def with_labels(result: FrameResult, labels: LabelArray) -> FrameResult:

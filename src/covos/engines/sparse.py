@@ -85,8 +85,8 @@ class SparsePass:
 
     def run(
         self, frames: Iterator[Observed], *, together: int, calls: int
-    ) -> Iterator[tuple[Observed, FramePrediction, bool]]:
-        """Follow into each frame, in order; yield it with its prediction, and true if that was made of its neighbours.
+    ) -> Iterator[tuple[Observed, FramePrediction]]:
+        """Follow into each frame, in order; yield it with its prediction.
 
         The looked-at ones of so many frames are encoded together, on so many threads that work ahead. They are the same
         whatever is doubted; further ones are encoded when they are needed.
@@ -115,14 +115,14 @@ class SparsePass:
         beside = any(at in self._shown for at in (index - 1, index, index + 1))
         return beside or is_looked_at(observed, apart=self._apart, cuts=self._cuts)
 
-    def _over(self, left: list[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction, bool]]:
+    def _over(self, left: list[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction]]:
         """Go over frames by as long ways as there may be now, to the last, which may be encoded already."""
         while left:
             way = self._way if left[0].frame.index < self._until else self._apart
             part, left = left[:way], left[way:]
             yield from self._go(part, None if left else last)
 
-    def _go(self, way: Sequence[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction, bool]]:
+    def _go(self, way: Sequence[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction]]:
         """Go over some frames at once to the last of them, or by half the way."""
         *between, end = way
         seen = last or self._see([end])[0]
@@ -142,9 +142,8 @@ class SparsePass:
                 yield from self._go(way[:half], None)
                 yield from self._go(way[half:], seen)
                 return
-            for observed, found in zip(between, made, strict=True):
-                yield observed, found, True
-        yield end, prediction, False
+            yield from zip(between, made, strict=True)
+        yield end, prediction
         self._before = after, prediction
 
 
@@ -180,6 +179,6 @@ def _between(
     objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
     device = earlier.log_odds.device
     return [
-        FramePrediction(index=observed.frame.index, log_odds=found.logits.to(device), objects=objects)
+        FramePrediction(index=observed.frame.index, log_odds=found.logits.to(device), objects=objects, between=True)
         for observed, found in zip(between, made, strict=True)
     ]
