@@ -34,9 +34,9 @@ from digest_values import Item, digest, items_of
 
 CLIP, LONG = "in/clip.mp4", "in/long.mp4"
 FORMATS = (
-    "background", "binary", "blur", "coco", "cutout", "cvat", "exr", "ffv1", "green", "labelstudio", "matte",
-    "matte-video", "npz", "overlay", "palette", "preview", "prores", "qtrle", "rgba", "sheet", "tiff", "webm", "yolo",
-    "ytvis",
+    "background", "binary", "blur", "coco", "cutout", "cutout-gif", "cvat", "exr", "ffv1", "green", "labelstudio",
+    "matte", "matte-video", "npz", "overlay", "palette", "preview", "prores", "qtrle", "rgba", "sheet", "tiff", "webm",
+    "yolo", "ytvis",
 )  # fmt: skip
 VERBS = (
     "", "segment", "predict", "convert", "evaluate", "reproduce", "train", "doctor", "data", "data inspect",

@@ -284,8 +284,8 @@ def test_a_cutout_has_one_box_that_holds_the_subject_and_can_be_put_back(source:
 
 def test_a_preview_is_as_long_as_the_clip(source: Path) -> None:
     info, results = segmented(source)
-    for name, suffix in (("preview", "webp"), ("preview=gif", "gif")):
-        target = source.parent / suffix
+    for name, suffix in (("preview", "webp"), ("preview=gif", "gif"), ("cutout-gif", "gif")):
+        target = source.parent / f"{name}-{suffix}"
         writer = make_writer(name, OutputFolder(target), info=info, source_path=source)
         for result in results:
             writer.write(result)
@@ -301,6 +301,21 @@ def test_a_preview_is_as_long_as_the_clip(source: Path) -> None:
         # GIF counts hundredths of a second.
         expected = results[-1].frame.time + float(1 / info.frame_rate)
         assert shown / 1000 == pytest.approx(expected, abs=0.005 * COUNT + 0.001)
+
+
+def test_a_gif_of_the_subject_is_transparent_around_it(source: Path) -> None:
+    info, results = segmented(source)
+    (path,) = write("cutout-gif", source, info, results).paths
+    shown = list(video(path))
+    assert len(shown) == len(results)
+    for (_, image), result in zip(shown, results, strict=True):
+        opaque = image[..., 3] == 255
+        assert set(np.unique(image[..., 3])) <= {0, 255}
+        inside = cv2.resize(opacity(result), image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert (opaque != (inside > 0.5)).mean() < 0.02
+        wanted = cv2.resize(colours(result), image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        sure = opaque & (inside > 0.99)
+        assert np.abs(image[sure, :3].astype(float) - wanted[sure]).mean() < 6
 
 
 def test_long_clips_give_small_previews_and_even_sheets(tmp_path: Path, info, result) -> None:

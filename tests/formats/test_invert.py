@@ -68,6 +68,10 @@ def test_all_but_the_subject_has_the_rest_of_the_opacity(
     elif name == "blur":
         np.testing.assert_allclose(found[2, 2, :3], np.array(GREEN) / 255, atol=0.1)
         np.testing.assert_allclose(found[24, 32, :3], np.array(RED) / 255, atol=0.1)
+    elif name == "cutout-gif":
+        seen = alpha_of(name, found) + alpha_of(name, usual)
+        assert set(np.unique(alpha_of(name, found))) == {0, 1}
+        assert (seen != 1).mean() < 0.02, "where both cover half of a pixel"
     else:
         np.testing.assert_allclose(
             alpha_of(name, found), 1 - alpha_of(name, usual), atol=0.1 if name == "matte-video" else 0.02

@@ -23,7 +23,7 @@ HARD = {
 }  # fmt: skip
 NAMED = {"coco", "ytvis", "cvat", "labelstudio", "yolo", "exr"}
 VIDEOS = {"overlay", "background", "blur", "green", "prores", "qtrle", "ffv1", "webm", "matte-video"}
-STRAIGHT = {"prores", "qtrle", "ffv1", "tiff", "rgba", "webm", "cutout"}
+STRAIGHT = {"prores", "qtrle", "ffv1", "tiff", "rgba", "webm", "cutout", "cutout-gif"}
 FEATHER = covos.Edges(feather=3)
 
 

@@ -164,4 +164,4 @@ def test_a_format_that_is_read_and_not_listed_changes_nothing(tmp_path: Path, mo
 
 def test_formats_with_alpha_say_so() -> None:
     found = {name for name in TABLE if load_format(name).has_alpha}
-    assert found == {"cutout", "exr", "ffv1", "prores", "qtrle", "rgba", "tiff", "webm"}
+    assert found == {"cutout", "cutout-gif", "exr", "ffv1", "prores", "qtrle", "rgba", "tiff", "webm"}

@@ -80,9 +80,10 @@ def tinted(saved: Saved | None, *, formats: Sequence[str] | None, background: st
 
     if not USUAL.get(file.suffix.lower(), "").startswith(("overlay", "preview")):
         return ""
+    gif = ", or add -f cutout-gif" if file.suffix.lower() == ".gif" else ""
     return (
-        f"{file.name} shows the clip with the subject tinted, to look at. A cut-out has alpha: name a .mov or .webm; "
-        "or give --background"
+        f"{file.name} shows the clip with the subject tinted, to look at. A cut-out has alpha: name a .mov or .webm"
+        f"{gif}; or give --background"
     )
 
 

@@ -23,7 +23,7 @@ _WIDTH = 320
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SmallFrame:
-    """A frame with its objects drawn in, made small and of square pixels."""
+    """A frame made small and of square pixels: with its objects drawn in, or RGBA with the subject alone."""
 
     stem: str
     time: float
@@ -57,11 +57,8 @@ class SampledFormat(Format):
             self._kept.append(self._small(result))
 
     def _small(self, result: FrameResult) -> SmallFrame:
-        height, width = result.frame.size
-        aspect = self._info.pixel_aspect
-        target = min(_WIDTH, round(width * max(Fraction(1), aspect)))
-        size = target, max(1, round(height * target / (width * aspect)))
-        interpolation = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
+        size = self._size(result.frame.size)
+        interpolation = cv2.INTER_AREA if size[0] < result.frame.size[1] else cv2.INTER_LINEAR
         image = cv2.resize(result.frame.image, size, interpolation=interpolation)
         labels = cv2.resize(result.labels, size, interpolation=cv2.INTER_NEAREST)
         return SmallFrame(
@@ -69,6 +66,19 @@ class SampledFormat(Format):
             time=result.frame.time,
             image=draw_overlay(np.asarray(image, np.uint8), np.asarray(labels, np.uint8)),
         )
+
+    def _size(self, whole: tuple[int, int]) -> tuple[int, int]:
+        """Return the (width, height) of a frame of this (height, width), made small and of square pixels."""
+        height, width = whole
+        aspect = self._info.pixel_aspect
+        target = min(_WIDTH, round(width * max(Fraction(1), aspect)))
+        return target, max(1, round(height * target / (width * aspect)))
+
+    @property
+    def _durations(self) -> list[int]:
+        """Thousandths of a second for which each frame is shown."""
+        ends = [*(each.time for each in self._kept[1:]), self._last + 1 / float(self._info.frame_rate or 1)]
+        return [max(1, round(1000 * (end - each.time))) for each, end in zip(self._kept, ends, strict=True)]
 
 
 class SheetFormat(SampledFormat):
@@ -129,10 +139,7 @@ class PreviewFormat(SampledFormat):
         return {cls.name: ".webp", f"{cls.name}=gif": ".gif"}
 
     def _finish(self) -> Path:
-        kept = self._kept
-        first, *rest = [Image.fromarray(each.image) for each in kept]
-        ends = [*(each.time for each in kept[1:]), self._last + 1 / float(self._info.frame_rate or 1)]
-        shown = [max(1, round(1000 * (end - each.time))) for each, end in zip(kept, ends, strict=True)]
+        first, *rest = [Image.fromarray(each.image) for each in self._kept]
         suffix = self.suffix_of(self._value)
         target = self._folder.file(f"{self.name}{suffix}")
         with atomic_path(target) as temporary:
@@ -141,7 +148,7 @@ class PreviewFormat(SampledFormat):
                 format=suffix[1:].upper(),
                 save_all=True,
                 append_images=rest,
-                duration=shown,
+                duration=self._durations,
                 loop=0,
                 quality=70,  # of WebP; GIF has none
             )

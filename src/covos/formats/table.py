@@ -37,6 +37,7 @@ TABLE = {
     "background": "backgrounds:BackgroundFormat",
     "blur": "backgrounds:BlurFormat",
     "cutout": "pictures:CutoutFormat",
+    "cutout-gif": "cutout_gif:CutoutGifFormat",
     "exr": "exr:ExrFormat",
     "ffv1": "alpha_videos:Ffv1Format",
     "green": "backgrounds:GreenFormat",

@@ -13,7 +13,7 @@ import { tell } from "./status.js";
 
 /** What people ask for, the most wanted first; what is not named here comes after it, under its own title. */
 const GROUPS = {
-  "Video with alpha": { webm: "WebM, for the web and OBS", prores: "ProRes 4444, for editing programs", qtrle: "QuickTime Animation, for older programs", ffv1: "FFV1, for keeping: nothing is lost" },
+  "Video with alpha": { webm: "WebM, for the web and OBS", prores: "ProRes 4444, for editing programs", qtrle: "QuickTime Animation, for older programs", ffv1: "FFV1, for keeping: nothing is lost", "cutout-gif": "GIF, small, with hard edges" },
   "Video without alpha": { background: "Another background", blur: "Background out of focus", green: "Green screen", "matte-video": "Matte, white on black", overlay: "Tinted overlay, for looking at", preview: "Small preview" },
   Pictures: { rgba: "PNG or WebP with alpha, one a frame", cutout: "PNG with alpha, cropped to the subject", matte: "Matte, one a frame", exr: "OpenEXR in linear light, one a frame", tiff: "TIFF of 16 bits, one a frame", binary: "Masks in black and white, one an object", palette: "Masks in colours, one a frame (DAVIS)", sheet: "Contact sheet" },
   Annotations: { coco: "COCO", ytvis: "YouTube-VIS", yolo: "YOLO", cvat: "CVAT", labelstudio: "Label Studio", npz: "NumPy arrays" },
