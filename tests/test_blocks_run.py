@@ -1,7 +1,7 @@
 """The Python blocks of the documents run as they are printed, in a folder that has what they name.
 
 The blocks of `jobs.md` and `data.md` run in `test_documented.py` of their rooms, those of `from-the-seed.md` in
-`training/test_from_the_seed.py`, and that of `serve.md` in `serve/test_api.py`. `test_blocks.py` checks the names
+`training/test_from_the_seed.py`, and that of `http.md` in `serve/test_api.py`. `test_blocks.py` checks the names
 and arguments of all.
 """
 

@@ -480,7 +480,7 @@ def test_numbers_and_the_description(client: httpx.Client) -> None:
 def test_the_program_in_the_documents(
     started: tuple[str, Path], make_clip: Callable[..., Path], tmp_path: Path
 ) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert "http://127.0.0.1:8080" in program
     make_clip()

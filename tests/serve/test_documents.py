@@ -1,4 +1,4 @@
-"""Every request that docs/serve.md shows is sent to a server that runs."""
+"""Every request that docs/http.md shows is sent to a server that runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from clips import write_clip
 from serve.test_api import PATIENCE, upload, wait
 
-PAGE = Path(__file__).parents[2] / "docs" / "serve.md"
+PAGE = Path(__file__).parents[2] / "docs" / "http.md"
 
 
 @pytest.fixture(scope="module")
