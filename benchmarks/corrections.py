@@ -42,12 +42,12 @@ from covos.core.types import ImageArray, LabelArray, MaskArray
 from covos.data import Video, open_collection, open_dataset, read_foreground, read_image, read_labels
 from covos.evaluation import jaccard
 from covos.evaluation.clicks import next_click
-from covos.following import Following
 from covos.masks import VOID, objects_in
 from covos.masks.frame_mask import FrameMask
 from covos.model import Model, load_model
 from covos.plan import Plan
 from covos.serve.spreading import Spreading
+from covos.sessions.following import Following
 from follow import TWINNED
 from recorded import keep
 from scenes_crowds import crowded

@@ -86,7 +86,7 @@ def run_here(clip: Path, folder: Path, *, runtime: str, objects: int) -> Taken:
     os.environ["OMP_NUM_THREADS"] = "2"  # one thread for each call; whatever this machine has, the memory is the same
 
     import covos.cli.progress
-    import covos.work  # noqa: F401 - all that a run imports counts as libraries
+    import covos.work.choice  # noqa: F401 - all that a run imports counts as libraries
     from covos.core.device import configure_threads
     from covos.core.memory import peak_of_process
     from covos.events import FrameDone

@@ -34,7 +34,7 @@ from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime
 
 if TYPE_CHECKING:
-    from covos.session import Session
+    from covos.sessions.session import Session
 
 _KEPT = ("edges", "matte", "range")
 """Settings of a run that are in its masks, and so in those of the corrected one."""

@@ -58,7 +58,7 @@ def run_isolated(tasks: Iterable[Task], *, display: Callable[[], Display]) -> It
     worker: Worker | None = None
     try:
         for task in tasks:
-            worker = worker or Worker(_run_tasks, display, loads=("covos.work",))
+            worker = worker or Worker(_run_tasks, display, loads=("covos.work.choice",))
             try:
                 worker.send(task)
                 outcome: Outcome | CovosError = worker.receive()

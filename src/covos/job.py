@@ -54,7 +54,7 @@ from covos.runs.terms import KEPT
 from covos.runs.writing import RunWriter, Saved, Writing, load_saved, uncomputed_note
 
 if TYPE_CHECKING:
-    from covos.task_work import TaskWork
+    from covos.work.base import TaskWork
 
 GIVE_BACK = 64
 """Frames after which freed memory is given back, in some milliseconds: glibc's heap would spread over the first
@@ -212,7 +212,7 @@ class Job:
             refuse_little_memory(source.info)
             plan.check_masks()
             # Brings the networks and torch: a source or a mask that cannot be read is refused without them.
-            from covos.work import work_of
+            from covos.work.choice import work_of
 
             on = continued(self._folder, device=plan.device, precision=plan.precision, runtime=plan.runtime)
             self._asked = plan if on is None else plan.model_copy(update=on.fields)

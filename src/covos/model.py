@@ -66,7 +66,7 @@ from covos.runs.report import Origin
 from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_computing
 from covos.runtimes.graphs import KINDS
 from covos.runtimes.loading import ready
-from covos.session import Session
+from covos.sessions.session import Session
 from covos.task import Find
 
 BATCH = {"cpu": 4, "cuda": 16}

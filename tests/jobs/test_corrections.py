@@ -14,7 +14,7 @@ import covos
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import FrameResult, ObjectStatus
 from covos.model import Model
-from covos.session import Session
+from covos.sessions.session import Session
 
 AT_FULL_SIZE = True
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import covos
-import covos.task_work
+import covos.work.base
 from checked_output import check_output
 from covos.cli import main
 from covos.core.errors import UsageError
@@ -47,7 +47,7 @@ def no_matting(monkeypatch: pytest.MonkeyPatch) -> None:
     def computing(*_arguments: object, **_options: object) -> None:
         raise AssertionError("the network was loaded again")
 
-    monkeypatch.setattr(covos.task_work, "load_matte_engine", computing)
+    monkeypatch.setattr(covos.work.base, "load_matte_engine", computing)
 
 
 def test_alpha_is_the_matte_and_the_masks_stay(clip: Path, tmp_path: Path, model: Model) -> None:

@@ -18,7 +18,7 @@ from covos.media.opening import open_source
 from covos.model import Model
 from covos.prompts.seed_mask import MAX_ID
 from covos.prompts.values import PointPrompt, as_points
-from covos.session import Session
+from covos.sessions.session import Session
 
 SIZE = (48, 64)
 ON = [(8, 20)]

@@ -18,13 +18,13 @@ from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.motion import Observed
 from covos.events import FrameDone
-from covos.following import Following
 from covos.job import Job
 from covos.media.displayed import PictureReader
 from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.values import Point, PointPrompt
 from covos.runs.writing import Saved
+from covos.sessions.following import Following
 from covos.task import Find, Follow
 
 FRAMES = 10

@@ -26,7 +26,7 @@ from covos.models.follow import CovosFollow
 from covos.prompts.seed_mask import MAX_ID
 from covos.prompts.seeds import Seeds
 from covos.results.segmentation import Segmentation
-from covos.session import Session
+from covos.sessions.session import Session
 
 SIZE = (48, 64)
 

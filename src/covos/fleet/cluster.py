@@ -38,7 +38,7 @@ class Actor:
 
     def __init__(self, computing: Mapping[str, str], threads: int, version: str, bounds: Limits) -> None:
         set_limits(**asdict(bounds))
-        import_module("covos.work")  # a worker that cannot load the networks has not begun
+        import_module("covos.work.choice")  # a worker that cannot load the networks has not begun
         configure_threads(pipeline=True, cpus=threads)
         self._computing, self._asked = computing, version
         self._models = ModelCache()

@@ -121,7 +121,7 @@ class Numbered(Worker):
     """A worker that knows its place among all."""
 
     def __init__(self, number: int, work: Callable[..., None], *arguments: object) -> None:
-        super().__init__(work, *arguments, loads=("covos.work",))
+        super().__init__(work, *arguments, loads=("covos.work.choice",))
         self.number = number
 
 

@@ -1,6 +1,6 @@
 """Seeds: the masks that a user's prompts have become, by frame and object, with the way back from each step.
 
-Points and boxes may wait as they are: a mask of them takes the frame and a model (see `covos.session`).
+Points and boxes may wait as they are: a mask of them takes the frame and a model (see `covos.sessions.session`).
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ class Seeds:
         self._step(after, begun=begun - {(frame, identity) for identity in masks})
 
     def add_file(self, file: Path, *, frame: int, identity: int | None = None, resize: bool = False) -> tuple[int, ...]:
-        """Show the objects of a mask file on a frame; see `covos.session.Session.add_file`."""
+        """Show the objects of a mask file on a frame; see `covos.sessions.session.Session.add_file`."""
         self.check_place(frame, identity)
         own = None if self._own_size is None else partial(self._own_size, frame)
         masks = read_objects(file, size=self._size, resize=resize, own_size=own)
@@ -299,7 +299,7 @@ class Seeds:
     def add_labels(
         self, frame: int, labels: np.ndarray[Any, Any], *, identity: int | None = None, resize: bool = False
     ) -> tuple[int, ...]:
-        """Show the objects of a label map on a frame; see `covos.session.Session.add_labels`."""
+        """Show the objects of a label map on a frame; see `covos.sessions.session.Session.add_labels`."""
         self.check_place(frame, None if not self.objects else self.objects[0])
         ids = check_labels(labels, frame=frame)
         masks = objects_in(self._fitted(ids, frame, what=f"the label map for frame {frame}", resize=resize))
@@ -312,7 +312,7 @@ class Seeds:
         return self._add_named(frame, masks, identity, name="the label map", given_as="labels", replacing=True)
 
     def add_mask(self, frame: int, mask: np.ndarray[Any, Any], *, identity: int | None, resize: bool) -> int:
-        """Show one object on a frame; see `covos.session.Session.add_mask`."""
+        """Show one object on a frame; see `covos.sessions.session.Session.add_mask`."""
         identity = self.check_place(frame, identity)
         solid = np.asarray(mask) != 0
         what = f"the mask of object {identity} on frame {frame}"
@@ -321,7 +321,7 @@ class Seeds:
         return identity
 
     def add_absent(self, frame: int, identity: int) -> None:
-        """Say that an object is not to be seen on a frame; see `covos.session.Session.add_absent`."""
+        """Say that an object is not to be seen on a frame; see `covos.sessions.session.Session.add_absent`."""
         self.check_place(frame, identity)
         if identity not in {*self.objects, *self.births}:
             raise UsageError(
@@ -332,7 +332,7 @@ class Seeds:
         self.add(frame, {identity: np.zeros(self._size, np.bool_)}, given_as=ABSENT)
 
     def add_alpha(self, frame: int, *, identity: int | None, alpha_of: Callable[[int], MaskArray]) -> int:
-        """Show what is opaque in a frame, as ``alpha_of`` gives it; see `covos.session.Session.add_alpha`."""
+        """Show what is opaque in a frame, as ``alpha_of`` gives it; see `covos.sessions.session.Session.add_alpha`."""
         identity = self.check_place(frame, identity)
         self.add(frame, {identity: alpha_of(frame)}, given_as="alpha", replacing=False)
         return identity

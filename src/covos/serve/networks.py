@@ -12,7 +12,7 @@ from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
 from covos.serve.workers import Here, Video, kept_open
-from covos.session import Session
+from covos.sessions.session import Session
 
 
 class Networks:

@@ -41,7 +41,7 @@ from covos.task import FIND
 
 if TYPE_CHECKING:
     from covos.serve.networks import Networks
-    from covos.session import Session
+    from covos.sessions.session import Session
 
 
 def networks_of(here: Here) -> Networks:

@@ -24,7 +24,7 @@ from covos.runs.report import Origin
 
 
 class TaskWork(ABC):
-    """The work of a plan on an open source; `covos.work.work_of` chooses the class by the plan's task.
+    """The work of a plan on an open source; `covos.work.choice.work_of` chooses the class by the plan's task.
 
     Args:
         plan: The plan.

@@ -20,7 +20,7 @@ from covos.runs.journal import Journal, read_entries
 from covos.runs.mending import frames_to_redo
 from covos.runs.report import Origin
 from covos.task import Find
-from covos.task_work import TaskWork
+from covos.work.base import TaskWork
 
 
 class SubjectWork(TaskWork):
@@ -28,7 +28,7 @@ class SubjectWork(TaskWork):
 
     Args:
         task: The plan's task.
-        plan: See `covos.task_work.TaskWork`, here and for what comes after.
+        plan: See `covos.work.base.TaskWork`, here and for what comes after.
         source: As there.
         load: As there.
     """

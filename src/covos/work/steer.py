@@ -16,7 +16,6 @@ from covos.engines.steer import keep_in_regions
 from covos.engines.steer_pass import steer_subject
 from covos.engines.steering_rule import SteeringRule
 from covos.engines.surest import follow_found, refined_mean
-from covos.find_work import SubjectWork
 from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER
@@ -26,7 +25,8 @@ from covos.prompts.steering import SteeringMasks, check_steering, steering_masks
 from covos.prompts.values import on_frames
 from covos.runs.journal import Journal
 from covos.task import Find, Steer
-from covos.task_work import replayed
+from covos.work.base import replayed
+from covos.work.find import SubjectWork
 
 
 class SteeredWork(SubjectWork):
@@ -35,7 +35,7 @@ class SteeredWork(SubjectWork):
     Args:
         task: The plan's task.
         steer: The steering that it has.
-        plan: See `covos.task_work.TaskWork`, here and for what comes after.
+        plan: See `covos.work.base.TaskWork`, here and for what comes after.
         source: As there.
         load: As there.
 

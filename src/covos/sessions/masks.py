@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from covos.core.types import MaskArray
 from covos.engines.follow_passes import follow_to
-from covos.following import Following
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import PromptedMask
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt
 from covos.runs.room import explaining_memory
-from covos.session_engines import SessionEngines
+from covos.sessions.engines import SessionEngines
+from covos.sessions.following import Following
 
 
 class PromptedMasks:
@@ -34,7 +34,7 @@ class PromptedMasks:
         self._memory = memory
 
     def show(self, prompt: PointPrompt, *, areas: Mapping[int, int] | None = None) -> PromptedMask:
-        """Make the mask of a prompt; the arguments and errors are those of `covos.session.Session.show`."""
+        """Make the mask of a prompt; the arguments and errors are those of `covos.sessions.session.Session.show`."""
         new = prompt.object is None or self._seeds.is_absent(prompt.frame, prompt.object)
         followed = None if new or prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self._seeds.check_points(prompt, followed=followed is not None)

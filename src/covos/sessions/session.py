@@ -29,7 +29,6 @@ from covos.engines.follow_passes import follow_objects
 from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
 from covos.engines.steps import LadderStep
-from covos.following import Following
 from covos.masks.frame_mask import FrameMask
 from covos.media.inputs import InMemory
 from covos.media.range import place_of
@@ -45,8 +44,9 @@ from covos.results.replay import Listener, nothing_heard
 from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory
-from covos.session_engines import SessionEngines, SessionModel
-from covos.session_masks import PromptedMasks
+from covos.sessions.engines import SessionEngines, SessionModel
+from covos.sessions.following import Following
+from covos.sessions.masks import PromptedMasks
 
 
 class Session:

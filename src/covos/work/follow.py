@@ -16,9 +16,9 @@ from covos.prompts.one_frame import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.runs.journal import Journal
 from covos.runs.report import Origin
-from covos.session import Session
+from covos.sessions.session import Session
 from covos.task import Discover, Follow, described_quality
-from covos.task_work import TaskWork, replayed
+from covos.work.base import TaskWork, replayed
 
 
 class SessionWork(TaskWork):
@@ -26,7 +26,7 @@ class SessionWork(TaskWork):
 
     Args:
         task: The plan's task.
-        plan: See `covos.task_work.TaskWork`, here and for what comes after.
+        plan: See `covos.work.base.TaskWork`, here and for what comes after.
         source: As there.
         load: As there.
     """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from covos.find_work import FindWork
 from covos.media.source import Source
 from covos.model import Model
 from covos.plan import Plan
-from covos.session_work import DiscoverWork, FollowWork
-from covos.steered_work import SteeredWork
 from covos.task import Find, Follow
-from covos.task_work import TaskWork
+from covos.work.base import TaskWork
+from covos.work.find import FindWork
+from covos.work.follow import DiscoverWork, FollowWork
+from covos.work.steer import SteeredWork
 
 
 def work_of(plan: Plan, *, source: Source, load: Callable[[], Model]) -> TaskWork:
