@@ -70,7 +70,7 @@ from .runs.report import Origin as Origin
 from .runs.schema import LookAtRecord as LookAtRecord
 from .runs.schema import QualityRecord as QualityRecord
 from .runs.writing import Saved as Saved
-from .session import Session as Session
+from .sessions.session import Session as Session
 from .task import Discover as Discover
 from .task import Find as Find
 from .task import Follow as Follow
