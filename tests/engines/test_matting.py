@@ -9,15 +9,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.core.types import Frame, FrameResult
 from covos.engines import matting
 from covos.engines.band import sample_sides, uncertain_band
 from covos.engines.ladder import Ladder
-from covos.engines.matting import MatteEngine, matted
+from covos.engines.matting import MatteEngine, _enclosed, matted
 from covos.engines.tiles import CELL, LARGEST, MARGIN, Patchwork, padded, tiles_over
-from covos.models.matte import BEFORE, GUESS, INPUTS, PROBABILITY, CovosMatte
+from covos.models.matte import ANSWERS, BEFORE, GUESS, INPUTS, PROBABILITY, CovosMatte
 from starving import above, starve
 
 SIZE = (250, 330)
@@ -367,3 +368,33 @@ def test_a_subject_is_the_same_wherever_it_stands_in_a_large_frame() -> None:
     found = engine(GUESS).find(mixed(large), hard(large), band=wide)
     assert found[place] == pytest.approx(alone, abs=1e-3)
     np.testing.assert_array_equal(found[~wide], hard(large)[~wide])
+
+
+def test_what_is_enclosed_is_found_as_by_components() -> None:
+    rng, some = np.random.default_rng(0), 0
+    for _ in range(300):
+        behind = rng.random(rng.integers(1, 30, 2)) < rng.random()
+        behind = behind.repeat(rng.integers(1, 3), 0).repeat(rng.integers(1, 3), 1)
+        most = int(rng.integers(1, 150))
+        height, width = behind.shape
+        _, parts, facts, _ = cv2.connectedComponentsWithStats(behind.view(np.uint8), connectivity=8)
+        wanted = np.zeros_like(behind)
+        for number, (left, top, wide, high, area) in enumerate(facts[1:], 1):
+            inner = left > 0 and top > 0 and left + wide < width and top + high < height
+            wanted |= (parts == number) & bool(inner and area <= most)
+        np.testing.assert_array_equal(_enclosed(behind, most=most), wanted)
+        some += int(wanted.any())
+    assert some > 50
+
+
+def test_cells_are_folded_as_by_a_convolution() -> None:
+    network = CovosMatte().eval()
+    nn.init.normal_(network.answer.weight)
+    nn.init.normal_(network.answer.bias)  # type: ignore[arg-type]
+    x_BCHW = torch.rand(2, INPUTS, 32, 48)
+    with torch.inference_mode():
+        wanted = network.s4(F.pixel_unshuffle(x_BCHW, 4))
+        torch.testing.assert_close(network._first(x_BCHW), wanted)
+        answers = F.pixel_shuffle(network.answer(wanted), 4)
+        torch.testing.assert_close(network._answers(wanted), answers)
+        assert answers.shape == (2, ANSWERS, 32, 48)

@@ -83,8 +83,9 @@ def tile_inputs(
     known: ProbabilityArray,
     *,
     sides: Floats,
-) -> Floats:
-    """Make the input of the network for a tile: `INPUTS` x H x W.
+    out: Floats,
+) -> None:
+    """Make the input of the network for a tile.
 
     Args:
         image: H x W x 3 uint8 RGB.
@@ -93,17 +94,17 @@ def tile_inputs(
         before: H x W float32: alpha of the frame before, moved to where its things are in this frame.
         known: H x W float32 in [0, 1]: 1 where that can be relied on, 0 where there is none.
         sides: N x 9: the `Sides.told` of the pixels of ``uncertain``, row by row.
+        out: H x W x `INPUTS`, contiguous: takes the input. Channels come last, which is what OpenCV and NumPy write,
+            and what the network reads fastest.
     """
-    # Channels last: what OpenCV and NumPy write, and the network reads fastest.
-    made = np.zeros((*uncertain.shape, INPUTS), np.float32)
-    np.multiply(image, np.float32(1 / 255), out=made[..., :3])
-    made[..., 3] = made[..., 13] = probability
-    made[..., 4] = uncertain
-    np.multiply(before, known, out=made[..., 5])
-    made[..., 6] = known
-    rows, columns = np.nonzero(uncertain)
-    made[rows, columns, 7:] = sides
-    return made.transpose(2, 0, 1)
+    np.multiply(image, np.float32(1 / 255), out=out[..., :3])
+    out[..., 3] = probability
+    out[..., 4] = uncertain
+    np.multiply(before, known, out=out[..., 5])
+    out[..., 6] = known
+    out[..., 7:] = 0
+    out[..., 13] = probability
+    out.reshape(-1, INPUTS)[np.flatnonzero(uncertain), 7:] = sides
 
 
 def sample_sides(
@@ -132,22 +133,30 @@ def sample_sides(
     # An odd row or column at the end is left out: each place is two by two pixels.
     whole = slice(0, max(2, height) // 2 * 2), slice(0, max(2, width) // 2 * 2)
     reduced = np.asarray(cv2.resize(image[whole], small, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
-    rows, columns = np.nonzero(asked)
+    rows, columns = np.divmod(np.flatnonzero(asked), width)
     pixels = image[rows, columns].T.astype(np.float32) / np.float32(255)
     # The samples of four neighbours are the same: they are looked up once.
     cells = np.minimum(rows >> 1, small[1] - 1) * small[0] + np.minimum(columns >> 1, small[0] - 1)
-    places, own = np.unique(cells, return_inverse=True)
+    looked_up = np.zeros(small[0] * small[1], np.bool_)
+    looked_up[cells] = True
+    places = np.flatnonzero(looked_up)
+    number = np.zeros(len(looked_up), np.int32)
+    number[places] = np.arange(len(places), dtype=np.int32)
+    own = number[cells]
     samples = []
     for sure, beyond in zip(_sides(probability, band), far, strict=True):
-        share = np.asarray(cv2.resize(sure[whole], small, interpolation=cv2.INTER_AREA), np.float32)
-        samples.append([np.ascontiguousarray(each.T)[:, own] for each in _samples(reduced, share, places, beyond)])
+        # Four times a mask: the mean of two by two pixels is a whole number.
+        quarters = cv2.resize(sure[whole].view(np.uint8) * np.uint8(4), small, interpolation=cv2.INTER_AREA)
+        share = np.asarray(quarters * np.float32(0.25), np.float32)
+        found = _samples(reduced, share, places, beyond)
+        samples.append([np.take(np.ascontiguousarray(each.T), own, axis=1) for each in found])
     return _best_pair(pixels, *samples)
 
 
-def _sides(probability: ProbabilityArray, band: MaskArray) -> tuple[Floats, Floats]:
-    """Return 1 for the sure pixels of the subject, and 1 for those of what is behind it: H x W float32 each."""
+def _sides(probability: ProbabilityArray, band: MaskArray) -> tuple[MaskArray, MaskArray]:
+    """Return the sure pixels of the subject, and those of what is behind it: H x W bool each."""
     inside = probability > 0.5
-    return (inside & ~band).astype(np.float32), (~inside & ~band).astype(np.float32)
+    return inside & ~band, ~(inside | band)
 
 
 def _samples(image: Floats, share: Floats, places: NDArray[np.intp], beyond: Floats) -> list[Floats]:
@@ -155,10 +164,12 @@ def _samples(image: Floats, share: Floats, places: NDArray[np.intp], beyond: Flo
     sure = share > 0.5
     if not sure.any():
         return [np.broadcast_to(beyond.reshape(1, 3), (len(places), 3))] * (1 + len(WINDOWS))
-    weighed = image * share[..., None]
-    found = [_mean(weighed, share, 3, _nearest(sure, places))[0]]
+    weighed = np.empty((*share.shape, 4), np.float32)
+    np.multiply(image, share[..., None], out=weighed[..., :3])
+    weighed[..., 3] = share
+    found = [_mean(weighed, 3, _nearest(sure, places))[0]]
     for side in WINDOWS:
-        mean, held = _mean(weighed, share, side, places)
+        mean, held = _mean(weighed, side, places)
         found.append(np.where((held > _LEAST)[:, None], mean, found[-1]))
     return found
 
@@ -174,11 +185,14 @@ def _nearest(sure: MaskArray, places: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.asarray(number_of[flat[places]], np.intp)
 
 
-def _mean(weighed: Floats, share: Floats, side: int, places: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Return means of a side's colours in windows around places, and how much of each window is of that side."""
-    total = np.asarray(cv2.blur(weighed, (side, side)), np.float32).reshape(-1, 3)[places]
-    held = np.asarray(cv2.blur(share, (side, side)), np.float32).reshape(-1)[places]
-    return np.asarray(total / np.maximum(held, _TINY)[:, None], np.float32), held
+def _mean(weighed: Floats, side: int, places: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Return means of a side's colours in windows around places, and how much of each window is of that side.
+
+    ``weighed`` has colours times their share of a pixel, and this share: H x W x 4.
+    """
+    total = np.take(np.asarray(cv2.blur(weighed, (side, side)), np.float32).reshape(-1, 4), places, axis=0)
+    held = total[:, 3]
+    return np.asarray(total[:, :3] / np.maximum(held, _TINY)[:, None], np.float32), held
 
 
 def _best_pair(pixels: Floats, foregrounds: list[Floats], backgrounds: list[Floats]) -> Sides:
@@ -196,16 +210,32 @@ def _best_pair(pixels: Floats, foregrounds: list[Floats], backgrounds: list[Floa
             # |above - alpha way| squared
             errors[i, j] = height - alpha * (2 * along - alpha * length)
     pairs = len(foregrounds) * len(backgrounds)
-    best = errors.reshape(pairs, count).argmin(axis=0)
+    best = _least(errors.reshape(pairs, count))
     first, second = np.divmod(best, len(backgrounds))
     every = np.arange(count)
+    place = best * count + every
+
+    def taken(samples: list[Floats], which: NDArray[np.intp]) -> Floats:
+        whole = np.stack(samples, axis=1).reshape(3, -1)  # of each channel, one sample after another
+        return np.asarray(np.take(whole, which * count + every, axis=1).T, np.float32)
+
     return Sides(
-        np.stack(foregrounds)[first, :, every],
-        np.stack(backgrounds)[second, :, every],
-        alphas.reshape(pairs, count)[best, every],
-        np.sqrt(np.maximum(errors.reshape(pairs, count)[best, every], 0)),
-        np.sqrt(lengths.reshape(pairs, count)[best, every]),
+        taken(foregrounds, first),
+        taken(backgrounds, second),
+        np.take(alphas, place),
+        np.sqrt(np.maximum(np.take(errors, place), 0)),
+        np.sqrt(np.take(lengths, place)),
     )
+
+
+def _least(errors: Floats) -> NDArray[np.intp]:
+    """Return the number of the least of each column, the first of equal ones; `argmin` across rows is slower."""
+    least, best = errors[0].copy(), np.zeros(errors.shape[1], np.intp)
+    for row, each in enumerate(errors[1:], 1):
+        better = each < least
+        np.copyto(least, each, where=better)
+        np.copyto(best, row, where=better)
+    return best
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

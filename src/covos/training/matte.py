@@ -21,7 +21,7 @@ from covos.core.errors import UsageError
 from covos.data import Dataset
 from covos.engines.band import sample_sides, tile_inputs
 from covos.engines.steady import grey, way_to
-from covos.models.matte import BAND, BEFORE, GUESS, PROBABILITY, CovosMatte
+from covos.models.matte import BAND, BEFORE, GUESS, INPUTS, PROBABILITY, CovosMatte
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.losses import weighted_mean
 from covos.training.pools import DrawnBatches
@@ -122,7 +122,10 @@ def _told(frame: MatteFrame, nothing: NDArray[np.float32]) -> NDArray[np.float32
     asked[inner] = frame.band[inner]
     sides = sample_sides(frame.image, frame.probability, frame.band, asked=asked, far=frame.far).told
     unknown = nothing[inner]
-    return tile_inputs(frame.image[inner], frame.probability[inner], frame.band[inner], unknown, unknown, sides=sides)
+    band = frame.band[inner]
+    told = np.empty((*band.shape, INPUTS), np.float32)
+    tile_inputs(frame.image[inner], frame.probability[inner], band, unknown, unknown, sides=sides, out=told)
+    return told.transpose(2, 0, 1)
 
 
 def _changed(clip: Clip, *, rng: Generator) -> Clip:
