@@ -374,7 +374,7 @@ class Session:
         Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
         would change there. Both ways, all frames are, because each answer is weighed with one from the other side. A
         correction of followed masks changes the piece that it is about; all else stays (see
-        `covos.engines.corrections`). Where all that is shown anew is what the masks have there, nothing is followed.
+        `covos.engines.corrections`). Nothing is followed if all that is shown anew is what the masks have there.
 
         Args:
             direction: The way in time (see `covos.engines.choices.Direction`).
