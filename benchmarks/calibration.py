@@ -7,8 +7,8 @@
 
 Objects are followed at `QUALITY` from the masks of the first frame through staged clips (`scenes_staged`) of things
 cut out of the pictures that are held back from training, or of textured shapes without --data. The fit takes clips of
-one seed, and the measures are of another. With --train it takes clips of several training sequences of a DAVIS tree,
-too: a subject with its own mirror image (`scenes_twins`), and several that touch and pass (`scenes_crowds`). In the
+one seed, and the measures are of another. With --train it takes clips of training sequences of a DAVIS tree, too: a
+subject alone, with its own mirror image (`scenes_twins`), and several that touch and pass (`scenes_crowds`). In the
 video of one object of --davis it is the foreground; --ids takes each object by itself.
 
 Printed: the expected calibration error, in ten bins, of the confidence in a mask against its J, and the bins; the
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -37,7 +38,7 @@ from covos.core.device import configure_threads
 from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
 from covos.data import FrameRecord, Video, open_collection, open_dataset, read_foreground, read_image, read_labels
-from covos.engines.calibration import Calibration, Signals, Weights
+from covos.engines.calibration import AGAINST, Calibration, Signals, Weights
 from covos.engines.choices import DEFAULT_MEMORY, DEFAULT_REFERENCES
 from covos.engines.discover import masks_of
 from covos.engines.find import uniform_references
@@ -49,7 +50,7 @@ from covos.model import load_model
 from covos.models.cards import card_path
 from covos.models.follow import FollowFeatures
 from covos.models.registry import find_follower
-from scenes_crowds import crowd, may_join, part_of
+from scenes_crowds import Part, crowd, may_join, part_of, twin_of
 from scenes_staged import cast_and_ground, staged_clip
 from scenes_twins import with_twin
 
@@ -58,11 +59,13 @@ FIT_SEED, TEST_SEED = 11, 12
 CLIPS = 8
 QUALITY = "balanced"
 """Quality that is followed at: it has one view, so the signals of a pass are all that there are."""
-CROSSINGS, CROSSING, CROWD = 4, 30, 2
-"""Clips of training sequences, frames of each, and subjects that join a sequence in every second one."""
+STAGED, ALONE, TWINS, CROWDS, FRAMES = 5, 6, 3, 7, 24
+"""Clips of each kind that are fitted, and their frames."""
+MOST = 5
+"""Things that join a sequence, at most."""
 BINS = 10
-RIDGE = 1e-2
-"""Weight of the squared distance from the guess."""
+RIDGE, FEW = 3e-4, 1e-2
+"""Weight of the squared distance from the guess; for being out of sight, of which the clips have few cases, more."""
 WRONG = 0.1
 """A mask whose J is less is taken for that of another thing."""
 
@@ -88,8 +91,10 @@ def main() -> None:
     entry = find_follower(options.follower, encoder=model.entry)
     network = model.follower(options.follower).network  # as the model computes: in its precision
     if options.fit:
-        clips = chain(_staged(options, seed=FIT_SEED), () if options.train is None else _crossing(options.train))
-        cases = list(_followed(clips, FollowEngine(model.engine.encoder, network)))
+        known = Calibration.from_card(entry.card.calibration)
+        staged = _staged(options.data, clips=STAGED, seed=FIT_SEED, frames=FRAMES)
+        clips = chain(staged, () if options.train is None else _composed(options.train))
+        cases = list(_followed(clips, FollowEngine(model.engine.encoder, network, calibration=known)))
         calibration = _fitted(cases)
         write_record(entry.card.model_copy(update={"calibration": asdict(calibration)}), card_path(entry.path))
         print(f"fitted on {len(cases)} masks, written to {card_path(entry.path)}")
@@ -113,6 +118,7 @@ def fit(
     start: Weights,
     rising: bool,
     unused: Sequence[str] = (),
+    ridge: float = RIDGE,
 ) -> Weights:
     """Find the weights of a logistic regression, no further from a guess than the data ask for.
 
@@ -123,6 +129,7 @@ def fit(
         rising: If true, what speaks for the mask raises the target, else it lowers it. A weight that would say
             otherwise is 0: beyond the data that it was fitted on, it would mislead.
         unused: Names of signals that get no weight.
+        ridge: See `RIDGE`.
 
     Returns:
         S + 1 numbers.
@@ -133,10 +140,10 @@ def fit(
         z, away = x @ weights, weights - prior
         entropy = np.logaddexp(0, z) - targets * z
         slope = x.T @ (1 / (1 + np.exp(-z)) - targets) / len(x)
-        return float(entropy.mean() + RIDGE * (away**2).sum()), slope + 2 * RIDGE * away
+        return float(entropy.mean() + ridge * (away**2).sum()), slope + 2 * ridge * away
 
     bounds: list[tuple[float | None, float | None]] = [
-        (0.0, 0.0) if name in unused else (0.0, None) if rising == (name != "jump") else (None, 0.0)
+        (0.0, 0.0) if name in unused else (0.0, None) if rising == (name not in AGAINST) else (None, 0.0)
         for name in Signals._fields
     ]
     found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)])
@@ -161,6 +168,7 @@ def fitted(signals: NDArray[np.float64], jaccard: NDArray[np.float64], visible: 
             start=tuple(-each for each in ones["presence"]),
             rising=False,
             unused=("quality",),
+            ridge=FEW,
         ),
     )
 
@@ -247,27 +255,45 @@ def _report(name: str, cases: list[Case]) -> None:
     print(f"floods: {sum(case.flooded for case in cases)}")
 
 
-def _staged(options: argparse.Namespace, *, seed: int) -> Iterator[Clip]:
-    cast, ground = (None, None) if options.data is None else cast_and_ground(open_collection(options.data))
-    for number in range(options.clips):
-        clip = staged_clip(number, cast=cast, ground=ground, seed=seed)
+def _staged(data: Path | None, *, clips: int, seed: int, frames: int = 40) -> Iterator[Clip]:
+    cast, ground = (None, None) if data is None else cast_and_ground(open_collection(data))
+    for number in range(clips):
+        clip = staged_clip(number, cast=cast, ground=ground, seed=seed, frames=frames)
         yield clip.images, clip.labels
 
 
-def _crossing(root: Path) -> Iterator[Clip]:
-    """Clips of training sequences in which things that look alike, or others, pass before one another."""
+def _composed(root: Path) -> Iterator[Clip]:
+    """Clips of training sequences: alone, with their own mirror image, and several that touch and pass."""
     dataset = open_dataset(root, layout="davis")
-    videos = {video.name: video for video in dataset.subset(dataset.splits["train"]) if len(video.frames) >= CROSSING}
-    joining = [name for name, video in videos.items() if may_join(part_of(video, frames=CROSSING))]
-    rng = np.random.default_rng(FIT_SEED)
-    for number in range(CROSSINGS):
-        drawn = rng.choice(joining, 1 + CROWD, replace=False).tolist()
-        base, *others = (part_of(videos[name], frames=CROSSING) for name in drawn)
+    videos = {video.name: video for video in dataset.subset(dataset.splits["train"])}
+    for video in list(videos.values())[:ALONE]:
+        alone = part_of(video, frames=40)
+        if alone.masks[0].any():
+            yield np.stack(alone.images[::2]), np.stack(alone.masks[::2])
+    long = [name for name, video in videos.items() if len(video.frames) >= FRAMES]
+    joining = [name for name in long if may_join(part_of(videos[name], frames=FRAMES))]
+    for number in range(TWINS):
+        rng = np.random.default_rng((zlib.crc32(b"calibtwins"), number))
+        base, *_ = _drawn(videos, joining, rng=rng)
+        yield _stacked(with_twin(base.images, base.masks, rng=rng))
+    for number in range(CROWDS):
+        rng = np.random.default_rng((zlib.crc32(b"calibcrowds"), number))
+        base, *others = _drawn(videos, joining, rng=rng)
         if number % 2:
-            images, labels = with_twin(base.images, base.masks, rng=rng)
-        else:
-            images, labels = crowd(base, others, rng=rng)
-        yield np.stack(images), np.stack(labels)
+            others = [twin_of(base), others[0], twin_of(others[0]), *others[1:]][:MOST]
+        yield _stacked(crowd(base, others, rng=rng))
+
+
+def _drawn(videos: Mapping[str, Video], joining: Sequence[str], *, rng: np.random.Generator) -> list[Part]:
+    """Draw two to five videos, and a stretch of each."""
+    names = rng.choice(joining, 1 + int(rng.integers(1, 5)), replace=False).tolist()
+    starts = [int(rng.integers(0, max(len(videos[name].frames) - FRAMES, 0) + 1)) for name in names]
+    return [part_of(videos[name], frames=FRAMES, start=start) for name, start in zip(names, starts, strict=True)]
+
+
+def _stacked(clip: tuple[Sequence[ImageArray], Sequence[LabelArray]]) -> Clip:
+    images, labels = clip
+    return np.stack(images), np.stack(labels)
 
 
 def _foreground(video: Video, record: FrameRecord) -> LabelArray:
@@ -276,7 +302,7 @@ def _foreground(video: Video, record: FrameRecord) -> LabelArray:
 
 def _measured(options: argparse.Namespace) -> Iterator[Clip]:
     if options.davis is None:
-        yield from _staged(options, seed=TEST_SEED)
+        yield from _staged(options.data, clips=options.clips, seed=TEST_SEED)
         return
     dataset = open_dataset(options.davis, layout="davis")
     for video in dataset.subset(dataset.splits["val_open"]):

@@ -63,9 +63,9 @@ def crowded(videos: Iterable[Video], *, count: int) -> Iterator[tuple[str, list[
         yield f"{number:02}-{base}-{len(joining) + 1}", *crowd(parts[base], joining, rng=rng)
 
 
-def part_of(video: Video, *, frames: int) -> Part:
-    """Return the first frames of a video, with its foreground."""
-    records = video.frames[:frames]
+def part_of(video: Video, *, frames: int, start: int = 0) -> Part:
+    """Return frames of a video, from the first or a later one on, with its foreground."""
+    records = video.frames[start : start + frames]
     masks = [(read_foreground(video, record).probability > 0.5).astype(np.uint8) for record in records]
     return Part([read_image(record) for record in records], masks)
 

@@ -251,7 +251,17 @@ def test_void_counts_for_nothing(identity: ModuleType) -> None:
 # The fit of the calibration.
 
 SURE = Signals(
-    quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, moved=0.8, scored=0.7, cued=0.5, jump=0.0
+    quality=2.0,
+    presence=4.0,
+    decided=2.0,
+    agreement=0.8,
+    match=0.9,
+    moved=0.8,
+    scored=0.7,
+    cued=0.5,
+    jump=0.0,
+    undecided=0.0,
+    contested=0.0,
 )
 COUNT = len(Signals._fields)
 NOTHING = (0.0,) * (COUNT + 1)
@@ -284,7 +294,7 @@ def test_weights_that_would_turn_a_signal_round_are_zero(calibration: ModuleType
 def test_where_the_data_say_nothing_the_network_keeps_its_word(calibration: ModuleType) -> None:
     signals = np.array([SURE, SURE._replace(quality=-1.0, presence=-3.0)])
     found = calibration.fitted(signals, np.array([0.88, 0.0]), np.array([True, False]))
-    assert found.jaccard[0] == pytest.approx(1, abs=0.3)
+    assert found.jaccard[0] == pytest.approx(1, abs=0.5)
     assert -2 < found.absent[1] < -0.7
     assert estimate_mask(SURE, found).absent < 0.1
     assert estimate_mask(SURE._replace(presence=-4.0), found).absent > 0.7

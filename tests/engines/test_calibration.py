@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines.calibration import Calibration, Signals, estimate_mask, signals_of
+from covos.engines.calibration import FORGOTTEN, Calibration, Signals, estimate_mask, signals_of
 from covos.models.follow import DecodedObjects, FollowFeatures
 
 SURE = Signals(
-    quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, moved=0.8, scored=0.7, cued=0.5, jump=0.0
+    quality=2.0,
+    presence=4.0,
+    decided=2.0,
+    agreement=0.8,
+    match=0.9,
+    moved=0.8,
+    scored=0.7,
+    cued=0.5,
+    jump=0.0,
+    undecided=0.0,
+    contested=0.0,
 )
 AGREED = torch.tensor([[0.8, 0.9]])
 
@@ -54,7 +64,7 @@ def box() -> np.ndarray:
 
 
 def signals(found: DecodedObjects, *, cue: np.ndarray | None = None, usual: float | None = 256 / 2048) -> Signals:
-    (each,) = signals_of(found, frame(box() if cue is None else cue), AGREED, usual=[usual])
+    (each,) = signals_of(found, frame(box() if cue is None else cue), AGREED, usual=[usual], contested=[0.0])
     return each
 
 
@@ -95,9 +105,31 @@ def test_each_signal_sees_its_own_disagreement() -> None:
     assert signals(decoded(box()), cue=half).cued == pytest.approx(0, abs=0.02)
 
 
+def test_pixels_that_are_nearly_even_are_undecided() -> None:
+    assert signals(decoded(box())).undecided == 0
+    unsure = decoded(box())
+    unsure.logit_P1HW[..., 8:24, 16:20] = 1.0
+    assert signals(unsure).undecided == pytest.approx(1 / 4)
+
+
+def test_a_mask_that_others_claim_is_contested_and_stays_so_for_a_while() -> None:
+    half = box()
+    half[:, 24:] = False
+    both = DecodedObjects(*map(torch.cat, zip(decoded(box()), decoded(half), strict=True)))
+
+    def contested(before: list[float]) -> list[float]:
+        agreed = AGREED.repeat(2, 1)
+        found = signals_of(both, frame(box()), agreed, usual=[None, None], contested=before)
+        return [each.contested for each in found]
+
+    assert contested([0.0, 0.0]) == pytest.approx([0.5, 1.0])
+    assert contested([0.9, 0.0]) == pytest.approx([0.9 * FORGOTTEN, 1.0])
+    assert signals(decoded(box())).contested == 0, "there is no other"
+
+
 def test_where_the_cue_never_agreed_it_speaks_neither_for_a_mask_nor_against_it() -> None:
     for cue in (box(), ~box()):
-        (found,) = signals_of(decoded(box()), frame(cue), torch.tensor([[0.0, 0.9]]), usual=[None])
+        (found,) = signals_of(decoded(box()), frame(cue), torch.tensor([[0.0, 0.9]]), usual=[None], contested=[0.0])
         assert found.cued == 0
 
 

@@ -294,7 +294,7 @@ def test_a_pass_shows_one_object_where_two_are_sure_of_the_same_thing(
     mask = torch.from_numpy(box(8, 8)[::2, ::2].astype(np.float32))
     own = (mask * 2 - 1).expand(2, *mask.shape) * torch.tensor([6.0, 5.0])[:, None, None]
     current = engine.new_pass(memory=5)
-    sure = Signals(5.0, 5.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0)
+    sure = Signals(5.0, 5.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
     features = features_of(engine)
     with engine.encoder.computing():
         current.step(0, features, given={1: mask, 2: mask.flip(1)})

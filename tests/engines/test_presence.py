@@ -20,6 +20,14 @@ def test_an_object_goes_from_present_by_hidden_to_lost() -> None:
     assert states == ["occluded"] * PATIENCE + ["lost"]
 
 
+def test_an_object_that_the_user_shows_is_contested_no_more() -> None:
+    tracker = PresenceTracker(3, contested=0.8)
+    judge(tracker, SEEN)
+    assert tracker.contested == 0.8
+    tracker.given(area=0.1)
+    assert tracker.contested == 0
+
+
 def test_a_hidden_object_returns_at_once_and_a_lost_one_only_when_it_is_sure() -> None:
     between = MaskEstimate((SHOWN + FOUND_AGAIN) / 2, 0.1)
     hidden = PresenceTracker(3, state="occluded", absent=4)

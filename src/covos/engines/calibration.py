@@ -2,10 +2,10 @@
 
 The network judges itself (`DecodedObjects.present_P`, `DecodedObjects.quality_P`), and is too sure: it is trained on
 clips of a few frames, in which little goes wrong. Its judgement is corrected by what shows when following has slipped:
-undecided pixels, a mask where the long-term readout finds nothing, a jump in area. Two logistic regressions on these
-signals (Platt, *Probabilistic outputs for support vector machines*, 1999, with several inputs) estimate the Jaccard
-index of the mask, and the probability that the object is out of sight. Their weights belong to the weights of a
-covos-follow and are kept in its card; `benchmarks/calibration.py --fit` finds them.
+undecided pixels, a mask where the long-term readout finds nothing, a jump in area, a mask that others claimed as well.
+Two logistic regressions on these signals (Platt, *Probabilistic outputs for support vector machines*, 1999, with
+several inputs) estimate the Jaccard index of the mask, and the probability that the object is out of sight. Their
+weights belong to the weights of a covos-follow and are kept in its card; `benchmarks/calibration.py --fit` finds them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ from covos.models.follow import DecodedObjects, FollowFeatures
 
 LIMIT = 8.0
 """Bound of logits among the signals."""
+UNDECIDED = (0.1, 0.9)
+"""Probabilities between which a pixel is undecided."""
+FORGOTTEN = 0.97
+"""Share of what others have claimed that is left after a frame: half of it after 23."""
 
 Weights: TypeAlias = tuple[float, ...]
 """One for each signal, and a constant."""
 
 
 class Signals(NamedTuple):
-    """Signals of an object in a frame. All but the last speak for the mask."""
+    """Signals of an object in a frame. All but those of `AGAINST` speak for the mask."""
 
     quality: float
     """Logit, by the network, of the mask's Jaccard index."""
@@ -50,6 +54,15 @@ class Signals(NamedTuple):
     subject agreed with the object where it was shown; 0 if nothing is known of that."""
     jump: float
     """In [0, 2]: the log of the mask's area over the usual one, or of its inverse."""
+    undecided: float
+    """In [0, 2]: pixels with a probability between 0.1 and 0.9, over those of the mask."""
+    contested: float
+    """In [0, 1]: share of the mask that other objects claim too, now or a while ago. A mask that has gone over to a
+    thing which looks alike looks right from then on: what went before tells."""
+
+
+AGAINST: frozenset[str] = frozenset({"jump", "undecided", "contested"})
+"""Signals that speak against a mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +104,12 @@ def mean_estimate(estimates: Sequence[MaskEstimate]) -> MaskEstimate:
 
 
 def signals_of(
-    decoded: DecodedObjects, features: FollowFeatures, agreement_P2: Tensor, *, usual: Sequence[float | None]
+    decoded: DecodedObjects,
+    features: FollowFeatures,
+    agreement_P2: Tensor,
+    *,
+    usual: Sequence[float | None],
+    contested: Sequence[float],
 ) -> list[Signals]:
     """Gather the signals of each object of one frame.
 
@@ -100,6 +118,7 @@ def signals_of(
         features: Of the frame.
         agreement_P2: See `covos.models.follow.Belief`.
         usual: Area of each object as it has been, as a share of the frame; None where it has not been seen.
+        contested: This signal of each object in the frame before; 0 where it was shown.
     """
     probability = decoded.logit_P1HW.sigmoid()
     solid = probability > 0.5
@@ -121,10 +140,27 @@ def signals_of(
             _overlap(probability, decoded.score_P1HW.clamp(0, 1)),
             agreement_P2[:, 0] * (2 * _overlap(probability, cue) - 1),
             solid.float().mean(dim=every),
+            _undecided(probability, solid),
+            _claimed(solid),
         ],
         dim=1,
     ).tolist()
-    return [Signals._make([*row[:-1], _jump(row[-1], before)]) for row, before in zip(columns, usual, strict=True)]
+    return [
+        Signals._make([*row[:-3], _jump(row[-3], area), row[-2], max(row[-1], FORGOTTEN * before)])
+        for row, area, before in zip(columns, usual, contested, strict=True)
+    ]
+
+
+def _undecided(probability_P1HW: Tensor, solid_P1HW: Tensor) -> Tensor:
+    low, high = UNDECIDED
+    open_P1HW = (probability_P1HW > low) & (probability_P1HW < high)
+    return (open_P1HW.sum(dim=(1, 2, 3)) / solid_P1HW.sum(dim=(1, 2, 3)).clamp(min=1)).clamp(max=2)
+
+
+def _claimed(solid_P1HW: Tensor) -> Tensor:
+    """Return the share of each mask that any other has, too: each object was looked for by itself."""
+    several = solid_P1HW.sum(dim=0) > 1
+    return (solid_P1HW & several).sum(dim=(1, 2, 3)) / solid_P1HW.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
 def _overlap(a_P1HW: Tensor, b_P1HW: Tensor) -> Tensor:

@@ -339,6 +339,8 @@ class FollowPass:
             mean_estimate([estimate_mask(each, self.calibration) for each in views])
             for views in zip(*every, strict=True)
         ]
+        for tracker, views in zip(self._trackers.values(), zip(*every, strict=True), strict=True):
+            tracker.contested = max(each.contested for each in views)
         return estimates, summed / len(every)
 
     def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
@@ -355,8 +357,10 @@ class FollowPass:
         self._note_agreement(decoded.logit_P1HW, features)
         best = torch.stack([self._agreements[identity].best for identity in self.ids])
         decoded = decoded._replace(logit_P1HW=advised(decoded.logit_P1HW, both, features, agreement_P=best))
-        usual = [each.usual for each in self._trackers.values()]
-        return signals_of(decoded, features, agreed, usual=usual), decoded.logit_P1HW[:, 0]
+        trackers = self._trackers.values()
+        usual, contested = [each.usual for each in trackers], [each.contested for each in trackers]
+        signals = signals_of(decoded, features, agreed, usual=usual, contested=contested)
+        return signals, decoded.logit_P1HW[:, 0]
 
     def _note_agreement(self, logit_P1HW: Tensor, features: FollowFeatures) -> None:
         """Note how well the cue agrees with what the network makes of each object by itself, where it is in sight."""

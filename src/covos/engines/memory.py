@@ -23,7 +23,7 @@ from covos.models.follow import ObjectMemory
 
 APART = 5
 """Frames from one that is kept to the next."""
-TRUSTED = 0.6
+TRUSTED = 0.45
 """An object that is less sure than this in a frame is not kept of it."""
 LAST_VIEWS = 2
 """Frames between that know an object, from which on none of them makes room."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.calibration import MaskEstimate
 
-SHOWN = 0.25
+SHOWN = 0.1
 """Expected J from which a mask is shown; below, what is shown would mostly be something else."""
 FOUND_AGAIN = 0.4
 """Expected J from which a lost object is there again: garbage is worse than a gap."""
@@ -22,17 +22,19 @@ class PresenceTracker:
     """State of one object along a pass, with inertia, so that one doubtful frame changes nothing for long.
 
     It was last seen ``absent`` frames ago. ``usual`` is its area as a share of the frame: a moving mean over the frames
-    that showed it.
+    that showed it. ``contested`` is the latest of this signal (see `covos.engines.calibration.Signals`).
     """
 
     identity: int
     state: Presence = "present"
     absent: int = 0
     usual: float | None = None
+    contested: float = 0.0
 
     def given(self, *, area: float) -> ObjectStatus:
         """Take note of a mask from the user, which is right by definition."""
         self.state, self.absent = ("present", 0) if area else ("occluded", 1)
+        self.contested = 0.0
         self.usual = area or self.usual
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
