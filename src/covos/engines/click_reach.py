@@ -1,8 +1,8 @@
 """The reach of a click that corrects a mask: it changes what is no thicker than the place that was clicked.
 
-People click in the middle of what is wrong. What is missing or too much there is therefore about as thick as the click
-lies deep: a finger that is missing does not bring the arm of another, and a strap that is too much does not take the
-girl. The network's answer knows no such limit, and mostly changes good parts of the mask as well.
+People click in the middle of what is wrong. The wrong part is therefore about as thick there as the click lies deep. A
+strap that is missing does not bring the girl who wears it, and a strap that is too much does not take her away. The
+network's answer knows no such limit, and mostly changes good parts of the mask as well.
 """
 
 from __future__ import annotations
