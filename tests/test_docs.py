@@ -50,6 +50,21 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def anchors(page: Path) -> set[str]:
+    """The names by which links reach the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    words = (re.sub(r"[^\w\s-]", "", re.sub(r"\]\(.*?\)", "", each).lower()) for each in headings)
+    return {re.sub(r"\s+", "-", each.strip()) for each in words}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings_that_are_there(page: Path) -> None:
+    for target, heading in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text()):
+        to = page.parent / target if target else page
+        if to.suffix == ".md" and not target.startswith("http"):
+            assert heading in anchors(to), f"{target}#{heading}"
+
+
 def test_published_rows_are_those_of_the_code() -> None:
     page = (ROOT / "docs" / "evaluation.md").read_text()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
