@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -54,12 +54,17 @@ def remembering(method: Callable[..., Any]) -> Callable[..., Any]:
     return answered
 
 
-def remember_all(put: Callable[[object, str, object], None]) -> None:
-    """Let the package's networks of this process remember; ``put`` sets an attribute, for as long as that is wanted."""
+def remember_all(put: Callable[[object, str, object], None], *, builders: Sequence[str]) -> None:
+    """Let the package's networks of this process remember.
+
+    Args:
+        put: Sets an attribute of an object, for as long as that is wanted.
+        builders: Functions of `covos.model` that build networks which nothing changes.
+    """
     for owner, names in METHODS.items():
         for name in names:
             put(owner, name, remembering(getattr(owner, name)))
-    for name in ("build_follower", "build_prompter"):
+    for name in builders:
         put(covos.model, name, _kept(getattr(covos.model, name)))
 
 
@@ -96,7 +101,10 @@ def _key(value: Any) -> object:
 
 
 def _flat(value: Tensor) -> Any:
-    return value.contiguous().view(-1).view(torch.uint8).numpy() if value.numel() else b""
+    if not value.numel():
+        return b""
+    # A single number may have any stride, and is called contiguous all the same.
+    return value.contiguous().as_strided((value.numel(),), (1,)).view(torch.uint8).numpy()
 
 
 def _bytes(value: Any) -> int:

@@ -45,6 +45,9 @@ def test_an_input_is_computed_once(network: Doubling) -> None:
     assert network.double(given.view(2, 3)).shape == (2, 3)
     assert torch.equal(network.double(given, by=3.0), 3 * given)
     assert network.calls == 4
+    # A number of a column, whose stride is that of the column, and nothing at all.
+    assert network.double(torch.tensor([[3], [4]]).mT[:, :1].T).item() == 6
+    assert network.double(given[:0]).numel() == 0
 
 
 def test_training_and_networks_that_may_change_are_computed_anew(network: Doubling) -> None:

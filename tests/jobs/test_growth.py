@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import covos
+import remembered
 from clips import write_clip
 from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
@@ -44,7 +45,7 @@ LAST = 40
 """Frames at the end that are not looked at: no more come after them, and fewer wait."""
 
 
-def grown(frames: Iterator[int], *, count: int, first: int = 40, every: int = 20) -> float:
+def grown(frames: Iterator[int], *, count: int, first: int = 40, every: int = 10) -> float:
     """Return by how many bytes a frame what is held grows from the frame of an index on, in a clip of so many."""
     held: list[tuple[int, int]] = []
     try:
@@ -80,8 +81,14 @@ def frames_of(job: Job) -> Iterator[int]:
     return (event.index for event in job if isinstance(event, FrameDone))
 
 
+@pytest.fixture(autouse=True)
+def _computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that the tests keep would grow."""
+    monkeypatch.setattr(remembered, "MOST", 0)
+
+
 def test_formats_that_gather_and_the_report(make_clip: Callable[..., Path], tmp_path: Path) -> None:
-    source = open_source(str(make_clip(frames=160)))
+    source = open_source(str(make_clip(frames=130)))
 
     def written() -> Iterator[int]:
         writing = Writing(
@@ -99,7 +106,7 @@ def test_formats_that_gather_and_the_report(make_clip: Callable[..., Path], tmp_
                 yield frame.index
             writer.finish()
 
-    assert grown(written(), count=160) < LIMIT
+    assert grown(written(), count=130) < LIMIT
 
 
 def small() -> Model:
@@ -114,15 +121,15 @@ SHOWN[12:28, 20:36] = True
 
 def test_following_both_ways_with_its_journal(make_clip: Callable[..., Path], tmp_path: Path) -> None:
     task = Follow(prompts=(MaskPrompt(labels=SHOWN, frame=10),))
-    plan = Plan(source=str(make_clip(frames=160)), task=task, formats=("palette",), device="cpu")
+    plan = Plan(source=str(make_clip(frames=130)), task=task, formats=("palette",), device="cpu")
     model = small()
-    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=160) < LIMIT
+    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=130) < LIMIT
 
 
 def test_finding_objects_and_following_them(make_clip: Callable[..., Path], tmp_path: Path) -> None:
-    plan = Plan(source=str(make_clip(frames=160)), task=Discover(most=2), formats=("palette",), device="cpu")
+    plan = Plan(source=str(make_clip(frames=130)), task=Discover(most=2), formats=("palette",), device="cpu")
     model = small()
-    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=160) < LIMIT
+    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=130) < LIMIT
 
 
 def test_a_stream_and_masks_that_are_kept(make_clip: Callable[..., Path]) -> None:
