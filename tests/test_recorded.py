@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,7 @@ def test_nothing_is_kept_unasked(recorded: Any) -> None:
     recorded.keep(None, "speed", columns=["", "s"], rows=[["a", 1.0]])
 
 
-def test_sentences_of_a_page_are_told_from_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    readability = load_module(ROOT / "benchmarks" / "readability.py")
+def test_sentences_of_a_page_are_told_from_its_code(readability: Any) -> None:
     page = (
         "# A title here\n\nIt is `one <x>` of [two words](x.md). What follows\nis turned.\n\n"
         "```sh\nno words here. None.\n```\n\n| a | b c d |\n\n"
@@ -168,13 +167,28 @@ LONGEST = {
 """The share of sentences above 30 words that each may have: about as much as it has now. Lower it if it falls."""
 
 
-@pytest.mark.parametrize("part", LONGEST)
-def test_words_stay_plain(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentences at fault:  python benchmarks/readability.py --show PAGE, or the name of the part."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    readability = load_module(ROOT / "benchmarks" / "readability.py")
-    texts = readability.texts(ROOT)
+@pytest.fixture(scope="module")
+def readability() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        yield load_module(ROOT / "benchmarks" / "readability.py")
+
+
+@pytest.fixture(scope="module")
+def texts(readability: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = readability.texts(ROOT)
+    return found
+
+
+def test_all_texts_are_bounded(texts: dict[str, list[str]]) -> None:
     assert set(texts) == set(LONGEST)
-    turned = [each for text in texts[part] for each in readability.sentences(text) if readability.is_turned(each)]
-    assert not turned
-    assert readability.measured(texts[part])["long"] <= LONGEST[part]
+
+
+@pytest.mark.parametrize("part", LONGEST)
+def test_words_stay_plain(part: str, texts: dict[str, list[str]], readability: Any) -> None:
+    """The sentences at fault:  python benchmarks/readability.py --show PAGE, or the name of the part."""
+    found = readability.measured(texts[part])
+    assert not found["turned"], [
+        each for text in texts[part] for each in readability.sentences(text) if readability.is_turned(each)
+    ]
+    assert found["long"] <= LONGEST[part]
