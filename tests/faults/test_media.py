@@ -84,10 +84,19 @@ def test_mutants_that_once_were_lost_as_a_stream(bright: Model, tmp_path: Path, 
     assert (looked.lost, looked.withheld, looked.broken) == (0, 0, ()), described(looked)
 
 
+READ = pytest.mark.thorough
+"""For kinds whose intact clips `tests/media/test_losses.py` reads whole; the command adds nothing that is of a kind."""
+
+
 @posix
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", streams.KINDS)
-@pytest.mark.parametrize("as_pipe", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "as_pipe"),
+    [
+        *((kind, True) for kind in streams.KINDS),
+        *(pytest.param(kind, False, marks=() if kind in SAMPLE else READ) for kind in streams.KINDS),
+    ],
+)
 def test_an_intact_stream(bright: Model, tmp_path: Path, kind: str, as_pipe: bool) -> None:
     clip = clip_of(kind, tmp_path)
     intact = INPUTS.decode_plainly(clip)
@@ -106,10 +115,6 @@ def test_intact_pictures(bright: Model, tmp_path: Path, kind: str) -> None:
         place, paths, tmp_path / "out", model=bright, intact=intact, gone=set(), checked=own.is_checked
     )
     assert (found.looked.code, found.looked.frames, found.looked.broken, found.unseen) == (0, len(paths), (), 0)
-
-
-READ = pytest.mark.thorough
-"""For kinds whose intact clips `tests/media/test_losses.py` reads whole; the command adds nothing that is of a kind."""
 
 
 @posix

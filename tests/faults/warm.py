@@ -9,7 +9,7 @@ import filelock  # noqa: F401
 import numpy.ma  # noqa: F401 - medians load it
 from PIL import Image
 
-from covos import cli
+from covos import cli, work  # noqa: F401
 from covos.cli import prompting  # noqa: F401 - the verb loads it, and with it all that is large; here it is once for all
 from covos.core import pages
 from covos.formats.table import FORMATS, load_format
