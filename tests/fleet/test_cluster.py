@@ -64,12 +64,20 @@ class Together(fleet_cluster.Cluster):
         return sent
 
 
-def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
+def test_clips_are_worked_on_by_all_nodes_alike_and_a_lost_worker_costs_one_attempt(
     make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4", "c.mp4")]
     lost: list[str] = []
     used: set[str] = set()
+    head = nodes.head_node.node_id
+
+    class Choosing(fleet_cluster.Actor):
+        """A machine of its own on each node: their processors would choose differently."""
+
+        def begun(self) -> dict[str, str]:
+            first = ray.get_runtime_context().get_node_id() == head
+            return {"precision": "bf16" if first else "fp32", "runtime": "torch"}
 
     class Losing(Together):
         @staticmethod
@@ -79,6 +87,7 @@ def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
                 lost.append(clip)
                 ray.kill(hand)
 
+    monkeypatch.setattr(fleet_cluster, "Actor", Choosing)
     monkeypatch.setattr(fleet_cluster, "Cluster", Losing)
     result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
     assert len(used) == 2
@@ -86,8 +95,13 @@ def test_clips_are_worked_on_by_all_nodes_and_a_lost_worker_costs_one_attempt(
     assert [row.attempts for row in result.rows] == [1, 1, 2]
     for row in result.rows:
         assert check_output(Path(row.folder)) == []
+    # All compute as the first one chose.
+    settings = [json.loads((Path(row.folder) / "covos.json").read_text())["settings"] for row in result.rows]
+    assert len({each["precision"] for each in settings}) == 1
+    assert not any("runtime" in each for each in settings)
 
 
+@pytest.mark.thorough  # the batch meets it as it meets the loss of a worker
 def test_the_clip_of_a_node_that_is_lost_goes_to_the_other(
     make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,36 +151,6 @@ def test_a_cluster_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None
         covos.batch(clip, tmp_path / "out", ray="127.0.0.1:1")
 
 
-def test_all_workers_compute_as_the_first_one_chooses(
-    make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    head = nodes.head_node.node_id
-
-    class Choosing(fleet_cluster.Actor):
-        """A machine of its own on each node: their processors would choose differently."""
-
-        def begun(self) -> dict[str, str]:
-            first = ray.get_runtime_context().get_node_id() == head
-            return {"precision": "bf16" if first else "fp32", "runtime": "torch"}
-
-    class Spread(Together):
-        used: set[str] = set()  # noqa: RUF012 - one for the test
-
-        @staticmethod
-        def sent(hand: Any, clip: str, node: str) -> None:
-            Spread.used.add(node)
-
-    monkeypatch.setattr(fleet_cluster, "Actor", Choosing)
-    monkeypatch.setattr(fleet_cluster, "Cluster", Spread)
-    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4", "c.mp4")]
-    result = covos.batch(clips, tmp_path / "out", ray=nodes.address, formats=("palette",), device="cpu")
-    assert [row.status for row in result.rows] == ["done"] * 3
-    assert len(Spread.used) == 2
-    settings = [json.loads((Path(row.folder) / "covos.json").read_text())["settings"] for row in result.rows]
-    assert len({each["precision"] for each in settings}) == 1
-    assert not any("runtime" in each for each in settings)
-
-
 def test_workers_share_a_gpu(make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class OnProcessor(fleet_cluster.Actor):
         """Ray gives it a part of a GPU, which is none here."""
@@ -208,11 +192,10 @@ def test_a_part_of_a_gpu_that_no_worker_can_take(part: float, address: str | Non
         covos.batch(clip, tmp_path / "out", ray=address, gpus_per_worker=part)
 
 
-def test_a_cluster_through_its_client_server(make_clip, tmp_path: Path, nodes: Any) -> None:
+def test_a_cluster_through_its_client_server(clip: Path, tmp_path: Path, nodes: Any) -> None:
     pytest.importorskip("grpc", reason="Ray's client is not installed: pip install 'ray[client]'")
-    clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4")]
     address = f"ray://127.0.0.1:{CLIENT_PORT}"
-    result = covos.batch(clips, tmp_path / "out", ray=address, formats=("palette",), device="cpu")
-    assert [row.status for row in result.rows] == ["done"] * 2
+    result = covos.batch(clip, tmp_path / "out", ray=address, formats=("palette",), device="cpu")
+    assert [row.status for row in result.rows] == ["done"]
     for row in result.rows:
         assert check_output(Path(row.folder)) == []
