@@ -216,6 +216,14 @@ def test_a_download_is_of_the_masks_of_now(client: httpx.Client, started: tuple[
     assert heard(client, job)[-2][1]["results"]["coco"]["state"] == "ready"
 
 
+def test_the_example_is_begun_like_any_clip(client: httpx.Client) -> None:
+    begun = client.post("/api/jobs", json={"example": True})
+    assert begun.status_code == 201
+    job = client.get(begun.headers["location"]).json()
+    assert job["name"] == "car.mp4"
+    assert client.delete(f"/api/jobs/{job['id']}").status_code == 204
+
+
 def test_a_part_is_all_there_is(client: httpx.Client, make_clip: Callable[..., Path]) -> None:
     """Of frames 2, 4 and 6, all of which count from 0; and downloads of a part of these."""
     with make_clip().open("rb") as file:

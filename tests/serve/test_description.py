@@ -16,12 +16,13 @@ HERE = Path(__file__).parent
 
 
 @pytest.mark.slow
-def test_the_server_keeps_what_its_description_says(started: tuple[str, Path], tmp_path: Path) -> None:
+def test_the_server_keeps_what_its_description_says(started: tuple[str, Path], tmp_path: Path, clip: Path) -> None:
     shutil.copy(HERE / "schemathesis.toml", tmp_path)
     program = Path(sys.executable).with_name("schemathesis")
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE)}
     with httpx.Client(base_url=started[0], timeout=120) as client:
-        client.post("/api/jobs", json={"example": True})
+        shutil.copy(clip, started[1] / "media" / "small.mp4")
+        client.post("/api/jobs", json={"path": "small.mp4"}).raise_for_status()
         result = subprocess.run(
             [program, "run", f"{started[0]}openapi.json"],
             cwd=tmp_path,

@@ -8,7 +8,8 @@ import pytest
 
 from serve.browser.test_story import READY, click, revision
 
-SIZES = [(1366, 768), (800, 500)]
+SIZES = [(800, 500), pytest.param((1366, 768), marks=pytest.mark.thorough)]
+"""The smaller one is where places are scarce."""
 MAIN = """() => {
   const names = [".bar button", ".tools label", "#confirm", "#new-object", "#status", "#views label", ".zoom button",
     ".transport button", "#timeline"];
@@ -23,7 +24,7 @@ MAIN = """() => {
 """Names the controls that are not wholly seen, or lie below something else."""
 
 
-@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.fixture(params=SIZES, ids=["small", "usual"])
 def sized(page: Any, request: pytest.FixtureRequest, job: str) -> Any:
     """The page at a size, without the hints of a first visit."""
     width, height = request.param

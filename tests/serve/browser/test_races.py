@@ -174,7 +174,7 @@ def test_who_corrects_a_frame_stays_on_it_while_masks_are_found(page: Any, job: 
     assert page.evaluate(live) is False
 
 
-@pytest.mark.parametrize("times", ["double click", "quick keys"])
+@pytest.mark.parametrize("times", [pytest.param("double click", marks=pytest.mark.thorough), "quick keys"])
 def test_a_frame_is_confirmed_once_however_often_it_is_pressed(page: Any, job: str, times: str) -> None:
     before = opened(page, job)
     page.keyboard.press("Home")
