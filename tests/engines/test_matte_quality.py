@@ -127,6 +127,11 @@ def test_the_packaged_matte_is_far_better_than_a_stretched_probability_and_a_gui
         assert found.dt_ssd < FLICKER * other.dt_ssd, name
 
 
+BOUNDS = pytest.mark.thorough
+"""For tests of the bounds themselves, which change with the weights alone."""
+
+
+@BOUNDS
 @pytest.mark.parametrize("left_out", ["first alpha", "frame before"])
 def test_the_bounds_notice_that_an_input_is_left_out(
     clips: list[list[MatteFrame]],
@@ -144,6 +149,7 @@ def test_the_bounds_notice_that_an_input_is_left_out(
     assert not is_good(scores(clips, of(mended(packaged, change))), others)
 
 
+@BOUNDS
 def test_the_bounds_notice_damaged_weights(
     clips: list[list[MatteFrame]], others: dict[str, Scores], packaged: MatteEngine
 ) -> None:

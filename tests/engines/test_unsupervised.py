@@ -64,7 +64,13 @@ def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None
         assert 0 <= result.confidence <= 1
 
 
-@pytest.mark.parametrize("quality", VIEWS)
+HAD = pytest.mark.thorough
+"""For a quality that looks at frames as another one does, only oftener or in other sizes."""
+
+
+@pytest.mark.parametrize(
+    "quality", [pytest.param("draft", marks=HAD), "fast", pytest.param("balanced", marks=HAD), "best"]
+)
 def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> None:
     singly, together = (run(network, 7, (1, 5), batch=batch, quality=quality) for batch in (1, 4))
     for one, other in zip(singly, together, strict=True):
@@ -72,7 +78,14 @@ def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> Non
 
 
 @pytest.mark.parametrize(
-    ("quality", "calls"), [("draft", 2), ("fast", 2), ("balanced", 1), ("balanced", 3), ("best", 2)]
+    ("quality", "calls"),
+    [
+        ("draft", 2),
+        pytest.param("fast", 2, marks=HAD),
+        pytest.param("balanced", 1, marks=HAD),
+        ("balanced", 3),
+        pytest.param("best", 2, marks=HAD),
+    ],
 )
 def test_frames_that_are_looked_at_side_by_side_change_nothing(
     network: CovosLite, monkeypatch: pytest.MonkeyPatch, quality: Quality, calls: int
@@ -98,7 +111,7 @@ def test_frames_that_are_looked_at_side_by_side_change_nothing(
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
-@pytest.mark.parametrize("quality", VIEWS)
+@pytest.mark.parametrize("quality", [pytest.param(each, marks=() if each == "best" else HAD) for each in VIEWS])
 def test_two_runs_agree_to_the_bit(network: CovosLite, quality: Quality) -> None:
     first, second = (run(network, 5, (2,), quality=quality) for _ in range(2))
     for one, other in zip(first, second, strict=True):

@@ -75,7 +75,7 @@ def long_clip(make_clip) -> Path:
 
 
 @posix
-@pytest.mark.parametrize("points", [8, pytest.param(24, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("points", [5, pytest.param(24, marks=pytest.mark.thorough)])
 def test_killed_at_any_moment(ended: Ending, long_clip: Path, tmp_path: Path, points: int) -> None:
     whole = ended(long_clip, tmp_path / "whole")
     assert whole == Ended(moments=ANY)
