@@ -25,7 +25,9 @@ def warm() -> None:
     """
     for name in FORMATS:
         load_format(name)
-    pages._environment().get_template("report.html")
+    templates = pages._environment()
+    for name in templates.list_templates():
+        templates.get_template(name)
     Image.init()
     with contextlib.redirect_stdout(io.StringIO()):
         assert cli.main(["segment", "--help"]) == 0
