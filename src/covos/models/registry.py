@@ -1,7 +1,7 @@
 """The models that covos knows by name, and how to load them or a file of weights.
 
 A program adds a network of its own by `register_network`, an installed package by an entry point of the group
-``covos_networks``; files of its weights are then loaded as others are.
+``covos_networks``. Files of its weights are then loaded as others are.
 """
 
 from __future__ import annotations

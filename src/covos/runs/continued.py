@@ -37,7 +37,7 @@ class Continued:
 def continued(folder: OutputFolder | None, **asked: str) -> Continued | None:
     """Return how the run in a folder goes on; None if that is not to be chosen here.
 
-    This is so if the folder holds no unfinished run, or if this machine cannot compute as the run did: its terms are
+    This is so if the folder holds no unfinished run, or if this machine cannot compute as the run did. Its terms are
     then refused, in words that name the difference.
 
     Args:

@@ -74,7 +74,7 @@ def train(
 
     A run that is continued has its own weights; else it starts from those of the training, and these are measured
     before the first step. If it is done, its end is reported again, and nothing else. Every process of the group calls
-    this, once they have joined. With ``extend``, a run may go on to more steps or epochs than it was begun with: from
+    this, once they have joined. With ``extend``, a run may go on to more steps or epochs than it was begun with. From
     there it has the rates that a run of the new length has.
 
     ``on_event`` gets the events, see `covos.training.TrainingEvent`; only the first of several processes measures,
