@@ -68,9 +68,9 @@ def convert(
     """Turn masks into other formats: pictures, annotations, videos.
 
     The soft edges of a run, and its matte, are kept in its folder: formats with alpha are as soft as if the run had
-    written them. A cut-out or a matte, a video or pictures, is as soft as its alpha or its grey; --source names its
-    clip. --matte finds a matte for masks that have none, whatever made them; --no-matte takes the plain alpha, without
-    the matte of the run. With --start, --end and --every a
+    written them. A cut-out or a matte, as a video or pictures, is as soft as its alpha or its grey. Name its clip by
+    --source. For masks that have no matte, --matte finds one, whatever made them. Without the matte of a run, its plain
+    alpha is taken: --no-matte. With --start, --end and --every a
     part is written; seconds then count from the first frame of the result. The exit code is 4 if frames of the result
     are missing, damaged or were not computed.
     """
