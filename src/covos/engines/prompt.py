@@ -259,8 +259,8 @@ def refined(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) ->
 def corrected(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) -> MaskArray:
     """Return an earlier mask, H x W bool, changed where points contradict it, as a new mask has it there.
 
-    For each such point the connected part that the new mask adds round it, or takes away, is changed, as far as the
-    click reaches (see `covos.engines.click_reach`); the rest was right, and stays. Without any such point nothing is
+    For each such point the connected part round it that the new mask adds, or takes away, is changed, as far as the
+    click reaches (see `covos.engines.click_reach`). The rest was right, and stays. Without any such point nothing is
     wrong.
     """
     changed = previous.copy()

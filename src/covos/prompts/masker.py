@@ -93,11 +93,11 @@ class PromptMasker:
     ) -> PromptedMask:
         """Make a mask of points and a box, and a seed of the mask.
 
-        Points correct the mask that was given on this frame, else the followed one: each changes the part round it that
-        is wrong, as far as it reaches (see `covos.engines.click_reach`), and nothing else. If points made the mask, a
-        further one makes it anew with those, and still does no more than its sign says. Pixels of other objects stay
-        theirs, but for those of an object that a positive point lies on. A new object there is a part of it; one whose
-        mask is corrected takes what it lacks, as far as the point reaches. A box shows the object anew.
+        Points correct the mask that was given on this frame, else the followed one. Each changes the wrong part round
+        it, as far as it reaches (see `covos.engines.click_reach`). If points made the mask, a further one makes it anew
+        with those, and still does no more than its sign says. Pixels of other objects stay theirs, but for those of an
+        object that a positive point lies on. A new object there is a part of it. One whose mask is corrected takes what
+        it lacks, as far as the point reaches. A box shows the object anew.
 
         Args:
             seeds: The seeds of the video; one is added.
