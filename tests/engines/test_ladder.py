@@ -27,6 +27,7 @@ from covos.engines.prompt import NetworkPrompter
 from covos.models.follow import CovosFollow, FollowConfig
 from covos.models.lite import CovosLite
 from covos.models.prompt import CovosPrompt
+from remembered import KEPT
 from starving import above, always, at, out_of_memory, starve
 
 SIZE = (64, 96)
@@ -40,7 +41,10 @@ def networks() -> tuple[CovosLite, CovosFollow, CovosPrompt]:
     torch.manual_seed(0)
     follow = CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8)).eval()
     torch.nn.init.constant_(follow.decoder.judge[2].bias, 5.0)  # so that it always sees the object
-    return CovosLite().eval(), follow, CovosPrompt().eval()
+    made = CovosLite().eval(), follow, CovosPrompt().eval()
+    for each in made:
+        KEPT.add(each)  # what is starved is so before it is asked what it remembers
+    return made
 
 
 @pytest.fixture

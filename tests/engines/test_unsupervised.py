@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import remembered
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines import find
@@ -23,7 +24,15 @@ AREA = 96 * 160
 
 @pytest.fixture(scope="module")
 def network() -> CovosLite:
-    return build_network(find_model("covos-lite"))
+    made = build_network(find_model("covos-lite"))
+    remembered.KEPT.add(made)
+    return made
+
+
+@pytest.fixture
+def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network computes an input as often as it is asked."""
+    monkeypatch.setattr(remembered, "KEPT", frozenset())
 
 
 def frames(count: int, *, size: tuple[int, int] = (90, 160)) -> Iterator[Frame]:
@@ -77,6 +86,7 @@ def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> Non
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
+@pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize(
     ("quality", "calls"),
     [
@@ -111,6 +121,7 @@ def test_frames_that_are_looked_at_side_by_side_change_nothing(
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
+@pytest.mark.usefixtures("anew")
 @pytest.mark.parametrize("quality", [pytest.param(each, marks=() if each == "best" else HAD) for each in VIEWS])
 def test_two_runs_agree_to_the_bit(network: CovosLite, quality: Quality) -> None:
     first, second = (run(network, 5, (2,), quality=quality) for _ in range(2))

@@ -9,13 +9,14 @@ import filelock  # noqa: F401
 import numpy.ma  # noqa: F401 - medians load it
 from PIL import Image
 
-from covos import cli, work  # noqa: F401
+from covos import cli
 from covos.cli import prompting  # noqa: F401 - the verb loads it, and with it all that is large; here it is once for all
 from covos.core import pages
 from covos.formats.table import FORMATS, load_format
 from covos.isolation import run_isolated  # noqa: F401
 from covos.media import live_sink, live_video  # noqa: F401
 from covos.results import loading  # noqa: F401
+from covos.work import choice, find, follow, steer  # noqa: F401
 
 
 def warm() -> None:
