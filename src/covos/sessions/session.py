@@ -384,12 +384,12 @@ class Session:
             UsageError: No object was shown, or there is no such direction.
         """
         chosen = self.direction(direction)
-        self._prompted.make_waiting()
-        self.has_followed = not self._following.settle()
-        if not self.has_followed:
-            return self.result(direction)
-        self._following.forget()
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
+            self._prompted.make_waiting()
+            self.has_followed = not self._following.settle()
+            if not self.has_followed:
+                return self.result(direction)
+            self._following.forget()
             if chosen == "forward" and listen is None:
                 self._following.onward(self._engines.follower)
             else:
