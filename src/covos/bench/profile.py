@@ -36,6 +36,7 @@ NETWORK: Final = "network"
 
 STAGES: Final[Mapping[str, str]] = {
     "core/files.py": "files: names, flushes",
+    "engines/around.py": "frames around",
     "engines/between.py": "frames between",
     "engines/encoding.py:to_batch": "resizing for the network",
     "engines/encoding.py:to_probability": "up-sampling",
@@ -46,6 +47,7 @@ STAGES: Final[Mapping[str, str]] = {
     "engines/find.py:result": "mask, confidence",
     "engines/follow.py": NETWORK,
     "engines/follow_pass.py": NETWORK,
+    "engines/follow_result.py": "mask, confidence",
     "engines/held.py": "mask, confidence",
     "engines/looks.py": "look for cuts",
     "engines/memory.py": NETWORK,
