@@ -190,3 +190,18 @@ def test_pictures_that_are_mostly_grey_are_no_matte(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), ramp)
     with pytest.raises(AnnotationError, match="is not a clean label map"):
         covos.load_result(tmp_path)
+
+
+def test_broken_label_maps_are_no_matte(tmp_path: Path) -> None:
+    ids = np.zeros((48, 64), np.uint8)
+    for identity in range(1, 9):
+        ids[8:40, 7 * identity : 7 * identity + 5] = identity
+    smooth, deep = tmp_path / "smooth", tmp_path / "deep"
+    smooth.mkdir()
+    deep.mkdir()
+    cv2.imwrite(str(smooth / "0.png"), cv2.resize(ids, (640, 480), interpolation=cv2.INTER_CUBIC))
+    cv2.imwrite(str(deep / "0.png"), np.where(ids > 0, 2001, 0).astype(np.uint16))
+    with pytest.raises(AnnotationError, match="is not a clean label map"):
+        covos.load_result(smooth)
+    with pytest.raises(AnnotationError, match="holds the value 2001"):
+        covos.load_result(deep)

@@ -122,15 +122,19 @@ def _by_alpha(given: Iterable[tuple[_Place, AlphaArray]]) -> tuple[ReadFrame, ..
 
 
 def _by_levels(given: Iterable[tuple[_Place, ProbabilityArray | None]]) -> tuple[ReadFrame, ...]:
-    """Read frames by their grey levels; none if one has colours, or most are neither black nor white."""
-    read, ends, pixels = [], 0, 0
+    """Read frames by their grey levels; none if one has colours, most are neither black nor white, or none is white.
+
+    Ids of objects lie near black: a label map with some ids that cannot be is no matte.
+    """
+    read, ends, pixels, most = [], 0, 0, 0.0
     for place, levels in given:
         if levels is None:
             return ()
         ends += int(np.count_nonzero((levels <= _ENDS) | (levels >= 1 - _ENDS)))
         pixels += levels.size
+        most = max(most, float(levels.max()))
         read.append(place.read(levels))
-    return tuple(read) if 2 * ends >= pixels else ()
+    return tuple(read) if 2 * ends >= pixels and most >= 1 - _ENDS else ()
 
 
 def _alphas_of(source: Source) -> Iterator[tuple[_Place, AlphaArray]]:
