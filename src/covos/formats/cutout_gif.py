@@ -56,7 +56,7 @@ class CutoutGifFormat(SampledFormat):
                 format="GIF",
                 save_all=True,
                 append_images=rest,
-                duration=self._durations,
+                duration=self._durations(gif=True),
                 loop=0,
                 transparency=_CLEAR,
                 disposal=_REMOVED,

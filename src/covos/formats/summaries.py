@@ -19,6 +19,10 @@ from covos.formats.pictures import write_png
 from covos.masks import contact_sheet, draw_overlay
 
 _WIDTH = 320
+_GIF_UNIT = 10
+"""Thousandths of a second in which a GIF counts."""
+_GIF_LEAST = 20
+"""Browsers show a frame of a GIF for longer than it says if that is less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,11 +78,20 @@ class SampledFormat(Format):
         target = min(_WIDTH, round(width * max(Fraction(1), aspect)))
         return target, max(1, round(height * target / (width * aspect)))
 
-    @property
-    def _durations(self) -> list[int]:
-        """Thousandths of a second for which each frame is shown."""
+    def _durations(self, *, gif: bool) -> list[int]:
+        """Return the thousandths of a second for which each frame is shown, as a GIF or a WebP can say them.
+
+        What is rounded is the time at which each frame ends. Durations that are rounded one by one add up to another
+        speed: at 30 frames a second, a GIF would have 30 ms for each 33.
+        """
+        unit, least = (_GIF_UNIT, _GIF_LEAST) if gif else (1, 1)
         ends = [*(each.time for each in self._kept[1:]), self._last + 1 / float(self._info.frame_rate or 1)]
-        return [max(1, round(1000 * (end - each.time))) for each, end in zip(self._kept, ends, strict=True)]
+        durations, begin = [], 0
+        for end in ends:
+            lasts = max(least, unit * round(1000 * (end - self._kept[0].time) / unit) - begin)
+            durations.append(lasts)
+            begin += lasts
+        return durations
 
 
 class SheetFormat(SampledFormat):
@@ -148,7 +161,7 @@ class PreviewFormat(SampledFormat):
                 format=suffix[1:].upper(),
                 save_all=True,
                 append_images=rest,
-                duration=self._durations,
+                duration=self._durations(gif=suffix == ".gif"),
                 loop=0,
                 quality=70,  # of WebP; GIF has none
             )
