@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -339,6 +340,37 @@ def test_a_gif_of_the_subject_is_transparent_around_it(source: Path) -> None:
         wanted = cv2.resize(colours(result), image.shape[1::-1], interpolation=cv2.INTER_AREA)
         sure = opaque & (inside > 0.99)
         assert np.abs(image[sure, :3].astype(float) - wanted[sure]).mean() < 6
+
+
+def test_a_gif_of_a_black_subject_keeps_its_rim(tmp_path: Path, info, result) -> None:
+    writer = make_writer("cutout-gif", OutputFolder(tmp_path), info=info(frame_count=3), source_path=tmp_path)
+    labels = np.zeros((48, 64), np.uint8)
+    labels[12:36, 10:40] = 1
+    for index in range(3):
+        made = result(index)
+        image = np.array(made.frame.image)
+        image[:20] = 0
+        image[20:, :, index] = 200
+        found = replace(made, frame=replace(made.frame, image=image), labels=labels, probability=np.float32(labels))
+        writer.write(found)
+    (path,) = writer.close()
+    shown = [image for _, image in video(path)]
+    assert len(shown) == 3
+    for image in shown:
+        np.testing.assert_array_equal(image[..., 3] == 255, labels == 1)
+        assert image[12:20, 10:40, :3].max() <= 1
+
+
+def test_a_gif_goes_on_over_frames_without_the_subject(tmp_path: Path, info, result) -> None:
+    writer = make_writer("cutout-gif", OutputFolder(tmp_path), info=info(), source_path=tmp_path)
+    for index in range(5):
+        made = result(index)
+        nothing = replace(made, labels=np.zeros_like(made.labels), probability=np.zeros_like(made.probability))
+        writer.write(nothing if index in {0, 2, 3} else made)
+    (path,) = writer.close()
+    assert path.read_bytes().count(b"GIF89a") == 1, "the header stands once"
+    assert [bool(image[..., 3].any()) for _, image in video(path)] == [False, True, False, True]
+    assert durations(path) == [40, 40, 80, 40]
 
 
 def test_long_clips_give_small_previews_and_even_sheets(tmp_path: Path, info, result) -> None:

@@ -49,7 +49,7 @@ class CutoutGifFormat(SampledFormat):
 
     def _finish(self) -> Path:
         target = self._folder.file(self.output)
-        first, *rest = [_as_gif(each.image) for each in self._kept]
+        first, *rest = [_as_gif(each.image, clear=min(place, 1)) for place, each in enumerate(self._kept)]
         with atomic_path(target) as temporary:
             first.save(
                 temporary,
@@ -65,8 +65,8 @@ class CutoutGifFormat(SampledFormat):
         return target
 
 
-def _as_gif(rgba: NDArray[np.uint8]) -> Image.Image:
-    """Return a picture of 256 colours, the last of which is transparent."""
+def _as_gif(rgba: NDArray[np.uint8], *, clear: int) -> Image.Image:
+    """Return a picture of 256 colours, the last of which is transparent: a grey of this level, and the darkest."""
     opaque = rgba[..., 3] > 127
     colours = rgba[..., :3].copy()
     # What is not seen takes no place in the palette.
@@ -75,6 +75,8 @@ def _as_gif(rgba: NDArray[np.uint8]) -> Image.Image:
     places = np.array(reduced)
     places[~opaque] = _CLEAR
     made = Image.fromarray(places, mode="P")
-    palette = (reduced.getpalette("RGB") or [])[: 3 * _CLEAR]
-    made.putpalette(palette + [0] * (3 * 256 - len(palette)))
+    # Pillow cuts off a rim that has the colour of the first picture's clear place, and writes a second header where all
+    # of a later picture has it. So that colour, black, is that one place's alone.
+    palette = [max(1, level) for level in (reduced.getpalette("RGB") or [])[: 3 * _CLEAR]]
+    made.putpalette(palette + [clear] * (3 * 256 - len(palette)))
     return made
