@@ -158,8 +158,6 @@ def correct(
         told_of(*(("backward", "forward") if way == "both" else (way,)))
         after = session.propagate(direction, listen=listen)
         followed = session.has_followed
-        if not followed:  # and so not read
-            after = replace(after, health=before.health)
     labels = labels.over(Labelling.of_settings(settings))
     said: dict[str, Any] = {
         **after.origin.settings,

@@ -288,6 +288,7 @@ class Model:
         if isinstance(source, Segmentation):
             session.seeds.begin(seeds_of(source, name=lambda mask: mask.number))
             session.cut_at(Shots.cut(opened, source.origin.cuts))
+            session.health_before = source.health
             for frame in source.frames:
                 session.take(frame)
         return session

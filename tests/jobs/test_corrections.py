@@ -112,6 +112,28 @@ def test_where_nothing_is_new_nothing_is_followed(
             session.propagate("both")
 
 
+def test_a_session_that_follows_nothing_tells_how_the_masks_were_made(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with model.session(clip) as session:
+        staged = Staged(session, monkeypatch)
+        session.add_mask(0, 1, mask=mask(BODY))
+        staged.propagate(BODY)
+        found = session.result("both")
+    damaged = replace(found, health=replace(found.health, concealed=(3,)))
+    with model.session(damaged) as session:
+        assert session.result("both").health == damaged.health
+        session.add_mask(5, 1, mask=mask(BODY))
+        again = session.propagate("both")
+        assert not session.has_followed
+        assert again.health == damaged.health
+        staged = Staged(session, monkeypatch)
+        session.add_mask(6, 1, mask=mask(BODY, LIMB))
+        staged.propagate(BODY)
+        assert session.has_followed
+        assert session.result("both").health == found.health, "of the pass that was made here"
+
+
 def test_masks_from_a_stream_are_corrected_too(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with model.session(clip) as session:
         staged = Staged(session, monkeypatch)

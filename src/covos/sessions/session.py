@@ -32,7 +32,7 @@ from covos.engines.steps import LadderStep
 from covos.masks.frame_mask import FrameMask
 from covos.media.inputs import InMemory
 from covos.media.range import place_of
-from covos.media.source import Source
+from covos.media.source import Health, Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.prompts.masker import PromptedMask
 from covos.prompts.one_frame import alpha_mask, own_size
@@ -73,12 +73,15 @@ class Session:
 
     Attributes:
         has_followed: False if the last `propagate` had nothing to follow: all that was shown anew was there already.
+        health_before: How reading the source went when the masks were made that the session goes on from. Results have
+            it until all of the source is read here; None without such masks.
 
     Raises:
         UsageError: ``memory`` is out of range.
     """
 
     has_followed = False
+    health_before: Health | None = None
 
     def __init__(
         self,
@@ -452,9 +455,12 @@ class Session:
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
+        health = self.source.health
+        if self.health_before is not None and not health.decoded:  # no pass over all of it was made
+            health = self.health_before
         return Segmentation(
             info=self.source.info,
-            health=self.source.health,
+            health=health,
             origin=replace(self.origin(direction), steps_down=self.steps_down),
             frames=self._following.frames,
             held=self._held,
