@@ -33,8 +33,6 @@ _USUAL_RATE = 48000
 # Their channels are always one of FFmpeg's own orders.
 _HARMLESS = frozenset({"mp1", "mp2", "mp3"})
 _LOSSLESS = frozenset({"alac", "flac"})
-_KEPT_WHOLE = _LOSSLESS | {"mlp", "truehd", "wavpack"}
-"""With plain PCM: codecs that another one may take something from. The others have a loss already."""
 _GOOD = 96_000
 """Bits a second and channel of sound that is encoded again only because it is cut."""
 _RUN_UP = Fraction(1)
@@ -47,8 +45,8 @@ class SoundTrack:
     """The audio streams of a source, fed into an output, whose header is not yet written, in step with its pictures.
 
     Only the packets in flight are held in memory. ``offset`` seconds are added to all times; ``warn`` is called with
-    each loss, in plain words, and ``note`` with a change of the codec that is hardly one. With ``cut`` the sound begins
-    and ends with the pictures, to the sample.
+    each loss, in plain words, and ``note`` where sound of a codec that has a loss itself is encoded again. With ``cut``
+    the sound begins and ends with the pictures, to the sample.
     """
 
     def __init__(
@@ -85,7 +83,7 @@ class SoundTrack:
                     warn(f"the sound is {codec} that {order}: it is left out")
                     continue
                 if not copies:
-                    say = warn if is_plain_pcm(codec) or codec in _KEPT_WHOLE else note
+                    say = note if _always_loses(stream) else warn
                     say(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
                 # Sound that is kept without a loss is cut without one.
                 same = copies and (is_plain_pcm(codec) or codec in _LOSSLESS)
@@ -167,6 +165,12 @@ class SoundTrack:
             return None
         # Matroska counts its duration from zero, not from the first packet. Others end later than this says.
         return Fraction(self._container.duration, 1_000_000)
+
+
+def _always_loses(stream: AudioStream) -> bool:
+    """Tell if the codec of a stream has no way to keep sound whole: DTS and WavPack may keep it, AAC cannot."""
+    codec = stream.codec_context.codec
+    return codec.lossy and not codec.lossless
 
 
 class _Lane:
