@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import covos
 from covos.core.errors import AnnotationError, UsageError
+from covos.formats import mattes
 from covos.masks import encode
 from covos.masks.soft import SoftMask
 from covos.media.inputs import open_input
@@ -205,3 +206,28 @@ def test_broken_label_maps_are_no_matte(tmp_path: Path) -> None:
         covos.load_result(smooth)
     with pytest.raises(AnnotationError, match="holds the value 2001"):
         covos.load_result(deep)
+
+
+def test_plain_pictures_are_refused_after_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(3):
+        noise = np.random.default_rng(index).integers(0, 255, (48, 64, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), noise)
+
+    def refuse(path: Path) -> NDArray[np.uint8]:
+        raise AssertionError(f"{path} is looked into")
+
+    monkeypatch.setattr(mattes, "read_alpha", refuse)
+    with pytest.raises(AnnotationError, match=r"0\.png"):
+        covos.load_result(tmp_path)
+
+
+def test_opaque_pictures_before_others_are_of_the_matte(tmp_path: Path) -> None:
+    for index in range(4):
+        noise = np.random.default_rng(index).integers(0, 255, (48, 64, 3), np.uint8)
+        alpha = np.full_like(grey(index), 255) if index < 2 else grey(index)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.dstack([noise, alpha]))
+    again = covos.load_result(tmp_path)
+    assert [frame.stem for frame in again] == [*"0123"]
+    for frame, wanted in zip(again, [np.ones((48, 64)), np.ones((48, 64)), opacity(2), opacity(3)], strict=True):
+        assert frame.matte is not None
+        assert np.abs(frame.matte - wanted).max() <= 3 / 255

@@ -65,7 +65,7 @@ class PaletteFormat(ReadableFormat):
             try:
                 labels = read_label_map(path)
             except AnnotationError:
-                if (mattes := read_matte_pictures(folder, files)) is not None:
+                if (mattes := read_matte_pictures(folder, files, doubted=path)) is not None:
                     return mattes
                 raise
             objects: dict[Hashable, RLE] = dict(objects_of(labels).items())

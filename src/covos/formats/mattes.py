@@ -20,7 +20,7 @@ from covos.core.types import AlphaArray, Frame, ProbabilityArray
 from covos.formats.mask_tree import places_of
 from covos.formats.reading import DamagedError, MasksRead, ReadFrame, check_frame_count, numbered
 from covos.masks import encode, read_soft_mask
-from covos.masks.matte import read_alpha
+from covos.masks.matte import is_plain_picture, read_alpha
 from covos.masks.soft import SoftMask
 from covos.media.animation import AnimatedSource
 from covos.media.images import LOSSY_SUFFIXES, kind_of
@@ -85,12 +85,16 @@ def read_matte_video(path: Path) -> MasksRead | None:
     )
 
 
-def read_matte_pictures(path: Path, files: Mapping[str, Path], *, by_levels: bool = True) -> MasksRead | None:
+def read_matte_pictures(
+    path: Path, files: Mapping[str, Path], *, doubted: Path | None = None, by_levels: bool = True
+) -> MasksRead | None:
     """Read the alpha of pictures, or the levels of grey ones; None if they are no mattes.
 
     Args:
         path: Their folder, or the one picture.
         files: Pictures that are no label maps, by the names of their frames, in order.
+        doubted: The one of which it is known that it is no label map. If it has colours and no alpha channel, it is a
+            plain picture, and the others are not looked into.
         by_levels: False if only alpha makes a matte.
 
     Raises:
@@ -102,6 +106,8 @@ def read_matte_pictures(path: Path, files: Mapping[str, Path], *, by_levels: boo
         return None
     places = [_Place(index=index, stem=stem) for index, stem in zip(places_of([*files]), files, strict=True)]
     try:
+        if doubted is not None and is_plain_picture(doubted):
+            return None
         read = _by_alpha(zip(places, map(read_alpha, paths), strict=True))
         if by_levels and not read:
             read = _by_levels(zip(places, map(read_soft_mask, paths), strict=True))
@@ -112,13 +118,19 @@ def read_matte_pictures(path: Path, files: Mapping[str, Path], *, by_levels: boo
 
 def _by_alpha(given: Iterable[tuple[_Place, AlphaArray]]) -> tuple[ReadFrame, ...]:
     """Read frames by their alpha; none if all of it is opaque."""
-    read, least, most = [], 255, 0
+    read, most = list[ReadFrame](), 0
+    opaque = list[tuple[_Place, tuple[int, ...]]]()  # packed only if others are not
     for place, alpha in given:
-        least, most = min(least, int(alpha.min())), max(most, int(alpha.max()))
+        most = max(most, int(alpha.max()))
+        if not read and alpha.min() == 255:
+            opaque.append((place, alpha.shape))
+            continue
+        if not read:
+            read += [before.read(np.ones(size, np.float32)) for before, size in opaque]
         read.append(place.read(alpha * np.float32(1 / 255)))
     if most == 0:
         raise DamagedError("it has alpha, and nothing in it is opaque", fix="name another file, or a clip to segment")
-    return tuple(read) if least < 255 else ()
+    return tuple(read)
 
 
 def _by_levels(given: Iterable[tuple[_Place, ProbabilityArray | None]]) -> tuple[ReadFrame, ...]:

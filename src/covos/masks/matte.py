@@ -13,6 +13,7 @@ from covos.masks.solid import clearness, doubted_holes, solidity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
     from covos.core.places import Place
     from covos.core.types import AlphaArray, LabelArray, ProbabilityArray
@@ -34,14 +35,13 @@ def read_soft_mask(path: Place) -> ProbabilityArray:
     elif alpha is None and image.mode.startswith("I"):
         values, white = np.clip(values, 0, 65535), 65535
     elif alpha is None and image.mode != "L":
-        colours = np.asarray(image.convert("RGB"))
-        values = colours[..., 0]
-        if (colours != values[..., None]).any():
+        if _has_colours(image):
             raise AnnotationError(
                 f"{path} is not a soft mask",
                 why="it has colours; a matte is grey or an alpha channel",
                 fix="export the matte as a grey PNG, or read the file as a label map",
             )
+        values = np.asarray(image.convert("RGB"))[..., 0]
     return values.astype(np.float32) / np.float32(white)
 
 
@@ -49,6 +49,17 @@ def read_alpha(path: Place) -> AlphaArray:
     """Read the alpha channel of a picture, H x W uint8; all of a picture without one is opaque, 255."""
     image, alpha = split_alpha(open_mask(path))
     return np.full(image.size[::-1], 255, np.uint8) if alpha is None else alpha
+
+
+def is_plain_picture(path: Place) -> bool:
+    """Tell if a picture has colours and no alpha channel, not even one that is opaque all over."""
+    image = open_mask(path)
+    return image.mode not in {"L", "LA", "RGBA", "1"} and not image.mode.startswith("I") and _has_colours(image)
+
+
+def _has_colours(image: Image.Image) -> bool:
+    colours = np.asarray(image.convert("RGB"))
+    return bool((colours != colours[..., :1]).any())
 
 
 def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False) -> None:
