@@ -186,3 +186,26 @@ def test_mask_pictures_come_with_a_note_that_explains_them(client: httpx.Client,
         white = cv2.imdecode(np.frombuffer(archive.read("binary/1/00000.png"), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert white is not None
     assert white[24, 16] == 255
+
+
+def test_a_change_that_is_no_loss_is_told_with_the_download(client: httpx.Client, tmp_path: Path) -> None:
+    silent = write_clip(tmp_path / "silent.mp4", np.full((8, 48, 64, 3), 90, np.uint8))
+    with av.open(str(silent)) as source, av.open(str(tmp_path / "sound.mp4"), "w") as container:
+        pictures = container.add_stream_from_template(source.streams.video[0])
+        voice = container.add_stream("aac", rate=48000, layout="mono")
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = pictures
+                container.mux(packet)
+        for index in range(15):
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            sound.sample_rate, sound.pts = 48000, 1024 * index
+            container.mux(voice.encode(sound))
+        container.mux(voice.encode(None))
+    identity = upload(client, tmp_path / "sound.mp4")["id"]
+    assert wait(client, identity)["state"] == "done"
+    assert client.post(f"/api/jobs/{identity}/results/webm", json={}).status_code == 202
+    made = wait(client, identity)["results"]["webm"]
+    assert made["state"] == "ready"
+    assert any(note.startswith("the sound is aac") and "Opus" in note for note in made["notes"])
+    client.delete(f"/api/jobs/{identity}")

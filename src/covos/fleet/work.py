@@ -55,7 +55,7 @@ class Row:
         confidence: The mean of the frames' confidences, in [0, 1]; None likewise.
         empty: Frames whose mask is empty; None likewise.
         first_doubtful: The first frame that stands out, such as ``f12``; None if none does.
-        warnings: What the run said.
+        warnings: Those of the run. Its notes are in its report alone: a manifest may carry a column of that name.
         error: What failed; None if nothing did.
         carried: Further columns of the manifest.
     """

@@ -312,6 +312,6 @@ class Export:
             OutputFolder(Path(self.folder), overwrite=True), formats=[self.format], edges=self.edges, listen=listen
         )
         name = self.format.partition("=")[0]
-        for warning in saved.warnings:
-            said = without_paths(warning, self.hidden, name="the background")
+        for text in (*saved.warnings, *saved.notes):
+            said = without_paths(text, self.hidden, name="the background")
             here.tell(Note(text=said.removeprefix(f"{name}: ")))
