@@ -48,6 +48,12 @@ def test_of_two_places_the_weightier_is_taken_not_neither() -> None:
     assert columns_of(fuse(early, late, given=GIVEN)) == [8, 9, 10]
 
 
+def test_what_the_backward_pass_has_looked_at_is_not_between() -> None:
+    made, seen = replace(answer(20, slice(0, 6)), between=True), answer(20, slice(0, 5))
+    assert fuse(made, None, given=GIVEN).between
+    assert not fuse(made, seen, given=GIVEN).between
+
+
 def test_where_both_agree_their_mean_is_taken() -> None:
     early, late = answer(20, slice(0, 6), confidence=0.8), answer(20, slice(0, 5), confidence=0.8)
     fused = fuse(early, late, given=GIVEN)

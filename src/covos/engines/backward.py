@@ -114,7 +114,8 @@ def fuse(
         given: For each object the indices of the frames with a mask from the user.
 
     Returns:
-        The objects of both passes, those of the forward one first. An object that is not present is nowhere.
+        The objects of both passes, those of the forward one first. An object that is not present is nowhere. A frame
+        that the backward pass has looked at is not ``between``, even if the forward one has not looked at it.
     """
     if backward is None or not backward.objects:
         return forward
