@@ -26,7 +26,7 @@ LIMIT = 8.0
 UNDECIDED = (0.1, 0.9)
 """Probabilities between which a pixel is undecided."""
 FORGOTTEN = 0.97
-"""Share of what others have claimed that is left after a frame: half of it after 23."""
+"""Share of what others have claimed that is left after a frame that is looked at: half of it after 23 of them."""
 
 Weights: TypeAlias = tuple[float, ...]
 """One for each signal, and a constant."""
