@@ -312,7 +312,10 @@ def _shown(content: object, *, start: bytes) -> str:
 def unreadable(path: Path, why: str, *, fix: str | None = None) -> AnnotationError:
     """Make the error of masks that cannot be read."""
     *names, last = (kind.name for kind in _readable_files())
-    usual = f"name an output folder of covos, a folder of mask PNGs, or a {', '.join(names)} or {last} file"
+    usual = (
+        "name an output folder of covos, a folder of mask PNGs or of pictures with alpha, a video with alpha or of a "
+        f"matte, or a {', '.join(names)} or {last} file"
+    )
     return AnnotationError(f"cannot read masks from {path}", why=why, fix=fix or usual)
 
 

@@ -34,8 +34,9 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     pictures of masks gets the edited masks.
 
     Args:
-        path: The output folder of a run, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio
-            JSON, CVAT XML, npz.
+        path: The output folder of a run; a folder of mask pictures, or of pictures with alpha or of grey mattes; or a
+            file: COCO, YouTube-VIS or Label Studio JSON, CVAT XML, npz, a video or a picture with alpha, a video of
+            grey mattes.
         before_edges: If true, masks that a run has found are as they were before its own edges changed them.
 
     Raises:
