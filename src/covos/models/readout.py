@@ -48,7 +48,8 @@ def focused(affinity_BNM: Tensor, cells: Sequence[int]) -> Chosen:
     weight, index = torch.topk(F.pad(affinity_BNM, (0, TOP)), TOP, dim=2, sorted=False)
     index = index.clamp(max=positions - 1)
     shaped = affinity_BNM.view(batch, height, width, positions)
-    # The row and the column of the best match: each is found in the best of the other.
+    # The row and the column of the best match: each is found in the best of the other. Places that match exactly alike
+    # are not told apart: the row may be that of one, and the column that of another.
     best_BM2 = torch.stack([shaped.amax(dim=2).argmax(dim=1), shaped.amax(dim=1).argmax(dim=1)], dim=2)
     place_N = torch.arange(height * width, device=affinity_BNM.device)
     row_N = torch.div(place_N, width, rounding_mode="floor")
