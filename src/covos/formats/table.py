@@ -215,7 +215,8 @@ def spoken_size(size: int) -> str:
 
 
 _MEDIA = {
-    "a video": "it is a video without alpha, and its pictures are no grey matte, which is mostly black and white",
+    "a video": "it is a video without alpha, and its pictures are no grey matte, which is mostly black and white, and "
+    "white somewhere",
     "a picture": "it is a picture without alpha, and no file or folder of masks",
 }
 """Why a medium of a kind has no masks."""
