@@ -26,6 +26,8 @@ _REMOVED = 2
 class CutoutGifFormat(SampledFormat):
     """At most 48 evenly spaced frames of the subject over transparency, at the speed of the clip.
 
+    At most 50 frames a second are shown: a short clip of more is slower.
+
     A pixel of a GIF is opaque or transparent: it is opaque where the subject covers half of it. Each frame has 255
     colours of its own.
     """

@@ -130,7 +130,10 @@ class SheetFormat(SampledFormat):
 
 
 class PreviewFormat(SampledFormat):
-    """At most 48 evenly spaced frames as WebP, or as ``preview=gif``, at the speed of the clip."""
+    """At most 48 evenly spaced frames as WebP, or as ``preview=gif``, at the speed of the clip.
+
+    A GIF shows at most 50 frames a second: a short clip of more is slower.
+    """
 
     name = "preview"
     output = "preview.webp"
