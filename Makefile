@@ -27,7 +27,8 @@
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
-WORKERS ?= 2
+# One more than two cores: some wait for the processes and the browser that they drive.
+WORKERS ?= 3
 DATA ?=
 PICTURES ?=
 MUTANTS ?= 300
