@@ -19,6 +19,7 @@ from covos.engines.calibration import Calibration, Signals, estimate_mask
 from covos.engines.follow import FollowEngine
 from covos.models import follow as follow_network
 from covos.models.coattention import CosineCoAttention
+from signals import SURE
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -250,19 +251,6 @@ def test_void_counts_for_nothing(identity: ModuleType) -> None:
 
 # The fit of the calibration.
 
-SURE = Signals(
-    quality=2.0,
-    presence=4.0,
-    decided=2.0,
-    agreement=0.8,
-    match=0.9,
-    moved=0.8,
-    scored=0.7,
-    cued=0.5,
-    jump=0.0,
-    undecided=0.0,
-    contested=0.0,
-)
 COUNT = len(Signals._fields)
 NOTHING = (0.0,) * (COUNT + 1)
 JUMP = Signals._fields.index("jump")

@@ -6,20 +6,8 @@ import torch
 
 from covos.engines.calibration import FORGOTTEN, Calibration, Signals, estimate_mask, signals_of
 from covos.models.follow import DecodedObjects, FollowFeatures
+from signals import SURE
 
-SURE = Signals(
-    quality=2.0,
-    presence=4.0,
-    decided=2.0,
-    agreement=0.8,
-    match=0.9,
-    moved=0.8,
-    scored=0.7,
-    cued=0.5,
-    jump=0.0,
-    undecided=0.0,
-    contested=0.0,
-)
 AGREED = torch.tensor([[0.8, 0.9]])
 
 

@@ -19,6 +19,7 @@ from covos.core.types import MaskArray
 from covos.engines.encoding import sigmoid
 from covos.engines.ladder import Ladder
 from covos.engines.prompt import PromptNetwork
+from covos.masks.distance import depth_in
 from covos.models.lite import Features
 from covos.models.prompt import PromptFeatures, PromptTensors
 
@@ -93,8 +94,7 @@ class Divider:
 
 def places_in(part: MaskArray) -> list[Place]:
     """Choose places to ask about in a part, H x W bool: the middle of its broadest piece first, none near others."""
-    padded = cv2.copyMakeBorder(part.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    depth = np.ascontiguousarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
+    depth = np.ascontiguousarray(depth_in(part))
     places: list[Place] = []
     while len(places) < PLACES:
         row, column = (int(each) for each in np.unravel_index(int(depth.argmax()), depth.shape))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import MaskArray, Point
-from covos.masks.distance import distance_to
+from covos.masks.distance import depth_in, distance_to
 
 THICKER: Final = 1.25
 """A change is at most so many times as thick as the click lies deep: nobody clicks exactly in the middle."""
@@ -37,8 +37,8 @@ def within_reach(answer: MaskArray, previous: MaskArray, point: Point) -> MaskAr
     """
     wrong = previous ^ point.positive
     part = _part_at(wrong & ~(answer ^ point.positive), point)
-    depth = max(THICKER * float(_depth(wrong)[int(point.y), int(point.x)]), LEAST * len(previous))
-    thick = distance_to(_depth(part) > depth) <= depth
+    depth = max(THICKER * float(depth_in(wrong)[int(point.y), int(point.x)]), LEAST * len(previous))
+    thick = distance_to(depth_in(part) > depth) <= depth
     if not (part & thick).any():
         return part
     if thick[int(point.y), int(point.x)]:
@@ -52,12 +52,6 @@ def _part_at(mask: MaskArray, point: Point) -> MaskArray:
     number = parts[int(point.y), int(point.x)]
     part: MaskArray = (parts == number) & (number > 0)
     return part
-
-
-def _depth(mask: MaskArray) -> NDArray[np.float32]:
-    """Return how far each pixel is inside a mask, in pixels; nothing goes on beyond the frame."""
-    padded = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
 
 
 def _from(point: Point, mask: MaskArray) -> NDArray[np.float64]:

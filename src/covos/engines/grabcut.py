@@ -23,6 +23,7 @@ from covos.core.types import Box, MaskArray, Point, ProbabilityArray
 from covos.engines.encoding import FrameEncoder, to_probability
 from covos.engines.find import FindEngine
 from covos.engines.motion import Observed
+from covos.masks.distance import depth_in
 from covos.models.lite import Features
 
 DISC = 3.0
@@ -213,8 +214,7 @@ def _parts(mask: MaskArray) -> NDArray[np.int32]:
 
 def _deepest(mask: MaskArray) -> Point:
     """Return the point that is farthest from the contour; somewhere, if the mask is empty."""
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, column = divmod(int(depth.argmax()), mask.shape[1])
+    row, column = divmod(int(depth_in(mask).argmax()), mask.shape[1])
     return Point(x=column, y=row)
 
 

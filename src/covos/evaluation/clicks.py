@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from covos.core.types import MaskArray, Point
+from covos.masks.distance import depth_in
 
 
 def next_click(found: MaskArray | None, truth: MaskArray, *, void: MaskArray | None = None) -> Point | None:
@@ -40,7 +41,5 @@ def largest_region(mask: MaskArray) -> MaskArray:
 
 def middle_of(region: MaskArray) -> tuple[int, int]:
     """Return the (row, column) that is furthest from what is not in a region; beyond the picture nothing is."""
-    padded = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), region.shape)
+    row, column = np.unravel_index(int(np.argmax(depth_in(region))), region.shape)
     return int(row), int(column)

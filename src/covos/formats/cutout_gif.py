@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from covos.core.files import atomic_path
 from covos.core.types import FrameResult
 from covos.formats.alpha import rgba_of
 from covos.formats.composition import PLAIN_ALPHA
@@ -50,21 +49,13 @@ class CutoutGifFormat(SampledFormat):
         return SmallFrame(stem=result.frame.stem, time=result.frame.time, image=np.asarray(small, np.uint8))
 
     def _finish(self) -> Path:
-        target = self._folder.file(self.output)
-        first, *rest = [_as_gif(each.image, clear=min(place, 1)) for place, each in enumerate(self._kept)]
-        with atomic_path(target) as temporary:
-            first.save(
-                temporary,
-                format="GIF",
-                save_all=True,
-                append_images=rest,
-                duration=self._durations(gif=True),
-                loop=0,
-                transparency=_CLEAR,
-                disposal=_REMOVED,
-                optimize=False,  # it would number the palette anew
-            )
-        return target
+        return self._animate(
+            [_as_gif(each.image, clear=min(place, 1)) for place, each in enumerate(self._kept)],
+            target=self._folder.file(self.output),
+            transparency=_CLEAR,
+            disposal=_REMOVED,
+            optimize=False,  # it would number the palette anew
+        )
 
 
 def _as_gif(rgba: NDArray[np.uint8], *, clear: int) -> Image.Image:

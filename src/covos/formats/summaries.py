@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -93,6 +95,21 @@ class SampledFormat(Format):
             begin += lasts
         return durations
 
+    def _animate(self, pictures: Sequence[Image.Image], *, target: Path, **options: Any) -> Path:
+        """Write a picture of each frame that was kept as an animation that goes on for ever: GIF or WebP."""
+        first, *rest = pictures
+        with atomic_path(target) as temporary:
+            first.save(
+                temporary,
+                format=target.suffix[1:].upper(),
+                save_all=True,
+                append_images=rest,
+                duration=self._durations(gif=target.suffix == ".gif"),
+                loop=0,
+                **options,
+            )
+        return target
+
 
 class SheetFormat(SampledFormat):
     """12 frames with their objects drawn in, name and time under each; ``sheet=24`` for 24 of them."""
@@ -155,17 +172,6 @@ class PreviewFormat(SampledFormat):
         return {cls.name: ".webp", f"{cls.name}=gif": ".gif"}
 
     def _finish(self) -> Path:
-        first, *rest = [Image.fromarray(each.image) for each in self._kept]
-        suffix = self.suffix_of(self._value)
-        target = self._folder.file(f"{self.name}{suffix}")
-        with atomic_path(target) as temporary:
-            first.save(
-                temporary,
-                format=suffix[1:].upper(),
-                save_all=True,
-                append_images=rest,
-                duration=self._durations(gif=suffix == ".gif"),
-                loop=0,
-                quality=70,  # of WebP; GIF has none
-            )
-        return target
+        target = self._folder.file(f"{self.name}{self.suffix_of(self._value)}")
+        # The quality is of WebP; GIF has none.
+        return self._animate([Image.fromarray(each.image) for each in self._kept], target=target, quality=70)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covos.core.types import LabelArray, MaskArray
-from covos.masks.distance import distance_to
+from covos.masks.distance import depth_in, distance_to
 from covos.masks.object_ids import has_lines, objects_in
 from covos.masks.soft import SKIRT
 
@@ -71,8 +71,7 @@ def is_rim(part: MaskArray, whole: MaskArray) -> bool:
     near, other = part[rows, columns].astype(np.uint8), whole[rows, columns].astype(np.uint8)
     beside = cv2.dilate(other, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     thick = cv2.morphologyEx(near, cv2.MORPH_OPEN, np.ones((reach + 1, reach + 1), np.uint8))
-    padded = cv2.copyMakeBorder(near, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    depth = float(cv2.distanceTransform(padded, cv2.DIST_L2, 5).max())
+    depth = float(depth_in(part[rows, columns]).max())
     area = int(near.sum())
     thin = int(thick.sum()) <= (1 - THIN) * area and area >= LONG * (2 * depth) ** 2
     return thin and cv2.countNonZero(cv2.bitwise_and(near, beside)) >= THIN * area
