@@ -23,10 +23,10 @@ from covos.engines.choices import (
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
     FOUND_AND_FOLLOWED,
-    FOUND_FOLLOWED_AT,
+    FOUND_FOLLOWED_IN,
+    SMALL_FOUND_FOLLOWED_IN,
     SPAN,
     Quality,
-    named_followed_views,
     named_views,
 )
 from covos.engines.encoding import FrameEncoder, VideoNetwork
@@ -145,7 +145,7 @@ class Model:
             return task.settings
         then = {}
         if self.follows_found(task):
-            views = named_followed_views(FOUND_FOLLOWED_AT)
+            views = f"{FOUND_FOLLOWED_IN}; {SMALL_FOUND_FOLLOWED_IN} if it is small"
             then["then_followed"] = {**self.describe_follower(DEFAULT_FOLLOWER), "views": views}
         return {**task.settings, "around": around, "views": named_views(task.quality), **then}
 

@@ -86,6 +86,7 @@ def run(
         apart=apart,
         shown=given.get("shown", (0,)),
         cuts=given.get("cuts", ()),
+        backward=given.get("backward", False),
     )
     found = list(sparse.run(iter(frames), together=2, calls=calls))
     for observed, prediction in found:
@@ -153,3 +154,37 @@ def test_a_frame_between_has_the_mean_of_its_neighbours_and_the_lesser_confidenc
     assert set(made) == {1, 3}
     assert made[3].objects[0].confidence == 0.8
     assert 4.0 < float(made[3].log_odds[0, 4, 4]) < 6.0
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_backward_the_same_frames_are_looked_at_along_the_way_back(calls: int) -> None:
+    network = Network(lambda _: (6.0, "present"))
+    frames = [frame_at(index) for index in range(15)]
+    found = run(network, frames[::-1], calls=calls, backward=True, shown=(14,), cuts=(7,))
+    assert [index for index, _ in found] == list(range(14, -1, -1))
+    assert [index for index, between in found if not between] == [14, 13, 12, 8, 7, 6, 4, 0]
+    assert network.last is not None
+    ways = dict(network.last.taken)
+    # Nothing is known of the way to the first of them; the others come from the other side.
+    assert [ways[index] for index in (14, 13, 8, 0)] == pytest.approx([0, -STEP, -4 * STEP, -4 * STEP])
+
+
+def test_backward_a_doubt_takes_the_pass_back_as_well() -> None:
+    network = Network(lambda index: (6.0 if index > 10 else -6.0, "present"))
+    frames = [frame_at(index) for index in range(33)]
+    found = run(network, frames[::-1], backward=True, shown=())
+    looked = [index for index, between in found if not between]
+    assert looked[:9] == [32, 28, 24, 20, 16, 12, 11, 10, 8]
+    assert network.last is not None
+    taken = dict(network.last.taken)
+    assert list(taken) == looked
+    assert taken[10] == pytest.approx(-STEP)
+
+
+def test_no_way_leads_over_a_frame_that_is_missing() -> None:
+    network = Network(lambda _: (6.0, "present"))
+    frames = [frame_at(index, known=index != 6) for index in range(9)]
+    found = run(network, frames[::-1], backward=True, shown=())
+    assert [index for index, between in found if not between] == [8, 6, 5, 4, 0]
+    assert network.last is not None
+    assert dict(network.last.taken)[5] == 0

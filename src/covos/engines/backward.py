@@ -51,7 +51,8 @@ class Spool:
 
     def put(self, prediction: FramePrediction) -> None:
         """Keep a prediction; one of the same frame is replaced."""
-        content = zlib.compress(pickle.dumps((_steps(prediction), prediction.objects)), 1)
+        kept = (_steps(prediction), prediction.objects, prediction.between)
+        content = zlib.compress(pickle.dumps(kept), 1)
         try:
             self._file.seek(0, 2)
             self._places[prediction.index] = self._file.tell(), len(content)
@@ -70,8 +71,8 @@ class Spool:
             return None
         start, length = self._places[index]
         self._file.seek(start)
-        steps, objects = pickle.loads(zlib.decompress(self._file.read(length)))
-        return FramePrediction(index=index, log_odds=_odds(steps), objects=objects)
+        steps, objects, between = pickle.loads(zlib.decompress(self._file.read(length)))
+        return FramePrediction(index=index, log_odds=_odds(steps), objects=objects, between=between)
 
 
 def as_spooled(prediction: FramePrediction) -> FramePrediction:
@@ -115,7 +116,7 @@ def fuse(
 
     Returns:
         The objects of both passes, those of the forward one first. An object that is not present is nowhere. A frame
-        that the backward pass has looked at is not ``between``, even if the forward one has not looked at it.
+        that one of the passes has looked at is not ``between``.
     """
     if backward is None or not backward.objects:
         return forward
@@ -145,7 +146,8 @@ def fuse(
     for row, status in zip(odds, statuses, strict=True):
         # If the background is unlikely too, an object that is nowhere must not gain by it.
         row.clamp_(max=math.inf if status.state == "present" else -GIVEN_LOGIT)
-    return FramePrediction(index=forward.index, log_odds=odds, objects=tuple(statuses))
+    made = forward.between and backward.between
+    return FramePrediction(index=forward.index, log_odds=odds, objects=tuple(statuses), between=made)
 
 
 def _side(prediction: FramePrediction, identity: int, gap: float) -> _Side:

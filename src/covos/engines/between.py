@@ -66,10 +66,13 @@ class Between(NamedTuple):
     doubt: float
 
 
-def is_looked_at(observed: Observed, *, apart: int, cuts: Collection[int]) -> bool:
-    """Tell if a network looks at a frame in any case: every so manieth, and the first and the last of a shot."""
+def is_looked_at(observed: Observed, *, apart: int, cuts: Collection[int], first: int = 0) -> bool:
+    """Tell if a network looks at a frame in any case: every so manieth, and the first and the last of a shot.
+
+    ``first`` is the first of the former, less than ``apart``.
+    """
     index = observed.frame.index
-    return index % apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None
+    return index % apart == first or index in cuts or index + 1 in cuts or observed.flow is None
 
 
 def find_between(before: Seen | None, waiting: Sequence[Observed], after: Seen | None) -> list[Between] | None:

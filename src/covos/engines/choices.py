@@ -46,10 +46,10 @@ VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
     "draft": (View(192, 320),),
     "fast": (View(256, 448),),
     "balanced": (View(256, 448), View(320, 576)),
-    "best": (View(256, 448), View(256, 448, mirrored=True), View(384, 672)),
+    "best": (View(256, 448), View(384, 672)),
 }
 """Views in which the subject is found, for each quality; none is larger than the last."""
-IN_TURN: Final = frozenset[Quality]({"balanced"})
+IN_TURN: Final = frozenset[Quality]({"balanced", "best"})
 """Qualities at which a frame is looked at in one view alone, and the next frame in the next view.
 
 The smaller view is surer of which thing is meant, the larger one of its outline. Each frame is brought together with
@@ -82,8 +82,10 @@ In a run alone: who corrects in a session sees each frame as the networks do."""
 
 FOUND_AND_FOLLOWED: Final = frozenset[Quality]({"best"})
 """Qualities at which the subject is followed, too, from where it was found most surely (`covos.engines.surest`)."""
-FOUND_FOLLOWED_AT: Final[Quality] = DEFAULT_QUALITY
-"""The quality at which it is."""
+FOUND_FOLLOWED_IN: Final = View(384, 672)
+"""The view in which it is, at every second frame: those in which it is found in this view. Each is encoded once."""
+SMALL_FOUND_FOLLOWED_IN: Final = View(448, 768)
+"""The view in which it is where it is small."""
 
 AROUND: Final = 4
 """Frames on each side that a frame is brought together with."""

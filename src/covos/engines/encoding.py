@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
@@ -189,6 +189,13 @@ class FrameEncoder(Generic[FeaturesT]):
         if self.mirrored:
             image, motion = image.flip(3), None if motion is None else mirror_motion(motion)
         return self.network.encode(image, motion)
+
+    def note(self, logits: Mapping[int, Tensor]) -> None:
+        """Take the subject's logits in frames that were encoded, by index; `covos.engines.kept` keeps them."""
+
+    def noted(self, index: int) -> Tensor | None:
+        """Return the subject's logits in a frame, h x w, if they are kept."""
+        return None
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (height, width) at which a frame is encoded."""

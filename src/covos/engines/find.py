@@ -7,9 +7,9 @@ everything in common.
 
 The logits of a frame are then brought together with those of the frames around it (see `covos.engines.around`).
 
-For the best quality all of this is done in three views of the frames, each with references of its own view, and the
-mean of the three logits is taken. The usual size sees the scene, its mirror image does so once more, and a larger size
-sees the contour.
+A frame may be looked at in two views, each with references of its own view: the usual size is surer of the scene, a
+larger one of the contour. They take turns from frame to frame. A single picture is looked at in both, and the mean of
+the logits is taken.
 
 Memory is that of R references, one batch of frames, those around a frame, and what the source prefetches, whatever
 the length.
@@ -166,6 +166,14 @@ class FindEngine(Generic[FeaturesT]):
             views, in_turn = views[:1], False
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in views)
         return FindEngine(encoder, others=others, apart=apart_of(quality), around=self.around, in_turn=in_turn)
+
+    def sharing(self, encoder: FrameEncoder[FeaturesT]) -> FindEngine[FeaturesT]:
+        """Return the same engine, with an encoder in the place of its own of that view, if it has it."""
+        first, *others = (
+            encoder if (each.area, each.mirrored) == (encoder.area, encoder.mirrored) else each
+            for each in self.encoders
+        )
+        return FindEngine(first, others=others, apart=self.apart, around=self.around, in_turn=self.in_turn)
 
     def of_picture(self) -> FindEngine[FeaturesT]:
         """Return the same engine for a single picture: no frames around it have the other views, so it takes all."""
@@ -395,6 +403,7 @@ class FindEngine(Generic[FeaturesT]):
             logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
         for index in known.keys() & {each.frame.index for each in observed}:
             logits[index] = self.segment_one(self.ladder.moved(known[index]), references.without(index), fusion=fusion)
+        encoder.note(logits)
         return {index: logit.flip(1) for index, logit in logits.items()} if encoder.mirrored else logits
 
     def _by_references(

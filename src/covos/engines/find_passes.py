@@ -170,16 +170,25 @@ def look_for_cuts(
             return shots
 
 
-def observed(source: Source, encoder: FrameEncoder[Any], *, start: int = 0) -> Iterator[Observed]:
+def observed(
+    source: Source, encoder: FrameEncoder[Any], *, start: int = 0, show: Callable[[Observed], None] | None = None
+) -> Iterator[Observed]:
     """Read a source from its beginning and observe its frames, from one on, ahead of who asks for them.
 
-    One thread decodes, and another finds what moves, while the network works on earlier frames.
+    One thread decodes, and another finds what moves, while the network works on earlier frames. There each frame is
+    shown to ``show``.
     """
     frames: Iterator[Frame] = prefetch(source, depth=AHEAD)
     if start:  # the frame before it is needed for the motion
         frames = (frame for frame in frames if frame.index >= start - 1)
-    every: Iterator[Observed] = prefetch(encoder.observe(frames), depth=AHEAD)
-    return (each for each in every if each.frame.index >= start) if start else every
+    wanted = (each for each in encoder.observe(frames) if each.frame.index >= start)
+    return prefetch(_shown(wanted, show) if show else wanted, depth=AHEAD)
+
+
+def _shown(frames: Iterator[Observed], show: Callable[[Observed], None]) -> Iterator[Observed]:
+    for each in frames:
+        show(each)
+        yield each
 
 
 def references_of(
@@ -190,12 +199,14 @@ def references_of(
     references: int = DEFAULT_REFERENCES,
     seed: int | None = None,
     kept: dict[int, Observed] | None = None,
+    at_once: bool = True,
 ) -> ShotReferences[FeaturesT]:
-    """Return what gives each frame its references; the first are read at once.
+    """Return what gives each frame its references; the first are read at once, unless it is not known if any is needed.
 
     They are read before a full pass begins, whatever is known of the first frames: on a damaged source, what a
     selection gives depends on it.
     """
     remembered = ShotReferences(source, engine, shots.spans(references, seed=seed), kept=kept)
-    remembered(0)
+    if at_once:
+        remembered(0)
     return remembered

@@ -24,7 +24,7 @@ from covos.core.ahead import computed
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
-from covos.engines.choices import Quality, discovered_in, followed_in
+from covos.engines.choices import Quality, View, discovered_in, followed_in
 from covos.engines.encoding import FrameEncoder, select_rows
 from covos.engines.find import FindEngine, References, ReferencesAt, references_at
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
@@ -80,8 +80,9 @@ class FollowEngine:
         references: Gives the references of each frame of the video that is followed in, by which its subject is found:
             a cue for objects that it overlaps with. None gives no cue.
         others: Encoders of the same network that encode the frames in further views.
-        apart: Frames from one that the networks look at to the next, where a pass goes forward and is not gone back to.
-            Those between are made of their neighbours (see `covos.engines.sparse`).
+        apart: Frames from one that the networks look at to the next, where a pass is not gone back to. Those between
+            are made of their neighbours (see `covos.engines.sparse`).
+        first: The first of them, less than ``apart``.
     """
 
     def __init__(
@@ -93,9 +94,10 @@ class FollowEngine:
         references: ReferencesAt[Features] | None = None,
         others: Sequence[FrameEncoder[Features]] = (),
         apart: int = 1,
+        first: int = 0,
     ) -> None:
         self.encoder = encoder
-        self.apart = apart
+        self.apart, self.first = apart, first
         self.calibration = calibration
         self.references = references
         self.finder = FindEngine(encoder, others=others)
@@ -119,13 +121,18 @@ class FollowEngine:
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in views)
         return self._with(encoder, others, references=None)
 
+    def seeing(self, view: View) -> FollowEngine:
+        """Return an engine that follows in this view alone."""
+        return self._with(self.encoder.scaled(view.share, mirrored=view.mirrored), (), references=None)
+
     def discovering(self, quality: Quality) -> FollowEngine:
         """Return an engine in whose frames objects are discovered at this quality; it has one view."""
-        return self._with(self.encoder.scaled(discovered_in(quality).share), (), references=None)
+        return self.seeing(discovered_in(quality))
 
-    def looking(self, *, apart: int) -> FollowEngine:
-        """Return the same engine, whose networks look at every so manieth frame of a forward pass."""
-        return self._with(self.encoder, self.finder.encoders[1:], references=self.references, apart=apart)
+    def looking(self, *, apart: int, first: int = 0) -> FollowEngine:
+        """Return the same engine, whose networks look at every so manieth frame of a pass, from one of the first on."""
+        others = self.finder.encoders[1:]
+        return self._with(self.encoder, others, references=self.references, apart=apart, first=first)
 
     def cut_at(self, cuts: Collection[int]) -> FollowEngine:
         """Return the same engine for a video in which shots begin with these frames."""
@@ -144,6 +151,7 @@ class FollowEngine:
         *,
         references: ReferencesAt[Features] | None,
         apart: int | None = None,
+        first: int | None = None,
     ) -> FollowEngine:
         return FollowEngine(
             encoder,
@@ -152,6 +160,7 @@ class FollowEngine:
             references=references,
             others=others,
             apart=self.apart if apart is None else apart,
+            first=self.first if first is None else first,
         )
 
     def new_pass(self, *, memory: int) -> FollowPass:
@@ -172,6 +181,10 @@ class FollowEngine:
         The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
         current = self.new_pass(memory=memory)
+        if self.apart > 1:
+            last_first = chain.from_iterable(reversed(block) for block in blocks)
+            yield from self._sparsely(last_first, given, current, ahead=True, backward=True)
+            return
         later: tuple[int, tuple[Tensor, ...]] | None = None
         for batch in computed(self._batches_backward(blocks), self.seen, calls=self._calls(ahead=True)):
             for observed, features, others, _ in reversed(batch):
@@ -233,16 +246,7 @@ class FollowEngine:
         # Where the pass backward answers alone, nothing is encoded once more.
         lead, source = divided(frames, at=0 if spool is None or resumed else min(given, default=0))
         if self.apart > 1:
-            sparse = SparsePass(
-                current,
-                see=self.seen,
-                step=partial(self._step, given=given),
-                apart=self.apart,
-                shown=given,
-                cuts=self.encoder.cuts,
-            )
-            calls = self._calls(ahead=ahead)
-            predicted = sparse.run(source, together=self._together(ahead=calls > 0), calls=calls)
+            predicted = self._sparsely(source, given, current, ahead=ahead)
         else:
             predicted = self._each(source, given, current, checkpoints, ahead=ahead)
 
@@ -273,13 +277,30 @@ class FollowEngine:
             for seen in batch:
                 yield seen.observed, self._step(current, seen, given=given)
 
+    def _sparsely(
+        self, frames: Iterator[Observed], given: Given, current: FollowPass, *, ahead: bool, backward: bool = False
+    ) -> Iterator[tuple[Observed, FramePrediction]]:
+        """Predict each frame by the networks, or by frames beside it that they have looked at."""
+        sparse = SparsePass(
+            current,
+            see=self.seen,
+            step=partial(self._step, given=given, backward=backward),
+            apart=self.apart,
+            shown=given,
+            cuts=self.encoder.cuts,
+            first=self.first,
+            backward=backward,
+        )
+        calls = self._calls(ahead=ahead)
+        return sparse.run(frames, together=self._together(ahead=calls > 0), calls=calls)
+
     def _batches(self, frames: Iterator[Observed], *, ahead: bool = False) -> Iterator[list[Observed]]:
         while batch := list(islice(frames, self._together(ahead=ahead))):
             yield batch
 
-    def _step(self, current: FollowPass, seen: SeenFrame, *, given: Given) -> FramePrediction:
+    def _step(self, current: FollowPass, seen: SeenFrame, *, given: Given, backward: bool = False) -> FramePrediction:
         frame = seen.observed.frame
-        if frame.index in self.encoder.cuts:
+        if frame.index + backward in self.encoder.cuts:
             current.begin_shot()
         return step(current, frame, seen.features, given, others=seen.others)
 
@@ -330,14 +351,16 @@ class FollowEngine:
         self, batch: Sequence[Observed], encoded: Features, references: ReferencesAt[Features], *, view: int
     ) -> Tensor:
         """Find the subject of a batch of frames, each by its own references: B x 1 x h x w float32 logits."""
-        parts, at = [], 0
-        for own, part in groupby(batch, key=lambda each: references(each.frame.index)):
-            frames = list(part)
-            rows = range(at, at + len(frames))
-            some = encoded if len(frames) == len(batch) else select_rows(encoded, rows)
-            parts.append(self.finder.logits(frames, some, own[view]))
-            at = rows.stop
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        encoder = self.finder.encoders[view]
+        noted = [encoder.noted(each.frame.index) for each in batch]
+        fresh = [row for row, logit in enumerate(noted) if logit is None]
+        for own, part in groupby(fresh, key=lambda row: references(batch[row].frame.index)):
+            rows = list(part)
+            some = encoded if len(rows) == len(batch) else select_rows(encoded, rows)
+            for row, logit in zip(rows, self.finder.logits([batch[row] for row in rows], some, own[view]), strict=True):
+                noted[row] = logit[0]
+                encoder.note({batch[row].frame.index: logit[0]})
+        return torch.stack([logit[None] for logit in noted if logit is not None])
 
     def _flow(self, batch: Sequence[Observed], encoded: Features, *, mirrored: bool = False) -> Tensor:
         height, width = encoded.s4_BCHW.shape[2:]

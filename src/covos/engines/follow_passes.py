@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, cast
 
@@ -71,17 +71,30 @@ def _follow_all(
 
 
 def follow_back(
-    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool, start: int = 0
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool
 ) -> Iterator[StageProgress]:
-    """Follow objects from the last frame that is given towards the first, or to ``start``; keep what is predicted."""
+    """Follow objects from the last frame that is given to the first of the source; keep what is predicted."""
     last = max(given)
-    predicted = engine.backward(_blocks(source, engine, last=last, stop=start - 1), given, memory=memory)
+    yield from followed_back(
+        blocks_back(source, engine, range(last + 1)), engine, given, memory=memory, spool=spool, total=last + 1
+    )
+
+
+def followed_back(
+    blocks: Iterable[Sequence[Observed]],
+    engine: FollowEngine,
+    given: Given,
+    *,
+    memory: int,
+    spool: Spool,
+    total: int,
+) -> Iterator[StageProgress]:
+    """Follow objects backward through so many frames, the last block of them first; keep what is predicted."""
+    predicted = engine.backward(blocks, given, memory=memory)
     with closing(cast("Generator[Any, None, None]", predicted)):
-        for done, (observed, prediction) in enumerate(predicted, 1):
-            if observed.frame.index < start:
-                return
+        for done, (_, prediction) in enumerate(predicted, 1):
             spool.put(prediction)
-            yield StageProgress(stage="backward", done=done, total=last + 1 - start)
+            yield StageProgress(stage="backward", done=done, total=total)
 
 
 def follow_backward(
@@ -96,10 +109,8 @@ def follow_backward(
 
     def predicted() -> Iterator[tuple[Observed, FramePrediction]]:
         for each, prediction in engine.backward(
-            _blocks(source, engine, last=max(given), stop=end), given, memory=memory
+            blocks_back(source, engine, range(end + 1, max(given) + 1)), given, memory=memory
         ):
-            if each.frame.index <= end:
-                return
             # Rounded as in the file: so a part is what the whole pass gives.
             yield each, as_spooled(prediction)
 
@@ -108,13 +119,11 @@ def follow_backward(
             yield result
 
 
-def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) -> Iterator[Sequence[Observed]]:
-    """Read the frames up to the last that was given, the last block first, down to the one that holds ``stop``."""
-    for start in range(last // BACKWARD_BLOCK * BACKWARD_BLOCK, -1, -BACKWARD_BLOCK):
-        if start + BACKWARD_BLOCK <= stop + 1:
-            return
-        wanted = range(start, min(start + BACKWARD_BLOCK, last + 1))
-        yield list(engine.encoder.select(source, wanted))
+def blocks_back(source: Source, engine: FollowEngine, frames: range) -> Iterator[Sequence[Observed]]:
+    """Read frames of a source, in blocks of which the last one comes first."""
+    for start in range((frames.stop - 1) // BACKWARD_BLOCK * BACKWARD_BLOCK, -1, -BACKWARD_BLOCK):
+        if wanted := range(max(start, frames.start), min(start + BACKWARD_BLOCK, frames.stop)):
+            yield list(engine.encoder.select(source, wanted))
 
 
 def follow_to(

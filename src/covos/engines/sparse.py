@@ -37,8 +37,8 @@ class SeenFrame(NamedTuple):
     others: tuple[FollowFeatures, ...]
     mirrored: tuple[bool, ...]
 
-    def coming_from(self, flow: FlowArray) -> SeenFrame:
-        """Return the same frame with another flow to the frame before, in each view."""
+    def coming_from(self, flow: FlowArray | None) -> SeenFrame:
+        """Return the same frame with another flow to the frame before, in each view; None if it is not known."""
         views = []
         for features, mirrored in zip((self.features, *self.others), self.mirrored, strict=True):
             height, width = features.flow_B2HW.shape[2:]
@@ -54,7 +54,7 @@ Step: TypeAlias = Callable[[FollowPass, SeenFrame], FramePrediction]
 
 
 class SparsePass:
-    """A pass forward that leaves frames out.
+    """A pass that leaves frames out, forward or backward in time.
 
     Args:
         current: The pass; another one once it was taken back.
@@ -63,6 +63,8 @@ class SparsePass:
         apart: Frames from one that is looked at to the next, 2 or more.
         shown: Frames on which the user shows something: these, and those beside them, are looked at.
         cuts: First frames of shots; the networks look at both ends of each shot.
+        first: The first frame that is looked at for its number, less than ``apart``.
+        backward: If true, the last frame comes first.
     """
 
     def __init__(
@@ -74,14 +76,19 @@ class SparsePass:
         apart: int,
         shown: Collection[int],
         cuts: Collection[int],
+        first: int = 0,
+        backward: bool = False,
     ) -> None:
         self._current = current
         self._see, self._step = see, step
-        self._apart = apart
+        self._apart, self._first = apart, first
         self._shown, self._cuts = shown, cuts
+        self._backward = backward
         self._before: tuple[Seen, FramePrediction] | None = None
-        self._way, self._until = apart, 0
-        """The longest way for now, and the frame from which it is the usual one again."""
+        self._latest: Observed | None = None
+        """The latest frame that the pass has gone to, unless no way leads from it."""
+        self._way, self._shorter = apart, 0
+        """The longest way for now, and for how many frames that is not the usual one."""
 
     def run(
         self, frames: Iterator[Observed], *, together: int, calls: int
@@ -95,14 +102,20 @@ class SparsePass:
         batches = iter(lambda: list(islice(frames, max(together, self._apart))), [])
         for batch in computed(batches, self._with_seen, calls=calls):
             for observed, seen in batch:
-                if observed.flow is None:  # there is no way over it
+                before = left[-1] if left else self._latest
+                alone = before is None or self._later(before, observed).flow is None  # there is no way over it
+                if alone:
                     yield from self._over(left, None)
-                    left = []
+                    left, self._latest = [], None
                 left.append(observed)
-                if seen is not None:
+                if alone or seen is not None:
                     yield from self._over(left, seen)
                     left = []
         yield from self._over(left, None)
+
+    def _later(self, before: Observed, after: Observed) -> Observed:
+        """Return that of two neighbours which is later in time: the flow between them is its own."""
+        return before if self._backward else after
 
     def _with_seen(self, batch: Sequence[Observed]) -> list[tuple[Observed, SeenFrame | None]]:
         seen = self._see(chosen) if (chosen := [each for each in batch if self._is_looked_at(each)]) else []
@@ -113,38 +126,79 @@ class SparsePass:
         """Tell if the networks look at a frame: every so manieth, ends of shots, those beside what the user shows."""
         index = observed.frame.index
         beside = any(at in self._shown for at in (index - 1, index, index + 1))
-        return beside or is_looked_at(observed, apart=self._apart, cuts=self._cuts)
+        return beside or is_looked_at(observed, apart=self._apart, cuts=self._cuts, first=self._first)
 
     def _over(self, left: list[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction]]:
         """Go over frames by as long ways as there may be now, to the last, which may be encoded already."""
         while left:
-            way = self._way if left[0].frame.index < self._until else self._apart
+            way = self._way if self._shorter > 0 else self._apart
             part, left = left[:way], left[way:]
             yield from self._go(part, None if left else last)
 
     def _go(self, way: Sequence[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction]]:
         """Go over some frames at once to the last of them, or by half the way."""
         *between, end = way
-        seen = last or self._see([end])[0]
+        seen = (last or self._see([end])[0]).coming_from(self._put_on_end(way))
         before = self._before
         if not between:
             prediction = self._step(self._current, seen)
             after = Seen.of(end, prediction.log_odds)
         else:
             earlier = self._current.copy()
-            prediction = self._step(self._current, seen.coming_from(_put_on_end(way)))
+            prediction = self._step(self._current, seen)
             after = Seen.of(end, prediction.log_odds)
-            made = None if before is None else _between(*before, between, after, prediction)
+            made = None if before is None else self._between(*before, between, after, prediction)
             if made is None:
                 self._current = earlier
                 half = len(way) // 2
-                self._way, self._until = half, end.frame.index + AFTER_DOUBT
+                self._way, self._shorter = half, len(way) + AFTER_DOUBT - 1
                 yield from self._go(way[:half], None)
                 yield from self._go(way[half:], seen)
                 return
             yield from zip(between, made, strict=True)
         yield end, prediction
-        self._before = after, prediction
+        self._before, self._latest = (after, prediction), end
+        self._shorter -= len(way)
+
+    def _put_on_end(self, way: Sequence[Observed]) -> FlowArray | None:
+        """Return the flow from the last of some frames to the one before the first; None if it is not known."""
+        over = way
+        if self._backward:
+            *between, _ = way
+            over = [] if self._latest is None else [*reversed(between), self._latest]
+        flows = [each.flow for each in over if each.flow is not None]
+        if len(flows) < len(over) or not flows:
+            return None
+        whole = spanned(flows)[-1]
+        # Backward, the flow the other way is about the opposite.
+        return -whole if self._backward else whole
+
+    def _between(
+        self,
+        before: Seen,
+        earlier: FramePrediction,
+        between: Sequence[Observed],
+        after: Seen,
+        later: FramePrediction,
+    ) -> list[FramePrediction] | None:
+        """Predict frames by their neighbours; None if they, or what became of an object, leave a doubt."""
+        states = [(each.id, each.state) for each in earlier.objects]
+        if states != [(each.id, each.state) for each in later.objects]:
+            return None
+        if self._backward:
+            made = find_between(after, between[::-1], before)
+            made = None if made is None else made[::-1]
+        else:
+            made = find_between(before, between, after)
+        if made is None or any(each.doubt > DOUBT for each in made):
+            return None
+        pairs = zip(earlier.objects, later.objects, strict=True)
+        objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
+        device = earlier.log_odds.device
+        return [
+            FramePrediction(index=observed.frame.index, log_odds=found.logits.to(device), objects=objects, between=True)
+            for observed, found in zip(between, made, strict=True)
+        ]
 
 
 def flow_in(flow: FlowArray | None, size: tuple[int, int], *, mirrored: bool) -> FlowArray:
@@ -156,29 +210,3 @@ def flow_in(flow: FlowArray | None, size: tuple[int, int], *, mirrored: bool) ->
         scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32)) if mirrored else flow
-
-
-def _put_on_end(way: Sequence[Observed]) -> FlowArray:
-    """Return the flow from the last of some frames to the one before the first."""
-    flows = [each.flow for each in way if each.flow is not None]
-    assert len(flows) == len(way), "no way goes over a frame without"
-    return spanned(flows)[-1]
-
-
-def _between(
-    before: Seen, earlier: FramePrediction, between: Sequence[Observed], after: Seen, later: FramePrediction
-) -> list[FramePrediction] | None:
-    """Predict frames by their neighbours; None if they, or what became of an object, leave a doubt."""
-    states = [(each.id, each.state) for each in earlier.objects]
-    if states != [(each.id, each.state) for each in later.objects]:
-        return None
-    made = find_between(before, between, after)
-    if made is None or any(each.doubt > DOUBT for each in made):
-        return None
-    pairs = zip(earlier.objects, later.objects, strict=True)
-    objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
-    device = earlier.log_odds.device
-    return [
-        FramePrediction(index=observed.frame.index, log_odds=found.logits.to(device), objects=objects, between=True)
-        for observed, found in zip(between, made, strict=True)
-    ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any, Final, NamedTuple
 
@@ -22,16 +23,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covos.core.ahead import prefetch
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.backward import Spool
-from covos.engines.choices import DEFAULT_FINDING, DEFAULT_MEMORY, FOUND_FOLLOWED_AT, SMALL, SUBJECT, Finding
+from covos.engines.choices import (
+    DEFAULT_FINDING,
+    DEFAULT_MEMORY,
+    FOUND_FOLLOWED_IN,
+    SMALL,
+    SMALL_FOUND_FOLLOWED_IN,
+    SUBJECT,
+    Finding,
+)
 from covos.engines.encoding import sigmoid
-from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
-from covos.engines.find_passes import FindPass, Restore, observed, references_of
+from covos.engines.find import THRESHOLD, FindEngine, ReferencesAt, subject_of, uncomputed
+from covos.engines.find_passes import AHEAD, FindPass, Restore, observed, references_of
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
-from covos.engines.follow_passes import follow_back
+from covos.engines.follow_passes import blocks_back, followed_back
 from covos.engines.follow_result import Given
+from covos.engines.kept import KeptEncoder
 from covos.engines.motion import Observed
 from covos.engines.shots import Shots, equal_bounds
 from covos.engines.stages import StageProgress
@@ -113,9 +124,10 @@ def find_and_follow(
     The results of a stretch come after all of it was found and followed backward. Progress is yielded meanwhile.
 
     Args:
-        source: Read for the references, once to find, once to follow forward, and in part to follow backward.
-        engine: Finds the subject.
-        follower: Follows it, as at the quality `covos.engines.choices.FOUND_FOLLOWED_AT`.
+        source: Read for the references, once to find, and once to give the results.
+        engine: Finds the subject. The frames that it looks at in the view in which the subject is followed are not
+            encoded again.
+        follower: Follows it, in the view `covos.engines.choices.FOUND_FOLLOWED_IN`.
         memory: See `covos.engines.memory`.
         finding: See `covos.engines.find_passes.find_subject`, here and for what comes after. The mean is what is
             refined.
@@ -131,19 +143,24 @@ def find_and_follow(
         UsageError: See `covos.engines.find_passes.find_subject`. Raised at once, not by the iterator.
     """
     own = FindPass(source, engine, finding=replace(finding, refine="none"), shots=shots)
-    finder, shots = own.engine, own.shots
+    shots = own.shots
+    looks = _looks(follower, shots)
+    finder = own.engine = own.engine.sharing(looks)
 
     def results() -> Iterator[FrameResult | StageProgress]:
         with closing(own.references(kept)) as references:
             restored = iter(known)
             start = next((each.start for each in stretches_of(shots) if each.stop > resumed), shots.frame_count)
             batch = finder.encoder.batch
-            frames = observed(source, finder.encoder)
+            frames = observed(source, finder.encoder, show=partial(_show, looks, start=start))
             yield from own.restored(frames, islice(restored, start // batch * batch))
             found = own.found(frames, references)
             for result in islice(found, start % batch):  # found again, for those after them to be as they were
                 yield next(restored)(result.frame)
-            for each in follow_found(source, found, follower, shots=shots, memory=memory, start=start):
+            view = finder.encoders.index(looks)
+            following = _Following(source, follower, looks, shots=shots, memory=memory)
+            following.within(lambda index: references(index)[view : view + 1])
+            for each in following.through(found, start=start):
                 if isinstance(each, StageProgress):
                     yield each
                 elif (restore := next(restored, None)) is not None:
@@ -161,74 +178,130 @@ def follow_found(
     *,
     shots: Shots,
     memory: int = DEFAULT_MEMORY,
-    start: int = 0,
 ) -> Iterator[FrameResult | StageProgress]:
     """Follow a subject that was found from its surest frames, and give the mean of both.
 
     Args:
-        source: Read once to follow forward, and in part to follow backward.
-        found: The subject as it was found, from a frame on with which a stretch begins; and progress, which is passed
-            on.
-        follower: Follows it, as at the quality `covos.engines.choices.FOUND_FOLLOWED_AT`.
+        source: Read for the references, once to follow, and once to give the results.
+        found: The subject as it was found, from the first frame on; and progress, which is passed on.
+        follower: See `find_and_follow`, here and for what comes after.
         shots: The shots of the source.
-        memory: See `covos.engines.memory`.
-        start: Index of that frame.
+        memory: As there.
 
     Yields:
         One result for each frame that was found, in order, and how far the stages before it are.
     """
-    with ExitStack() as stack:
+    looks = _looks(follower, shots)
+    following = _Following(source, follower, looks, shots=shots, memory=memory)
+    with closing(references_of(source, following.usual.finder, shots)) as references:
+        following.within(references)
+        yield from following.through(found, again=observed(source, looks, show=looks.show))
 
-        def bound(smallest: float) -> FollowEngine:
-            own = follower.at(FOUND_FOLLOWED_AT, smallest=smallest).cut_at(shots.cuts)
-            return own.within(stack.enter_context(closing(references_of(source, own.finder, shots))))
 
-        # Both at once: on a damaged source, what a selection gives depends on what was read before.
-        usual, larger = bound(1.0), bound(0.0)
-        again = observed(source, usual.encoder, start=start)
-        for stretch in stretches_of(shots):
-            if stretch.start >= start:
-                yield from _in_stretch(stretch, found, again, source, (usual, larger), memory=memory)
+def _looks(follower: FollowEngine, shots: Shots) -> KeptEncoder:
+    return KeptEncoder(follower.seeing(FOUND_FOLLOWED_IN).cut_at(shots.cuts).encoder)
+
+
+def _show(looks: KeptEncoder, observed: Observed, *, start: int) -> None:
+    if observed.frame.index >= start:
+        looks.show(observed)
+
+
+class _Following:
+    """Follows a subject that was found, stretch by stretch.
+
+    Args:
+        source: Read once to give the results. If the subject of a stretch is small, it is read for its references in
+            larger frames, and to follow backward.
+        follower: Follows the subject.
+        looks: Keeps the frames of a stretch.
+        shots: The shots of the source.
+        memory: See `covos.engines.memory`.
+
+    Attributes:
+        usual: Follows in the usual view.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        follower: FollowEngine,
+        looks: KeptEncoder,
+        *,
+        shots: Shots,
+        memory: int,
+    ) -> None:
+        self.usual = follower.beside(looks).looking(apart=2, first=1)
+        self._larger = follower.seeing(SMALL_FOUND_FOLLOWED_IN).cut_at(shots.cuts).looking(apart=2, first=1)
+        self._source, self._looks, self._shots, self._memory = source, looks, shots, memory
+
+    def within(self, references: ReferencesAt[Any]) -> None:
+        """Take the references by which the subject is found in the usual view."""
+        self.usual = self.usual.within(references)
+
+    def through(
+        self,
+        found: Iterator[FrameResult | StageProgress],
+        *,
+        start: int = 0,
+        again: Iterator[Observed] | None = None,
+    ) -> Iterator[FrameResult | StageProgress]:
+        """Give the mean of what is found and what is followed, from a frame on with which a stretch begins.
+
+        ``again`` shows the frames to what keeps them, unless they were shown as the subject was found.
+        """
+        frames: Iterator[Frame] = (each for each in prefetch(self._source, depth=AHEAD) if each.index >= start)
+        with ExitStack() as stack:
+            references = references_of(self._source, self._larger.finder, self._shots, at_once=False)
+            self._larger = self._larger.within(stack.enter_context(closing(references)))
+            for stretch in stretches_of(self._shots):
+                if stretch.start >= start:
+                    yield from self._in_stretch(stretch, found, frames, again or iter(()))
+                    self._looks.forget(before=stretch.stop)
         yield from found  # a source that gives more frames than it promised is found to its end
 
+    def _in_stretch(
+        self,
+        stretch: range,
+        found: Iterator[FrameResult | StageProgress],
+        frames: Iterator[Frame],
+        again: Iterator[Observed],
+    ) -> Iterator[FrameResult | StageProgress]:
+        """Take the frames of a stretch from the pass that finds; yield one result for each, after progress.
 
-def _in_stretch(
-    stretch: range,
-    found: Iterator[FrameResult | StageProgress],
-    again: Iterator[Observed],
-    source: Source,
-    followers: tuple[FollowEngine, FollowEngine],
-    *,
-    memory: int,
-) -> Iterator[FrameResult | StageProgress]:
-    """Take the frames of a stretch from the passes that find and follow; yield one result for each, after progress.
-
-    What was found waits in a temporary file for what is followed. The second engine follows a small subject.
-    """
-    count, choice = len(stretch), SeedChoice(stretch)
-    with Spool() as waiting, Spool() as backward:
-        done = 0
-        while done < count and (result := next(found, None)) is not None:
-            if isinstance(result, StageProgress):
-                yield result
-                continue
-            choice.see(result)
-            if not np.isnan(result.confidence):  # else it was not computed
-                logit = _logit(result.probability)
-                waiting.put(FramePrediction(index=result.frame.index, log_odds=logit[None], objects=()))
-            done += 1
-            yield StageProgress(stage="find", done=done, total=count)
-        frames, given = islice(again, count), choice.given()
-        if not given:
-            for each in frames:
-                yield _found_at(each.frame, waiting)
-            return
-        smallest = min(mask.mean() for masks in given.values() for mask in masks.values())
-        usual, larger = followers
-        follower = larger if smallest < SMALL else usual
-        yield from follow_back(source, follower, given, memory=memory, spool=backward, start=stretch.start)
-        for result in follower.forward(frames, given, memory=memory, spool=backward):
-            yield _mean(result, waiting)
+        What was found waits in a temporary file for what is followed.
+        """
+        count, choice = len(stretch), SeedChoice(stretch)
+        with Spool() as waiting, Spool() as backward:
+            done = 0
+            while done < count and (result := next(found, None)) is not None:
+                if isinstance(result, StageProgress):
+                    yield result
+                    continue
+                choice.see(result)
+                next(again, None)
+                if not np.isnan(result.confidence):  # else it was not computed
+                    logit = _logit(result.probability)
+                    waiting.put(FramePrediction(index=result.frame.index, log_odds=logit[None], objects=()))
+                done += 1
+                yield StageProgress(stage="find", done=done, total=count)
+            given = choice.given()
+            if not given:
+                for frame in islice(frames, count):
+                    yield _found_at(frame, waiting)
+                return
+            before = range(stretch.start, max(given) + 1)
+            if min(mask.mean() for masks in given.values() for mask in masks.values()) < SMALL:
+                engine = self._larger
+                blocks = blocks_back(self._source, engine, before)
+            else:
+                engine = self.usual
+                blocks = iter([[each for index in before if (each := self._looks.shown(index)) is not None]])
+            memory = self._memory
+            yield from followed_back(blocks, engine, given, memory=memory, spool=backward, total=len(before))
+            onward = map(self._looks.recalled, islice(frames, count))
+            for followed in engine.forward(onward, given, memory=memory, spool=backward):
+                yield _mean(followed, waiting)
 
 
 def _logit(probability: ProbabilityArray) -> Tensor:
