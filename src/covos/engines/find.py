@@ -7,9 +7,8 @@ everything in common.
 
 The logits of a frame are then brought together with those of the frames around it (see `covos.engines.around`).
 
-A frame may be looked at in two views, each with references of its own view: the usual size is surer of the scene, a
-larger one of the contour. They take turns from frame to frame. A single picture is looked at in both, and the mean of
-the logits is taken.
+A frame may be looked at in two views, each with references of its own: the usual size is surer of the scene, a larger
+one of the contour. They take turns. A single picture is looked at in both, and the mean of the logits is taken.
 
 Memory is that of R references, one batch of frames, those around a frame, and what the source prefetches, whatever
 the length.
@@ -169,10 +168,8 @@ class FindEngine(Generic[FeaturesT]):
 
     def sharing(self, encoder: FrameEncoder[FeaturesT]) -> FindEngine[FeaturesT]:
         """Return the same engine, with an encoder in the place of its own of that view, if it has it."""
-        first, *others = (
-            encoder if (each.area, each.mirrored) == (encoder.area, encoder.mirrored) else each
-            for each in self.encoders
-        )
+        own = encoder.area, encoder.mirrored
+        first, *others = (encoder if (each.area, each.mirrored) == own else each for each in self.encoders)
         return FindEngine(first, others=others, apart=self.apart, around=self.around, in_turn=self.in_turn)
 
     def of_picture(self) -> FindEngine[FeaturesT]:
