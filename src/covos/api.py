@@ -119,8 +119,8 @@ def segment(
             its own).
         quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,
             where these agree; ``"draft"`` does so in smaller frames. ``"balanced"`` looks at frames of two sizes in
-            turn. ``"best"`` looks at larger and at mirrored frames, too, follows the subject from where it was found
-            most surely, and takes the mean. Objects that are shown are followed in smaller frames by ``"fast"`` and
+            turn. ``"best"`` looks at larger ones, follows the subject from where it was found most surely, and takes
+            the mean. Objects that are shown are followed in smaller frames by ``"fast"`` and
             ``"draft"``, which look at each second or fourth frame.
         references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see

@@ -80,7 +80,7 @@ def test_a_frame_is_kept_without_its_large_picture(engine: FollowEngine) -> None
     assert stand_in.frame.image.shape == stand_in.small.shape == (*kept.size_of(shown.frame), 3)
     with kept.computing():
         for one, other in zip(kept.encode([stand_in]), engine.encoder.encode([shown]), strict=True):
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(one, other, atol=1e-3, rtol=2e-3)
     assert kept.shown(1) is None
     recalled = kept.recalled(shown.frame)
     assert recalled.frame is shown.frame

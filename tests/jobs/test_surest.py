@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import covos
 from clips import bright_clip
 from covos.core.types import Point
 from covos.engines import surest
-from covos.engines.choices import View
+from covos.engines.choices import VIEWS, View
+from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
+from covos.engines.motion import Observed
 from covos.events import Advanced, FrameDone, Started
 from covos.job import Job
 from covos.model import Model
@@ -224,6 +227,33 @@ def test_a_small_subject_is_followed_in_larger_frames(
     monkeypatch.setattr(FollowEngine, "forward", noting)
     assert len(list(covos.stream(clip, model=model, quality="best"))) == FRAMES
     assert seen == {model.engine.encoder.scaled(view.share).area}
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_a_frame_is_encoded_once_for_what_finds_and_what_follows(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = followed_from(monkeypatch)
+    monkeypatch.setattr("covos.engines.sparse.DOUBT", 99.0)
+    monkeypatch.setattr(surest, "SMALL", 0.0)
+    usual, large = VIEWS["best"]
+    encoded: dict[int, list[int]] = {model.engine.encoder.scaled(each.share).area: [] for each in (usual, large)}
+    encode = FrameEncoder.encode
+
+    def noting(self: FrameEncoder[Any], frames: Sequence[Observed]) -> Any:
+        encoded[self.area] += [each.frame.index for each in frames]
+        return encode(self, frames)
+
+    monkeypatch.setattr(FrameEncoder, "encode", noting)
+    assert len(list(covos.stream(clip, model=model, quality="best", references=1))) == FRAMES
+    small, larger = encoded.values()
+    reference = 5
+    assert sorted(small) == sorted({*range(0, FRAMES, 2), reference})
+    assert max(Counter(larger).values()) == 1
+    stretches = surest.stretches_of(surest.Shots(frame_count=FRAMES))
+    ends = {index for each in stretches for index in (each.start, each.stop - 1)}
+    shown = {seed + step for seed in seeds for step in (-1, 0, 1)}
+    assert {*range(1, FRAMES, 2)} <= {*larger} <= {*range(1, FRAMES, 2), reference, *ends, *shown}
 
 
 @pytest.mark.usefixtures("_stretches")

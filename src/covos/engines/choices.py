@@ -82,7 +82,7 @@ In a run alone: who corrects in a session sees each frame as the networks do."""
 
 FOUND_AND_FOLLOWED: Final = frozenset[Quality]({"best"})
 """Qualities at which the subject is followed, too, from where it was found most surely (`covos.engines.surest`)."""
-FOUND_FOLLOWED_IN: Final = View(384, 672)
+FOUND_FOLLOWED_IN: Final = VIEWS["best"][-1]
 """The view in which it is, at every second frame: those in which it is found in this view. Each is encoded once."""
 SMALL_FOUND_FOLLOWED_IN: Final = View(448, 768)
 """The view in which it is where it is small."""

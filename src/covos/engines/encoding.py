@@ -132,29 +132,30 @@ class FrameEncoder(Generic[FeaturesT]):
         """
         area = round(share * self.area)
         batch = max(1, int(self.batch / share)) if share >= 2 and self.device.type == "cpu" else self.batch
-        return self._like(area=area, mirrored=mirrored, cuts=self.cuts, ladder=self.ladder, batch=batch)
+        return self._like(area=area, mirrored=mirrored, batch=batch)
 
     def cut_at(self, cuts: Collection[int]) -> FrameEncoder[FeaturesT]:
         """Return the same encoder, on the same ladder, for a video with these cuts."""
-        return self._like(area=self.area, mirrored=self.mirrored, cuts=cuts, ladder=self.ladder)
+        return self._like(cuts=cuts)
 
     def fresh(self) -> FrameEncoder[FeaturesT]:
         """Return the same encoder on a ladder of its own, for another video."""
-        return self._like(area=self.area, mirrored=self.mirrored, cuts=(), ladder=self.ladder.fresh())
+        return self._like(cuts=(), ladder=self.ladder.fresh())
 
-    def _like(
-        self, *, area: int, mirrored: bool, cuts: Collection[int], ladder: Ladder, batch: int | None = None
-    ) -> FrameEncoder[FeaturesT]:
-        return FrameEncoder(
-            self._network,
-            device=self.device,
-            precision=self.precision,
-            area=area,
-            batch=self.batch if batch is None else batch,
-            mirrored=mirrored,
-            cuts=cuts,
-            ladder=ladder,
-        )
+    def _like(self, **changes: Any) -> FrameEncoder[FeaturesT]:
+        return FrameEncoder(self._network, **(self._settings() | changes))
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the arguments that make the same encoder of the network."""
+        return {
+            "device": self.device,
+            "precision": self.precision,
+            "area": self.area,
+            "batch": self.batch,
+            "mirrored": self.mirrored,
+            "cuts": self.cuts,
+            "ladder": self.ladder,
+        }
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
         """Give each frame its motion, if the network uses it, and its picture at the size that the network takes.
@@ -217,15 +218,7 @@ class SharedEncoder(FrameEncoder[Any]):
     """
 
     def __init__(self, encoder: FrameEncoder[Any], *, ahead: int = 0) -> None:
-        super().__init__(
-            encoder._network,
-            device=encoder.device,
-            precision=encoder.precision,
-            area=encoder.area,
-            batch=encoder.batch,
-            cuts=encoder.cuts,
-            ladder=encoder.ladder,
-        )
+        super().__init__(encoder._network, **encoder._settings())
         self._ahead = ahead
         self._kept: deque[tuple[list[int], Any]] = deque()
         """Batches: the indices of their frames, and their features."""

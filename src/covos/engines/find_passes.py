@@ -203,8 +203,8 @@ def references_of(
 ) -> ShotReferences[FeaturesT]:
     """Return what gives each frame its references; the first are read at once, unless it is not known if any is needed.
 
-    They are read before a full pass begins, whatever is known of the first frames: on a damaged source, what a
-    selection gives depends on it.
+    On a damaged source, what a selection gives depends on what was read before. So they are read before a full pass
+    begins, whatever is known of the first frames; ``at_once`` must then be true.
     """
     remembered = ShotReferences(source, engine, shots.spans(references, seed=seed), kept=kept)
     if at_once:

@@ -10,7 +10,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import islice
-from threading import Lock
 from typing import Any, Final, Generic
 
 from covos.core.types import Frame
@@ -58,7 +57,7 @@ class PassingReferences:
 
 
 class ShotReferences(Generic[FeaturesT]):
-    """Gives the references of a frame, in each view of an engine; those of two spans are held at a time.
+    """Gives the references of a frame, in each view of an engine; those of one span are held at a time.
 
     The references of a video that is gone through forward are read in one pass beside it, and each is encoded once.
 
@@ -85,28 +84,23 @@ class ShotReferences(Generic[FeaturesT]):
         self._next: Observed | None = None
         self._latest = 0
         """Index of the reference that was read last; where no pass is under way, all lie before it."""
+        self._span: Span | None = None
         self._encoded: dict[int, tuple[References[FeaturesT], ...]] = {}
-        self._known: dict[int, tuple[References[FeaturesT], ...]] = {}
-        """By the number of the span."""
-        self._asking = Lock()
+        self._now: tuple[References[FeaturesT], ...] = ()
         self.close()
 
     def __call__(self, index: int) -> tuple[References[FeaturesT], ...]:
-        """Return the references of the frame with this index, in each view; several threads may ask."""
-        number = bisect_right(self._starts, index) - 1
-        with self._asking:
-            if number not in self._known:
-                span = self._spans[number]
-                self._encoded = {each: self._encoded[each] for each in span.references if each in self._encoded}
-                for each in span.references:
-                    if each not in self._encoded and (read := self._read(each)) is not None:
-                        self._encoded[each] = self._engine.remember([read])
-                # Two passes may be on both sides of where a span begins.
-                latest = list(self._known.items())[-1:]
-                self._known = dict([*latest, (number, self._in_views())])
-                if self._every and self._latest == self._every[-1]:
-                    self.close()
-            return self._known[number]
+        """Return the references of the frame with this index, in each view."""
+        span = self._spans[bisect_right(self._starts, index) - 1]
+        if span is not self._span:
+            self._encoded = {each: self._encoded[each] for each in span.references if each in self._encoded}
+            for each in span.references:
+                if each not in self._encoded and (read := self._read(each)) is not None:
+                    self._encoded[each] = self._engine.remember([read])
+            self._span, self._now = span, self._in_views()
+            if self._every and self._latest == self._every[-1]:
+                self.close()
+        return self._now
 
     def close(self) -> None:
         """End the pass that reads them; what is held stays, and another pass begins where one is needed."""

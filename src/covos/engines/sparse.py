@@ -138,7 +138,9 @@ class SparsePass:
     def _go(self, way: Sequence[Observed], last: SeenFrame | None) -> Iterator[tuple[Observed, FramePrediction]]:
         """Go over some frames at once to the last of them, or by half the way."""
         *between, end = way
-        seen = (last or self._see([end])[0]).coming_from(self._put_on_end(way))
+        seen = last or self._see([end])[0]
+        if between or self._backward:
+            seen = seen.coming_from(self._put_on_end(way))
         before = self._before
         if not between:
             prediction = self._step(self._current, seen)

@@ -33,10 +33,11 @@ from covos.engines.choices import (
     SMALL,
     SMALL_FOUND_FOLLOWED_IN,
     SUBJECT,
+    VIEWS,
     Finding,
 )
 from covos.engines.encoding import sigmoid
-from covos.engines.find import THRESHOLD, FindEngine, ReferencesAt, subject_of, uncomputed
+from covos.engines.find import THRESHOLD, FindEngine, subject_of, uncomputed
 from covos.engines.find_passes import AHEAD, FindPass, Restore, observed, references_of
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
@@ -157,9 +158,7 @@ def find_and_follow(
             found = own.found(frames, references)
             for result in islice(found, start % batch):  # found again, for those after them to be as they were
                 yield next(restored)(result.frame)
-            view = finder.encoders.index(looks)
             following = _Following(source, follower, looks, shots=shots, memory=memory)
-            following.within(lambda index: references(index)[view : view + 1])
             for each in following.through(found, start=start):
                 if isinstance(each, StageProgress):
                     yield each
@@ -193,9 +192,7 @@ def follow_found(
     """
     looks = _looks(follower, shots)
     following = _Following(source, follower, looks, shots=shots, memory=memory)
-    with closing(references_of(source, following.usual.finder, shots)) as references:
-        following.within(references)
-        yield from following.through(found, again=observed(source, looks, show=looks.show))
+    yield from following.through(found, again=observed(source, looks, show=looks.show))
 
 
 def _looks(follower: FollowEngine, shots: Shots) -> KeptEncoder:
@@ -211,15 +208,12 @@ class _Following:
     """Follows a subject that was found, stretch by stretch.
 
     Args:
-        source: Read once to give the results. If the subject of a stretch is small, it is read for its references in
-            larger frames, and to follow backward.
+        source: Read once to give the results, and for the references. If the subject of a stretch is small, it is
+            read to follow backward, too.
         follower: Follows the subject.
         looks: Keeps the frames of a stretch.
         shots: The shots of the source.
         memory: See `covos.engines.memory`.
-
-    Attributes:
-        usual: Follows in the usual view.
     """
 
     def __init__(
@@ -231,13 +225,13 @@ class _Following:
         shots: Shots,
         memory: int,
     ) -> None:
-        self.usual = follower.beside(looks).looking(apart=2, first=1)
-        self._larger = follower.seeing(SMALL_FOUND_FOLLOWED_IN).cut_at(shots.cuts).looking(apart=2, first=1)
+        # The frames that were found in the last of the views, which take turns.
+        apart = len(VIEWS["best"])
+        larger = follower.seeing(SMALL_FOUND_FOLLOWED_IN).cut_at(shots.cuts)
+        self._usual, self._larger = (
+            each.looking(apart=apart, first=apart - 1) for each in (follower.beside(looks), larger)
+        )
         self._source, self._looks, self._shots, self._memory = source, looks, shots, memory
-
-    def within(self, references: ReferencesAt[Any]) -> None:
-        """Take the references by which the subject is found in the usual view."""
-        self.usual = self.usual.within(references)
 
     def through(
         self,
@@ -252,8 +246,12 @@ class _Following:
         """
         frames: Iterator[Frame] = (each for each in prefetch(self._source, depth=AHEAD) if each.index >= start)
         with ExitStack() as stack:
-            references = references_of(self._source, self._larger.finder, self._shots, at_once=False)
-            self._larger = self._larger.within(stack.enter_context(closing(references)))
+            usual = references_of(self._source, self._usual.finder, self._shots)
+            # Most videos have no small subject.
+            at_once = not self._source.health.complete
+            larger = references_of(self._source, self._larger.finder, self._shots, at_once=at_once)
+            self._usual = self._usual.within(stack.enter_context(closing(usual)))
+            self._larger = self._larger.within(stack.enter_context(closing(larger)))
             for stretch in stretches_of(self._shots):
                 if stretch.start >= start:
                     yield from self._in_stretch(stretch, found, frames, again or iter(()))
@@ -295,7 +293,7 @@ class _Following:
                 engine = self._larger
                 blocks = blocks_back(self._source, engine, before)
             else:
-                engine = self.usual
+                engine = self._usual
                 blocks = iter([[each for index in before if (each := self._looks.shown(index)) is not None]])
             memory = self._memory
             yield from followed_back(blocks, engine, given, memory=memory, spool=backward, total=len(before))

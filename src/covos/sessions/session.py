@@ -437,7 +437,7 @@ class Session:
     def streaming(self, direction: Direction = "auto", *, apart: int = 1) -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held.
 
-        Forward, the networks look at every so manieth frame (see `covos.engines.sparse`).
+        The networks look at every so manieth frame (see `covos.engines.sparse`).
         """
         self._prompted.make_waiting()
         # If nothing was discovered, there are frames without objects.
