@@ -137,6 +137,14 @@ def test_a_doubt_takes_the_pass_back_to_half_the_way() -> None:
     assert [index for batch in network.seen for index in batch].count(12) == 1
 
 
+def test_after_a_doubt_a_frame_is_reached_by_its_own_way() -> None:
+    network = Network(lambda index: (6.0 if index < 3 else -6.0, "present"))
+    run(network, [frame_at(index) for index in range(5)], apart=2, shown=())
+    assert network.every == [0, 2, 4, 3, 4], "4 was reached from 2 at once, then from 3"
+    assert network.last is not None
+    assert [way for _, way in network.last.taken] == pytest.approx([0, 2 * STEP, STEP, STEP])
+
+
 def test_an_object_that_goes_is_looked_for_in_between() -> None:
     network = Network(lambda index: (6.0, "present" if index < 6 else "occluded"))
     looked = [index for index, between in run(network, [frame_at(index) for index in range(9)]) if not between]

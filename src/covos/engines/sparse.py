@@ -139,17 +139,12 @@ class SparsePass:
         """Go over some frames at once to the last of them, or by half the way."""
         *between, end = way
         seen = last or self._see([end])[0]
-        if between or self._backward:
-            seen = seen.coming_from(self._put_on_end(way))
-        before = self._before
-        if not between:
-            prediction = self._step(self._current, seen)
-            after = Seen.of(end, prediction.log_odds)
-        else:
-            earlier = self._current.copy()
-            prediction = self._step(self._current, seen)
-            after = Seen.of(end, prediction.log_odds)
-            made = None if before is None else self._between(*before, between, after, prediction)
+        earlier = self._current.copy() if between else self._current
+        there = seen.coming_from(self._put_on_end(way)) if between or self._backward else seen
+        prediction = self._step(self._current, there)
+        after = Seen.of(end, prediction.log_odds)
+        if between:
+            made = None if self._before is None else self._between(*self._before, between, after, prediction)
             if made is None:
                 self._current = earlier
                 half = len(way) // 2
