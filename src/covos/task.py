@@ -115,8 +115,7 @@ class Find(Value):
         quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,
             where these agree; ``"draft"`` does so in smaller frames. ``"balanced"`` finds it in frames of two sizes
             in turn. ``"best"`` does so in larger ones, follows it from where it was found most surely, and takes the
-            mean. A network that takes frames of one size alone has ``"balanced"`` alone, and
-            sees each in that size.
+            mean. A network that takes frames of one size alone has ``"balanced"`` alone, and sees each in that size.
         references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
         fusion: The way to use several references (see `covos.models.choices.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
@@ -169,9 +168,9 @@ class Follow(Value):
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
             file; or ``"auto"`` (see `covos.model.Model.prompter`).
-        quality: ``"fast"`` follows in smaller frames, and looks at each second frame; those between are made
-            of their neighbours, where these agree. ``"draft"`` looks at each fourth. ``"best"``
-            follows in larger and in mirrored frames, too, and takes the mean.
+        quality: ``"fast"`` follows in smaller frames, and looks at each second frame; those between are made of
+            their neighbours, where these agree. ``"draft"`` looks at each fourth. ``"best"`` follows in larger and in
+            mirrored frames, too, and takes the mean.
     """
 
     kind: Literal["follow"] = "follow"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.kept import KeptEncoder
-from covos.engines.motion import Observed
 from engines.noise_clip import SIZE, box, observed
+from frame_encodings import note_encodings
 from random_follower import random_engine
 
 
@@ -23,34 +20,25 @@ def engine() -> FollowEngine:
     return random_engine(SIZE)
 
 
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Notes the frames that are encoded."""
-    noted: list[int] = []
-    encode = FrameEncoder.encode
-
-    def noting(self: FrameEncoder[Any], frames: Sequence[Observed]) -> Any:
-        noted.extend(each.frame.index for each in frames)
-        return encode(self, frames)
-
-    monkeypatch.setattr(FrameEncoder, "encode", noting)
-    return noted
-
-
-def test_a_frame_is_encoded_once_until_it_is_forgotten(engine: FollowEngine, encoded: list[int]) -> None:
+def test_a_frame_is_encoded_once_until_it_is_forgotten(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, clip = KeptEncoder(engine.encoder), observed(5)
+    noted = note_encodings(monkeypatch)
+
+    def encoded() -> list[int]:
+        return [index for _, index in noted]
+
     with kept.computing():
         first = kept.encode(clip[:3])
-        assert encoded == [0, 1, 2]
+        assert encoded() == [0, 1, 2]
         again = kept.encode([clip[4], clip[2], clip[0]])
-        assert encoded == [0, 1, 2, 4]
+        assert encoded() == [0, 1, 2, 4]
         for one, other in zip(first, again, strict=True):
             assert one.dtype == other.dtype
             # Sixteen bits are three digits.
             torch.testing.assert_close(other[1:], one[[2, 0]], rtol=2e-3, atol=1e-3)
         kept.forget(before=2)
         kept.encode(clip[:3])
-    assert encoded == [0, 1, 2, 4, 0, 1]
+    assert encoded() == [0, 1, 2, 4, 0, 1]
 
 
 def test_logits_are_kept_beside_the_features(engine: FollowEngine) -> None:
@@ -90,12 +78,12 @@ def test_a_frame_is_kept_without_its_large_picture(engine: FollowEngine) -> None
     assert alone.flow is None, "it was not shown"
 
 
-def test_following_is_the_same_by_what_is_kept(engine: FollowEngine, encoded: list[int]) -> None:
+def test_following_is_the_same_by_what_is_kept(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     clip, given = observed(6), {0: {1: box(5, 5)}}
     kept = KeptEncoder(engine.encoder)
     with kept.computing():
         kept.encode(clip)
-    del encoded[:]
+    encoded = note_encodings(monkeypatch)
     by_kept = list(engine.beside(kept).forward(clip, given, memory=2))
     assert encoded == []
     for one, other in zip(by_kept, engine.forward(clip, given, memory=2), strict=True):

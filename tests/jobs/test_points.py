@@ -11,7 +11,6 @@ import pytest
 
 from covos.api import segment, stream
 from covos.core.errors import UsageError
-from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.incremental import IncrementalPass
 from covos.media.opening import open_source
@@ -19,6 +18,7 @@ from covos.model import Model
 from covos.prompts.seed_mask import MAX_ID
 from covos.prompts.values import PointPrompt, as_points
 from covos.sessions.session import Session
+from frame_encodings import note_encodings
 
 SIZE = (48, 64)
 ON = [(8, 20)]
@@ -123,13 +123,7 @@ def test_following_is_taken_up_again_where_prompts_changed(
     model: Model, random_follower: Path, make_clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = make_clip(frames=26)
-    encoded: list[int] = []
-    encode = FrameEncoder.encode
-    monkeypatch.setattr(
-        FrameEncoder,
-        "encode",
-        lambda self, batch: encoded.extend(each.frame.index for each in batch) or encode(self, batch),
-    )
+    encoded = note_encodings(monkeypatch)
 
     first, fix, second = (0, 1, square()), (18, 1, square(18)), (14, 2, far())
 
@@ -146,10 +140,10 @@ def test_following_is_taken_up_again_where_prompts_changed(
             session.add_mask(frame, identity, mask=mask)
             encoded.clear()
             found.append([each.labels for each in session.propagate("forward")])
-            assert 0 < min(encoded) <= frame
+            assert 0 < min(index for _, index in encoded) <= frame
         encoded.clear()
         session.propagate("forward")
-        assert min(encoded) > 18, "nothing has changed"
+        assert min(index for _, index in encoded) > 18, "nothing has changed"
         session.undo()
         found.append([each.labels for each in session.propagate("forward")])
     for ours, theirs in zip(found, [*expected, expected[1]], strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ import covos
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.choices import APART, SMALL, VIEWS, Quality, View
-from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
-from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job
 from covos.media.displayed import PictureReader
@@ -26,6 +24,7 @@ from covos.prompts.values import Point, PointPrompt
 from covos.runs.writing import Saved
 from covos.sessions.following import Following
 from covos.task import Find, Follow
+from frame_encodings import note_encodings
 
 FRAMES = 10
 CPU = ["--device", "cpu", "--precision", "fp32"]
@@ -81,21 +80,14 @@ def test_the_network_looks_at_some_frames_and_the_others_are_marked(
     # The network is small here, and what it finds flickers.
     monkeypatch.setattr("covos.engines.find.DOUBT", 9.0)
     plan = Plan(source=str(clip), task=Find(quality=quality), formats=("palette",))
-    encoded: list[int] = []
-    encode = FrameEncoder.encode
-
-    def counting(self: FrameEncoder[Any], observed: Sequence[Observed]) -> Any:
-        encoded.extend(each.frame.index for each in observed)
-        return encode(self, observed)
-
-    monkeypatch.setattr(FrameEncoder, "encode", counting)
+    encoded = note_encodings(monkeypatch)
     saved = Job(plan, tmp_path / "out", load=lambda _: model).run()
     assert isinstance(saved, Saved)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     made = [row["index"] for row in report["frames"] if row.get("between")]
     assert made == sorted(set(range(10)) - set(looked))
     references = {1, 3, 5, 7, 9}
-    assert set(encoded) - references == set(looked) - references
+    assert {index for _, index in encoded} - references == set(looked) - references
     journal = (tmp_path / "out" / "journal.jsonl").read_text().splitlines()
     assert [index for index, line in enumerate(journal) if '"between": true' in line] == made
 

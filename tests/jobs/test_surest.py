@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,7 @@ from clips import bright_clip
 from covos.core.types import Point
 from covos.engines import surest
 from covos.engines.choices import VIEWS, View
-from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
-from covos.engines.motion import Observed
 from covos.events import Advanced, FrameDone, Started
 from covos.job import Job
 from covos.model import Model
@@ -26,6 +24,7 @@ from covos.plan import Plan
 from covos.prompts.values import PointPrompt
 from covos.runs.writing import Saved
 from covos.task import Find, Steer
+from frame_encodings import note_encodings
 
 FRAMES = 11
 BEST = Find(quality="best")
@@ -237,16 +236,11 @@ def test_a_frame_is_encoded_once_for_what_finds_and_what_follows(
     monkeypatch.setattr("covos.engines.sparse.DOUBT", 99.0)
     monkeypatch.setattr(surest, "SMALL", 0.0)
     usual, large = VIEWS["best"]
-    encoded: dict[int, list[int]] = {model.engine.encoder.scaled(each.share).area: [] for each in (usual, large)}
-    encode = FrameEncoder.encode
-
-    def noting(self: FrameEncoder[Any], frames: Sequence[Observed]) -> Any:
-        encoded[self.area] += [each.frame.index for each in frames]
-        return encode(self, frames)
-
-    monkeypatch.setattr(FrameEncoder, "encode", noting)
+    areas = [model.engine.encoder.scaled(each.share).area for each in (usual, large)]
+    encoded = note_encodings(monkeypatch)
     assert len(list(covos.stream(clip, model=model, quality="best", references=1))) == FRAMES
-    small, larger = encoded.values()
+    assert {encoder.area for encoder, _ in encoded} == {*areas}
+    small, larger = ([index for encoder, index in encoded if encoder.area == area] for area in areas)
     reference = 5
     assert sorted(small) == sorted({*range(0, FRAMES, 2), reference})
     assert max(Counter(larger).values()) == 1

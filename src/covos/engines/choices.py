@@ -84,7 +84,7 @@ FOUND_AND_FOLLOWED: Final = frozenset[Quality]({"best"})
 """Qualities at which the subject is followed, too, from where it was found most surely (`covos.engines.surest`)."""
 FOUND_FOLLOWED_IN: Final = VIEWS["best"][-1]
 """The view in which it is, at every second frame: those in which it is found in this view. Each is encoded once."""
-SMALL_FOUND_FOLLOWED_IN: Final = View(448, 768)
+SMALL_FOUND_FOLLOWED_IN: Final = SMALL_FOLLOWED_IN["best"][0]
 """The view in which it is where it is small."""
 
 AROUND: Final = 4

@@ -71,6 +71,11 @@ def select_rows(features: FeaturesT, rows: Sequence[int]) -> FeaturesT:
     return type(features)(*(part[list(rows)] for part in features))
 
 
+def join_rows(features: Sequence[FeaturesT]) -> FeaturesT:
+    """Return the features of frames, each of which has its own, as a batch."""
+    return type(features[0])(*map(torch.cat, zip(*features, strict=True)))
+
+
 class FrameEncoder(Generic[FeaturesT]):
     """Runs the encoder of a network on the frames of a video.
 
@@ -240,8 +245,7 @@ class SharedEncoder(FrameEncoder[Any]):
             ((kept, features),) = parts
             return features if indices == kept else select_rows(features, [kept.index(index) for index in indices])
         rows = {index: (features, row) for kept, features in parts for row, index in enumerate(kept)}
-        single = [select_rows(features, [row]) for features, row in (rows[index] for index in indices)]
-        return type(single[0])(*map(torch.cat, zip(*single, strict=True)))
+        return join_rows([select_rows(features, [row]) for features, row in (rows[index] for index in indices)])
 
 
 def at_source_size(frame: Frame) -> Frame:

@@ -35,15 +35,7 @@ from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.around import Around
 from covos.engines.between import DOUBT, Seen, find_between, is_looked_at
-from covos.engines.choices import (
-    APART,
-    AROUND,
-    DEFAULT_QUALITY,
-    IN_TURN,
-    VIEWS,
-    Quality,
-    apart_of,
-)
+from covos.engines.choices import APART, AROUND, DEFAULT_QUALITY, IN_TURN, VIEWS, Quality, apart_of
 from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.flat import NOTHING, is_flat
 from covos.engines.ladder import Ladder
@@ -144,8 +136,7 @@ class FindEngine(Generic[FeaturesT]):
 
     def cut_at(self, cuts: Collection[int]) -> FindEngine[FeaturesT]:
         """Return the same engine for a video in which shots begin with these frames."""
-        first, *others = (encoder.cut_at(cuts) for encoder in self.encoders)
-        return FindEngine(first, others=others, apart=self.apart, around=self.around, in_turn=self.in_turn)
+        return self._by(encoder.cut_at(cuts) for encoder in self.encoders)
 
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
         """Return an engine of the same network that finds at this quality.
@@ -169,7 +160,10 @@ class FindEngine(Generic[FeaturesT]):
     def sharing(self, encoder: FrameEncoder[FeaturesT]) -> FindEngine[FeaturesT]:
         """Return the same engine, with an encoder in the place of its own of that view, if it has it."""
         own = encoder.area, encoder.mirrored
-        first, *others = (encoder if (each.area, each.mirrored) == own else each for each in self.encoders)
+        return self._by(encoder if (each.area, each.mirrored) == own else each for each in self.encoders)
+
+    def _by(self, encoders: Iterable[FrameEncoder[FeaturesT]]) -> FindEngine[FeaturesT]:
+        first, *others = encoders
         return FindEngine(first, others=others, apart=self.apart, around=self.around, in_turn=self.in_turn)
 
     def of_picture(self) -> FindEngine[FeaturesT]:

@@ -117,13 +117,12 @@ class FollowEngine:
 
         ``smallest`` is the share of the frame that the smallest object covers.
         """
-        views = followed_in(quality, smallest=smallest)
+        return self.seeing(*followed_in(quality, smallest=smallest))
+
+    def seeing(self, *views: View) -> FollowEngine:
+        """Return an engine that follows in these views."""
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in views)
         return self._with(encoder, others, references=None)
-
-    def seeing(self, view: View) -> FollowEngine:
-        """Return an engine that follows in this view alone."""
-        return self._with(self.encoder.scaled(view.share, mirrored=view.mirrored), (), references=None)
 
     def discovering(self, quality: Quality) -> FollowEngine:
         """Return an engine in whose frames objects are discovered at this quality; it has one view."""

@@ -121,9 +121,10 @@ def follow_backward(
 
 def blocks_back(source: Source, engine: FollowEngine, frames: range) -> Iterator[Sequence[Observed]]:
     """Read frames of a source, in blocks of which the last one comes first."""
-    for start in range((frames.stop - 1) // BACKWARD_BLOCK * BACKWARD_BLOCK, -1, -BACKWARD_BLOCK):
-        if wanted := range(max(start, frames.start), min(start + BACKWARD_BLOCK, frames.stop)):
-            yield list(engine.encoder.select(source, wanted))
+    first, last = (index // BACKWARD_BLOCK * BACKWARD_BLOCK for index in (frames.start, frames.stop - 1))
+    for start in range(last, first - 1, -BACKWARD_BLOCK):
+        wanted = range(max(start, frames.start), min(start + BACKWARD_BLOCK, frames.stop))
+        yield list(engine.encoder.select(source, wanted))
 
 
 def follow_to(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from covos.core.types import Frame
-from covos.engines.encoding import FrameEncoder
+from covos.engines.encoding import FrameEncoder, join_rows, select_rows
 from covos.engines.motion import Observed
 from covos.media.picture import picture_at
 
@@ -71,13 +71,12 @@ class KeptEncoder(FrameEncoder[Any]):
             encoded = super().encode([self._shown.get(each.frame.index, each) for each in fresh])
             self._kinds = tuple(part.dtype for part in encoded)
             for row, each in enumerate(fresh):
-                own = (part[row : row + 1].to(torch.float16) for part in encoded)
-                self._features[each.frame.index] = type(encoded)(*own)
-        kept = [self.ladder.moved(self._features[index]) for index in indices]
+                own = select_rows(encoded, [row])
+                self._features[each.frame.index] = type(own)(*(part.to(torch.float16) for part in own))
+        kept = join_rows([self.ladder.moved(self._features[index]) for index in indices])
         # After a step from a GPU to the processor, which computes more exactly.
         kinds = self._kinds if self.precision != torch.float32 else (torch.float32,) * len(self._kinds)
-        parts = zip(zip(*kept, strict=True), kinds, strict=True)
-        return type(kept[0])(*(torch.cat(rows).to(kind) for rows, kind in parts))
+        return type(kept)(*(part.to(kind) for part, kind in zip(kept, kinds, strict=True)))
 
     def note(self, logits: Mapping[int, Tensor]) -> None:
         """See `FrameEncoder.note`."""

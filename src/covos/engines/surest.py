@@ -12,7 +12,7 @@ stopped goes on at the stretch that it was in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -291,14 +291,13 @@ class _Following:
             before = range(stretch.start, max(given) + 1)
             if min(mask.mean() for masks in given.values() for mask in masks.values()) < SMALL:
                 engine = self._larger
-                blocks = blocks_back(self._source, engine, before)
+                blocks: Iterable[Sequence[Observed]] = blocks_back(self._source, engine, before)
             else:
                 engine = self._usual
-                blocks = iter([[each for index in before if (each := self._looks.shown(index)) is not None]])
-            memory = self._memory
-            yield from followed_back(blocks, engine, given, memory=memory, spool=backward, total=len(before))
+                blocks = [[each for index in before if (each := self._looks.shown(index)) is not None]]
+            yield from followed_back(blocks, engine, given, memory=self._memory, spool=backward, total=len(before))
             onward = map(self._looks.recalled, islice(frames, count))
-            for followed in engine.forward(onward, given, memory=memory, spool=backward):
+            for followed in engine.forward(onward, given, memory=self._memory, spool=backward):
                 yield _mean(followed, waiting)
 
 
