@@ -146,6 +146,28 @@ def test_a_wrong_area_names_its_option_and_what_it_takes():
         Edges(min_area="all")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"fill_holes": 2_000_000}, "2000000"),
+        ({"min_area": "1200000px"}, "1200000"),
+        ({"grow": np.int64(3)}, "3"),
+        ({"feather": np.float32(0.5)}, "0.5"),
+        ({"grow": 1e-05}, "0.00001"),
+        ({"grow": 0.1}, "0.1"),
+    ],
+)
+def test_sizes_are_kept_as_they_were_given(given, kept):
+    assert getattr(Edges(**given), *given) == kept
+
+
+def test_a_size_that_no_frame_has_is_refused_by_its_bound():
+    with pytest.raises(UsageError, match="up to 4294967296"):
+        Edges(fill_holes=1e12)
+    with pytest.raises(UsageError, match="up to 1000000"):
+        Edges(grow=2_000_000)
+
+
 def moving(result, *, frames=9):
     """A textured disc that moves over a textured ground; its probability flickers."""
     rng = np.random.default_rng(0)

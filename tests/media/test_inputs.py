@@ -184,3 +184,10 @@ def test_a_full_temporary_disk_is_told_and_leaves_nothing(tmp_path: Path, monkey
     child = in_child(read_under_limits)
     assert child.end == "answered", child.answer
     assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_are_read_back_where_the_system_reads_at_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no ``os.pread``."""
+    monkeypatch.delattr("os.pread", raising=False)
+    for read, given in zip(images(frame for frame in FRAMES), FRAMES, strict=True):
+        np.testing.assert_array_equal(read, given)

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL.WebPImagePlugin import WebPImageFile
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.limits import Limits
+from covos.media import webp
 from covos.media.opening import open_source
 
 Film = Callable[..., Path]
@@ -251,3 +253,70 @@ def test_an_encrypted_film_is_refused(film: Film) -> None:
         container_options={"encryption_scheme": "cenc-aes-ctr", "encryption_key": key, "encryption_kid": key},
     )
     assert "encrypted" in refusal(path).what
+
+
+def animation(path: Path, *, frames: int = 4, canvas: tuple[int, int] | None = None) -> Path:
+    """Write an animated WebP of small frames, whose header may state another canvas."""
+    pictures = [Pillow.new("RGB", (8, 8), (40 * number, 0, 0)) for number in range(frames)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100, lossless=True)
+    if canvas is not None:
+        content = bytearray(path.read_bytes())
+        content[24:30] = b"".join((side - 1).to_bytes(3, "little") for side in canvas)
+        path.write_bytes(content)
+    return path
+
+
+def test_an_animation_on_a_vast_canvas_is_refused_undecoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webp, "_decodes", lambda *_: pytest.fail("a frame was decoded"))
+    assert "frames are 10000x10000 pixels" in refusal(animation(tmp_path / "a.webp", canvas=(10_000, 10_000))).what
+
+
+def test_an_animation_of_too_many_frames_is_refused_undecoded(
+    tmp_path: Path, limited: Callable[..., Limits], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webp, "_decodes", lambda *_: pytest.fail("a frame was decoded"))
+    path = animation(tmp_path / "a.webp", frames=5)
+    path.write_bytes(path.read_bytes()[:-2])  # torn, so that each frame would be looked at
+    limited(frames=4)
+    assert "more than 4 frames" in refusal(path).what
+
+
+def test_frames_of_a_torn_animation_are_decoded_in_their_own_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    load = WebPImageFile.load
+
+    def loaded(image: WebPImageFile) -> object:
+        sizes.append(image.size)
+        return load(image)
+
+    path = animation(tmp_path / "a.webp", canvas=(4000, 4000))
+    path.write_bytes(path.read_bytes()[:-2])
+    monkeypatch.setattr(WebPImageFile, "load", loaded)
+    assert webp.read_frames(path.read_bytes(), name="a.webp").kept == (0, 1, 2)
+    assert sizes == [(8, 8)] * 3
+
+
+def test_a_closed_folder_is_told_from_a_name_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in" / "film.mp4"
+
+    def closed(self: Path, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    assert refusal(path).why == "nothing has this name"
+    monkeypatch.setattr(Path, "stat", closed)
+    monkeypatch.setattr(Path, "lstat", closed)
+    assert "permission denied" in refusal(path).why
+
+
+def test_a_file_that_vanishes_after_it_was_opened_is_a_source_that_cannot_be_read(film: Film) -> None:
+    path = film("film.mp4", count=3)
+    source = open_source(path)
+    path.unlink()
+    with pytest.raises(SourceError, match="cannot be read") as caught:
+        next(iter(source))
+    assert (caught.value.why, caught.value.fix) == (
+        "there is no such file",
+        "check the disk or network that it is on",
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.media.container import picture_stream
 from covos.media.opening import open_source
 from covos.media.presets import H264
@@ -232,3 +232,17 @@ def test_codecs_keep_to_the_share_of_their_process(tmp_path: Path, draw: Draw, m
         writer.write(draw(0, (48, 64)), pts=0)
     with av.open(path) as container:
         assert picture_stream(container, path).codec_context.thread_count == 6
+
+
+def test_sound_that_is_gone_is_told_of_its_own_file(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"gone\.mp4 cannot be read") as caught:
+        VideoWriter(
+            tmp_path / "out.mp4",
+            height=48,
+            width=64,
+            time_base=Fraction(1, 25),
+            frame_rate=Fraction(25),
+            audio_from=tmp_path / "gone.mp4",
+        )
+    assert "network" in caught.value.fix
+    assert [*tmp_path.iterdir()] == []

@@ -16,6 +16,7 @@ from covos.core.errors import EnvironmentProblem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -169,6 +170,26 @@ def open_own(path: Path, mode: str, *, encoding: str | None = None, buffering: i
 
     refuse_link(path)
     return open(path, mode, encoding=encoding, buffering=buffering, opener=opener)
+
+
+def read_at(file: int, start: int, size: int, *, turn: AbstractContextManager[Any]) -> bytes:
+    """Return bytes from a place of an open file, fewer at its end; several threads may read at once.
+
+    ``turn`` is the file's own lock. It is taken where the system cannot read without moving the file's position.
+    """
+    parts = []
+    while size > 0 and (part := _part_at(file, start, size, turn)):
+        parts.append(part)
+        start, size = start + len(part), size - len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _part_at(file: int, start: int, size: int, turn: AbstractContextManager[Any]) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(file, size, start)
+    with turn:  # Windows, where no process is forked
+        os.lseek(file, start, os.SEEK_SET)
+        return os.read(file, size)
 
 
 def is_held(path: Path) -> bool:

@@ -144,8 +144,9 @@ def parse_json(content: str | bytes) -> Any:
         ValueError: It is no JSON, or exceeds a limit; the message says which, and how that is raised.
     """
     brackets = _count(content, "[") + _count(content, "{")
-    if brackets + _count(content, ",") > limits().values:
-        raise ValueError(f"it has more than {limits().values} values; {raising('values')}")
+    values = brackets + _count(content, ",")
+    if values > limits().values:
+        raise ValueError(f"it has more than {limits().values} values; {raising('values', values)}")
     try:
         loaded = json.loads(content)
     except RecursionError:
@@ -169,6 +170,15 @@ def parse_toml(content: str) -> dict[str, Any]:
         raise ValueError(_too_deep()) from None
     _refuse_depth(loaded)
     return loaded
+
+
+def text_of(content: bytes) -> str:
+    """Decode UTF-8 as editors save it: a byte-order mark before it is none of the text.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    return content.decode("utf-8-sig")
 
 
 def _count(content: str | bytes, character: str) -> int:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from covos.core.errors import CovosError, InputError, UsageError, one_of
 from covos.core.fault_words import fault_words
 from covos.core.files import atomic_path
-from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded
+from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def read_record(
     content = read_guarded(file, what=what, fix=fix, error=error)
 
     def parsed() -> object:
-        text = content.decode("utf-8")
+        text = text_of(content)
         return parse_toml(text) if file.suffix == ".toml" else parse_json(text)
 
     return parse_record(kind, parsed, what=what, fix=fix, error=error)

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 from pydantic import AfterValidator
 
 from covos.core.errors import SourceError, listed
+from covos.core.files import read_at
 from covos.core.guarded import open_regular, parse_json
 from covos.core.places import Packed, Place
 from covos.core.records import Count, Record, parse_record, read_record
@@ -195,18 +196,7 @@ class _OpenShard:
 
     def read(self, start: int, size: int) -> bytes:
         # Not mapped into memory: there, a disk that fails or a file that is cut ends the process with a signal.
-        parts = []
-        while size > 0 and (part := self._part(start, size)):
-            parts.append(part)
-            start, size = start + len(part), size - len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _part(self, start: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._file, size, start)
-        with self._turn:  # Windows, where no process is forked
-            os.lseek(self._file, start, os.SEEK_SET)
-            return os.read(self._file, size)
+        return read_at(self._file, start, size, turn=self._turn)
 
 
 _KNOWN: WeakValueDictionary[str, Shards] = WeakValueDictionary()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from covos.core.errors import SourceError, listed
-from covos.core.guarded import read_guarded
+from covos.core.guarded import read_guarded, text_of
 from covos.core.places import Packed, Place
 from covos.data.base import Encoding, FrameRecord, NoSubsetError, ObjectInfo
 from covos.data.encoding import detect_encoding
@@ -95,7 +95,7 @@ def _read_names(path: Place) -> tuple[str, ...]:
     """
     what, fix = f"{path}: the list of videos cannot be read", "save it as plain text, one name a line"
     try:
-        text = read_guarded(path, what=what, fix=fix, error=SourceError).decode("utf-8-sig")
+        text = text_of(read_guarded(path, what=what, fix=fix, error=SourceError))
     except UnicodeDecodeError as error:
         raise SourceError(what, why=str(error), fix=fix) from error
     lines = (line.strip() for line in text.splitlines())

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from covos.core.errors import CovosError, InputError, UsageError, listed
-from covos.core.guarded import SafeFraction, read_guarded
+from covos.core.guarded import SafeFraction, read_guarded, text_of
 from covos.core.records import Record, faults
 from covos.core.remote import is_remote
 from covos.fleet.places import read_bytes
@@ -248,7 +248,7 @@ def _content(place: str) -> bytes:
 
 def _text(place: str) -> str:
     try:
-        return _content(place).decode("utf-8-sig")
+        return text_of(_content(place))
     except UnicodeDecodeError as error:
         raise InputError(f"{place} cannot be read", why=f"it is not UTF-8: {error}", fix="save it as UTF-8") from None
 

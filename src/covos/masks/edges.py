@@ -30,7 +30,8 @@ UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
 ALL = "all"
 _GHOST = 0.02
 """Probabilities above this belong to what is seen of a speck."""
-_MOST = 1000.0
+_LONGEST, _LARGEST = 1_000_000, 1 << 32
+"""Pixels of a length and of an area, beyond which a number is a slip: no frame is so large."""
 _WIDE = 64
 """Pixels: beyond them soft edges are moved level by level, for a disc takes time by the square of its radius."""
 _LEVELS = 32
@@ -50,17 +51,17 @@ def _length(given: object, info: ValidationInfo) -> str:
             )
         raise UsageError(
             f"{spoken(info.field_name)} {given!r} is no length",
-            why="it takes a number of pixels, or a share of the frame's height, at most 100%",
+            why=f"it takes a number of pixels up to {_LONGEST}, or a share of the frame's height, at most 100%",
             fix="write 3, 3px, 0.5% or 5‰",
         )
     return found
 
 
 def _area(given: object, info: ValidationInfo, *, further: str = "") -> str:
-    if (found := _measured(0 if given is False else given)) is None:
+    if (found := _measured(0 if given is False else given, most=_LARGEST)) is None:
         raise UsageError(
             f"{spoken(info.field_name)} {given!r} is no area",
-            why=f"it takes a number of pixels, or a share of the frame's, at most 100%{further}",
+            why=f"it takes a number of pixels up to {_LARGEST}, or a share of the frame's, at most 100%{further}",
             fix=f"write 200, 200px, 0.1% or 1‰{further}",
         )
     return found
@@ -70,12 +71,25 @@ def _holes(given: object, info: ValidationInfo) -> str:
     return ALL if given == ALL or given is True else _area(given, info, further=f", or {ALL}")
 
 
-def _measured(given: object) -> str | None:
-    text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
-    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?(px|%|‰|)", text)
-    if found is None or float(found[1]) > _MOST * 1000 or float(found[1]) * UNITS[found[2]] > 1:
+def _measured(given: object, *, most: int = _LONGEST) -> str | None:
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?(px|%|‰|)", _written(given))
+    if found is None or float(found[1]) > most or float(found[1]) * UNITS[found[2]] > 1:
         return None
-    return f"{float(found[1]):g}{found[2]}".removesuffix("px") if float(found[1]) else "0"
+    return f"{_plain(float(found[1]))}{found[2]}".removesuffix("px") if float(found[1]) else "0"
+
+
+def _written(given: object) -> str:
+    """Return what was given as a user would write it; nothing for what is no text and no number, NumPy's among them."""
+    if isinstance(given, str):
+        return given.strip()
+    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
+        return ""
+    return _plain(float(given))
+
+
+def _plain(number: float) -> str:
+    """Write a number in twelve digits at most, without an exponent."""
+    return f"{number:.12f}".rstrip("0").rstrip(".")
 
 
 def in_pixels(size: str, whole: float) -> float:

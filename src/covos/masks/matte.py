@@ -25,15 +25,24 @@ SURE = 0.1
 def read_soft_mask(path: Place) -> ProbabilityArray:
     """Read a matte: the alpha channel where there is one that is not all opaque, else the grey value of 1 to 16 bits.
 
-    The result is H x W float32: black or transparent is 0, white or opaque 1. Colours without alpha are refused.
+    The result is H x W float32: black or transparent is 0, white or opaque 1. Floating-point greys are taken as they
+    are. Colours without alpha are refused, and so are greys outside 0 to 1.
     """
-    image, alpha = split_alpha(open_mask(path))
+    image, alpha = split_alpha(_with_own_alpha(open_mask(path)))
     values: NDArray[Any] = np.asarray(image) if alpha is None else alpha
     white = 255
     if alpha is None and image.mode == "1":
         white = 1
     elif alpha is None and image.mode.startswith("I"):
         values, white = np.clip(values, 0, 65535), 65535
+    elif alpha is None and image.mode == "F":
+        if not (values.min(initial=0) >= 0 and values.max(initial=0) <= 1):  # NaN is refused, too
+            raise AnnotationError(
+                f"{path} is not a soft mask",
+                why="its pixels are floating-point numbers outside 0 to 1",
+                fix="export the matte with values from 0 to 1, or as a grey PNG",
+            )
+        white = 1
     elif alpha is None and image.mode != "L":
         if _has_colours(image):
             raise AnnotationError(
@@ -47,14 +56,20 @@ def read_soft_mask(path: Place) -> ProbabilityArray:
 
 def read_alpha(path: Place) -> AlphaArray:
     """Read the alpha channel of a picture, H x W uint8; all of a picture without one is opaque, 255."""
-    image, alpha = split_alpha(open_mask(path))
+    image, alpha = split_alpha(_with_own_alpha(open_mask(path)))
     return np.full(image.size[::-1], 255, np.uint8) if alpha is None else alpha
 
 
 def is_plain_picture(path: Place) -> bool:
     """Tell if a picture has colours and no alpha channel, not even one that is opaque all over."""
     image = open_mask(path)
-    return image.mode not in {"L", "LA", "RGBA", "1"} and not image.mode.startswith("I") and _has_colours(image)
+    is_grey = image.mode in {"1", "L", "F"} or image.mode.startswith("I")
+    return not is_grey and not image.has_transparency_data and _has_colours(image)
+
+
+def _with_own_alpha(image: Image.Image) -> Image.Image:
+    """Return a palette picture whose palette has alpha with a channel of its own; others as they are."""
+    return image.convert("RGBA") if image.mode == "P" and image.has_transparency_data else image
 
 
 def _has_colours(image: Image.Image) -> bool:

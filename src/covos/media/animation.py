@@ -30,7 +30,7 @@ from covos.media.webp import is_animated_webp, read_frames
 
 _TIME_BASE = Fraction(1, 1000)
 _QUICKEST, _USUAL = 10, 100
-"""Milliseconds: a frame that is shown for less than the first is shown for the second, as in browsers."""
+"""Milliseconds: a frame that is shown for the first or less is shown for the second, as in browsers."""
 _SHOWN = 8
 
 
@@ -48,7 +48,7 @@ class AnimatedSource(Source):
         content = self._content()
         is_webp, self._kept = is_animated_webp(content[:64]), tuple[int, ...]()
         self._is_mended = not is_webp
-        self._whole = read_frames(content) if is_webp else read_torn(content)
+        self._whole = read_frames(content, name=name) if is_webp else read_torn(content)
         try:
             count, (width, height), codec = self._header()
         except UnreadableImageError:
@@ -100,7 +100,7 @@ class AnimatedSource(Source):
         """
         if self._whole is None or self._is_mended:
             return False
-        mended, self._is_mended = read_frames(self._content(), doubted=True), True
+        mended, self._is_mended = read_frames(self._content(), name=self._name, doubted=True), True
         if mended.kept:
             self._whole, self._kept = mended, mended.kept
         return bool(mended.kept)

@@ -59,8 +59,11 @@ _NOT_STRICT = frozenset({"tiff"})
 
 def open_container(path: Path) -> InputContainer:
     """Open a media file by its content."""
-    with path.open("rb") as file:
-        head = file.read(max(map(len, _NOT_READ)))
+    try:
+        with path.open("rb") as file:
+            head = file.read(max(map(len, _NOT_READ)))
+    except OSError as error:
+        raise unread(path, error) from error
     if name := _name_of_unread(head):
         raise _unread(path, name)
     try:
@@ -215,11 +218,20 @@ def _unread(path: Path, name: str) -> SourceError:
     )
 
 
+def unread(path: Path, error: OSError) -> SourceError:
+    """Return the error of a file that its disk or network does not give."""
+    why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+    return SourceError(f"{path} cannot be read", why=why, fix="check the disk or network that it is on")
+
+
 def unreadable(path: Path, error: Exception) -> SourceError:
     """Return the error of a file that FFmpeg does not open, with the reason that its bytes show."""
-    with path.open("rb") as file:
-        head = file.read(512)
-        lacks_index = head[4:8] in MP4_FIRST and _lacks_index(file)
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+            lacks_index = head[4:8] in MP4_FIRST and _lacks_index(file)
+    except OSError as gone:
+        return unread(path, gone)
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAYLISTS) or b"<MPD" in head:
         what = "it is a playlist, not a video"
         why = "playlists are not opened, because they can point to other files and hosts"

@@ -31,9 +31,19 @@ def refuse_missing(name: str) -> None:
             why="a clip is read several times, from a disk",
             fix="download it first; covos batch fetches clips from URLs, and covos stream reads live ones",
         )
+    try:
+        target.lstat()
+    except PermissionError:
+        raise SourceError(
+            f"{name}: it may not be looked at", why="permission denied to its folder", fix="change its permissions"
+        ) from None
+    except OSError:  # also a name that the system does not take
+        why = "nothing has this name"
+    else:
+        why = "it is a link to a file that is gone"
     raise SourceError(
         f"{name}: no such file or folder",
-        why="it is a link to a file that is gone" if target.is_symlink() else "nothing has this name",
+        why=why,
         fix="check the spelling; relative paths start from the current folder",
     )
 

@@ -18,12 +18,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
+from covos.core.files import read_at
 from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo, Times
 from covos.media.depth import Deep
@@ -279,6 +281,7 @@ class _Spooled(Sequence[ImageArray]):
     def __init__(self, frames: Iterable[ImageArray]) -> None:
         self._shapes: list[tuple[int, ...]] = []
         self._starts: list[int] = []
+        self._turn = Lock()
         with _temporary() as folder:
             self._file = tempfile.TemporaryFile(prefix="covos-", dir=folder)  # noqa: SIM115 - open as long as this lives
             weakref.finalize(self, self._file.close)
@@ -297,9 +300,8 @@ class _Spooled(Sequence[ImageArray]):
         return len(self._starts)
 
     def __getitem__(self, index: Any) -> Any:
-        # `pread` has no position that two threads could share.
         shape = self._shapes[index]
-        content = os.pread(self._file.fileno(), int(np.prod(shape)), self._starts[index])
+        content = read_at(self._file.fileno(), self._starts[index], int(np.prod(shape)), turn=self._turn)
         return np.frombuffer(content, np.uint8).reshape(shape)
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -99,7 +99,7 @@ class LiveSource:
                 raise UsageError(
                     f"frames of {size[1]}x{size[0]}",
                     why=f"they are larger than {limits().pixels} pixels",
-                    fix=raising("pixels"),
+                    fix=raising("pixels", size[0] * size[1]),
                 )
             options["video_size"] = f"{size[1]}x{size[0]}"
         if pixels is not None:
@@ -176,7 +176,7 @@ class LiveSource:
                     raise SourceError(
                         f"{named(self._place)}: frames of {picture.width}x{picture.height}",
                         why=f"they are larger than {limits().pixels} pixels",
-                        fix=raising("pixels"),
+                        fix=raising("pixels", picture.width * picture.height),
                     )
                 reader = reader or PictureReader(
                     named(self._place), size=(picture.width, picture.height), warn=self._warn, uses_alpha=False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from covos.core.pillow import without_own_limit
+from covos.media.source import check_frames, check_pixels
 from covos.media.whole_frames import WholeFrames
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def is_animated_webp(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & _ANIMATED)
 
 
-def read_frames(content: bytes, *, doubted: bool = False) -> WholeFrames:
+def read_frames(content: bytes, *, name: str, doubted: bool = False) -> WholeFrames:
     """Walk through an animated WebP; where its structure is damaged, put its whole frames together again.
 
     A frame that is damaged counts as one that is lost; how many lie in a place that cannot be read is not known.
-    ``doubted`` does so with a sound structure, too: each frame is decoded by itself.
+    ``doubted`` does so with a sound structure, too: each frame is decoded by itself. Nothing is decoded of a file
+    ``name`` that states more pixels or frames than the limits.
     """
     chunks = list(_chunks(content))
     stated = int.from_bytes(content[4:8], "little") + 8
@@ -38,7 +40,10 @@ def read_frames(content: bytes, *, doubted: bool = False) -> WholeFrames:
     if not doubted and None not in frames and len(content) >= stated:
         return WholeFrames(content=content, durations=durations, kept=tuple(range(len(frames))))
     head = b"".join(each for each in chunks if each is not None and each[:4] in (b"VP8X", b"ICCP", b"ANIM"))
-    whole = {number: each for number, each in enumerate(frames) if each is not None and _decodes(_file(head + each))}
+    width, height = _sides(head[12:18])
+    check_pixels(name, height=height, width=width)
+    check_frames(name, len(frames))
+    whole = {number: each for number, each in enumerate(frames) if each is not None and _decodes(head, each)}
     patched: set[int] = set()
     is_torn = False
     size = head[12:18]  # of the canvas, as VP8X has it
@@ -79,9 +84,23 @@ def _file(chunks: bytes) -> bytes:
     return b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
 
 
-def _decodes(content: bytes) -> bool:
+def _sides(sides: bytes) -> tuple[int, int]:
+    """Return a width and a height, three bytes each, as a canvas and a frame have them."""
+    return int.from_bytes(sides[:3], "little") + 1, int.from_bytes(sides[3:6], "little") + 1
+
+
+def _decodes(head: bytes, frame: bytes) -> bool:
+    """Tell if a frame lies on the canvas and can be decoded.
+
+    It is decoded on a canvas of its own size: one that covers little costs little, however large the canvas is.
+    """
+    canvas, (width, height) = _sides(head[12:18]), _sides(frame[14:20])
+    left, top = (2 * int.from_bytes(frame[at : at + 3], "little") for at in (8, 11))
+    if left + width > canvas[0] or top + height > canvas[1]:
+        return False
+    alone = _file(head[:12] + frame[14:20] + head[18:] + frame[:8] + bytes(6) + frame[14:])
     try:
-        with without_own_limit(), Image.open(io.BytesIO(content), formats=("WEBP",)) as image:
+        with without_own_limit(), Image.open(io.BytesIO(alone), formats=("WEBP",)) as image:
             image.load()
     except (OSError, SyntaxError, ValueError, EOFError):
         return False

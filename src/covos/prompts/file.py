@@ -30,7 +30,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from covos.core.errors import AnnotationError, one_of
-from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
+from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded, text_of
 from covos.core.records import Record
 from covos.core.types import Box, Point
 from covos.masks.label_files import as_pictures
@@ -192,7 +192,7 @@ def _load(path: Path) -> object:
         )
     read = read_guarded(path, what=f"prompt file {path} cannot be read", fix="check the path", error=AnnotationError)
     try:
-        content = read.decode("utf-8-sig")
+        content = text_of(read)
         loaded: object = parse_json(content) if path.suffix.lower() == ".json" else parse_toml(content)
     except ValueError as error:  # undecodable, or not in the language that its name says
         reason = str(error).splitlines()[0]

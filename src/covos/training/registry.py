@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from covos.core.errors import UsageError, one_of
 from covos.core.extensions import Extensions
-from covos.core.guarded import parse_toml, read_guarded
+from covos.core.guarded import parse_toml, read_guarded, text_of
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, MatteRecipe, PromptRecipe, Recipe
 from covos.training.recipe_refusals import refusal
 
@@ -174,7 +174,7 @@ def _values_of(given: object) -> tuple[dict[str, Any], str]:
     if Path(name).suffix == ".toml":
         return _with_base(Path(name), above=()), name
     if name in recipe_names():
-        text = (resources.files("covos.training") / "recipes" / f"{name}.toml").read_text()
+        text = (resources.files("covos.training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
         return _parse(text, origin=name), name
     raise UsageError(
         f"unknown recipe {name!r}",
@@ -234,7 +234,7 @@ def _text(path: Path, *, called: str) -> str:
     what = f"recipe {called} cannot be read"
     content = read_guarded(path, what=what, fix="check the path", error=UsageError)
     try:
-        return content.decode("utf-8")
+        return text_of(content)
     except UnicodeDecodeError as error:
         raise UsageError(what, why=str(error), fix="save it as UTF-8 text") from error
 
