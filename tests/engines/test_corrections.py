@@ -124,6 +124,15 @@ def test_a_change_does_not_pass_a_frame_that_was_shown_without_it() -> None:
     assert [bool(each[12, 22]) for each in made] == [False, False, False, True, True, True]
 
 
+def test_a_correction_that_changes_nothing_on_its_frame_reaches_no_other() -> None:
+    there, gone = answer({1: [BODY]}), answer({})
+    old, new = [there, there, *[gone] * 3], [answer({1: [BODY, LIMB]}), *[there] * 4]
+    for corrected in ({1: [1]}, {0: [1], 1: [1]}):
+        made = believed(corrected, old, new)
+        assert not any(each.any() for each in made[2:])
+        assert bool(made[0][12, 22]) == (0 in corrected)
+
+
 def test_an_object_that_the_old_answer_has_lost_is_taken_from_the_new_one() -> None:
     there, gone = answer({1: [BODY]}), answer({})
     old = [there, *[gone] * 12]

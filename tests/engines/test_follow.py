@@ -3,11 +3,13 @@ from __future__ import annotations
 import tempfile
 from copy import deepcopy
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
+from covos.core.types import Frame
 from covos.engines.backward import STEP, Spool
 from covos.engines.calibration import Signals
 from covos.engines.encoding import SharedEncoder
@@ -389,6 +391,21 @@ def test_a_thin_mask_is_remembered_by_its_share_of_the_cells() -> None:
     mask[:, 5::8] = True
     share = at_stride(mask, (16, 24), torch.device("cpu"))
     torch.testing.assert_close(share, torch.tensor([0.0, 0.25]).repeat(16, 12))
+
+
+@pytest.mark.parametrize("thick", [1, 2])
+def test_a_thin_object_is_there_and_is_remembered(thick: int) -> None:
+    engine = random_engine(SIZE)
+    current = engine.new_pass(memory=1)
+    mask = np.zeros(SIZE, bool)
+    mask[21 : 21 + thick, 8:80] = True
+    frame = Frame(index=0, stem="0", image=np.zeros((*SIZE, 3), np.uint8), pts=0, time_base=Fraction(1, 25))
+    ((_, features),) = engine.encoded(list(engine.encoder.observe([frame])))
+    (status,) = step(current, frame, features, {0: {1: mask}}).objects
+    assert (status.state, status.confidence) == ("present", 1.0)
+    assert current._mask_P1HW is not None
+    share = current._mask_P1HW.sum() * 16 / mask.sum()
+    assert share == pytest.approx(1, abs=0.05)
 
 
 def test_where_each_object_was_given() -> None:

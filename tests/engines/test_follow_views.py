@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ import torch
 from covos.core.types import Frame, FrameResult
 from covos.engines.choices import FOLLOWED_IN
 from covos.engines.encoding import FrameEncoder
+from covos.engines.find import FindEngine, References
 from covos.engines.follow import FollowEngine
 from covos.engines.motion import Observed
-from covos.models.lite import CovosLite
+from covos.engines.steps import LadderStep
+from covos.models.lite import CovosLite, Features
 from random_follower import random_engine
 
 SIZE = (64, 96)
@@ -148,3 +151,24 @@ def test_the_views_of_each_quality(engine: FollowEngine) -> None:
         "balanced": [(448, 768)],
         "best": [(448, 768), (320, 576)],
     }
+
+
+def test_references_are_asked_for_while_no_network_is_called(engine: FollowEngine) -> None:
+    """Another thread that encodes references may have to be the only one at work (`covos.engines.ladder`)."""
+    first = engine.encoder.fresh()
+    ladder, waits = first.ladder, []
+    ladder.steps.append(LadderStep(kind="again", why="the memory ran out once"))
+    mirror = first.scaled(1, mirrored=True)
+    nothing = FindEngine(first, others=[mirror]).remember(())
+
+    def references(_: int) -> Sequence[References[Features]]:
+        other = Thread(target=ladder.run, args=(lambda: None,), daemon=True)
+        other.start()
+        other.join(timeout=5)
+        waits.append(other.is_alive())
+        return nothing
+
+    seeing = FollowEngine(first, engine.network, others=[mirror], references=references)
+    frames = list(clip())[:3]
+    assert len(seeing.seen(frames)) == len(seeing.encoded(frames)) == 3
+    assert waits == [False] * 6

@@ -170,6 +170,20 @@ def test_masks_and_sizes_that_do_not_fit_are_refused(model: Model) -> None:
     assert live.push(image[:64]).labels.shape == (64, WIDTH)
 
 
+@pytest.mark.parametrize("value", [-1, 256, 300])
+def test_ids_that_are_none_are_refused(model: Model, value: int) -> None:
+    mask = square(0).astype(np.int32)
+    mask[:2] = value
+    with pytest.raises(UsageError, match=f"it holds the value {value}"):
+        model.live().push(pictures(1)[0], mask=mask)
+
+
+def test_void_is_no_object(model: Model) -> None:
+    mask = square(0).astype(np.int64)
+    mask[:2] = 255
+    assert [each.id for each in model.live().push(pictures(1)[0], mask=mask).objects] == [1]
+
+
 def test_settings_that_make_no_sense_are_refused(model: Model) -> None:
     for wrong in ({"references": -1}, {"span": 0}, {"memory": 1000}, {"quality": "best"}):
         with pytest.raises(UsageError):

@@ -64,3 +64,12 @@ def test_the_user_is_right() -> None:
     assert tracker.given(area=0.1).state == "present"
     status = tracker.given(area=0.0)
     assert (status.state, status.confidence, tracker.usual) == ("occluded", 1.0, 0.1)
+
+
+def test_a_mask_that_covers_no_cell_has_no_usual_area() -> None:
+    tracker = PresenceTracker(3)
+    tracker.judge(MaskEstimate(0.9, 0.0), area=0.0)
+    assert tracker.usual is None
+    tracker.judge(MaskEstimate(0.9, 0.0), area=0.2)
+    tracker.judge(MaskEstimate(0.9, 0.0), area=0.0)
+    assert tracker.usual == 0.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -114,6 +115,20 @@ def test_a_part_that_following_loses_goes_the_way_of_its_neighbours(
     near = [seen.start - REACH <= index < seen.stop + REACH for index in range(count)]
     assert kept == (near if rule is KEEP else [not each for each in near])
     assert all(each.labels[:, 60:].any() == (rule is DROP) for each in steered)
+
+
+def test_specks_take_no_memory_of_their_own(found: Make, followed: Make) -> None:
+    def peak(*specks: Rows) -> int:
+        pairs = [(found(*specks, index=index), followed({1: (2, 2, 6, 6)}, index=index)) for index in range(REACH)]
+        tracemalloc.start()
+        try:
+            assert len(list(steer_results(pairs, rule=DROP))) == REACH
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    specks = [(left, top, left + 2, top + 2) for left in range(10, 98, 4) for top in range(10, 58, 4)]
+    assert peak(*specks) < 1.5 * peak(specks[0])
 
 
 def test_fixed_regions_cut_by_the_pixel(found: Make) -> None:

@@ -114,3 +114,20 @@ def test_values_change_where_the_colour_does() -> None:
     assert found[:, 21:].max() < 0.2
     slopes, offsets = lines.fit(found)
     assert np.abs((slopes * picture).sum(axis=2) + offsets - found).max() < 0.1
+
+
+@pytest.mark.parametrize("size", [(601, 261), (83, 97), (240, 321)])
+def test_what_is_sure_stays_so_at_any_size(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = np.ones(size, np.float32)
+    given[: size[0] // 2] = 0
+    given[size[0] // 2 - 4 : size[0] // 2 + 4] = 0.5
+    sides: list[np.ndarray] = []
+
+    def seen(image, both, *, rng):
+        sides.extend(both)
+        return best_pairs(image, both, rng=rng)
+
+    monkeypatch.setattr("covos.engines.trimap.best_pairs", seen)
+    covos.solve_trimap(np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8), given)
+    loose = ~(sides[0] | sides[1]).all(axis=1)
+    assert 0 < loose.sum() < 8

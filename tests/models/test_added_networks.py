@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import covos
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import CovosLite, register_network, registry
+from covos.models.averaging import average
 from covos.models.cards import Card, stored_network
 from covos.models.checkpoints import save_weights
 from covos.models.lite import Features
@@ -123,3 +124,18 @@ def test_it_is_trained_and_used(tmp_path: Path, clip: Path, monkeypatch: pytest.
     model = result.load(device="cpu")
     assert (model.name, type(model.network)) == ("run", Tinted)
     assert len(covos.segment(clip, model=model)) == 8
+
+
+def test_files_of_an_added_network_are_averaged(tmp_path: Path) -> None:
+    register_network("tinted")(Tinted)
+    files = []
+    for level in (0.0, 1.0):
+        (folder := tmp_path / str(level)).mkdir()
+        torch.manual_seed(0)
+        network = Tinted(red=0.25)
+        torch.nn.init.constant_(network.level, level)
+        files.append(stored(folder, network))
+    average(files, output=tmp_path / "mean.safetensors")
+    mean = covos.load_model(tmp_path / "mean.safetensors", device="cpu").network
+    assert isinstance(mean, Tinted)
+    assert (mean.red, mean.level.item()) == (0.25, 0.5)

@@ -196,6 +196,9 @@ class Spread:
     def _begin(self, frame: int, both: Answers, identity: int) -> None:
         old, new = both
         found = {kind: _changed(old, new, identity, kind) for kind in _KINDS}
+        if not any(mask.any() for mask in found.values()):
+            self._changes.pop(identity, None)
+            return
         least = CRUMB * sum(int(mask.sum()) for mask in found.values())
         self._changes[identity] = {kind: _Change(mask, least=least) for kind, mask in found.items()}
         for mask in found.values():

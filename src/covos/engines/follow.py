@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -68,6 +69,13 @@ class PassCheckpoints:
         """Forget the copies that have taken this frame or a later one, and return what `nearest` does."""
         self._copies = {at: copied for at, copied in self._copies.items() if at <= index}
         return self.nearest(index)
+
+
+class _Placed(NamedTuple):
+    """A frame with its references in each view; with none where they are not needed."""
+
+    observed: Observed
+    references: Sequence[References[Features]]
 
 
 class FollowEngine:
@@ -308,14 +316,14 @@ class FollowEngine:
         mirrored = tuple(each.mirrored for each in self.finder.encoders)
         return [
             SeenFrame(observed, features[0], tuple(features[1:]), mirrored)
-            for _, part in self.encoder.ladder.in_parts(batch, self._seen)
+            for _, part in self.encoder.ladder.in_parts(self._placed(batch), self._seen)
             for observed, *features in part
         ]
 
     def encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
         """Encode frames of one size together, in the first view alone; see `seen`."""
-        parts = self.encoder.ladder.in_parts(batch, partial(self._encoded, view=0))
-        return [each for found in parts for each in zip(*found, strict=True)]
+        parts = self.encoder.ladder.in_parts(self._placed(batch), partial(self._encoded, view=0))
+        return list(zip(batch, chain.from_iterable(found for _, found in parts), strict=True))
 
     def standing_out(self, batch: Sequence[Observed]) -> list[Tensor]:
         """Find what stands out in each frame of one size, taken for a picture by itself, whatever moves in the video.
@@ -334,31 +342,40 @@ class FollowEngine:
 
         return [logit for _, logits in self.encoder.ladder.in_parts(still, find) for logit in logits]
 
-    def _seen(self, batch: Sequence[Observed]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
-        views = [self._encoded(batch, view=view) for view in range(len(self.finder.encoders))]
-        return list(zip(batch, *views, strict=True))
+    def _placed(self, batch: Sequence[Observed]) -> list[_Placed]:
+        """Find the references of each frame, before a network is called: to encode them is a call of its own."""
+        return [_Placed(each, self._references_of(each.frame.index)) for each in batch]
 
-    def _encoded(self, batch: Sequence[Observed], *, view: int) -> list[FollowFeatures]:
-        encoder = self.finder.encoders[view]
-        encoded = encoder.encode(batch)
-        cue = None if self.references is None else self._cue(batch, encoded, self.references, view=view)
-        flow = self._flow(batch, encoded, mirrored=encoder.mirrored)
+    def _references_of(self, index: int) -> Sequence[References[Features]]:
+        """Return the references of a frame in each view; none where the subject is not looked for, or was found."""
+        if self.references is None or all(each.noted(index) is not None for each in self.finder.encoders):
+            return ()
+        return self.references(index)
+
+    def _seen(self, batch: Sequence[_Placed]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
+        views = [self._encoded(batch, view=view) for view in range(len(self.finder.encoders))]
+        return list(zip((each.observed for each in batch), *views, strict=True))
+
+    def _encoded(self, batch: Sequence[_Placed], *, view: int) -> list[FollowFeatures]:
+        encoder, observed = self.finder.encoders[view], [each.observed for each in batch]
+        encoded = encoder.encode(observed)
+        cue = None if self.references is None else self._cue(batch, encoded, view=view)
+        flow = self._flow(observed, encoded, mirrored=encoder.mirrored)
         features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=flow)
         return [FollowFeatures(*(tensor[row : row + 1] for tensor in features)) for row in range(len(batch))]
 
-    def _cue(
-        self, batch: Sequence[Observed], encoded: Features, references: ReferencesAt[Features], *, view: int
-    ) -> Tensor:
+    def _cue(self, batch: Sequence[_Placed], encoded: Features, *, view: int) -> Tensor:
         """Find the subject of a batch of frames, each by its own references: B x 1 x h x w float32 logits."""
-        encoder = self.finder.encoders[view]
-        noted = [encoder.noted(each.frame.index) for each in batch]
+        encoder, observed = self.finder.encoders[view], [each.observed for each in batch]
+        noted = [encoder.noted(each.frame.index) for each in observed]
         fresh = [row for row, logit in enumerate(noted) if logit is None]
-        for own, part in groupby(fresh, key=lambda row: references(batch[row].frame.index)):
+        for own, part in groupby(fresh, key=lambda row: batch[row].references):
             rows = list(part)
             some = encoded if len(rows) == len(batch) else select_rows(encoded, rows)
-            for row, logit in zip(rows, self.finder.logits([batch[row] for row in rows], some, own[view]), strict=True):
+            found = self.finder.logits([observed[row] for row in rows], some, own[view])
+            for row, logit in zip(rows, found, strict=True):
                 noted[row] = logit[0]
-                encoder.note({batch[row].frame.index: logit[0]})
+                encoder.note({observed[row].frame.index: logit[0]})
         return torch.stack([logit[None] for logit in noted if logit is not None])
 
     def _flow(self, batch: Sequence[Observed], encoded: Features, *, mirrored: bool = False) -> Tensor:

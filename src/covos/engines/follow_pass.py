@@ -11,6 +11,7 @@ Shape legend: O objects, h x w cells at stride 4.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
@@ -42,7 +43,8 @@ from covos.models.target import TargetKnowledge, TargetModel, TargetMoments, fit
 T = TypeVar("T")
 
 GIVEN_LOGIT = 12.0
-"""Logit of what the user said."""
+"""Logit of what the user said, of a cell that is all of one side."""
+_GIVEN_EPS = 1 / (1 + math.exp(GIVEN_LOGIT))
 
 
 class FollowNetwork(Protocol):
@@ -228,8 +230,9 @@ class FollowPass:
                 # The user has just corrected the answers since.
                 self._forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
-            statuses[identity] = tracker.given(area=_area(mask))
-            logits[identity] = (mask.float() * 2 - 1) * GIVEN_LOGIT
+            # A thin thing may cover no cell by half.
+            statuses[identity] = tracker.given(area=_area(mask) or float(mask.mean()))
+            logits[identity] = torch.logit(mask.float(), eps=_GIVEN_EPS)
         if given:
             # Pixels that the user gave to one object are no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)

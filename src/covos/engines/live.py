@@ -31,7 +31,7 @@ from covos.engines.looks import Look
 from covos.engines.matting import Matting
 from covos.engines.motion import Observed, Watch
 from covos.engines.shots import CutDetector
-from covos.masks import VOID, present_ids
+from covos.masks import NAMELESS, VOID, objects_in
 from covos.masks.edges import NO_EDGES, Edges
 from covos.models.coattention import Memory
 
@@ -236,10 +236,18 @@ def _objects(mask: np.ndarray[Any, Any], frame: Frame) -> dict[int, Any]:
             why="objects are followed from where they are shown",
             fix="leave it out; find() returns to the subject",
         )
-    if ids.dtype == np.bool_ or set(np.unique(ids)) <= {0, VOID}:
-        return {1: ids.astype(bool)}
-    labels = ids.astype(np.uint8)
-    return {identity: labels == identity for identity in present_ids(labels)}
+    if ids.dtype == np.bool_:
+        return {1: ids}
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest < 0 or highest > VOID:
+        raise UsageError(
+            "the mask of a live frame cannot be used",
+            why=f"it holds the value {lowest if lowest < 0 else highest}",
+            fix=f"give object ids from 0 to {VOID - 1}; {VOID} is void",
+        )
+    return {
+        1 if identity == NAMELESS else identity: mask for identity, mask in objects_in(ids.astype(np.uint8)).items()
+    }
 
 
 def _described(given: object) -> str:

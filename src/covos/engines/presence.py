@@ -57,7 +57,8 @@ class PresenceTracker:
         there = self.shows(estimated)
         if there:
             self.state, self.absent = "present", 0
-            self.usual = area if self.usual is None else self.usual + AREA_WEIGHT * (area - self.usual)
+            if area:  # a thin mask may cover no cell by half
+                self.usual = area if self.usual is None else self.usual + AREA_WEIGHT * (area - self.usual)
         else:
             self.absent += 1
             self.state = "lost" if self.absent > PATIENCE else "occluded"

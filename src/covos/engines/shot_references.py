@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import islice
+from threading import Lock
 from typing import Any, Final, Generic
 
 from covos.core.types import Frame
@@ -56,10 +57,16 @@ class PassingReferences:
         return {} if shots.cuts or not self._source.health.complete else kept
 
 
+HELD: Final = 2
+"""Spans whose references are held: one thread encodes ahead, another may look again at a frame a little before."""
+
+
 class ShotReferences(Generic[FeaturesT]):
-    """Gives the references of a frame, in each view of an engine; those of one span are held at a time.
+    """Gives the references of a frame, in each view of an engine; those of two spans are held at a time.
 
     The references of a video that is gone through forward are read in one pass beside it, and each is encoded once.
+    Several threads may ask, but none within a call of a network (`covos.engines.ladder`): another that encodes
+    references may wait for such calls to end.
 
     Args:
         source: The video; read when references are asked for.
@@ -84,32 +91,43 @@ class ShotReferences(Generic[FeaturesT]):
         self._next: Observed | None = None
         self._latest = 0
         """Index of the reference that was read last; where no pass is under way, all lie before it."""
-        self._span: Span | None = None
         self._encoded: dict[int, tuple[References[FeaturesT], ...]] = {}
-        self._now: tuple[References[FeaturesT], ...] = ()
+        self._held: dict[Span, tuple[References[FeaturesT], ...]] = {}
+        """Spans with their references in each view, the latest that was asked for last."""
+        self._turn = Lock()
         self.close()
 
     def __call__(self, index: int) -> tuple[References[FeaturesT], ...]:
         """Return the references of the frame with this index, in each view."""
         span = self._spans[bisect_right(self._starts, index) - 1]
-        if span is not self._span:
-            self._encoded = {each: self._encoded[each] for each in span.references if each in self._encoded}
-            for each in span.references:
-                if each not in self._encoded and (read := self._read(each)) is not None:
-                    self._encoded[each] = self._engine.remember([read])
-            self._span, self._now = span, self._in_views()
-            if self._every and self._latest == self._every[-1]:
-                self.close()
-        return self._now
+        with self._turn:
+            found = self._held.pop(span, None)
+            if found is None:
+                found = self._encode(span)
+            self._held[span] = found
+            while len(self._held) > HELD:
+                del self._held[next(iter(self._held))]
+            return found
+
+    def _encode(self, span: Span) -> tuple[References[FeaturesT], ...]:
+        held = {each for other in self._held for each in other.references}
+        self._encoded = {each: self._encoded[each] for each in self._encoded if each in held or each in span.references}
+        for each in span.references:
+            if each not in self._encoded and (read := self._read(each)) is not None:
+                self._encoded[each] = self._engine.remember([read])
+        if self._every and self._latest == self._every[-1]:
+            self.close()
+        return self._in_views(span)
 
     def close(self) -> None:
         """End the pass that reads them; what is held stays, and another pass begins where one is needed."""
         self._frames, self._next = iter(()), None
         self._latest = len(self._every) and self._every[-1] + 1
 
-    def _in_views(self) -> tuple[References[FeaturesT], ...]:
+    def _in_views(self, span: Span) -> tuple[References[FeaturesT], ...]:
         nothing: tuple[References[FeaturesT], ...] = self._engine.remember(())
-        views = zip(nothing, *(self._encoded[index] for index in sorted(self._encoded)), strict=True)
+        known = sorted({*span.references} & self._encoded.keys())
+        views = zip(nothing, *(self._encoded[index] for index in known), strict=True)
         return tuple(reduce(References.joined, view) for view in views)
 
     def _read(self, index: int) -> Observed | None:

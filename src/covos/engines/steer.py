@@ -90,8 +90,9 @@ class _Sides:
         self._dropped = np.isin(followed.labels, list(rule.dropped))
         self._default = -1 if rule.only_kept else 1
         self._depth = 0
-        count, parts, stats, _ = cv2.connectedComponentsWithStats(self._subject.view(np.uint8), connectivity=8)
-        areas = stats[:, cv2.CC_STAT_AREA]
+        count, self._parts, stats, _ = cv2.connectedComponentsWithStats(self._subject.view(np.uint8), connectivity=8)
+        self._areas = stats[:, cv2.CC_STAT_AREA]
+        parts, areas = self._parts, self._areas
         self.side = self._by_place(kept)
         loose, owned = self._subject & (self.side == 0), np.zeros(count)
         self.side[loose] = self._default
@@ -100,7 +101,9 @@ class _Sides:
             # A part that is the other side's by name stays so, however little it is: a ball at a foot.
             self.side[loose & (share >= WHOLE)[parts]] = side
             owned += share
-        self._stray = [parts == part for part in np.flatnonzero(owned < STRAY) if part]
+        self._stray = owned < STRAY
+        """Of each part, if it is on no side; the first part is what is not the subject."""
+        self._stray[0] = False
 
     def _by_place(self, kept: MaskArray) -> NDArray[np.int8]:
         """Return the sides by what is followed there or near: 1 is kept, -1 is dropped, else 0; H x W int8."""
@@ -118,15 +121,15 @@ class _Sides:
 
     def inherit(self, neighbour: _Sides) -> bool:
         """Give parts that are on no side that of what lies in their place in a neighbour; return true if any was."""
-        if not self._stray or neighbour._depth >= REACH or neighbour.side.shape != self.side.shape:
+        if not self._stray.any() or neighbour._depth >= REACH or neighbour.side.shape != self.side.shape:
             return False
-        other = neighbour.side == -self._default
-        there = [part for part in self._stray if other[part].mean() >= SAME_PLACE]
-        for part in there:
-            self.side[part] = -self._default
-            self._depth = neighbour._depth + 1
-        self._stray = [part for part in self._stray if not any(part is each for each in there)]
-        return bool(there)
+        other = np.bincount(self._parts[neighbour.side == -self._default], minlength=len(self._areas))
+        there = self._stray & (other >= SAME_PLACE * self._areas)
+        if not there.any():
+            return False
+        self.side[there[self._parts]] = -self._default
+        self._depth, self._stray = neighbour._depth + 1, self._stray & ~there
+        return True
 
     def result(self) -> FrameResult:
         """Return the frame's result without what is dropped."""

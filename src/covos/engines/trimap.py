@@ -65,7 +65,8 @@ def _solved(image: ImageArray, trimap: ProbabilityArray, *, seed: int) -> Probab
     small = max(1, width // SMALLER), max(1, height // SMALLER)
     reduced = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
     sides = tuple(
-        cv2.resize(side.astype(np.float32), small, interpolation=cv2.INTER_AREA) >= 1
+        # Where cells are no whole number of pixels, the mean of ones is a little less than one.
+        cv2.resize(side.astype(np.float32), small, interpolation=cv2.INTER_AREA) >= 1 - 1e-4
         for side in (trimap >= 1 - SURE, trimap <= SURE)
     )
     if not sides[0].any() or not sides[1].any():

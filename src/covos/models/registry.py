@@ -174,11 +174,9 @@ def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     One that was added is a `covos.engines.encoding.VideoNetwork`, as these two are.
     """
     verify(entry)
-    make = _added_network(entry.card.architecture)
-    if make is None:
+    if _added_network(entry.card.architecture) is None:
         return _filled(_new_network(entry), entry)
-    stored = stored_network(entry.path)
-    network = _filled(make(**({} if stored is None else stored.settings)), entry)
+    network = build_any(entry)
     lacking = [name for name in _ABILITIES if not hasattr(network, name)]
     if lacking:
         raise UsageError(
@@ -260,7 +258,7 @@ def build_matter(entry: ModelEntry) -> CovosMatte:
 
 
 def build_any(entry: ModelEntry) -> nn.Module:
-    """Build the network of a model, of any architecture of covos, with its weights, in evaluation mode, on the CPU.
+    """Build the network of a model, of any architecture, with its weights, in evaluation mode, on the CPU.
 
     Raises:
         CheckpointError: The file is damaged, or does not fit.
@@ -270,7 +268,10 @@ def build_any(entry: ModelEntry) -> nn.Module:
 
 
 def empty_network(entry: ModelEntry) -> nn.Module:
-    """Build the network of a model, of any architecture, without its weights."""
+    """Build the network of a model, of any architecture, also of one that was added, without its weights."""
+    if (make := _added_network(entry.card.architecture)) is not None:
+        stored = stored_network(entry.path)
+        return make(**({} if stored is None else stored.settings))
     if entry.card.architecture == "follow":
         from covos.models.follow import CovosFollow
 
