@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,17 @@ import pytest
 from PIL import Image
 
 from covos.core.errors import SourceError, UsageError
-from covos.events import FrameDone
+from covos.events import FrameDone, Started
 from covos.formats.table import FORMATS
 from covos.job import Job
 from covos.jobs import run_job
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.plan import Plan
+from covos.runs.journal import read_entries
 from covos.runs.mending import frames_to_redo
 from covos.runs.schema import load_report
+from covos.runs.state import EARLIER
 from covos.runs.writing import Saved
 from covos.task import choose_task
 
@@ -55,7 +58,8 @@ def start(
     model: Model, source: Path, output: Path, *, stop_after: int | None = None, damaged: str = "hold", **task: Any
 ) -> Saved:
     def listen(_job: Job, event: object) -> None:
-        if isinstance(event, FrameDone) and event.index + 1 == stop_after:
+        before = isinstance(event, Started) and event.stage == "frames" and stop_after == 0
+        if before or (isinstance(event, FrameDone) and event.index + 1 == stop_after):
             raise KeyboardInterrupt
 
     plan = Plan(source=str(source), task=choose_task(**task), formats=("palette", "matte"), damaged=damaged)
@@ -176,16 +180,19 @@ def test_only_what_a_mended_picture_touches_is_computed_again(
     assert batch == 4
 
 
-@pytest.mark.parametrize("stop_after", [1, 5, 9, 13])
+@pytest.mark.parametrize("stop_after", [0, 1, 5, 9, 13])
 def test_mending_may_be_stopped_and_gone_on_with(
     folder: Path, run: Run, whole: dict[str, bytes], stop_after: int
 ) -> None:
     before = (folder / "09.png").read_bytes()
     cut(folder / "09.png")
-    run(folder)
+    first = run(folder)
     (folder / "09.png").write_bytes(before)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stop:
         run(folder, stop_after=stop_after)
+    # The frames that the picture does not touch stay, though the run may not have come to one of them.
+    assert len(list(read_entries(first.folder / EARLIER))) == COUNT
+    assert re.match(r"\d+ frames are safe", stop.value.__notes__[0])
     again = run(folder)
     assert again.health.complete
     assert outputs(again.folder) == whole

@@ -159,6 +159,12 @@ class Journal:
         self._seconds = array("d")
         self._synced = time.monotonic()
 
+    @property
+    def kept(self) -> int:
+        """Number of frames that a run which goes on need not compute: those of the run before that stay among them."""
+        before = 0 if self.earlier is None else count_entries(self.earlier)
+        return self.count + len(set(range(self.count, before)).difference(self.redo))
+
     def replay(self) -> Iterator[JournalEntry]:
         """Read the entries of the earlier run, one at a time."""
         for entry in read_entries(self._path, count=self.resumed):

@@ -238,7 +238,7 @@ class RunWriter:
         self._stack.__exit__(kind, error, trace)
         if error is None:
             return
-        count = len(self._report) if journal is None else journal.count
+        count = len(self._report) if journal is None else journal.kept
         if isinstance(error, EnvironmentProblem) and is_disk_full(error):
             error.why = f"{error.why}; {self._needed(count, written)}"
         if count == 0:
