@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from PIL import Image
 import covos
 import covos.task
 from checked_output import check_output
+from clips import bright_clip
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.find import FindEngine
@@ -103,6 +105,25 @@ def test_adding_goes_on_after_it_was_stopped(
     done = run(clip, tmp_path / "out", model, "rgba")
     assert [path.name for path in done.outputs] == ["masks", "rgba"]
     assert len(pixels(tmp_path / "out" / "rgba")) == 8
+
+
+@pytest.mark.parametrize("damage", ["cut", "lost at the end", "lost in the middle"])
+def test_a_further_format_reports_the_damage_of_the_source(tmp_path: Path, model: Model, damage: str) -> None:
+    clip = bright_clip(tmp_path / ("clip.mkv" if damage == "cut" else "clip.mp4"), frames=24)
+    content = bytearray(clip.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) * 7 // 10]
+    else:
+        with av.open(str(clip)) as container:
+            places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        for start, size in places[-2:] if damage == "lost at the end" else places[10:11]:
+            content[start : start + size] = bytes(size)
+    clip.write_bytes(content)
+    first = run(clip, tmp_path / "out", model, "palette")
+    assert not first.health.complete
+    more = run(clip, tmp_path / "out", model, "coco")
+    assert (more.health, more.warnings) == (first.health, first.warnings)
+    assert load_report(tmp_path / "out").full_health() == first.health
 
 
 def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path) -> None:

@@ -96,9 +96,16 @@ class TaskWork(ABC):
 
     def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         """Give the results, the first of them by the records of an earlier run."""
-        if journal is not None and journal.whole:
-            return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
-        return self._results(journal)
+        return self._kept_results(journal) if journal is not None and journal.whole else self._results(journal)
+
+    def _kept_results(self, journal: Journal) -> Iterator[FrameResult]:
+        """Give the results that a whole journal keeps; the source is read to its end, which alone shows all damage."""
+        records = journal.replay()
+        for frame in self._source:
+            record = next(records, None)
+            if record is None:
+                break
+            yield record.restore(frame)
 
     @abstractmethod
     def _results(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
