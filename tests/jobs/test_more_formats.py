@@ -18,7 +18,7 @@ import covos.task
 from checked_output import check_output
 from clips import bright_clip
 from covos.cli import main
-from covos.core.errors import UsageError
+from covos.core.errors import InputError, UsageError
 from covos.engines.find import FindEngine
 from covos.job import Job
 from covos.masks import read_label_map, write_label_map
@@ -85,22 +85,22 @@ def test_a_soft_format_is_added_to_a_finished_run(
     assert run(clip, tmp_path / "out", model, "rgba").was_done
 
 
-def test_adding_goes_on_after_it_was_stopped(
-    clip: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stop_adding(clip: Path, folder: Path, model: Model, name: str, *, at: int = 3) -> None:
+    """Ask for a further format of a run, and stop at a frame."""
+
+    def stop(event: object) -> None:
+        if isinstance(event, covos.FrameDone) and event.index == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Job(Plan(source=clip, formats=(name,)), folder, load=lambda _plan: model).run(stop)
+
+
+def test_adding_goes_on_after_it_was_stopped(clip: Path, tmp_path: Path, model: Model) -> None:
     run(clip, tmp_path / "out", model, "palette")
     masks = pixels(tmp_path / "out" / "masks")
 
-    class KilledError(BaseException):
-        pass
-
-    def kill(event: object) -> None:
-        if isinstance(event, covos.FrameDone) and event.index == 3:
-            raise KilledError
-
-    job = Job(Plan(source=clip, formats=("rgba",)), tmp_path / "out", load=lambda _plan: model)
-    with pytest.raises(KilledError):
-        job.run(kill)
+    stop_adding(clip, tmp_path / "out", model, "rgba")
     assert pixels(tmp_path / "out" / "masks") == masks, "what was done is not touched"
     done = run(clip, tmp_path / "out", model, "rgba")
     assert [path.name for path in done.outputs] == ["masks", "rgba"]
@@ -124,6 +124,34 @@ def test_a_further_format_reports_the_damage_of_the_source(tmp_path: Path, model
     more = run(clip, tmp_path / "out", model, "coco")
     assert (more.health, more.warnings) == (first.health, first.warnings)
     assert load_report(tmp_path / "out").full_health() == first.health
+
+
+@pytest.mark.parametrize("changed", [{}, {"label": "car"}])
+def test_a_damaged_journal_is_refused_and_nothing_is_touched(
+    clip: Path, tmp_path: Path, model: Model, changed: dict[str, str]
+) -> None:
+    out = run(clip, tmp_path / "out", model, "palette").folder
+    lines = (out / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines[5] = lines[5].replace(b'"size"', b'"sizE"')
+    (out / "journal.jsonl").write_bytes(b"".join(lines))
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"journal\.jsonl is damaged") as refusal:
+        run(clip, out, model, "coco", **changed)
+    assert refusal.value.why.startswith("entry 5 of 8 cannot be read")
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    # The way out that the error names.
+    assert covos.convert(out, formats=["coco"], output=tmp_path / "coco").frames == 8
+
+
+def test_a_journal_that_is_damaged_while_formats_are_added_is_refused(clip: Path, tmp_path: Path, model: Model) -> None:
+    out = run(clip, tmp_path / "out", model, "palette").folder
+    stop_adding(clip, out, model, "rgba")
+    lines = (out / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "journal.jsonl").write_bytes(b"".join(lines[:5]))
+    with pytest.raises(InputError, match=r"journal\.jsonl is damaged"):
+        run(clip, out, model, "rgba")
+    (out / "journal.jsonl").write_bytes(b"".join(lines))
+    assert len(pixels(run(clip, out, model, "rgba").folder / "rgba")) == 8
 
 
 def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path) -> None:

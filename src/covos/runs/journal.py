@@ -143,7 +143,8 @@ class Journal:
     run that was never stopped.
 
     If files of the source were mended, ``earlier`` is the journal of the run before, and ``redo`` are the frames that
-    have to be computed again. The others are taken from there. A ``whole`` journal has all frames: none is computed.
+    have to be computed again. The others are taken from there. A ``whole`` journal has all frames: none is computed,
+    and nothing of it is cut off.
     """
 
     def __init__(
@@ -154,7 +155,8 @@ class Journal:
         with explained(path):
             self._file: IO[bytes] = open_own(path, "ab", buffering=0)
             self.resumed, self._end = _whole(path, batch=batch)
-            self._file.truncate(self._end)
+            if not whole:
+                self._file.truncate(self._end)
         self.count = self.resumed
         self._seconds = array("d")
         self._synced = time.monotonic()
@@ -174,6 +176,15 @@ class Journal:
     def seconds(self, index: int) -> float:
         """Return the time that computing a frame took, which `replay` has given."""
         return self._seconds[index]
+
+    def short(self, frames: int | None = None) -> InputError:
+        """Return the error of a whole journal that lacks entries; ``frames`` is their number, if it is known."""
+        of = "" if frames is None else f" of {frames}"
+        return InputError(
+            f"{self._path} is damaged",
+            why=f"entry {self.count}{of} cannot be read, and further formats, other edges and labels are made of it",
+            fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
+        )
 
     def append(self, entry: JournalEntry) -> None:
         """Add the entry of the next frame; if that fails, the journal is as it was before."""

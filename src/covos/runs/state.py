@@ -168,8 +168,9 @@ class RunState:
                 fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
             )
         written, outputs, anew, made = found.written, found.outputs, terms.anew(found), found.made
-        if found.complete:
-            written, outputs = found.formats, load_report(path).outputs
+        report = load_report(path) if found.complete else None
+        if report is not None:
+            written, outputs = found.formats, report.outputs
             made = _made(path, outputs, made)
         edited = _edited(path, made)
         if anew and edited is not None:
@@ -178,6 +179,10 @@ class RunState:
                 why="it was changed since the run was done",
                 fix="leave it as it is and write elsewhere (covos convert), or start anew with -y (overwrite=True)",
             )
+        journal = Journal(path / JOURNAL, batch=1, whole=True)
+        if report is not None and journal.count < report.totals.frames:
+            with journal:
+                raise journal.short(report.totals.frames)
         if anew:
             written, outputs, made = (), (), {}
         state = RunHead(
@@ -193,7 +198,7 @@ class RunState:
         self._write(RunFile.of(terms, state))
         self._folder.resume(keep=(PROJECT, JOURNAL, *outputs))
         return Begun(
-            journal=Journal(path / JOURNAL, batch=1, whole=True),
+            journal=journal,
             formats=tuple(name for name in terms.formats if name not in written),
             written=written,
             outputs=outputs,

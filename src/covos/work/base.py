@@ -104,7 +104,7 @@ class TaskWork(ABC):
         for frame in self._source:
             record = next(records, None)
             if record is None:
-                break
+                raise journal.short()
             yield record.restore(frame)
 
     @abstractmethod
