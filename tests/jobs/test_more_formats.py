@@ -24,8 +24,9 @@ from covos.job import Job
 from covos.masks import read_label_map, write_label_map
 from covos.model import Model
 from covos.plan import Plan
-from covos.runs.schema import load_report
-from covos.runs.writing import Saved
+from covos.runs.page import HTML
+from covos.runs.schema import REPORT, load_report
+from covos.runs.writing import Saved, is_finished
 from covos.task import choose_task
 from stub_model import bright_model
 
@@ -152,6 +153,21 @@ def test_a_journal_that_is_damaged_while_formats_are_added_is_refused(clip: Path
         run(clip, out, model, "rgba")
     (out / "journal.jsonl").write_bytes(b"".join(lines))
     assert len(pixels(run(clip, out, model, "rgba").folder / "rgba")) == 8
+
+
+@pytest.mark.parametrize("at", [0, 3, 7])
+def test_the_result_is_good_while_formats_are_added(clip: Path, tmp_path: Path, model: Model, at: int) -> None:
+    out = run(clip, tmp_path / "out", model, "palette").folder
+    before, report, page = covos.load_result(out), *((out / name).read_bytes() for name in (REPORT, HTML))
+    stop_adding(clip, out, model, "rgba", at=at)
+    assert ((out / REPORT).read_bytes(), (out / HTML).read_bytes()) == (report, page)
+    assert covos.load_result(out) == before
+    assert covos.convert(out, formats=["coco"], output=tmp_path / "coco").frames == 8
+    assert not is_finished(out)
+    run(clip, out, model, "rgba")
+    assert is_finished(out)
+    assert (out / HTML).read_bytes() != page
+    assert load_report(out).outputs == ("masks", "rgba")
 
 
 def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path) -> None:

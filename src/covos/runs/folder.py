@@ -44,6 +44,7 @@ class OutputFolder:
         self.overwrites = overwrite
         self._begun = False
         self._files: dict[str, None] = {}  # as a set that keeps the order
+        self._replaced: set[str] = set()
         self._folders: list[Path] = []
         with explained(path):
             _check(path, overwrite=overwrite, resumable=resumable)
@@ -55,6 +56,10 @@ class OutputFolder:
             UsageError: The name is taken: by an earlier call, or by a file that covos did not write.
             EnvironmentProblem: The folder cannot be made, or the disk is full.
         """
+        return self._claimed(name, replaces=False)
+
+    def _claimed(self, name: str, *, replaces: bool) -> Path:
+        """Claim a file; one that `resume` has kept to be replaced may be there, if what is written replaces it."""
         target = self.path / name
         with _claiming, explained(target):
             refuse_links(self.path, target.parent)
@@ -69,7 +74,7 @@ class OutputFolder:
                     why="two frames have this name",
                     fix="give the frames different names",
                 )
-            if os.path.lexists(target):
+            if os.path.lexists(target) and not (replaces and name in self._replaced):
                 raise UsageError(
                     f"{target} would be written over",
                     why="covos did not write this file",
@@ -87,13 +92,14 @@ class OutputFolder:
     def whole(self, name: str) -> Iterator[Path]:
         """Claim a file, and give a temporary path to write to (see `covos.core.files.atomic_path`).
 
-        If the block fails, the name is given back: the file may be written by another call.
+        If the block fails, the name is given back: the file may be written by another call. One that `resume` has kept
+        to be replaced stays until then.
 
         Raises:
             UsageError: See `file`.
             EnvironmentProblem: As there.
         """
-        target = self.file(name)
+        target = self._claimed(name, replaces=True)
         try:
             with atomic_path(target) as temporary:
                 yield temporary
@@ -101,10 +107,18 @@ class OutputFolder:
             del self._files[name]
             raise
 
-    def resume(self, *, keep: Sequence[str]) -> None:
-        """Go on in a folder that a run has begun: clear away all that it wrote but these files and folders."""
+    def resume(self, *, keep: Sequence[str], replaced: Sequence[str] = ()) -> None:
+        """Go on in a folder that a run has begun: clear away all that it wrote but these files and folders.
+
+        Args:
+            keep: Files and folders that stay.
+            replaced: Files that stay until they are written again (see `whole`).
+        """
         with explained(self.path):
-            self._files = dict.fromkeys(_clear(self.path, keep=keep))
+            self._files = dict.fromkeys(_clear(self.path, keep=(*keep, *replaced)))
+        self._replaced = set(replaced)
+        for name in replaced:
+            self._files.pop(name, None)
         self._begun = True
 
     @contextmanager

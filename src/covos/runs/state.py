@@ -21,6 +21,7 @@ from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import JOURNAL, Journal, read_entries
 from covos.runs.other_terms import refuse_others, refuse_variants
+from covos.runs.page import HTML
 from covos.runs.schema import REPORT, load_report
 from covos.runs.terms import RunFile, RunHead, RunTerms
 
@@ -196,7 +197,8 @@ class RunState:
             cuts=found.cuts,
         )
         self._write(RunFile.of(terms, state))
-        self._folder.resume(keep=(PROJECT, JOURNAL, *outputs))
+        # The report of outputs that stay is good until that of all takes its place.
+        self._folder.resume(keep=(PROJECT, JOURNAL, *outputs), replaced=(HTML, REPORT) if outputs else ())
         return Begun(
             journal=journal,
             formats=tuple(name for name in terms.formats if name not in written),

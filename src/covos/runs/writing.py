@@ -244,7 +244,8 @@ class RunWriter:
         if count == 0:
             folder.discard()
             return
-        self._close_early(error)
+        if not self._writing.outputs:  # else the report of the run that wrote them stays
+            self._close_early(error)
         if journal is None:
             return
         are = "frames are" if count > 1 else "frame is"
