@@ -16,7 +16,7 @@ from PIL import Image
 
 import covos
 from checked_output import check_output
-from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
+from covos.core.errors import AnnotationError, EnvironmentProblem, InputError, SourceError, UsageError
 from covos.core.types import SourceInfo
 from covos.masks import encode, write_label_map
 from covos.masks.frame_mask import FrameMask, objects_of
@@ -25,6 +25,7 @@ from covos.media.inputs import open_input
 from covos.media.range import as_range
 from covos.media.source import Health
 from covos.results.loading import _edged, convert
+from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
 from covos.runs.schema import load_report
 
@@ -74,6 +75,18 @@ def test_a_saved_result_comes_back_whole(result: covos.Segmentation, tmp_path: P
         assert again.info == result.info
         assert (again.model, again.origin) == (result.model, result.origin)
         assert again.health.decoded == 8
+
+
+def test_a_folder_in_which_a_run_is_at_work_is_not_written_to(result: covos.Segmentation, tmp_path: Path) -> None:
+    for name in ("out", "busy"):
+        result.save(tmp_path / name, formats=["palette"])
+    before = {path: path.read_bytes() for path in (tmp_path / "busy").rglob("*") if path.is_file()}
+    with OutputFolder(tmp_path / "busy", overwrite=True).locked():
+        with pytest.raises(EnvironmentProblem, match="busy is in use"):
+            result.save(tmp_path / "busy", formats=["npz"], overwrite=True)
+        with pytest.raises(EnvironmentProblem, match="busy is in use"):
+            convert(tmp_path / "out", formats=["npz"], output=tmp_path / "busy", overwrite=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "busy").rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("name", READABLE)

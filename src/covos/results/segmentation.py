@@ -197,7 +197,7 @@ class Segmentation:
         Raises:
             UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known.
             SourceError: The source is gone or has changed.
-            EnvironmentProblem: The disk is full or not writable.
+            EnvironmentProblem: The disk is full or not writable, or another run is at work in the folder.
         """
         output = choose_output(
             folder, formats, composition=composition, still=self.info.is_still, frame=only_frame(self.info),
@@ -227,16 +227,17 @@ class Segmentation:
         ``labelled`` has the labels that were asked for: a warning names those whose objects are in no frame. ``passes``
         is True of a folder that is removed if no frame lacks: it gets a report only if one does.
         """
-        return self._replay.write(
-            health=self.health,
-            origin=replace(self.origin, settings={**self.origin.settings, **edges.settings}),
-            folder=folder,
-            formats=formats,
-            edges=edges,
-            labelled=labelled,
-            listen=listen or nothing_heard,
-            passes=passes,
-        )
+        with folder.locked():
+            return self._replay.write(
+                health=self.health,
+                origin=replace(self.origin, settings={**self.origin.settings, **edges.settings}),
+                folder=folder,
+                formats=formats,
+                edges=edges,
+                labelled=labelled,
+                listen=listen or nothing_heard,
+                passes=passes,
+            )
 
     def with_matte(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,33 +22,35 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
 
     A new folder takes its name at once. In one that is there, an earlier result is removed first, and the report comes
     last. If the block fails, nothing of it is left, and an earlier result is as it was. The next run with this target
-    removes the remains of a killed one.
+    removes the remains of a killed one. Other runs are kept out of a folder that is there from the beginning.
 
     Raises:
         UsageError: The target holds something that is not to be replaced.
-        EnvironmentProblem: It cannot be written to, or another run makes the same result.
+        EnvironmentProblem: It cannot be written to, or another run is at work in it, or makes the same result.
     """
     OutputFolder(target, overwrite=overwrite)
     target = target.resolve() if target.is_symlink() else target
+    place = OutputFolder(target, overwrite=overwrite)
     aside = hidden_beside(target.absolute(), ".partial")
     missing = [each for each in (aside, *aside.parents) if not os.path.lexists(each)]
     folder = OutputFolder(aside, overwrite=True)
-    try:
-        with folder.locked():
+    with place.locked() if _holds_something(target) else nullcontext():
+        try:
+            with folder.locked():
+                try:
+                    yield folder
+                except BaseException:
+                    _remove(aside)
+                    raise
             try:
-                yield folder
+                with explained(target):
+                    _take_place(aside, place)
             except BaseException:
                 _remove(aside)
                 raise
-        try:
-            with explained(target):
-                _take_place(aside, target, overwrite=overwrite)
-        except BaseException:
-            _remove(aside)
-            raise
-    finally:
-        for each in dict.fromkeys((aside, *missing)):
-            remove_if_empty(each)
+        finally:
+            for each in dict.fromkeys((aside, *missing)):
+                remove_if_empty(each)
 
 
 def moved(saved: Saved, target: Path) -> Saved:
@@ -58,17 +60,23 @@ def moved(saved: Saved, target: Path) -> Saved:
     return replace(saved, folder=target, outputs=outputs, report=report, page=page)
 
 
-def _take_place(aside: Path, target: Path, *, overwrite: bool) -> None:
-    if not target.exists() or next(target.iterdir(), None) is None:
+def _take_place(aside: Path, place: OutputFolder) -> None:
+    target = place.path
+    if not _holds_something(target):
         if target.exists():  # a folder, and empty
             target.rmdir()
         aside.rename(target)
         return
-    folder = OutputFolder(target, overwrite=overwrite)
+    OutputFolder(target, overwrite=place.overwrites)  # somebody may have put something there meanwhile
     made = sorted(path for path in aside.rglob("*") if path.is_file() and path.name not in (LIST, LOCK))
-    for path in sorted(made, key=lambda each: each.name == REPORT):
-        path.replace(folder.file(path.relative_to(aside).as_posix()))
+    with place.locked():
+        for path in sorted(made, key=lambda each: each.name == REPORT):
+            path.replace(place.file(path.relative_to(aside).as_posix()))
     _remove(aside)
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.exists() and next(folder.iterdir(), None) is not None
 
 
 def _remove(aside: Path) -> None:

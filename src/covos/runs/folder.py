@@ -30,8 +30,9 @@ class OutputFolder:
     """Holds the files of one run, for its writers.
 
     The folder, with its parents, is made with the first file, so that a run which fails before leaves nothing behind.
-    With ``overwrite``, the first file also clears away what an earlier run of covos wrote here; other files stay. With
-    ``resumable``, the folder may hold a run that was begun: `covos.runs.state.RunState` decides if it can go on.
+    With ``overwrite``, the first file also clears away what an earlier run of covos wrote here; other files stay. It is
+    cleared under the folder's lock: never while another run is at work in it. With ``resumable``, the folder may hold a
+    run that was begun: `covos.runs.state.RunState` decides if it can go on.
 
     Raises:
         UsageError: The folder holds something and ``overwrite`` is off, or it holds files but no result of covos;
@@ -42,7 +43,7 @@ class OutputFolder:
     def __init__(self, path: Path, *, overwrite: bool = False, resumable: bool = False) -> None:
         self.path = path
         self.overwrites = overwrite
-        self._begun = False
+        self._begun = self._locked = False
         self._files: dict[str, None] = {}  # as a set that keeps the order
         self._replaced: set[str] = set()
         self._folders: list[Path] = []
@@ -65,7 +66,8 @@ class OutputFolder:
             refuse_links(self.path, target.parent)
             if not self._begun:
                 if os.path.lexists(self.path / LIST):
-                    _clear(self.path)
+                    with self.locked():
+                        _clear(self.path)
                 self._make(self.path)
                 self._begun = True
             if name in self._files:
@@ -125,15 +127,22 @@ class OutputFolder:
     def locked(self) -> Iterator[None]:
         """Keep other runs out of the folder for the time of a block; make it, and remove it if it stays empty.
 
+        In a block of its own, nothing changes.
+
         Raises:
             EnvironmentProblem: Another run is at work in it, or it cannot be made.
         """
+        if self._locked:
+            yield
+            return
         with explained(self.path):
             self._make(self.path)
         try:
             with exclusive(self.path / LOCK):
+                self._locked = True
                 yield
         finally:
+            self._locked = False
             if not self._files:
                 self._remove_empty_folders()
 
