@@ -20,9 +20,10 @@ from covos.runs.writing import Saved
 def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
     """Give a hidden folder to write a result to; if the block ends well, the result goes to its own folder.
 
-    A new folder takes its name at once. In one that is there, an earlier result is removed first, and the report comes
-    last. If the block fails, nothing of it is left, and an earlier result is as it was. The next run with this target
-    removes the remains of a killed one. Other runs are kept out of a folder that is there from the beginning.
+    A new folder takes its name at once. In one that is there, an earlier result goes first, and the report comes last.
+    If the block fails, or a file of the user's is in the way, nothing of it is left, and an earlier result is as it
+    was. The next run with this target removes the remains of a killed one. Other runs are kept out of a folder that is
+    there from the beginning.
 
     Raises:
         UsageError: The target holds something that is not to be replaced.
@@ -69,7 +70,7 @@ def _take_place(aside: Path, place: OutputFolder) -> None:
         return
     OutputFolder(target, overwrite=place.overwrites)  # somebody may have put something there meanwhile
     made = sorted(path for path in aside.rglob("*") if path.is_file() and path.name not in (LIST, LOCK))
-    with place.locked():
+    with place.renewed(hidden_beside(target.absolute(), ".earlier")):
         for path in sorted(made, key=lambda each: each.name == REPORT):
             path.replace(place.file(path.relative_to(aside).as_posix()))
     _remove(aside)

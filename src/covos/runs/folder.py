@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from covos.core.errors import EnvironmentProblem, UsageError
@@ -146,10 +147,48 @@ class OutputFolder:
             if not self._files:
                 self._remove_empty_folders()
 
+    @contextmanager
+    def renewed(self, earlier: Path) -> Iterator[None]:
+        """Replace what an earlier run wrote here in a block: if it fails, all is as it was before.
+
+        Args:
+            earlier: Folder on the same disk, which has the earlier files for the time of the block, and their list.
+                One that a killed run left is removed.
+
+        Raises:
+            UsageError: The folder ``earlier`` is there, and is not covos's.
+            EnvironmentProblem: Another run is at work here, or a file cannot be moved.
+        """
+        with self.locked(), explained(self.path):
+            away, listing = OutputFolder(earlier, overwrite=True), self.path / LIST
+            away.remove()
+            earlier.mkdir()
+            content = _content(listing)
+            (earlier / LIST).write_bytes(content)
+            paths = [path for line in _lines(content) if (path := _listed(self.path, line)) is not None]
+            old = {path: earlier / path.relative_to(self.path) for path in paths if os.path.lexists(path)}
+            try:
+                for path, place in old.items():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    path.rename(place)
+                yield
+            except BaseException:
+                self.discard()
+                for path, place in old.items():
+                    if os.path.lexists(place):
+                        self._make(path.parent)
+                        place.rename(path)
+                with atomic_path(listing) as temporary:
+                    temporary.write_bytes(content)
+                away.remove()
+                raise
+            away.remove()
+
     def remove(self) -> None:
         """Remove all that an earlier run wrote here, and the folder, unless other files are in it."""
         with explained(self.path):
-            _clear(self.path)
+            if self.path.is_dir():
+                _clear(self.path)
             for name in (LIST, LOCK):
                 (self.path / name).unlink(missing_ok=True)
             remove_if_empty(self.path)
@@ -223,10 +262,10 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> list[str]:
     folders = {root}
     kept = {root / name for name in keep}
     stay = [name for name in keep if not (root / name).is_dir()]
-    for line in _lines(root / LIST):
+    for line in _lines(_content(root / LIST)):
         if (target := _listed(root, line)) is None or target in kept:
             continue
-        folders.add(target.parent)
+        folders.update(takewhile(lambda each: each != root, target.parents))
         if kept.isdisjoint(target.parents):
             target.unlink(missing_ok=True)
         elif target.is_file():
@@ -243,9 +282,16 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> list[str]:
     return stay
 
 
-def _lines(listing: Path) -> list[str]:
+def _content(listing: Path) -> bytes:
+    """Return what is in a list of files; nothing where there is no list."""
+    if not os.path.lexists(listing):
+        return b""
     with open_own(listing, "rb") as file:
         content: bytes = file.read(limits().bytes)
+    return content
+
+
+def _lines(content: bytes) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()
 
 
