@@ -28,6 +28,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, SourceError, Usage
 from covos.core.files import read_at
 from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo, Times
+from covos.media.damage import damage_of_part
 from covos.media.depth import Deep
 from covos.media.fields import Deinterlace
 from covos.media.folder import DEFAULT_FRAME_RATE
@@ -391,52 +392,15 @@ class _Part(Source):
     @property
     def health(self) -> Health:
         """See `Source.health`; what lies outside of the part is said in its notes, and counts nowhere."""
-        whole, wanted = self._whole.health, self._wanted
-        to_the_end = wanted.stop > self._whole.info.frame_count
-
-        def place(index: int) -> int:
-            return (index - wanted.start) // wanted.step
-
-        # Behind the last frame that came out, a missing one has the number that it would have.
-        tail = whole.decoded - 1
-        behind = [each for each in whole.lost if each.after == tail]
-        gaps = [each for each in whole.lost if each.after != tail]
-        inside = [each for each in gaps if wanted.start <= each.after + 1 < wanted.stop]
-        inside += [each for index, each in enumerate(behind, tail + 1) if index in wanted]
-        before = sum(each.after < wanted.start - 1 for each in gaps)
-        promised = len(range(wanted.start, min(wanted.stop, whole.expected - before), wanted.step))
-        is_done = self._decoded == len(wanted)
-        concealed = tuple(index for index in whole.concealed if index in wanted)
-        # Refused packets and a doubtful end have no place. They are of the damage that has one, if there is any.
-        elsewhere = bool(whole.lost or whole.concealed) and not (inside or concealed)
-        own = replace(
-            whole,
+        wanted = self._wanted
+        return damage_of_part(
+            self._whole.health,
+            wanted,
+            known=self._whole.info.frame_count,
             decoded=self._decoded,
-            expected=self._decoded + len(inside) if is_done else promised,
-            concealed=concealed,
-            unreadable=tuple(index for index in whole.unreadable if index in wanted),
-            undecodable=0 if elsewhere else whole.undecodable,
-            cut=whole.cut and to_the_end,
-            at_least=whole.at_least and to_the_end and not elsewhere,
-            lost=tuple(inside),
-        )
-        others = replace(
-            whole,
-            decoded=0,
-            concealed=tuple(index for index in whole.concealed if index not in wanted),
-            cut=whole.cut and not own.cut,
-            at_least=whole.at_least and not own.at_least,
-            lost=tuple(each for each in whole.lost if each not in inside),
-        )
-        said, outside = self._whole.damage_in_words(whole), self._whole.damage_in_words(others)
-        told = [each for each in whole.warnings if each not in said]
-        return replace(
-            own,
-            concealed=tuple(map(place, own.concealed)),
-            unreadable=tuple(map(place, own.unreadable)),
-            lost=tuple(replace(each, after=place(each.after)) for each in own.lost),
-            warnings=(*told, *self._whole.damage_in_words(own)),
-            notes=(f"outside of the part that is taken: {'; '.join(outside)}",) if outside else (),
+            is_done=self._decoded == len(wanted),
+            place=lambda index: (index - wanted.start) // wanted.step,
+            in_words=self._whole.damage_in_words,
         )
 
     def content(self) -> tuple[int, str]:

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
-from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.clock import STEADY, Clock, read_clock
 from covos.media.container import open_container, picture_stream, size_unknown
+from covos.media.damage import damage_in_words
 from covos.media.decoding import Cursor, Decoded, Tally, decode_file
 from covos.media.displayed import Orientations, PictureReader, rotation_degrees
 from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
@@ -123,20 +123,11 @@ class VideoSource(Source):
                 f"another file begins in it, at byte {self._second}, which is not read: split it there, or join both "
                 "with a program that knows the format"
             )
-        if health.cut:
-            said.append("the file is shorter than its header says, or ends in the midst of a frame")
-        if lost := health.lost:
-            count = f"{'at least ' if health.at_least else ''}{counted(len(lost), 'frame')}"
-            of = f" of {health.decoded + len(lost)}" if health.decoded else ""
-            said.append(
-                f"{count} missing{of}, at {self._spans([each.pts for each in lost])}: the file is damaged or cut"
-            )
-        elif latest.finished and health.at_least and self._second is None:
-            said.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
-        if health.concealed:
-            places = self._spans([latest.times[index] for index in health.concealed])
-            said.append(f"{counted(len(health.concealed), 'frame')} damaged and painted over, at {places}")
-        return tuple(said)
+        ends = latest.finished and self._second is None
+        return (
+            *said,
+            *damage_in_words(health, time_of=lambda index: latest.times[index], shown=self._spans, ends=ends),
+        )
 
     def _spans(self, times: Sequence[int]) -> str:
         return spans(times, time_base=self._time_base, frame_rate=self._table.frame_rate)

@@ -8,13 +8,19 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
+from typing import Final
 
 from covos.core.errors import listed
 from covos.core.progress import counted
 from covos.core.types import SourceInfo
 from covos.masks.frame_mask import FrameMask
+from covos.media.damage import MAY_BE_MISSING, damage_in_words, damage_of_part
+from covos.media.missing import spans
 from covos.media.range import Range
 from covos.media.source import Health
+
+_PICTURES: Final = ("cannot be read", "damaged and painted over")
+"""Damages of pictures, as a folder of them says it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +98,70 @@ def trimmed(
         frame_rate=rate,
         duration=None if rate is None else float(count / rate),
     )
-    shift = kept[0].index
-    lost = tuple(
-        replace(each, after=(each.after - shift) // taken.step)
-        for each in health.lost
-        if shift <= each.after + 1 <= kept[-1].index
-    )
-    unread = [frame for frame in placed if frame.status == "unreadable"]
-    named = listed([frame.file or frame.stem for frame in unread])
-    damage = Health(
-        decoded=len(placed),
-        expected=len(placed) + len(lost),
-        concealed=tuple(frame.index for frame in placed if frame.status == "concealed"),
-        unreadable=tuple(frame.index for frame in unread),
-        lost=lost,
-        warnings=(f"{counted(len(unread), 'picture')} cannot be read: {named}",) if unread else (),
-    )
+    damage = _damage(frames, kept, info=info, health=health, taken=taken, every=every)
     later = (bisect_left(kept, cut, key=lambda frame: frame.index) for cut in cuts)
     begin = tuple(sorted({placed[at].index for at in later if 0 < at < len(placed)}))
     return placed, part, damage, begin
+
+
+def _damage(
+    frames: Sequence[FrameMask],
+    kept: Sequence[FrameMask],
+    *,
+    info: SourceInfo,
+    health: Health,
+    taken: range,
+    every: int,
+) -> Health:
+    """Return the damage of the frames that are kept, as if the source had been read from the first to the last.
+
+    Args:
+        frames: See `trimmed`.
+        kept: Some of them.
+        info: See `trimmed`.
+        health: See `trimmed`.
+        taken: Their positions in ``frames``; endless if they reach to the end.
+        every: Numbers from one to the next.
+    """
+    first, last = kept[0].index, frames[-1].index
+    if taken.stop < len(frames):
+        stop = frames[taken.stop].index
+    else:  # a slice of a result ends before the source does
+        stop = taken.stop if taken.stop > len(frames) and last >= health.decoded - 1 else last + 1
+    rate, warnings = info.whole_rate or Fraction(1), health.warnings
+    if info.kind != "video":  # sentences on pictures name some of them, with reasons that are not kept
+        warnings = tuple(each for each in warnings if not any(f" {what}: " in each for what in _PICTURES))
+    by_index = {frame.index: frame for frame in frames}
+
+    def in_words(some: Health) -> tuple[str, ...]:
+        if info.kind == "video":
+            return damage_in_words(
+                some,
+                time_of=lambda index: by_index[index].pts,
+                shown=lambda times: spans(times, time_base=info.time_base, frame_rate=rate),
+                ends=MAY_BE_MISSING in health.warnings,
+            )
+        return tuple(
+            f"{counted(len(found), 'picture')} {what}: {listed([_name(by_index[index]) for index in found])}"
+            for what, found in zip(_PICTURES, (some.unreadable, some.concealed), strict=True)
+            if found
+        )
+
+    return damage_of_part(
+        replace(
+            health,
+            concealed=tuple(index for index in health.concealed if index in by_index),
+            unreadable=tuple(index for index in health.unreadable if index in by_index),
+            warnings=warnings,
+        ),
+        range(first, stop, max(1, every // info.every)),
+        known=last + 1,
+        decoded=len(kept),
+        is_done=True,
+        place=lambda index: (index - first) * info.every // every,
+        in_words=in_words,
+    )
+
+
+def _name(frame: FrameMask) -> str:
+    return frame.file or frame.stem
