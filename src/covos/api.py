@@ -13,7 +13,7 @@ import covos  # its types bring torch, once somebody asks for them (`typing.get_
 from covos.core.device import Precision
 from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
-from covos.core.types import FrameResult
+from covos.core.types import Deinterlace, FrameResult
 from covos.engines.choices import (
     AUTO,
     DEFAULT_MEMORY,
@@ -26,7 +26,6 @@ from covos.engines.choices import (
 )
 from covos.job import Job
 from covos.masks.edges import NO_EDGES, Edges
-from covos.media.fields import Deinterlace
 from covos.media.inputs import Input
 from covos.media.range import Range
 from covos.model_loading import loaded

@@ -15,6 +15,7 @@ import torch
 
 from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
+from covos.core.types import Deinterlace
 from covos.engines.calibration import Calibration
 from covos.engines.choices import (
     AUTO,
@@ -39,7 +40,6 @@ from covos.engines.prompt import NetworkPrompter, Prompter, PromptNetwork, Relay
 from covos.engines.shots import Shots
 from covos.engines.steps import LadderStep
 from covos.masks.edges import NO_EDGES, Edges
-from covos.media.fields import Deinterlace
 from covos.media.inputs import InMemory, Input, as_source, open_input
 from covos.media.range import Range, as_range
 from covos.models.registry import (

@@ -24,6 +24,7 @@ from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
 from covos.core.labelling import NO_LABELS, Labelling, as_labelling
 from covos.core.records import Value, faults
+from covos.core.types import Deinterlace
 from covos.engines.choices import (
     AUTO,
     SUBJECT,
@@ -32,7 +33,6 @@ from covos.engines.choices import (
 from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks import read_label_map
 from covos.masks.edges import NO_EDGES, Edges
-from covos.media.fields import Deinterlace
 from covos.media.inputs import InMemory, as_source
 from covos.media.opening import check_rate
 from covos.media.range import WHOLE, Range, as_range

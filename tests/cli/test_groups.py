@@ -14,14 +14,13 @@ import typer
 from covos import cli
 from covos.cli import data, groups, options
 from covos.cli.grouping import grouped
-from covos.core.types import Times
+from covos.core.types import Deinterlace, Times
 from covos.data.base import Encoding, Layout
 from covos.evaluation.layout import TableFormat
 from covos.evaluation.protocols import ProtocolName
 from covos.formats.composition import AlphaKind, Composition
 from covos.formats.options import composed_formats
 from covos.masks.edges import Edges
-from covos.media.fields import Deinterlace
 from covos.media.range import Range
 from covos.plan import Damaged, Plan
 from covos.task import Find, choose_task

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covos.media.fields import Deinterlace
+from covos.core.types import Deinterlace
 from covos.media.opening import open_source
 
 HEIGHT, WIDTH, COUNT = 64, 96, 9

@@ -33,6 +33,8 @@ that the network gave no numbers for (see `covos.engines.held`)."""
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Times: TypeAlias = Literal["zero", "source"]
 """Times of a video that is made of a part of a source: from zero, or those of the source."""
+Deinterlace: TypeAlias = Literal["auto", "on", "off"]
+"""Pictures to deinterlace: those that are flagged as interlaced, all, or none."""
 JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 """State of a job, in Python as on a server."""
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
@@ -247,6 +249,8 @@ class SourceInfo:
         every: Frames of the whole source from one of its frames to the next; 1 unless some were left out.
         times: Times of the videos that are written of a part: they start at ``"zero"``, or keep those of the
             ``"source"``; None where the whole source was opened.
+        deinterlace: Frames of a video that are made whole pictures: those that are flagged as interlaced (``"auto"``),
+            all (``"on"``) or none (``"off"``).
     """
 
     path: str
@@ -265,6 +269,7 @@ class SourceInfo:
     tags: Tags = field(default=UNTAGGED, compare=False)
     every: int = 1
     times: Times | None = None
+    deinterlace: Deinterlace = "auto"
 
     @property
     def is_part(self) -> bool:

@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
 from av.filter import Graph
+
+from covos.core.types import Deinterlace
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from covos.media.decoding import Decoded
-
-Deinterlace: TypeAlias = Literal["auto", "on", "off"]
-"""Pictures to deinterlace: those that are flagged as interlaced, all, or none."""
 
 _SMALLEST = 2
 """Pixels: the filter refuses pictures that are no wider, or no higher."""

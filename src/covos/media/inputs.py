@@ -27,10 +27,9 @@ from PIL import Image, ImageOps
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
 from covos.core.files import read_at
 from covos.core.guarded import parse_fraction
-from covos.core.types import Frame, ImageArray, SourceInfo, Times
+from covos.core.types import Deinterlace, Frame, ImageArray, SourceInfo, Times
 from covos.media.damage import damage_of_part
 from covos.media.depth import Deep
-from covos.media.fields import Deinterlace
 from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.images import kind_of
 from covos.media.opening import check_rate, open_source

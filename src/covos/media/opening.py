@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
+from covos.core.types import Deinterlace
 from covos.media.animation import AnimatedSource
-from covos.media.fields import Deinterlace
 from covos.media.first_look import refuse_missing
 from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
 from covos.media.images import kind_of

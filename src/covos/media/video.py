@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
-from covos.core.types import Frame, SourceInfo
+from covos.core.types import Deinterlace, Frame, SourceInfo
 from covos.media.clock import STEADY, Clock, read_clock
 from covos.media.container import open_container, picture_stream, size_unknown
 from covos.media.damage import damage_in_words
 from covos.media.decoding import Cursor, Decoded, Tally, decode_file
 from covos.media.displayed import Orientations, PictureReader, rotation_degrees
-from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
+from covos.media.fields import deinterlaced, with_neighbours
 from covos.media.joined import second_file
 from covos.media.missing import missing_frames, spans
 from covos.media.packets import read_packet_table
@@ -325,6 +325,7 @@ class VideoSource(Source):
             frame_rate=self._table.frame_rate,
             duration=duration,
             time_base=self._time_base,
+            deinterlace=self._deinterlace,
             rotation=rotation,
             has_audio=bool(container.streams.audio),
             codec=stream.codec_context.codec.canonical_name,

@@ -207,7 +207,7 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, read: 
     named = read.frames[0].stem is not None
     path = result.info.path if result.info.kind == "masks" else "the result"
     # A part stays the part that it was, wherever its source lies now.
-    with open_input(source, range=Range.taken(result.info)) as opened:
+    with open_input(source, range=Range.taken(result.info), deinterlace=result.info.deinterlace) as opened:
         info = opened.info
         if read.is_sequence and result.info.kind == "masks":
             result = _fitted(read, info, path=path)

@@ -185,6 +185,7 @@ class Replay:
             held,
             frame_rate=info.whole_rate if info.kind == "frames" else None,
             range=Range.taken(info),
+            deinterlace=info.deinterlace,
         )
         if (source.info.height, source.info.width) != (info.height, info.width):
             source.close()

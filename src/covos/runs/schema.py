@@ -17,7 +17,7 @@ from covos.core.errors import CovosError
 from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
-from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind, Tags, Times
+from covos.core.types import Deinterlace, FrameStatus, Presence, SourceInfo, SourceKind, Tags, Times
 from covos.engines.steps import LadderStep
 from covos.media.source import Health, MissingFrame
 from covos.media.tags import TIMECODE
@@ -54,7 +54,8 @@ class SourceRecord(Record):
     """The source, as `covos.core.types.SourceInfo`; fractions are text such as ``"30000/1001"``.
 
     ``path`` is as it was given, so a relative one counts from the folder in which covos was called; ``from_folder`` is
-    the way to it from the folder of the report, left out where the source is not on disk. ``sha256`` is that of the
+    the way to it from the folder of the report, left out where the source is not on disk. ``deinterlace`` is left out
+    where it is ``"auto"``. ``sha256`` is that of the
     file, null for a folder and in the report of a run that did not finish.
     """
 
@@ -76,6 +77,7 @@ class SourceRecord(Record):
     times: Times | None = None
     timecode: Annotated[str, Field(pattern=f"^{TIMECODE}$", max_length=12)] | None = None
     from_folder: str | None = None
+    deinterlace: Deinterlace = "auto"
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None, folder: Path) -> Self:
@@ -89,6 +91,8 @@ class SourceRecord(Record):
         if not info.is_part:
             for name in ("start", "every", "times"):
                 del values[name]
+        if info.deinterlace == "auto":
+            del values["deinterlace"]
         return cls(**values, sha256=sha256)
 
     def info(self, *, folder: Path) -> SourceInfo:
