@@ -18,7 +18,7 @@ from PIL import Image
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
 from covos.core.records import write_json
-from covos.core.types import Colour, FrameResult, LabelArray
+from covos.core.types import Colour, FrameResult
 from covos.formats.alpha import grey_levels, rgba_of
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Bits, Destination
@@ -228,7 +228,7 @@ class _Crop:
 
     def add(self, composed: ComposedResult) -> None:
         """Put what is seen of a frame aside."""
-        box = _subject_box(composed.labels)
+        box = _subject_box(composed)
         if box is not None:
             left, top, right, bottom = box
             self._parts.append(composed.rgba[top:bottom, left:right])
@@ -256,11 +256,19 @@ class _Crop:
         self._parts.close()
 
 
-def _subject_box(labels: LabelArray) -> _Box | None:
-    """Return the smallest box around all objects and the soft edges beside them; None if there are none."""
-    x, y, width, height = cv2.boundingRect((labels != 0).view(np.uint8))
-    if not width:
+def _subject_box(composed: ComposedResult) -> _Box | None:
+    """Return the smallest box around all objects, with a margin, and all that is not clear; None if nothing is seen.
+
+    A feathered edge and a matte's hair may reach beyond the margin.
+    """
+    rows, columns = composed.labels.shape
+    margin = math.ceil(math.hypot(rows, columns) * _MARGIN_PER_DIAGONAL)
+    boxes = []
+    for seen, more in ((composed.labels, margin), (composed.alpha, 0)):
+        x, y, width, height = cv2.boundingRect((seen != 0).view(np.uint8))
+        if width:
+            boxes.append((x - more, y - more, x + width + more, y + height + more))
+    if not boxes:
         return None
-    margin = math.ceil(math.hypot(*labels.shape) * _MARGIN_PER_DIAGONAL)
-    rows, columns = labels.shape
-    return max(0, x - margin), max(0, y - margin), min(columns, x + width + margin), min(rows, y + height + margin)
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return max(0, min(lefts)), max(0, min(tops)), min(columns, max(rights)), min(rows, max(bottoms))
