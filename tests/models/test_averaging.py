@@ -107,6 +107,11 @@ def test_what_cannot_be_averaged(tmp_path: Path) -> None:
         average([one, one], output=output)
     with pytest.raises(UsageError, match="end it with"):
         average([one, one], output=tmp_path / "mean.pth")
+    output.with_suffix(".json").write_text("mine")
+    with pytest.raises(UsageError, match=r"mean\.json exists"):
+        average([one, made(tmp_path / "other.safetensors", seed=4)], output=output)
+    assert output.with_suffix(".json").read_text() == "mine"
+    output.with_suffix(".json").unlink()
     damaged = made(tmp_path / "d.safetensors", seed=3)
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError, match="damaged"):

@@ -20,7 +20,7 @@ from torch import Tensor
 import covos
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.cards import Card, stored_shapes
-from covos.models.checkpoints import save_weights
+from covos.models.checkpoints import check_output, save_weights
 from covos.models.registry import ModelEntry, empty_network, find_model, verify
 
 TRAINING_ONLY = frozenset({
@@ -42,17 +42,14 @@ def average(
     Args:
         files: Two weights files or more, or names of models, of one network with the same settings.
         output: The .safetensors file.
-        overwrite: Replace an existing file.
+        overwrite: Replace an existing file, and its card.
 
     Raises:
-        UsageError: There are fewer than two files, one of them twice, or ``output`` exists.
+        UsageError: There are fewer than two files, one of them twice, or ``output`` or its card exists.
         CheckpointError: A file cannot be read or is damaged, or the files are of different networks.
     """
     output = Path(output)
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output} is no name for weights", why="they are safetensors", fix="end it with .safetensors")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists", why="nothing is overwritten unless asked", fix="choose another, or add -y")
+    check_output(output, overwrite=overwrite)
     entries = [find_model(os.fspath(each)) for each in files]
     _check(entries)
     mean = _mean([entry.path for entry in entries])

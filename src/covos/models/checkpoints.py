@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from covos.core.errors import CheckpointError
+from covos.core.errors import CheckpointError, UsageError
 from covos.core.files import atomic_path
 from covos.core.guarded import check_zip, open_guarded
 from covos.core.limits import limits, raising
@@ -68,6 +68,25 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
     )
     write_record(complete, card_path(path))
     return complete
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse a name for weights of which the file, or the card that `save_weights` writes beside it, is there.
+
+    Raises:
+        UsageError: It is, and is not to be replaced; or the name is not that of a ``.safetensors`` file.
+    """
+    if path.suffix != ".safetensors":
+        raise UsageError(
+            f"{path} is no name for weights", why="only safetensors are written", fix="end it with .safetensors"
+        )
+    for each in (path, card_path(path)):
+        if each.exists() and not overwrite:
+            raise UsageError(
+                f"{each} exists",
+                why="nothing is overwritten unless asked",
+                fix="give another name, or replace it: -y (overwrite=True)",
+            )
 
 
 def load_weights(path: Path, network: nn.Module) -> None:

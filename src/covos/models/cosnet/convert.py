@@ -30,8 +30,8 @@ from torch import Tensor
 from covos._version import __version__
 from covos.core.errors import CheckpointError, UsageError, one_of
 from covos.core.progress import counted
-from covos.models.cards import Card, card_path, sha256_of
-from covos.models.checkpoints import read_tensors, save_weights
+from covos.models.cards import Card, sha256_of
+from covos.models.checkpoints import check_output, read_tensors, save_weights
 from covos.models.cosnet.network import (
     COSNET_RESNET50,
     COSNET_RESNET101,
@@ -269,15 +269,7 @@ def _check(output: Path, *, architecture: str | None, overwrite: bool) -> None:
             why="checkpoints can be converted for COSNet only",
             fix=one_of(architecture, COSNETS),
         )
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output} is no name for weights", why="only safetensors are written", fix="end it so")
-    for path in (output, card_path(output)):
-        if path.exists() and not overwrite:
-            raise UsageError(
-                f"{path} exists",
-                why="nothing is replaced unasked",
-                fix="give another name, or replace it: -y (overwrite=True)",
-            )
+    check_output(output, overwrite=overwrite)
 
 
 def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | None, path: Path) -> str:
