@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+import covos
+from covos.core.errors import UsageError
 from covos.data import Dataset, open_dataset
 from covos.models.cards import read_card
 from covos.models.matte import BAND, BEFORE, GUESS, CovosMatte
 from covos.models.registry import build_matter, find_matter
-from covos.training.gather import TrainingData
+from covos.training.gather import TrainingData, gather
 from covos.training.loop import train
 from covos.training.matte import TILE, MatteBatch, MatteBatches, MatteTask, find_all, warped
 from covos.training.recipe import MatteRecipe
@@ -160,6 +163,29 @@ def test_a_training_makes_weights_that_are_found_and_loaded(datasets: list[Datas
     network = build_matter(find_matter(folder / "last.safetensors"))
     assert isinstance(network, CovosMatte)
     assert torch.isfinite(network(torch.rand(1, 16, TILE, TILE))).all()
+
+
+def test_videos_that_are_held_back_stop_no_training(tianchi: Path, tmp_path: Path) -> None:
+    small: dict[str, Any] = {**SMALL, "drawn_share": 1.0, "device": "cpu", "workers": 0}
+    divided = covos.train("matte", tianchi, tmp_path / "divided", ratio=0.5, **small)
+    assert divided.best is None
+    assert divided.weights == tmp_path / "divided" / "last.safetensors"
+    assert divided.weights.exists()
+    assert covos.train("matte", tianchi, tmp_path / "divided", ratio=0.5, **small).weights == divided.weights
+    train_part, held_back = open_dataset(tianchi).split(0.5)
+    with pytest.warns(UserWarning, match="nothing is measured on tianchi"):
+        told = covos.train("matte", train_part, tmp_path / "told", validation=held_back, **small)
+    assert told.last.exists()
+    with pytest.raises(UsageError, match="a matte cannot be measured on"):
+        covos.training.measure(divided.weights, tianchi, subset="train", device="cpu")
+
+
+def test_pictures_to_measure_on_are_left_where_videos_are_not(tianchi: Path, tmp_path: Path) -> None:
+    still = pictures(tmp_path / "soft", soft=True)
+    data = gather([open_dataset(tianchi), still], seed=0, ratio=0.5, moving=False)
+    assert (data.validation, data.unmeasured) == ((), ("tianchi",))
+    assert gather([still], seed=0, overfit=1, moving=False).validation == gather([still], seed=0, overfit=1).validation
+    assert gather([tianchi], seed=0, overfit=1, moving=False).validation == ()
 
 
 def test_the_guess_of_a_drawn_clip_is_better_than_its_mask(datasets: list[Dataset]) -> None:

@@ -75,7 +75,7 @@ Found: TypeAlias = dict[str, list[str]]
 def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
     """Look at the data that a run would train and measure on."""
     uses = [(dataset, "to train on") for dataset in data.train]
-    if data.overfit:
+    if data.overfit and data.validation:
         uses = [(dataset, "to train on and to measure on") for dataset in data.train]
     else:
         uses += [(dataset, "to measure on") for dataset in data.validation]

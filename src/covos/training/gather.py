@@ -32,11 +32,13 @@ class TrainingData:
         validation: What is measured on, none of which is trained on, unless ``overfit``: sets of videos, and of still
             pictures.
         overfit: Number of videos and of pictures that are both trained and measured on, on purpose; 0 for a usual run.
+        unmeasured: Names of the data sets whose videos would be measured on, if videos said how good the network is.
     """
 
     train: tuple[Dataset, ...]
     validation: tuple[Dataset, ...] = ()
     overfit: int = 0
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def videos(self) -> tuple[Dataset, ...]:
@@ -58,6 +60,7 @@ def gather(
     overfit: int = 0,
     validation: Sequence[Dataset] | None = None,
     pictures: bool = True,
+    moving: bool = True,
 ) -> TrainingData:
     """Take data sets that are open, and find those at or directly below each folder, and divide them.
 
@@ -72,8 +75,8 @@ def gather(
     With ``validation``, nothing is divided: an open data set is trained on whole, of a folder its training list is, and
     these data sets are what is measured on. If there are none, nothing is measured.
 
-    Without ``pictures``, still pictures are not measured on; those that are held back are not trained on either, so
-    that all networks are trained on the same.
+    Without ``pictures``, still pictures are not measured on, and without ``moving``, videos are not; those that are
+    held back are not trained on either, so that all networks are trained on the same.
 
     Raises:
         InputError: There is nothing to train on.
@@ -94,8 +97,8 @@ def gather(
         measured_on = [part for each in validation if len(part := _annotated(each))]
         _refuse_both(train, measured_on)
     if train and overfit:
-        few = _first(train, count=overfit, seed=seed)
-        return TrainingData(train=few, validation=_measurable(few, pictures=pictures), overfit=overfit)
+        train = list(_first(train, count=overfit, seed=seed))
+        return _data_of(train, train, pictures=pictures, moving=moving, overfit=overfit)
     apart = only_held_back(train)
     train = list(without_held_back(train))
     if not train:
@@ -105,13 +108,19 @@ def gather(
             fix="look at the folder with: covos data inspect ROOT",
         )
     measured_on += apart if validation is None else ()
-    return TrainingData(train=tuple(train), validation=_measurable(measured_on, pictures=pictures))
+    return _data_of(train, measured_on, pictures=pictures, moving=moving)
 
 
-def _measurable(datasets: Iterable[Dataset], *, pictures: bool) -> tuple[Dataset, ...]:
-    if pictures:
-        return tuple(datasets)
-    return tuple(part for each in datasets if (part := part_of_kind(each, "video")) is not None)
+def _data_of(
+    train: Sequence[Dataset], held_back: Sequence[Dataset], *, pictures: bool, moving: bool, overfit: int = 0
+) -> TrainingData:
+    """Return the data of a run, which measures on what it can of the sets that are held back for it."""
+    data = TrainingData(train=tuple(train), validation=tuple(held_back), overfit=overfit)
+    if not pictures:
+        data = replace(data, validation=data.videos)
+    if not moving:
+        data = replace(data, validation=data.pictures, unmeasured=tuple(part.name for part in data.videos))
+    return data
 
 
 def _root_of(source: Data) -> str:

@@ -75,6 +75,7 @@ def prepare(
             overfit=recipe.overfit,
             validation=validation,
             pictures=recipe.measures_pictures,
+            moving=recipe.measures_videos,
         ),
         device=target,
         precision=precision_of(target, precision),

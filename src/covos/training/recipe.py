@@ -77,6 +77,8 @@ class Recipe(Record, extra="forbid", strict=True):
     """Name of the things that a step is divided into, and the field with their number."""
     measures_pictures: ClassVar[bool] = True
     """If the network finds something in a still picture by itself, so that its answer can be scored."""
+    measures_videos: ClassVar[bool] = True
+    """If the masks of videos say how good the network's answer is."""
 
     model: str
     steps: Count
@@ -373,6 +375,7 @@ class MatteRecipe(Recipe):
 
     divided = "clips", "clips_per_step"
     measures_pictures = False
+    measures_videos = False  # the edges of masks say nothing about opacity
 
     clips_per_step: Count
     frames: Count
