@@ -14,7 +14,7 @@ from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.core.memory import keeping_freed_memory
 from covos.core.progress import counted
-from covos.data import Dataset
+from covos.data import Dataset, Video
 from covos.engines.choices import DEFAULT_REFERENCES
 from covos.training.distributed import SINGLE_PROCESS
 from covos.training.loop import Objective, take_step
@@ -25,7 +25,7 @@ from covos.training.recipe import LiteRecipe
 from covos.training.registry import make_task
 from covos.training.state import TrainingState, make_average
 from covos.training.task import Task, to_device
-from covos.training.validate import MOST_PICTURES, part_of_kind
+from covos.training.validate import MOST_PICTURES, frames_to_score, part_of_kind
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
@@ -230,21 +230,26 @@ def _time_videos(
     task: Task[Any], state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
 ) -> float:
     """Return the seconds of scoring the videos, from the beginning of the first that can be scored."""
-    videos = [video for video in validation if video.kind == "video" and len(video.frames) > 2]
+    videos = [video for video in validation if video.kind == "video" and _scored(video)]
     if not videos:
         return 0.0
-    count = MEASURED * VALIDATION_STRIDE + 1
+    # Long enough for a scored frame, and for one after the annotation that is followed.
+    count = max(MEASURED * VALIDATION_STRIDE + 1, _scored(videos[0])[:2][-1] + 2)
     first = replace(videos[0], frames=videos[0].frames[:count])
     part = replace(validation, videos=(first,))
     began = time.perf_counter()
     try:
         task.measure(state.average, part, device=device, precision=precision, every=VALIDATION_STRIDE)
-    except InputError:  # none of these frames is annotated; the whole video may be
+    except InputError:  # these frames show no object; others may
         return 0.0
     seconds = time.perf_counter() - began
-    return seconds * sum(_encoded(len(video.frames)) for video in videos) / _encoded(len(first.frames))
+    return seconds * sum(map(_encoded, videos)) / _encoded(first)
 
 
-def _encoded(frames: int) -> int:
+def _scored(video: Video) -> list[int]:
+    return frames_to_score(video.frames, every=VALIDATION_STRIDE)
+
+
+def _encoded(video: Video) -> int:
     """Return the number of frames of a video that are encoded to measure on it."""
-    return -(-(frames - 2) // VALIDATION_STRIDE) + min(DEFAULT_REFERENCES, frames)
+    return len(_scored(video)) + min(DEFAULT_REFERENCES, len(video.frames))

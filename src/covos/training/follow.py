@@ -43,7 +43,7 @@ from covos.training.pools import DrawnBatches
 from covos.training.recipe import FollowRecipe
 from covos.training.scenes.clips import draw_clip
 from covos.training.task import FrozenEncoderTask, picture_table
-from covos.training.validate import DatasetSource, FrameScores, Validation
+from covos.training.validate import DatasetSource, FrameScores, Validation, frames_to_score
 
 COLOURS = ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2), (0.2, 1.0, 0.2), (0.3, 0.4, 1.0), (1.0, 0.9, 0.1), (1.0, 0.3, 1.0))
 """Colours of the background and of the first objects, in pictures."""
@@ -201,13 +201,13 @@ def _score(
     given = {int(identity): first == identity for identity in np.unique(first) if identity not in (0, VOID)}
     if not given:
         return
-    measured = range(1, len(records) - 1, every)
+    measured = frames_to_score(records, every=every)
     source = DatasetSource(records)
     engine = engine.within(references_of(source, engine.finder, one_shot(source)))
     frames = engine.encoder.observe(source)
     for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index
-        if index not in measured or records[index].annotation is None:
+        if index not in measured:
             continue
         truth = read_labels(video, records[index])
         for identity in given:

@@ -218,8 +218,18 @@ def score_result(video: Video, result: FrameResult) -> ScoredFrame:
 
 
 def frames_to_score(records: Sequence[FrameRecord], *, every: int) -> list[int]:
-    """Return the indices of every so many frames, first and last left out, that are annotated."""
-    return [index for index in range(1, len(records) - 1, every) if records[index].annotation is not None]
+    """Return the indices of annotated frames, first and last left out: one of every so many frames, ascending.
+
+    Of frames 1, 1 + ``every`` and so on, each that is not annotated gives its place to the next one that is: a video
+    may be annotated at every tenth frame alone.
+    """
+    found: list[int] = []
+    due = 1
+    for index in range(1, len(records) - 1):
+        if index >= due and records[index].annotation is not None:
+            found.append(index)
+            due = index + every - (index - 1) % every
+    return found
 
 
 class DatasetSource(Source):
