@@ -364,6 +364,17 @@ def test_pictures_beside_videos_are_no_clip(tmp_path: Path) -> None:
     assert set(named([tmp_path])) == {"a"}
 
 
+@pytest.mark.parametrize("protocol", ["", "file://"])
+def test_pictures_above_videos_hide_none_of_them(tmp_path: Path, protocol: str) -> None:
+    root = tmp_path / "vids"
+    touch(root / "cover.jpg", root / "day1" / "a.mp4", root / "day1" / "raw" / "b.mp4", root / "day2" / "poster.png")
+    packed(root / "day2" / "more" / "t.tar", "c.mp4")
+    touch(root / "day3" / "0.png", root / "day3" / "masks" / "0.png")  # frames, with masks beside them
+    touch(root / "day4" / "0.png", root / "day4" / "cut" / "overlay.mp4", root / "day4" / "cut" / ".covos-files")
+    expected = ["day1/a", "day1/raw/b", "day2/more/t/c", "day3", "day4"]
+    assert list(named([f"{protocol}{root}"])) == expected
+
+
 def test_a_link_to_itself_is_a_clip_that_fails_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"")
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")

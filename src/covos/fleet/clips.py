@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.remote import is_remote
@@ -96,7 +96,7 @@ def _shard(shard: str, place: PurePosixPath | None = None) -> Iterator[Clip]:
 
 
 def _folder(folder: Path) -> Iterator[Clip]:
-    found = list(_below(folder, PurePosixPath()))
+    found = _below(folder, PurePosixPath()).clips
     if not found:
         raise _empty(str(folder))
     yield from found
@@ -110,41 +110,54 @@ def _empty(folder: str) -> SourceError:
     )
 
 
-def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
+class _Found(NamedTuple):
+    """The clips of a folder and of those below it; ``moving`` tells if one of them is a video."""
+
+    clips: list[Clip]
+    moving: bool
+
+
+def _joined(files: list[Clip], pictures: Clip | None, below: Iterable[_Found]) -> _Found:
+    """Put the clips of a folder together; its pictures are one if neither it nor a folder below holds a video.
+
+    Pictures beside and above videos are covers and posters.
+    """
+    found = list(below)
+    moving = bool(files) or any(each.moving for each in found)
+    if pictures is not None and not moving:
+        return _Found([pictures], moving=False)
+    return _Found([*files, *(clip for each in found for clip in each.clips)], moving)
+
+
+def _below(folder: Path, place: PurePosixPath) -> _Found:
     """List the clips of a folder and of those below; ``place`` is where it lies below the one that was named."""
     try:
         found = [each for each in os.scandir(folder) if each.name[0] != "."]
     except OSError:
         if not place.parts:
             raise
-        yield Clip(input=str(folder), name=str(place))
-        return
+        return _Found([Clip(input=str(folder), name=str(place))], moving=False)
     entries = sorted(found, key=lambda each: natural_key(each.name))
     # A pipe, a link to nothing or to itself, and a folder that may not be read are clips that fail by themselves.
     files = [each for each in entries if (Path(each.path).is_file() if _is_shard(each.name) else not _is_folder(each))]
-    are_clips = yield from _files({each.name: each.path for each in files}, place)
-    if not are_clips and _has_pictures(each.name for each in entries):
-        yield Clip(input=str(folder), name=str(place if place.parts else folder.resolve().name))
-        return
-    for each in entries:
-        # A link may lead back up, and a result is no input.
-        if each.is_dir(follow_symlinks=False) and not (Path(each.path) / LIST).exists():
-            yield from _below(Path(each.path), place / each.name)
+    clips = _files({each.name: each.path for each in files}, place)
+    pictures = _pictures(str(folder), (each.name for each in entries), place, name=folder.resolve().name)
+    # A link may lead back up, and a result is no input.
+    folders = [each for each in entries if each.is_dir(follow_symlinks=False) and not (Path(each.path) / LIST).exists()]
+    return _joined(clips, pictures, (_below(Path(each.path), place / each.name) for each in folders))
 
 
-def _files(paths: Mapping[str, str], place: PurePosixPath) -> Generator[Clip, None, bool]:
-    """List the videos among the files of a folder, then those in its tar files; tell if it has some of either."""
+def _files(paths: Mapping[str, str], place: PurePosixPath) -> list[Clip]:
+    """List the videos among the files of a folder, then those in its tar files."""
     videos = [name for name in paths if Path(name).suffix.lower() in VIDEO_SUFFIXES]
-    for name in videos:
-        yield Clip(input=paths[name], name=str(place / Path(name).stem))
-    shards = [name for name in paths if _is_shard(name)]
-    for name in shards:
-        yield from _shard(paths[name], place)
-    return bool(videos or shards)
+    clips = [Clip(input=paths[name], name=str(place / Path(name).stem)) for name in videos]
+    return [*clips, *(clip for name in paths if _is_shard(name) for clip in _shard(paths[name], place))]
 
 
-def _has_pictures(names: Iterable[str]) -> bool:
-    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
+def _pictures(folder: str, files: Iterable[str], place: PurePosixPath, *, name: str) -> Clip | None:
+    """Return the clip of a folder's pictures; it has this name if it was named itself."""
+    has_some = any(Path(each).suffix.lower() in IMAGE_SUFFIXES for each in files)
+    return Clip(input=folder, name=str(place if place.parts else name)) if has_some else None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -157,26 +170,23 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _far_folder(url: str) -> Iterator[Clip]:
     """List the clips of a folder at a URL as those of one of this machine."""
     files = [each for each in files_below(url) if not any(part[0] == "." and part != LIST for part in each.parts)]
-    found = list(_far_below(url.rstrip("/"), files, PurePosixPath()))
+    found = _far_below(url.rstrip("/"), files, PurePosixPath()).clips
     if not found:
         raise _empty(url)
     yield from found
 
 
-def _far_below(url: str, files: Sequence[PurePosixPath], place: PurePosixPath) -> Iterator[Clip]:
+def _far_below(url: str, files: Sequence[PurePosixPath], place: PurePosixPath) -> _Found:
     """List the clips among the files below a folder; ``place`` is where it lies below the one that was named."""
     here = sorted((each.name for each in files if len(each.parts) == 1), key=natural_key)
-    are_clips = yield from _files({name: joined(url, name) for name in here}, place)
-    if not are_clips and _has_pictures(here):
-        yield Clip(input=url, name=str(place if place.parts else path_of(url).name))
-        return
+    clips = _files({name: joined(url, name) for name in here}, place)
+    pictures = _pictures(url, here, place, name=path_of(url).name)
     below: dict[str, list[PurePosixPath]] = {}
     for each in files:
         if len(each.parts) > 1:
             below.setdefault(each.parts[0], []).append(PurePosixPath(*each.parts[1:]))
-    for name in sorted(below, key=natural_key):
-        if PurePosixPath(LIST) not in below[name]:  # a result is no input
-            yield from _far_below(joined(url, name), below[name], place / name)
+    folders = [name for name in sorted(below, key=natural_key) if PurePosixPath(LIST) not in below[name]]
+    return _joined(clips, pictures, (_far_below(joined(url, name), below[name], place / name) for name in folders))
 
 
 def _pattern(pattern: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterator[Clip]:
