@@ -16,9 +16,10 @@ from PIL import Image
 
 from covos.core.errors import CovosError, InputError, SourceError, UsageError
 from covos.core.limits import limits, set_limits
+from covos.fleet.batch import Batch
 from covos.fleet.clips import read_clips
 from covos.fleet.manifests import Clip
-from covos.fleet.parts import Part
+from covos.fleet.parts import Part, is_table
 from covos.fleet.places import at_hand
 
 
@@ -373,6 +374,37 @@ def test_pictures_above_videos_hide_none_of_them(tmp_path: Path, protocol: str) 
     touch(root / "day4" / "0.png", root / "day4" / "cut" / "overlay.mp4", root / "day4" / "cut" / ".covos-files")
     expected = ["day1/a", "day1/raw/b", "day2/more/t/c", "day3", "day4"]
     assert list(named([f"{protocol}{root}"])) == expected
+
+
+@pytest.mark.parametrize("protocol", ["", "file://"])
+def test_no_match_of_a_pattern_is_a_result(tmp_path: Path, protocol: str) -> None:
+    root = tmp_path / "pt"
+    touch(root / "a.mp4", root / "a" / ".covos-files", root / "a" / "overlay.mp4", root / "a" / "masks" / "0.png")
+    touch(root / "out" / "a" / ".covos-files", root / "out" / "a" / "overlay.mp4")
+    touch(root / "day" / "b.mp4")
+    (root / "none").mkdir()
+    here = f"{protocol}{root}"
+    assert set(named([f"{here}/*"])) == {"a", "b"}
+    assert set(named([f"{here}/*/*"])) == {"b"}
+    assert set(named([f"{here}/a/*.mp4"])) == {"overlay"}  # named itself
+    for pattern in ("o*", "o*/*/*.mp4", "n*", "?"):
+        with pytest.raises(SourceError, match="none of its matches is a clip"):
+            read_clips([f"{here}/{pattern}"])
+
+
+def test_no_match_of_a_pattern_is_what_the_batch_writes(tmp_path: Path) -> None:
+    touch(tmp_path / "pt" / "a.mp4", tmp_path / "pt" / "out" / "begun.mp4")
+    for name in ("batch.csv", "batch-3-of-8.csv", "out/batch.csv"):
+        (tmp_path / "pt" / name).write_text("name,input\nx,gone.mp4\n", encoding="utf-8")
+    patterns = [str(tmp_path / "pt" / pattern) for pattern in ("*", "*.csv")]
+    assert [
+        clip.name for clip in Batch(patterns[0], tmp_path / "pt" / "out", summary=tmp_path / "pt" / "batch.csv").clips
+    ] == ["a"]
+    assert "begun" in {clip.name for clip in Batch(patterns[0], tmp_path / "pt" / "." / "x" / "..").clips}
+    with pytest.raises(SourceError, match="none of its matches is a clip"):
+        Batch(patterns[1], tmp_path / "pt")
+    assert is_table("s3://b/batch-07-of-12.csv", "s3://b/batch.csv")
+    assert not is_table("s3://b/batch-07-of-12.csv", "s3://b/table.csv")
 
 
 def test_a_link_to_itself_is_a_clip_that_fails_by_itself(tmp_path: Path) -> None:

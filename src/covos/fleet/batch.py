@@ -15,8 +15,8 @@ from covos.engines.choices import AUTO
 from covos.fleet.clips import read_clips
 from covos.fleet.hands import Hands
 from covos.fleet.manifests import Clip
-from covos.fleet.parts import Part
-from covos.fleet.places import joined, refuse_unusable
+from covos.fleet.parts import Part, is_table
+from covos.fleet.places import joined, plain, refuse_unusable
 from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
 from covos.fleet.work import Row, Settings, cut_off, errands
@@ -134,6 +134,7 @@ class Batch:
         clips = read_clips(
             [inputs] if isinstance(inputs, str | os.PathLike) else inputs,
             check=lambda clip: self._settings.faults(clip, folder=joined(place, clip.name)),
+            leave=lambda match: plain(match) == plain(place) or is_table(plain(match), plain(target)),
         )
         self.clips = clips if part is None else tuple(clip for clip in clips if part.has(clip.name))
         self._errands = errands(self.clips, output=place, settings=self._settings)

@@ -5,23 +5,29 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.remote import is_remote
 from covos.fleet.manifests import TABLES, Clip, path_of, read_manifest
-from covos.fleet.places import files_below, in_shard, is_folder, joined, matches, shard_files
+from covos.fleet.places import files_below, holds_result, in_shard, is_folder, joined, matches, shard_files
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.media.listing import VIDEO_SUFFIXES
 from covos.runs.folder import LIST
+
+_Check = Callable[[Clip], Iterable[CovosError]]
 
 SHARD: Final = ".tar"
 """Name of a file whose videos are clips. It is not compressed: what lies in it is read from its place."""
 
 
 def read_clips(
-    inputs: Iterable[str | os.PathLike[str]], *, check: Callable[[Clip], Iterable[CovosError]] = lambda _: ()
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    check: Callable[[Clip], Iterable[CovosError]] = lambda _: (),
+    leave: Callable[[str], bool] = lambda _: False,
 ) -> tuple[Clip, ...]:
     """List the clips that inputs stand for.
 
@@ -29,31 +35,33 @@ def read_clips(
         inputs: Each is a video; a folder, of which every video and every folder of pictures is a clip, in folders
             below, too; a tar file, of which every video is; a manifest; a pattern, of which every match is taken as if
             it was named itself (of pictures alone it is one clip); or a URL of one of these. Hidden files, and folders
-            that hold a result of covos, are left out.
+            that hold a result of covos, are left out, unless they are named themselves. So are matches of a pattern
+            that are folders without a clip.
         check: See `covos.fleet.manifests.read_manifest`.
+        leave: Called with a match of a pattern; true if the batch itself writes there.
 
     Returns:
         In order: of the inputs, and of names within one.
 
     Raises:
-        SourceError: An input stands for nothing.
+        SourceError: An input stands for nothing, or all matches of a pattern are left out.
         InputError: A manifest cannot be read, or rows of it are wrong: it names all of them.
         UsageError: Two clips would share a folder, or a manifest sets something that does not exist.
         EnvironmentProblem: The file system of a URL cannot be reached.
     """
-    clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each), check))
+    clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each), check, leave))
     _refuse_shared(clips)
     return clips
 
 
-def _clips(given: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterator[Clip]:
+def _clips(given: str, check: _Check, leave: Callable[[str], bool]) -> Iterator[Clip]:
     if glob.has_magic(given) and (is_remote(given) or not Path(given).exists()):
-        yield from _pattern(given, check)
+        yield from _pattern(given, check, leave)
     else:
         yield from _named(given, check)
 
 
-def _named(given: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterator[Clip]:
+def _named(given: str, check: _Check) -> Iterator[Clip]:
     """List the clips of an input that is no pattern, whatever characters are in its name."""
     if path_of(given).suffix.lower() in TABLES:
         yield from read_manifest(given, check=check)
@@ -103,7 +111,7 @@ def _folder(folder: Path) -> Iterator[Clip]:
 
 
 def _empty(folder: str) -> SourceError:
-    return SourceError(
+    return _EmptyError(
         f"{folder}: there is no clip in it",
         why="neither it nor a folder below holds a video, pictures or a tar file",
         fix=f"videos end in {', '.join(sorted(VIDEO_SUFFIXES))}; name other files one by one",
@@ -143,7 +151,7 @@ def _below(folder: Path, place: PurePosixPath) -> _Found:
     clips = _files({each.name: each.path for each in files}, place)
     pictures = _pictures(str(folder), (each.name for each in entries), place, name=folder.resolve().name)
     # A link may lead back up, and a result is no input.
-    folders = [each for each in entries if each.is_dir(follow_symlinks=False) and not (Path(each.path) / LIST).exists()]
+    folders = [each for each in entries if each.is_dir(follow_symlinks=False) and not holds_result(each.path)]
     return _joined(clips, pictures, (_below(Path(each.path), place / each.name) for each in folders))
 
 
@@ -189,15 +197,47 @@ def _far_below(url: str, files: Sequence[PurePosixPath], place: PurePosixPath) -
     return _joined(clips, pictures, (_far_below(joined(url, name), below[name], place / name) for name in folders))
 
 
-def _pattern(pattern: str, check: Callable[[Clip], Iterable[CovosError]]) -> Iterator[Clip]:
+class _EmptyError(SourceError):
+    """A folder has no clip: by itself that is wrong, among other matches of a pattern it is not."""
+
+
+def _pattern(pattern: str, check: _Check, leave: Callable[[str], bool]) -> Iterator[Clip]:
     found = matches(pattern) if is_remote(pattern) else glob.glob(pattern, recursive=True)  # noqa: PTH207
     if not found:
         raise SourceError(f"{pattern}: the pattern matches nothing", why="no file has such a name", fix="check it")
     if all(path_of(each).suffix.lower() in IMAGE_SUFFIXES for each in found):
         yield Clip(input=pattern, name=path_of(pattern).parent.name or "frames")
         return
+    is_result = cache(holds_result)
+    count = 0
     for each in sorted(found, key=natural_key):
-        yield from _named(each, check)
+        if leave(each) or any(map(is_result, _folders_of(each, pattern))):
+            continue
+        try:
+            clips = list(_named(each, check))
+        except _EmptyError:
+            continue
+        yield from clips
+        count += len(clips)
+    if not count:
+        raise SourceError(
+            f"{pattern}: none of its matches is a clip",
+            why="they are results of covos, what this batch writes, and folders without a clip",
+            fix="name one of them itself, without a wildcard, if it is to be taken",
+        )
+
+
+def _folders_of(match: str, pattern: str) -> Iterator[str]:
+    """List a match and the folders in which it lies, from the first one that wildcards stand for."""
+    fixed = next(place for place, part in enumerate(_steps(pattern)) if glob.has_magic(part))
+    parts = _steps(match)
+    is_file = path_of(match).suffix.lower() in {*VIDEO_SUFFIXES, *TABLES, SHARD}
+    for count in range(fixed + 1, len(parts) + (not is_file)):
+        yield match.removesuffix("/".join(parts[count:])).rstrip("/")
+
+
+def _steps(place: str) -> list[str]:
+    return [part for part in path_of(place).parts if part != "/"]  # some file systems begin their URLs with it
 
 
 def _refuse_shared(clips: Sequence[Clip]) -> None:

@@ -54,5 +54,12 @@ class Part:
 
     def table(self, place: str) -> str:
         """Return the place of this part's table: that of the whole batch with the part in its name."""
-        suffix = PurePosixPath(place).suffix
+        suffix = PurePosixPath(place).suffix  # as `is_table` has it
         return f"{place.removesuffix(suffix)}-{self.number:0{len(str(self.of))}}-of-{self.of}{suffix}"
+
+
+def is_table(given: str, place: str) -> bool:
+    """Tell if a place is the table of a whole batch, ``place``, or that of any part of it."""
+    suffix = PurePosixPath(place).suffix
+    form = f"{re.escape(place.removesuffix(suffix))}(-[0-9]+-of-[0-9]+)?{re.escape(suffix)}"
+    return re.fullmatch(form, given) is not None

@@ -27,6 +27,11 @@ def joined(place: str, name: str) -> str:
     return f"{place.rstrip('/')}/{name}" if is_remote(place) else str(Path(place) / name)
 
 
+def plain(place: str) -> str:
+    """Return a place as it is written wherever it is compared: two paths of one thing are the same."""
+    return place.rstrip("/") if is_remote(place) else str(Path(place).resolve())
+
+
 def matches(url: str) -> list[str]:
     """Return the files and folders that a URL with wildcards stands for, as URLs, in order; none if there are none.
 
@@ -46,11 +51,35 @@ def is_folder(url: str) -> bool:
         SourceError: The file system refuses.
         EnvironmentProblem: It cannot be reached.
     """
-    if url.startswith(("http://", "https://")) or "::" in url:  # the former would be read whole, to look for links
+    if not _lists(url):
         return False
     system, path = reached(url)
     with explaining(url, SourceError):
         return bool(system.isdir(path))
+
+
+def _lists(url: str) -> bool:
+    # A page of a web server would be read whole, to look for links.
+    return not url.startswith(("http://", "https://")) and "::" not in url
+
+
+def holds_result(folder: str) -> bool:
+    """Tell if a folder holds a result of covos; one of a web server or in an archive is not looked into.
+
+    Raises:
+        SourceError: The file system of a URL refuses.
+        EnvironmentProblem: It cannot be reached.
+    """
+    if not is_remote(folder):
+        try:
+            return (Path(folder) / LIST).exists()
+        except OSError:  # it may not be read, which it says itself
+            return False
+    if not _lists(folder):
+        return False
+    system, path = reached(folder)
+    with explaining(folder, SourceError):
+        return bool(system.exists(f"{path}/{LIST}"))
 
 
 def files_below(url: str) -> list[PurePosixPath]:
