@@ -77,6 +77,30 @@ def test_the_videos_in_a_tar_file_are_clips_wherever_it_is_named(tmp_path: Path)
         assert Path(copy).read_bytes() == b"video"
 
 
+def test_the_headers_of_a_tar_file_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = packed(tmp_path / "many.tar", *(f"{number}.mp4" for number in range(40)))
+    headers = 0
+    read = tarfile.TarInfo.fromtarfile.__func__  # type: ignore[attr-defined]
+
+    def counted(kind: type[tarfile.TarInfo], tar: tarfile.TarFile) -> tarfile.TarInfo:
+        nonlocal headers
+        headers += 1
+        return read(kind, tar)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(tarfile.TarInfo, "fromtarfile", classmethod(counted))
+    clips = named([shard]).values()
+    for url in clips:
+        with at_hand(url) as copy:
+            assert Path(copy).read_bytes() == b"video"
+    # The list of all, and the first one whenever the file is opened, for each compression that it might have.
+    assert headers < 8 * len(clips)
+    packed(shard, "0.mp4", content=b"another video")
+    with at_hand(f"tar://0.mp4::{shard}") as copy:
+        assert Path(copy).read_bytes() == b"another video"
+    with pytest.raises(SourceError, match="it is not there"), at_hand(f"tar://1.mp4::{shard}"):
+        pass
+
+
 @pytest.fixture
 def far() -> Iterator[Any]:
     """A file system at URLs: ``memory://``."""

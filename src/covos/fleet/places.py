@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +22,7 @@ from covos.runs.schema import REPORT, load_report
 
 _GONE, _READ_ALONE = "memory", ("http", "https", "tar", "zip", "data", "github")
 """Protocols of fsspec whose files end with the process, and those that nothing can be written to."""
+_IN_SHARD = "tar://"
 
 
 def joined(place: str, name: str) -> str:
@@ -144,9 +147,8 @@ def shard_files(shard: str) -> list[str]:
         UsageError: A name leads out of it.
         EnvironmentProblem: The file system cannot be reached.
     """
-    system, path = reached(shard)
-    with explaining(shard, SourceError), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
-        names = [each.name for each in tar if each.isfile()]
+    with explaining(shard, SourceError):
+        names = list(_members(shard))
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UsageError(
@@ -155,9 +157,39 @@ def shard_files(shard: str) -> list[str]:
     return [name for name in names if not PurePosixPath(name).name.startswith(".")]
 
 
+def _members(shard: str) -> Mapping[str, tarfile.TarInfo]:
+    """Return the files in a tar file by their names, in its order; of several of one name the last one counts."""
+    system, path = reached(shard)
+    return _indexed(shard, str(system.ukey(path)))
+
+
+@lru_cache(maxsize=4)
+def _indexed(shard: str, state: str) -> Mapping[str, tarfile.TarInfo]:
+    # A worker takes clip after clip of a shard, and to find one all headers before it are read.
+    system, path = reached(shard)
+    with system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
+        return {each.name: each for each in tar if each.isfile()}
+
+
 def in_shard(shard: str, name: str) -> str:
     """Return the URL of a file in a tar file, as fsspec has it."""
-    return f"tar://{name}::{shard if is_remote(shard) else Path(shard).resolve()}"
+    return f"{_IN_SHARD}{name}::{shard if is_remote(shard) else Path(shard).resolve()}"
+
+
+def _from_shard(url: str, folder: Path) -> Path | None:
+    """Copy a file out of a tar file, to its name in a folder; None of a URL that names no such file."""
+    name, _, shard = url.removeprefix(_IN_SHARD).partition("::")
+    if not url.startswith(_IN_SHARD) or (member := _members(shard).get(name)) is None:
+        return None
+    system, path = reached(shard)
+    copy = folder / PurePosixPath(name).name
+    with system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar, copy.open("wb") as target:
+        content = tar.extractfile(member)
+        assert content is not None, "files alone are listed"
+        shutil.copyfileobj(content, target)
+        if target.tell() < member.size:
+            raise EOFError("the tar file is cut off")
+    return copy
 
 
 @contextmanager
@@ -173,8 +205,13 @@ def at_hand(source: str) -> Iterator[str]:
     if not is_remote(source):
         yield source
         return
-    system, path = reached(source)
     with tempfile.TemporaryDirectory(prefix="covos-") as folder:
+        with explaining(source, SourceError):
+            packed = _from_shard(source, Path(folder))
+        if packed is not None:
+            yield str(packed)
+            return
+        system, path = reached(source)
         with explaining(source, SourceError):
             listed = _pictures(system, source, path)
             place = PurePosixPath(path)
