@@ -19,7 +19,7 @@ from covos.cli.batch import _Display
 from covos.core.errors import InputError, UsageError
 from covos.fleet.manifests import Clip
 from covos.fleet.processes import Processes
-from covos.fleet.summary import EVERY, Summary
+from covos.fleet.summary import COLUMNS, EVERY, Summary
 from covos.fleet.work import Row, Settings, errands
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -319,6 +319,24 @@ def test_the_summary_is_read_as_parquet(tmp_path: Path) -> None:
         pass
     (read,) = parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert (read["frames"], read["frames_per_second"], read["camera"], read["error"]) == (3, 2.0, "left", None)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_of_a_manifest_stands_beside_that_of_the_same_name(tmp_path: Path, suffix: str) -> None:
+    carried = {"status": "approved", "input_status": "new", "camera": "left", "frames": "9"}
+    place = tmp_path / f"t.{suffix}"
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    with Summary(str(place), [Row(name="a", input="a.mp4", folder="a", status="done", frames=3, carried=carried)]):
+        pass
+    row = (
+        table(place)["a"]
+        if suffix == "csv"
+        else pytest.importorskip("pyarrow.parquet").read_table(place).to_pylist()[0]
+    )
+    assert (row["status"], row["input_input_status"], row["input_status"]) == ("done", "approved", "new")
+    assert (str(row["frames"]), row["input_frames"], row["camera"]) == ("3", "9", "left")
+    assert len(row) == len(COLUMNS) + len(carried)
 
 
 def test_a_clip_is_a_value() -> None:

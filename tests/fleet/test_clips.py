@@ -282,6 +282,21 @@ def test_a_manifest_sets_what_holds_for_one_clip(tmp_path: Path, kind: str) -> N
     assert (third.input, third.name, third.frame_rate) == ("s3://bucket/c.mp4", "c", pytest.approx(29.97, abs=1e-2))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_cell_that_is_missing_is_empty_in_the_summary(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / f"m.{kind}"
+    if kind == "csv":
+        file.write_text("input,camera,take\na.mp4,left,3\nb.mp4\n", encoding="utf-8")
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        columns = {"input": ["a.mp4", "b.mp4"], "camera": ["left", None], "take": [3, None]}
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), file)
+    assert [clip.carried for clip in read_clips([file])] == [
+        {"camera": "left", "take": "3"},
+        {"camera": "", "take": ""},
+    ]
+
+
 def test_a_text_file_lists_inputs(tmp_path: Path) -> None:
     for name in ("list.txt", "a::[1].txt"):
         (tmp_path / name).write_text("# mine\na.mp4\n\n  sub/b c.mp4\n", encoding="utf-8")

@@ -37,7 +37,7 @@ def _given(cell: object) -> object:
     return None if cell is None or cell == "" or cell != cell else cell  # noqa: PLR0124 - NaN
 
 
-def _as_text(cell: object) -> object:
+def _as_text(cell: object) -> str | None:
     cell = _given(cell)
     return cell if cell is None else str(cell)
 
@@ -163,7 +163,7 @@ def _clip(
     paths |= {name: known[name] for name in ("prompts", "mask") if name in known}
     for name, cell in paths.items():
         try:
-            paths[name] = None if (text := _as_text(cell)) is None else beside(str(text), place)
+            paths[name] = None if (text := _as_text(cell)) is None else beside(text, place)
         except InputError as error:
             wrong.append(error)
             paths[name] = None
@@ -172,7 +172,7 @@ def _clip(
         wrong.append(InputError("it has no input", why="its cell is empty", fix="fill it in, or remove the row"))
     known |= paths
     known["name"] = _as_text(known.get("name")) or (path_of(given).stem if given else "-")
-    others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
+    others = {str(name): _as_text(cell) or "" for name, cell in row.items() if name not in SETTINGS and name != "input"}
     fixed: dict[str, Any] = {"input": given or "-", "carried": others, "manifest": place, "row": number}
     try:
         clip = Clip(**fixed, **known)

@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -39,7 +39,8 @@ class Summary:
         place: A path or URL that ends in ``.csv`` or ``.parquet``. What is there is replaced: it is the table of an
             earlier batch, or the user named it.
         rows: Those of all clips, before the batch.
-        carried: Further columns, which a row may lack; those of the rows follow.
+        carried: Further columns, which a row may lack; those of the rows follow. One with the name of a column of the
+            table stands there as ``input_NAME``.
         clock: Tells seconds.
 
     Raises:
@@ -63,7 +64,7 @@ class Summary:
             refuse_link(Path(place))
         self.rows = {row.name: row for row in rows}
         named = (*carried, *(name for row in self.rows.values() for name in row.carried))
-        self._carried = [name for name in dict.fromkeys(named) if name not in COLUMNS]
+        self._carried = _columns_of(dict.fromkeys(named))
         self._clock, self._written = clock, clock()
         self._held = ExitStack()
 
@@ -123,7 +124,19 @@ class Summary:
         self._written = self._clock()
 
 
-def _record(row: Row, carried: Iterable[str]) -> dict[str, Any]:
+def _columns_of(carried: Iterable[str]) -> dict[str, str]:
+    """Return the columns that the table has for those of manifests, each with the name that it has there."""
+    names = list(carried)
+    columns: dict[str, str] = {}
+    for name in names:
+        column = name
+        while column in COLUMNS or (column != name and column in names) or column in columns:
+            column = f"input_{column}"
+        columns[column] = name
+    return columns
+
+
+def _record(row: Row, carried: Mapping[str, str]) -> dict[str, Any]:
     error = row.error
     values = (
         row.name, row.input, row.folder, row.status, row.frames, round(row.seconds, 3),
@@ -132,10 +145,11 @@ def _record(row: Row, carried: Iterable[str]) -> dict[str, Any]:
         row.attempts, "; ".join(row.warnings) or None,
         *((None,) * 4 if error is None else (error.exit_code, error.what, error.why, error.fix)),
     )  # fmt: skip
-    return {**{name: row.carried.get(name) for name in carried}, **dict(zip(COLUMNS, values, strict=True))}
+    further = {column: row.carried.get(name) for column, name in carried.items()}
+    return {**further, **dict(zip(COLUMNS, values, strict=True))}
 
 
-def _as_csv(rows: Iterable[Row], carried: Sequence[str]) -> bytes:
+def _as_csv(rows: Iterable[Row], carried: Mapping[str, str]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([cell(name) for name in (*COLUMNS, *carried)])
@@ -145,7 +159,7 @@ def _as_csv(rows: Iterable[Row], carried: Sequence[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def _as_parquet(rows: Iterable[Row], carried: Sequence[str]) -> bytes:
+def _as_parquet(rows: Iterable[Row], carried: Mapping[str, str]) -> bytes:
     import pyarrow
 
     kinds = {"frames": pyarrow.int64(), "seconds": pyarrow.float64(), "frames_per_second": pyarrow.float64(),
