@@ -297,6 +297,12 @@ def test_a_cell_that_is_missing_is_empty_in_the_summary(tmp_path: Path, kind: st
     ]
 
 
+def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(",input,camera,\n0,a.mp4,left,\n1,b.mp4,right,mine\n", encoding="utf-8")
+    first, second = read_clips([tmp_path / "m.csv"])
+    assert (first.name, first.carried, second.carried) == ("a", {"camera": "left"}, {"camera": "right"})
+
+
 def test_a_text_file_lists_inputs(tmp_path: Path) -> None:
     for name in ("list.txt", "a::[1].txt"):
         (tmp_path / name).write_text("# mine\na.mp4\n\n  sub/b c.mp4\n", encoding="utf-8")
@@ -310,6 +316,7 @@ def test_a_text_file_lists_inputs(tmp_path: Path) -> None:
         ("input;end\na.mp4;f3\n", "commas"),
         ("input,start\na.mp4,f1\n,f2\n", "its cell is empty"),
         ("input\na.mp4,b.mp4\n", "more cells than columns"),
+        (",input\n0,a.mp4,b.mp4\n", "more cells than columns"),
         ("input\n", "no rows"),
     ],
 )

@@ -254,15 +254,16 @@ def _text(place: str) -> str:
 
 
 def _csv_rows(place: str) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(place)), restkey="")
+    reader = csv.DictReader(io.StringIO(_text(place)))
     try:
         for row in reader:
-            if row.pop("", None):
+            if row.pop(None, None):  # where the reader puts cells beyond the last column
                 raise InputError(
                     f"{place}, line {reader.line_num} has more cells than columns",
                     why="a comma stands in a cell, most often",
                     fix="put such a cell in double quotes",
                 )
+            row.pop("", None)  # a column without a name counts the rows: other programs write it
             yield row
     except csv.Error as error:
         raise InputError(
