@@ -297,6 +297,23 @@ def test_a_cell_that_is_missing_is_empty_in_the_summary(tmp_path: Path, kind: st
     ]
 
 
+def test_a_manifest_names_clips_as_the_command_line_does(tmp_path: Path, far: Any) -> None:
+    touch(tmp_path / "shot" / "0.png", tmp_path / "shot.0010" / "0.png", tmp_path / "shot.0020" / "0.png")
+    touch(tmp_path / "b.1.mp4", tmp_path / "c[1].mp4", tmp_path / "d*" / "e.mp4")
+    given = ["shot/*.png", "*/0.png", "shot.0010", "shot.0020", "b.1.mp4", "c[1].mp4", "d*/e.mp4"]
+    names = ["shot", tmp_path.name, "shot.0010", "shot.0020", "b.1", "c[1]", "e"]
+    (tmp_path / "m.txt").write_text("\n".join(given), encoding="utf-8")
+    assert list(named([tmp_path / "m.txt"])) == names
+    assert list(named([tmp_path / each for each in given])) == names
+    for each in ("shot/0.png", "shot.0010/0.png", "c[1].mp4", "e.264"):
+        far.pipe_file(f"/x/{each}", b"")
+    given = ["shot/*.png", "shot.0010", "c[1].mp4", "e.264"]
+    far.pipe_file("/x/m.txt", "\n".join(given).encode())
+    assert list(named(["memory://x/m.txt"])) == ["shot", "shot.0010", "c[1]", "e"]
+    given[2] = "c*.mp4"
+    assert list(named([f"memory://x/{each}" for each in given])) == ["shot", "shot.0010", "c[1]", "e"]
+
+
 def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(",input,camera,\n0,a.mp4,left,\n1,b.mp4,right,mine\n", encoding="utf-8")
     first, second = read_clips([tmp_path / "m.csv"])

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.remote import is_remote
-from covos.fleet.manifests import TABLES, Clip, path_of, read_manifest
+from covos.fleet.manifests import TABLES, Clip, name_of, path_of, read_manifest
 from covos.fleet.places import files_below, holds_result, in_shard, is_folder, joined, matches, shard_files
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.media.listing import VIDEO_SUFFIXES
@@ -72,7 +72,7 @@ def _named(given: str, check: _Check) -> Iterator[Clip]:
     elif _is_shard(given) and path.exists():
         yield from _shard(given)
     else:
-        yield Clip(input=given, name=path.stem)  # one that is not there fails by itself
+        yield Clip(input=given, name=name_of(given))  # one that is not there fails by itself
 
 
 def _far(url: str) -> Iterator[Clip]:
@@ -81,7 +81,7 @@ def _far(url: str) -> Iterator[Clip]:
     elif path_of(url).suffix.lower() not in VIDEO_SUFFIXES and is_folder(url):
         yield from _far_folder(url)
     else:
-        yield Clip(input=url, name=path_of(url).stem)  # one that is not there fails by itself
+        yield Clip(input=url, name=name_of(url))  # one that is not there fails by itself
 
 
 def _is_shard(given: str) -> bool:
@@ -206,7 +206,7 @@ def _pattern(pattern: str, check: _Check, leave: Callable[[str], bool]) -> Itera
     if not found:
         raise SourceError(f"{pattern}: the pattern matches nothing", why="no file has such a name", fix="check it")
     if all(path_of(each).suffix.lower() in IMAGE_SUFFIXES for each in found):
-        yield Clip(input=pattern, name=path_of(pattern).parent.name or "frames")
+        yield Clip(input=pattern, name=name_of(pattern))
         return
     is_result = cache(holds_result)
     count = 0

@@ -8,6 +8,7 @@ to the summary. It may lie at a URL; paths in it start from where it lies.
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,11 +23,14 @@ from covos.core.guarded import SafeFraction, read_guarded, text_of
 from covos.core.records import Record, faults
 from covos.core.remote import is_remote
 from covos.fleet.places import read_bytes
+from covos.media.listing import VIDEO_SUFFIXES
 
 TABLES: Final = (".csv", ".parquet", ".txt")
 """Suffixes of manifests."""
 _SHOWN = ("point", "points", "box", "boxes", "within", "exclude", "region", "regions")
 _ASIDE = "if it is only for the summary, give it a name that no setting resembles"
+_RAW: Final = (".264", ".265", ".266")
+"""Suffixes of bare streams, which are digits."""
 _FAULTS_SHOWN: Final = 50
 """Faults of a manifest that one message names."""
 _FIX = "a manifest has a column input; docs/batch.md lists the others"
@@ -171,7 +175,7 @@ def _clip(
     if _as_text(row["input"]) is None:
         wrong.append(InputError("it has no input", why="its cell is empty", fix="fill it in, or remove the row"))
     known |= paths
-    known["name"] = _as_text(known.get("name")) or (path_of(given).stem if given else "-")
+    known["name"] = _as_text(known.get("name")) or (name_of(given) if given else "-")
     others = {str(name): _as_text(cell) or "" for name, cell in row.items() if name not in SETTINGS and name != "input"}
     fixed: dict[str, Any] = {"input": given or "-", "carried": others, "manifest": place, "row": number}
     try:
@@ -217,6 +221,22 @@ def _refuse_near(row: Mapping[str, Any], place: str) -> None:
 def path_of(given: str) -> PurePosixPath:
     """Return the path of a URL on its file system, or in its archive; or a path itself."""
     return PurePosixPath(given.partition("://")[2].partition("::")[0] if is_remote(given) else Path(given).as_posix())
+
+
+def name_of(given: str) -> str:
+    """Return the name of the folder of an input's results.
+
+    It is the input's own name without the suffix, a folder's whole name, and of a pattern that of the folder which it
+    lies in. No URL is asked if it names a folder: digits alone are no suffix there.
+    """
+    path, is_far = path_of(given), is_remote(given)
+    is_video = path.suffix.lower() in {*VIDEO_SUFFIXES, *_RAW}
+    if glob.has_magic(given) and not (is_video if is_far else Path(given).exists()):
+        plain = [part for part in path.parts[:-1] if part != "/" and not glob.has_magic(part)]
+        return plain[-1] if plain else "frames"
+    if path.suffix[1:].isdecimal() and not is_video if is_far else Path(given).is_dir():
+        return path.name or Path(given).resolve().name
+    return path.stem
 
 
 def beside(given: str, place: str) -> str:
