@@ -13,7 +13,7 @@ from covos.core.errors import CheckpointError, CovosError, EnvironmentProblem
 from covos.fleet import work
 from covos.fleet.hands import Counted, Died, Hands
 from covos.fleet.manifests import Clip
-from covos.fleet.work import Errand, Row, Settings, errands
+from covos.fleet.work import Errand, Row, Settings, cut_off, errands
 from covos.runs.folder import PROJECT
 from covos.runs.journal import JOURNAL
 
@@ -213,6 +213,22 @@ def test_a_clip_that_took_too_long_says_for_how_long_and_how_far_it_came(
     (row,) = hands.run(given)
     assert row.seconds >= 60, "both attempts"
     assert row.frames == 3
+
+
+@pytest.mark.parametrize(("hangs", "workers", "seconds"), [(1, 1, 32), (9, 2, 2)])
+def test_a_clip_that_is_cut_off_counts_the_attempts_that_were_begun(
+    monkeypatch: pytest.MonkeyPatch, hangs: int, workers: int, seconds: int
+) -> None:
+    """One waits for its second attempt, the other is at its first."""
+    monkeypatch.setattr(work, "count_entries", lambda path: 3)
+    hands = Slow(hangs={"a": hangs}, count=workers, retry=1, limit=30)
+    running = hands.run(made("a", "b", "c"))
+    assert next(running).name == "b"
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt)
+    (row,) = map(cut_off, hands.begun)
+    assert (row.name, row.status, row.frames) == ("a", "begun", 3)
+    assert (row.attempts, row.seconds) == (1, seconds)
 
 
 def test_a_further_attempt_goes_on_where_the_first_has_begun_anew(tmp_path: Path) -> None:

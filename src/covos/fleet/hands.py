@@ -145,13 +145,20 @@ class Hands(ABC, Generic[HandT]):
 
     @property
     def begun(self) -> tuple[Errand, ...]:
-        """Errands that workers had when the run ended early, and those whose worker had died."""
-        return (*self._busy.values(), *(each for each in self._waiting if each.attempts))
+        """Errands that workers had when the run ended early, and those whose worker had died: their attempts so far."""
+        at_work = (self._so_far(hand).again() for hand in self._busy)
+        return (*at_work, *(each for each in self._waiting if each.attempts))
+
+    def _so_far(self, hand: HandT) -> Errand:
+        """Return the errand of a worker with the seconds that it took until now."""
+        errand = self._busy[hand]
+        return replace(errand, seconds=errand.seconds + self._clock() - self._given[hand])
 
     def _freed(self, hand: HandT) -> Errand:
+        errand = self._so_far(hand)
         self._since.pop(hand, None)
-        errand = self._busy.pop(hand)
-        return replace(errand, seconds=errand.seconds + self._clock() - self._given.pop(hand))
+        del self._busy[hand], self._given[hand]
+        return errand
 
     def _overdue(self) -> list[HandT]:
         """Return the workers that are at a clip for longer than it may take."""

@@ -246,7 +246,7 @@ def errands(clips: tuple[Clip, ...], *, output: str, settings: Settings) -> list
 def cut_off(errand: Errand) -> Row:
     """Return the row of a clip whose batch ended early, with the frames that its journal keeps."""
     row, frames = errand.row, kept_frames(errand)
-    return replace(row, status="begun", frames=frames, attempts=errand.attempts + 1) if frames else row
+    return replace(row, status="begun", frames=frames) if frames else row
 
 
 def kept_frames(errand: Errand) -> int:
