@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def test_a_random_subset_grows():
     assert len(few) == 3
     assert set(names(few)) < set(names(more))
     assert names(whole.random(20, seed=1)) == names(whole)
+
+
+def test_names_that_are_no_utf8_are_divided_as_others_are():
+    odd = os.fsdecode(b"caf\xe9")
+    whole = dataset_of([odd, *"abcdefg"])
+    train, val = whole.split(0.5, seed=0)
+    assert sorted(names(train) + names(val)) == sorted(names(whole))
+    assert odd in names(whole.random(8, seed=0))
 
 
 def test_refusals():

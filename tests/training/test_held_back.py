@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -35,6 +36,11 @@ def test_a_twentieth_of_a_large_set_is_held_back(pictures: Dataset, monkeypatch:
     assert [video.name for video in apart] == ["p003", "p013"]
     assert {video.name for video in kept} == {video.name for video in pictures} - {"p003", "p013"}
     assert without_held_back([kept]) == (kept,)
+
+
+def test_names_that_are_no_utf8_are_held_back_as_others_are() -> None:
+    share = sum(pools.held_back(os.fsdecode(f"caf{k}".encode() + b"\xe9")) for k in range(4000)) / 4000
+    assert share == pytest.approx(1 / 20, abs=0.01)
 
 
 def test_the_names_that_are_held_back_never_change() -> None:

@@ -156,4 +156,4 @@ def in_random_order(name: str, *, seed: int) -> bytes:
 
     By hash, not by a random generator: neither the order of files nor the version of numpy can change the result.
     """
-    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
+    return hashlib.blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()

@@ -32,7 +32,10 @@ LEAST = 200
 
 def held_back(name: str) -> bool:
     """Return True if a picture of this name is held back, in a data set that is large enough for it."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % ONE_IN == 0
+    return (
+        int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") % ONE_IN
+        == 0
+    )
 
 
 def without_held_back(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
