@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from covos.core.errors import CheckpointError, UsageError
-from covos.data import open_dataset, pack
+from covos.data import Dataset, Video, open_dataset, pack
 from covos.training.check import check_data
 from covos.training.data_record import DataRecord, refuse_other_data
 from covos.training.gather import TrainingData, gather
@@ -99,6 +100,24 @@ def test_a_run_goes_on_from_the_tree_to_its_shards(tianchi: Path, tmp_path: Path
     refuse_other_data(tmp_path, (open_dataset(shards),))
     with pytest.raises(CheckpointError, match="begun with other data"):
         refuse_other_data(tmp_path, (open_dataset(shards)[:1],))
+
+
+def test_pictures_may_come_back_and_losses_are_counted_in_all(tmp_path: Path) -> None:
+    stills = tuple(Video(name=f"{k:03}", frames=(), kind="image") for k in range(200))
+    whole = Dataset(name="d", layout="image-mask", root=tmp_path / "d", videos=stills)
+    one_lost, two_lost, three_lost = (replace(whole, videos=stills[count:]) for count in (1, 2, 3))
+    for number, data in enumerate((whole, one_lost, whole, two_lost, one_lost, whole)):
+        refuse_other_data(tmp_path, (data,))
+        DataRecord.of((data,), (whole,) if number % 2 else ()).write(tmp_path)
+        (tmp_path / "checkpoint.pt").touch()
+    DataRecord.of((two_lost,), (three_lost,)).write(tmp_path)
+    with pytest.raises(CheckpointError, match="gone are: 000, 001, 002"):
+        refuse_other_data(tmp_path, (three_lost,))
+    kept = json.loads((tmp_path / "data.json").read_text())
+    assert [len(kept[part][0]["pictures"]) for part in ("train", "validation")] == [200, 197]
+    (tmp_path / "checkpoint.pt").unlink()  # a run that never came to one begins anew
+    DataRecord.of((two_lost,), ()).write(tmp_path)
+    assert len(json.loads((tmp_path / "data.json").read_text())["train"][0]["pictures"]) == 198
 
 
 def test_shards_on_s3(tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,12 @@ class DataRecord(Record):
         return cls(train=tuple(map(SetRecord.of, train)), validation=tuple(map(SetRecord.of, validation)))
 
     def write(self, folder: Path) -> None:
-        """Write ``data.json``."""
-        write_record(self, folder / NAME)
+        """Write ``data.json``. A run that goes on keeps the record of what it began to train on.
+
+        The pictures that it has lost since then are counted in all, not since it last went on.
+        """
+        begun = _record_of(folder)
+        write_record(self if begun is None else self.model_copy(update={"train": begun.train}), folder / NAME)
 
 
 def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
@@ -57,10 +61,8 @@ def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
     Raises:
         CheckpointError: Videos or pictures are gone, or there are others.
     """
-    file = folder / NAME
-    if not file.is_file() or not (folder / "checkpoint.pt").exists():
+    if (kept := _record_of(folder)) is None:
         return
-    kept = read_record(DataRecord, file, what=f"{file} cannot be read", fix="remove it to go on", error=CheckpointError)
     now = DataRecord.of(train, ())
     videos, others = _names(kept, "videos"), _names(now, "videos")
     pictures, other_pictures = _names(kept, "pictures"), _names(now, "pictures")
@@ -73,8 +75,16 @@ def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
     raise CheckpointError(
         f"the run in {folder} was begun with other data",
         why="; ".join(said),
-        fix=f"give the data that {file} lists, or start anew in another folder",
+        fix=f"give the data that {folder / NAME} lists, or start anew in another folder",
     )
+
+
+def _record_of(folder: Path) -> DataRecord | None:
+    """Return the record of a run that goes on; None of a new one, and of one of an older covos."""
+    file = folder / NAME
+    if not file.is_file() or not (folder / "checkpoint.pt").exists():
+        return None
+    return read_record(DataRecord, file, what=f"{file} cannot be read", fix="remove it to go on", error=CheckpointError)
 
 
 def _names(record: DataRecord, kind: str) -> Counter[str]:
