@@ -1,6 +1,7 @@
 """`covos evaluate`: both ways to call it, its outputs, and true exit codes."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -145,8 +146,9 @@ def test_without_a_named_ground_truth_two_paths_are_needed(
 
 
 def test_a_result_given_twice(first: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(first, first, "--gt", truth, "--protocol", "davis2016") == 2
-    assert "given twice" in capsys.readouterr().err
+    for again in (first, first / ".", os.path.relpath(first), first / ".." / first.name):
+        assert run(first, again, "--gt", truth, "--protocol", "davis2016") == 2
+        assert f"{first} is given twice" in capsys.readouterr().err
 
 
 def test_protocol_must_be_named(first: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,10 +251,11 @@ def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str
 
 def result_names(paths: Sequence[Path]) -> list[str]:
     """Return short names for results: the last folders of each path, as many as it takes to tell the paths apart."""
-    parts = [path.absolute().parts for path in paths]
+    # One folder has many spellings. Links are left as they are: their names are those of results.
+    parts = [Path(os.path.abspath(path)).parts for path in paths]  # noqa: PTH100
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(each[-depth:]).removeprefix("//") for each in parts]
         if len(set(names)) == len(names):
             return names
-    twice = next(path for path in paths if list(paths).count(path) > 1)
+    twice = next(path for path, own in zip(paths, parts, strict=True) if parts.count(own) > 1)
     raise UsageError(f"{twice} is given twice", why="a result is compared with others", fix="name each result once")
