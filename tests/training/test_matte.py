@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from covos.training.loop import train
 from covos.training.matte import TILE, MatteBatch, MatteBatches, MatteTask, find_all, warped
 from covos.training.recipe import MatteRecipe
 from covos.training.registry import load_recipe
-from covos.training.scenes.mattes import MattePools, _layer_of, draw_clip, has_mattes
+from covos.training.scenes.mattes import MattePools, _draw_thing, _layer_of, draw_clip, has_mattes
 from covos.training.scenes.strands import draw_thing
 from on_cpu import training_of
 from soft_pictures import pictures
@@ -73,6 +75,29 @@ def test_a_clip_asks_for_what_is_soft(datasets: list[Dataset], trimaps: float) -
                 assert set(np.unique(frame.probability)) <= {0, 0.5, 1}
                 assert frame.band[soft].all()
     assert np.mean(shares) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("has_soft", "has_hard", "shares", "kinds"),
+    [
+        (True, True, (0.2, 0.3), {"drawn": 0.2, "hard": 0.3, "soft": 0.5}),
+        (True, True, (0.0, 0.4), {"drawn": 0.0, "hard": 0.4, "soft": 0.6}),
+        (False, True, (0.2, 0.3), {"drawn": 0.7, "hard": 0.3, "soft": 0.0}),
+        (True, False, (0.2, 0.3), {"drawn": 0.2, "hard": 0.0, "soft": 0.8}),
+        (False, False, (0.2, 0.3), {"drawn": 1.0, "hard": 0.0, "soft": 0.0}),
+    ],
+)
+def test_things_come_in_their_shares_whatever_the_data_lack(
+    datasets: list[Dataset], has_soft: bool, has_hard: bool, shares: tuple[float, float], kinds: dict[str, float]
+) -> None:
+    whole = MattePools.of(datasets)
+    pools = replace(whole, soft=whole.soft if has_soft else None, hard=whole.hard if has_hard else None)
+    chosen = recipe(drawn_share=shares[0], hard_share=shares[1], drawn_side=32)
+    rng = np.random.default_rng(1)
+    things = [_draw_thing(pools, recipe=chosen, rng=rng) for _ in range(200)]
+    found = Counter("hard" if thing.solid else "drawn" if thing.enlarge else "soft" for thing in things)
+    assert {kind: found[kind] / 200 for kind in kinds} == pytest.approx(kinds, abs=0.1)
+    assert {kind for kind in found if found[kind]} == {kind for kind, share in kinds.items() if share}
 
 
 def test_nothing_of_its_background_is_cut_out_with_a_solid_thing(tmp_path: Path) -> None:

@@ -143,14 +143,13 @@ def _seen_colour(layer: Floats) -> NDArray[np.float64]:
 
 
 def _draw_thing(pools: MattePools, *, recipe: MatteRecipe, rng: Generator) -> Thing:
-    draw = rng.random()
-    if pools.soft is None or draw < recipe.drawn_share:
-        layer = draw_thing(recipe.drawn_side, rng=rng)
-        thing = Thing(layer, False, True)
-    elif pools.hard is not None and draw < recipe.drawn_share + recipe.hard_share:
+    draw = rng.random() - recipe.drawn_share
+    if draw >= 0 and pools.hard is not None and draw < recipe.hard_share:
         thing = Thing(_layer_of(pools.hard.draw(rng), soft=False), True, False)
-    else:
+    elif draw >= 0 and pools.soft is not None:
         thing = Thing(_layer_of(pools.soft.draw(rng), soft=True), False, False)
+    else:
+        thing = Thing(draw_thing(recipe.drawn_side, rng=rng), False, True)
     if thing.solid:
         return thing
     photo = pictures.read_image(pools.behind.draw(rng).frames[0])
