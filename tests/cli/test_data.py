@@ -112,6 +112,14 @@ def test_preview_writes_a_sheet_and_does_not_overwrite(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
 
 
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet", "sheet.png.txt", "."])
+def test_a_preview_is_a_png_by_its_name_too(tmp_path, capsys, name):
+    assert main(["data", "preview", str(tmp_path / "no_data"), "-o", str(tmp_path / name)]) == 2
+    assert "a sheet is a PNG picture" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main(["data", "preview", str(TIANCHI), "-o", str(tmp_path / "S.PNG"), "--videos", "1", "--frames", "1"]) == 0
+
+
 def test_preview_of_a_folder_of_data_sets(tmp_path, capsys):
     for name in ("one", "two"):
         shutil.copytree(TIANCHI, tmp_path / "sets" / name)

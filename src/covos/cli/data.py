@@ -136,10 +136,18 @@ def preview(
 
     Several data sets give several files: sheet.png becomes sheet-NAME.png.
     """
+    from covos.core.errors import UsageError
+
+    existing.refuse_both(overwrite=overwrite, skip=skip_existing)
+    if output.suffix.lower() != ".png":
+        raise UsageError(
+            f"the sheet {output}",
+            why=f"a sheet is a PNG picture, not {output.suffix or 'without a suffix'}",
+            fix=f"name it {output.stem or 'sheet'}.png",
+        )
     from covos.core.files import atomic_path
     from covos.data import preview as draw
 
-    existing.refuse_both(overwrite=overwrite, skip=skip_existing)
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
     existing.refuse_existing([] if skip_existing else paths, overwrite=overwrite)
