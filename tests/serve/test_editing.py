@@ -31,7 +31,7 @@ from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.frame_numbers import bound_of
 from covos.serve.queue import WorkQueue
 from covos.serve.rules import Rules
-from covos.serve.schema import MaskCode, NewPrompt, NewResult, NewTrack
+from covos.serve.schema import JobView, MaskCode, NewPrompt, NewResult, NewTrack
 from covos.serve.tasks import Track
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
@@ -322,3 +322,32 @@ def test_a_confirmation_that_is_taken_back_leaves_what_was_shown_before(clip: Cl
         editing.unconfirm(clip, 1)
     editing.go(clip, back=True)
     assert clip.confirmed == {1}
+
+
+def test_no_edit_holds_a_clip_while_it_asks_the_queue(clip: Clip) -> None:
+    """The queue holds its own lock when it asks for the clip's: the other way round, both would wait for ever."""
+    asked = threading.Event()
+
+    class Asked(WorkQueue):
+        def view(self, clip: Clip) -> JobView:
+            asked.set()
+            return super().view(clip)
+
+    editing = editing_of(Answers(), queue := Asked(Answers(), limit=4))  # type: ignore[arg-type]
+    editing.confirm(clip, 0)
+    for edit in (
+        lambda: editing.confirm(clip, 0),
+        lambda: editing.confirm(clip, 1),
+        lambda: editing.unconfirm(clip, 1),
+        lambda: editing.show(clip, SUBJECT, name="dog", hidden=True),
+        lambda: editing.set_regions(clip, ()),
+        lambda: editing.set_edges(clip, {"grow": "1"}),
+    ):
+        asked.clear()
+        with ThreadPoolExecutor(1) as other:
+            with queue.idle(clip):
+                over = other.submit(edit)
+                assert asked.wait(30)
+                assert clip.lock.acquire(timeout=2), "the edit holds the clip, and waits for the queue"
+                clip.lock.release()
+            over.result()

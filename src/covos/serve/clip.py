@@ -81,10 +81,12 @@ class Kept(Record):
 
 
 class Clip:
-    """A clip and all that is known of it. Methods may be called from any thread; `lock` guards the fields.
+    """A clip and all that is known of it. Methods may be called from any thread.
 
     Attributes:
         folder: Everything of it.
+        lock: Guards the fields. The queue's lock comes before it: whoever holds this one never calls the queue, or two
+            threads would wait for each other for ever.
         kept: The part that is on disk as ``job.json``.
         history: Masks, seeds and edits; of a clip that was loaded, they are read when they are first asked for.
         live: Masks of a track that is not over: shown already, an edit when it ends.

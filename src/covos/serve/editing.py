@@ -239,25 +239,29 @@ class Editing:
         """
         frame = check_frame(asked, info=clip.info)
         with clip.lock:
-            if frame in clip.confirmed:
-                return self._queue.view(clip)
-            whole, history = clip.frames.get(frame), clip.history
-            mask = None if whole is None else clip.shown([whole], soft=True)[0]
-            absent = tuple(seed for seed in history.seeds if seed.frame == frame and seed.is_absent)
-            if mask is None or not (mask.objects or absent):
-                raise NotYetError(
-                    f"{name_of(frame, info=clip.info)} cannot be confirmed",
-                    why="it shows no object",
-                    fix="show one first",
-                )
-            rest = tuple(seed for seed in history.seeds if seed.frame != frame)
-            right = {**{seed.object: seed.mask for seed in absent}, **mask.objects}
-            seeds = tuple(
-                SeedMask(frame=frame, object=identity, mask=rle, given_as=CONFIRMED) for identity, rle in right.items()
+            fresh = frame not in clip.confirmed
+            if fresh:
+                self._confirm(clip, frame)
+        return self._queue.changed(clip, (frame,)) if fresh else self._queue.view(clip)
+
+    @staticmethod
+    def _confirm(clip: Clip, frame: int) -> None:
+        whole, history = clip.frames.get(frame), clip.history
+        mask = None if whole is None else clip.shown([whole], soft=True)[0]
+        absent = tuple(seed for seed in history.seeds if seed.frame == frame and seed.is_absent)
+        if mask is None or not (mask.objects or absent):
+            raise NotYetError(
+                f"{name_of(frame, info=clip.info)} cannot be confirmed",
+                why="it shows no object",
+                fix="show one first",
             )
-            after = tuple(sorted((*rest, *seeds), key=lambda seed: seed.frame))
-            clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))
-        return self._queue.changed(clip, (frame,))
+        rest = tuple(seed for seed in history.seeds if seed.frame != frame)
+        right = {**{seed.object: seed.mask for seed in absent}, **mask.objects}
+        seeds = tuple(
+            SeedMask(frame=frame, object=identity, mask=rle, given_as=CONFIRMED) for identity, rle in right.items()
+        )
+        after = tuple(sorted((*rest, *seeds), key=lambda seed: seed.frame))
+        clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))
 
     def unconfirm(self, clip: Clip, asked: Shown) -> JobView:
         """Take the confirmation of a frame back: what the user had shown there before is what counts again."""
