@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from covos.media.range import Range
 from covos.plan import Plan
+from covos.serve import clip as clips
 from covos.serve.clip import Clip
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import Wanted
+from covos.serve.schema import JobView, Wanted
 from covos.serve.workers import Note, Progress, Task, TaskWorker
 from serve.serving import begun
 
@@ -69,3 +75,49 @@ def test_a_search_is_done_when_nothing_is_refused_for_it(tmp_path: Path) -> None
     while queue.busy(clip):
         time.sleep(0.01)
     assert (seen, queue.view(clip).state) == (["running"], "done")
+
+
+def wait_for(queue: WorkQueue, clip: Clip) -> None:
+    """Wait until nothing is done for a clip."""
+    end = time.monotonic() + 30
+    while queue.busy(clip):
+        assert time.monotonic() < end, "the queue does not work any more"
+        time.sleep(0.01)
+
+
+def test_a_disk_that_is_full_for_a_while_costs_one_work_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, ran = threading.Event(), list[str]()
+    write = clips.write_record
+
+    def write_if_there_is_room(*given: Any) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*given)
+
+    def note(_: JobView) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def search() -> None:
+        full.set()
+        one.change(state="running")
+
+    monkeypatch.setattr(clips, "write_record", write_if_there_is_room)
+    one, other = begun(tmp_path / "one"), begun(tmp_path / "other")
+    queue = WorkQueue(TaskWorker(Plan(source="clip"), root=tmp_path), limit=4, note=note)
+    queue.start()
+    queue.put(Work(clip=one, stage="finding", run=search), state="queued")
+    wait_for(queue, one)
+    assert one.kept.state == "failed"
+    assert one.kept.error is not None
+    assert "No space left" in str(one.kept.error)
+    other.kept = other.kept.model_copy(update={"state": "cancelled"})
+    with pytest.raises(OSError, match="No space left"):
+        queue.put(Work(clip=other, stage="finding", run=lambda: ran.append("too early")), state="queued")
+    assert (other.kept.state, queue.busy(other)) == ("cancelled", None), "it does not wait, and does not say so"
+
+    full.clear()
+    queue.put(Work(clip=other, stage="finding", run=lambda: ran.append("other")), state="queued")
+    wait_for(queue, other)
+    assert ran == ["other"]
+    queue.close()

@@ -25,6 +25,7 @@ from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, in_public
 from covos.serve.frame_numbers import check_frame
 from covos.serve.index import Index
+from covos.serve.log import going_on
 from covos.serve.pictures import MakeProxy, Picture, PictureKind
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.quota import Quota
@@ -277,7 +278,8 @@ class Desk:
             except Exception as error:
                 why = explained(error).why
                 clip.note("playing", f"it cannot be played here, only looked at frame by frame: {why}")
-            self.queue.changed(clip)
+            with going_on():
+                self.queue.changed(clip)
 
     def picture(self, clip: Clip, asked: Shown, *, width: int, kind: PictureKind = "jpeg") -> bytes:
         """Return a frame as a JPEG or a WebP."""

@@ -103,8 +103,20 @@ def log_request(answered: Answered) -> None:
 
 
 def log_error(error: BaseException) -> None:
-    """Write an error that a request has met, and that is no fault of its client, with its traceback."""
+    """Write an error that is no fault of a client, with its traceback."""
     LOG.error("error %s", _words(error=_said(error)), exc_info=error)
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Log an error that ends a block, and go on behind the block: for threads that have to live as long as the server.
+
+    A full disk, for example, lets no record be written. The threads are to work again once there is room.
+    """
+    try:
+        yield
+    except Exception as error:
+        log_error(error)
 
 
 def log_work(*, job: str, stage: str, status: str, seconds: float, error: BaseException | None = None) -> None:

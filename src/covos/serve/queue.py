@@ -17,7 +17,7 @@ from covos.core.types import JobState
 from covos.masks.frame_mask import FrameMask
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
-from covos.serve.log import log_work
+from covos.serve.log import going_on, log_work
 from covos.serve.schema import JobView, Problem, Stage, Wanted
 from covos.serve.views import view_of
 from covos.serve.workers import Cuts, Matted, Note, Progress, Task, TaskWorker
@@ -193,7 +193,12 @@ class WorkQueue:
             if limited:
                 self.refuse_full()
             if state is not None:
-                work.clip.change(state=state, task=work.stage)
+                before = work.clip.kept
+                try:
+                    work.clip.change(state=state, task=work.stage)
+                except BaseException:  # it does not wait: nothing would ever change its state again
+                    work.clip.kept = before
+                    raise
             self._queue.append(work)
             self._more.notify_all()
         self.changed(work.clip)
@@ -207,24 +212,31 @@ class WorkQueue:
                 work = self._now = self._queue.popleft()
             clip = work.clip
             clip.stage, clip.step, clip.done, clip.total = work.stage, "", 0, 0
-            with clip.lock:
-                clip.notes.pop(work.stage, None)
-            self.changed(clip)
-            began = time.monotonic()
-            failed: CovosError | None = None
-            try:
-                work.run()
-            except Exception as error:  # the thread lives on, whatever one clip meets; most often, that it was deleted
-                failed = explained(error)
-                if not clip.gone:
-                    self._fail(work, in_public(failed, clip.places, name=clip.kept.name))
-            finally:
-                stopped = self.over or clip.gone or isinstance(failed, CancelledError)
-                status = "done" if failed is None else "cancelled" if stopped else "failed"
-                log_work(job=clip.id, stage=work.stage, status=status, seconds=time.monotonic() - began, error=failed)
-                with self._lock:
-                    self._now = clip.stage = None
+            # The thread lives on, whatever one clip meets. What cannot be written down is so in memory.
+            with going_on():
+                self._do(work)
+            with self._lock:
+                self._now = clip.stage = None
+            with going_on():
                 self.changed(clip)
+
+    def _do(self, work: Work) -> None:
+        clip = work.clip
+        with clip.lock:
+            clip.notes.pop(work.stage, None)
+        with going_on():
+            self.changed(clip)
+        began = time.monotonic()
+        failed: CovosError | None = None
+        try:
+            work.run()
+        except Exception as error:  # most often, that the clip was deleted
+            failed = explained(error)
+        stopped = self.over or clip.gone or isinstance(failed, CancelledError)
+        status = "done" if failed is None else "cancelled" if stopped else "failed"
+        log_work(job=clip.id, stage=work.stage, status=status, seconds=time.monotonic() - began, error=failed)
+        if failed is not None and not clip.gone:
+            self._fail(work, in_public(failed, clip.places, name=clip.kept.name))
 
     def _fail(self, work: Work, error: CovosError) -> None:
         clip = work.clip
@@ -254,10 +266,11 @@ class WorkQueue:
     def cancel(self, clip: Clip) -> JobView:
         """Stop what runs or waits for a clip; what is done stays."""
         for work in self._forget(clip):
-            if work.stage == "finding":
-                clip.change(state="cancelled")
-            elif work.stage == "tracking":
-                clip.change(state=work.after)
+            with going_on():
+                if work.stage == "finding":
+                    clip.change(state="cancelled")
+                elif work.stage == "tracking":
+                    clip.change(state=work.after)
         self._stop(clip)
         return self.changed(clip)
 

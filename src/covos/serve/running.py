@@ -20,7 +20,7 @@ from covos.serve.app import make_app
 from covos.serve.desk import Desk
 from covos.serve.guard import Guard
 from covos.serve.label_studio import make_annotator, make_backend
-from covos.serve.log import LOG, Answered, log_library, log_request, logging_to
+from covos.serve.log import LOG, Answered, going_on, log_library, log_request, logging_to
 from covos.serve.metrics import Metrics
 from covos.serve.patience import PatientProtocol
 from covos.serve.places import PAGE
@@ -186,7 +186,8 @@ def _listen(
             end()
             server.should_exit = True
         while not server.should_exit:
-            look()
+            with going_on():
+                look()
             time.sleep(_LOOK)
 
     threading.Thread(target=tell, daemon=True, name="covos ready").start()
