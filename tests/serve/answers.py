@@ -54,7 +54,7 @@ class Answers:
         rest = [each for each in task.seeds if (each.frame, each.object) != (task.frame, task.object)]
         return Clicked(object=task.object, mask=mask, seeds=(*rest, seed))
 
-    def run(self, task: Task, *, name: str) -> Iterator[Answer]:
+    def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Answer]:
         if isinstance(task, Export):
             return
         assert isinstance(task, Track)

@@ -93,6 +93,31 @@ class Endless:
             time.sleep(0.01)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Another task of the process: it goes on until its file is gone."""
+
+    video: None = None
+    file: str
+
+    def run(self, here: Here) -> None:
+        here.tell(Progress(done=0, total=1))
+        while Path(self.file).exists():
+            time.sleep(0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Writes into a folder, as a search does, though the folder may be gone."""
+
+    video: None = None
+    folder: str
+
+    def run(self, here: Here) -> None:
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        Path(self.folder, "masks").write_text("found")
+
+
 def begun(folder: Path, *, source: str | Path = "clip.mp4") -> Clip:
     """A clip of `COUNT` frames of `SIZE` that was just taken, in a folder that is made; nothing reads its source."""
     folder.mkdir(parents=True)

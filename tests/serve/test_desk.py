@@ -144,7 +144,7 @@ def test_no_message_names_the_places_of_a_clip(tmp_path: Path) -> None:
     said = f"{run} holds another result, {tmp_path}/films/other.mp4 and {clip.folder}/edits do not"
 
     class Networks:
-        def run(self, task: Any, *, name: str) -> Iterator[Note]:
+        def run(self, task: Any, *, name: str, stopped: object) -> Iterator[Note]:
             yield Note(text=said)
             raise UsageError(said, why=said, fix="")
 

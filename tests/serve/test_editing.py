@@ -180,7 +180,7 @@ def test_a_track_knows_the_cuts(clip: Clip) -> None:
     tasks: list[Task] = []
 
     class Noting(Answers):
-        def run(self, task: Task, *, name: str) -> Iterator[Answer]:
+        def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Answer]:
             tasks.append(task)
             return super().run(task, name=name)
 

@@ -18,7 +18,7 @@ from covos.serve.clip import Clip
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Wanted
 from covos.serve.workers import Note, Progress, Task, TaskWorker
-from serve.serving import begun
+from serve.serving import Held, Written, begun
 
 
 def test_a_download_that_is_stopped_while_it_waits_is_not_in_the_making(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_notes_are_of_the_last_time_and_a_step_before_the_work_is_named(tmp_path
     seen, notes = list[str](), [Note(text="the first time"), Note(text="the second time")]
 
     class Networks:
-        def run(self, task: Task, *, name: str) -> Iterator[Progress | Note]:
+        def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Progress | Note]:
             yield Progress(done=9, total=9, step="looking for cuts")
             seen.append(queue.view(clip).step)
             yield Progress(done=1, total=9)
@@ -120,4 +120,57 @@ def test_a_disk_that_is_full_for_a_while_costs_one_work_alone(tmp_path: Path, mo
     queue.put(Work(clip=other, stage="finding", run=lambda: ran.append("other")), state="queued")
     wait_for(queue, other)
     assert ran == ["other"]
+    queue.close()
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_work_that_is_stopped_while_it_waits_for_its_process_is_not_done(deleted: bool, tmp_path: Path) -> None:
+    networks = TaskWorker(None, root=tmp_path)
+    noted = list[str]()
+    queue = WorkQueue(networks, limit=4, note=lambda view: noted.append(view.id))
+    queue.start()
+    clip = begun(tmp_path / "one")
+    clip.change(state="done")
+    held = tmp_path / "held"
+    held.touch()
+    before = networks.run(Held(file=str(held)), name="a cut-out")
+    next(before)
+    task = Written(folder=str(clip.run))
+    queue.put(Work(clip=clip, stage="tracking", run=lambda: queue.follow(clip, task)), state="queued")
+    while queue.view(clip).stage is None:
+        time.sleep(0.01)
+    if deleted:
+        queue.drop(clip)
+        clip.remove()
+        noted.clear()
+    else:
+        queue.cancel(clip)
+    held.unlink()
+    list(before)
+    wait_for(queue, clip)
+    assert not clip.run.exists()
+    assert clip.folder.exists() != deleted
+    assert (noted == []) == deleted
+    if not deleted:
+        assert (clip.kept.state, queue.view(clip).notes) == ("done", ())
+    queue.close()
+    networks.close()
+
+
+def test_what_a_work_writes_after_its_clip_was_deleted_goes_as_well(tmp_path: Path) -> None:
+    noted = list[str]()
+    queue = WorkQueue(TaskWorker(None, root=tmp_path), limit=4, note=lambda view: noted.append(view.id))
+    clip = begun(tmp_path / "one")
+
+    def search() -> None:
+        queue.drop(clip)
+        clip.remove()
+        noted.clear()
+        clip.run.mkdir(parents=True)
+
+    queue.put(Work(clip=clip, stage="finding", run=search), state="queued")
+    queue.start()
+    wait_for(queue, clip)
+    assert not clip.folder.exists()
+    assert noted == []
     queue.close()

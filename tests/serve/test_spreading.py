@@ -57,7 +57,7 @@ class Staged:
         rest = [each for each in task.seeds if (each.frame, each.object) != (seed.frame, seed.object)]  # type: ignore[attr-defined]
         return Clicked(object=seed.object, mask=mask, seeds=(*rest, seed))
 
-    def run(self, task: Task, *, name: str) -> Iterator[Answer]:
+    def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Answer]:
         self.tasks.append(task)
         for way, start, count in task.parts:  # type: ignore[attr-defined]
             for at in range(count):

@@ -220,9 +220,9 @@ class Desk:
         """Stop all work on a clip, and delete it."""
         with self._lock:
             self._clips.pop(clip.id, None)
-        self._index.drop(clip.id)
         self.queue.drop(clip)
         clip.remove()
+        self._index.drop(clip.id)
 
     def expire(self) -> None:
         """Delete the clips that nobody has looked at for too long, and uploads that nobody goes on with."""
@@ -269,17 +269,21 @@ class Desk:
 
     def _make_proxies(self) -> None:
         while (clip := self._without_proxy.get()) is not None and not self.queue.over:
-            if clip.proxy.is_file():
-                continue
-            task = MakeProxy(video=clip.video, target=str(clip.proxy))
-            try:
-                for _ in self._proxies.run(task, name=clip.kept.name):
-                    pass
-            except Exception as error:
-                why = explained(error).why
-                clip.note("playing", f"it cannot be played here, only looked at frame by frame: {why}")
-            with going_on():
-                self.queue.changed(clip)
+            if not clip.gone and not clip.proxy.is_file():
+                self._make_proxy(clip)
+            if clip.gone:
+                clip.remove()  # once more: the video may have been written since
+
+    def _make_proxy(self, clip: Clip) -> None:
+        task = MakeProxy(video=clip.video, target=str(clip.proxy))
+        try:
+            for _ in self._proxies.run(task, name=clip.kept.name):
+                pass
+        except Exception as error:
+            why = explained(error).why
+            clip.note("playing", f"it cannot be played here, only looked at frame by frame: {why}")
+        with going_on():
+            self.queue.changed(clip)
 
     def picture(self, clip: Clip, asked: Shown, *, width: int, kind: PictureKind = "jpeg") -> bytes:
         """Return a frame as a JPEG or a WebP."""

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,7 @@ class Work:
         download: Name of the format that it writes, if it does.
         wanted: How the format is written.
         after: State of the clip when a track is over, however it ends: the one that it had before.
+        stopped: Set once it is to end: also while it waits for its process, which another task may have.
     """
 
     clip: Clip
@@ -77,6 +78,7 @@ class Work:
     download: str = ""
     wanted: Wanted = _PLAIN
     after: JobState = "done"
+    stopped: threading.Event = field(default_factory=threading.Event)
 
 
 class WorkQueue:
@@ -170,7 +172,8 @@ class WorkQueue:
     def changed(self, clip: Clip, frames: tuple[int, ...] = ()) -> JobView:
         """Tell that a clip, and the masks of some frames, are others now; return it."""
         view = self.view(clip)
-        self._note(view)
+        if not clip.gone:
+            self._note(view)
         self.tell(clip, "job", view.model_dump(mode="json"))
         if frames:
             self.tell(clip, "masks", {"from": min(frames), "to": max(frames) + 1})
@@ -235,7 +238,9 @@ class WorkQueue:
         stopped = self.over or clip.gone or isinstance(failed, CancelledError)
         status = "done" if failed is None else "cancelled" if stopped else "failed"
         log_work(job=clip.id, stage=work.stage, status=status, seconds=time.monotonic() - began, error=failed)
-        if failed is not None and not clip.gone:
+        if clip.gone:
+            clip.remove()  # once more: the work may have written since
+        elif failed is not None:
             self._fail(work, in_public(failed, clip.places, name=clip.kept.name))
 
     def _fail(self, work: Work, error: CovosError) -> None:
@@ -249,12 +254,14 @@ class WorkQueue:
         elif clip.stage == "finding":
             clip.change(state="failed", error=Problem.of(error))
         elif clip.stage == "tracking":
-            clip.note("tracking", f"{error.what}: {error.why}. {error.fix}")
+            if not isinstance(error, CancelledError):
+                clip.note("tracking", f"{error.what}: {error.why}. {error.fix}")
             clip.change(state=work.after)
 
     def _stop(self, clip: Clip) -> None:
         with self._lock:
             if self._now is not None and self._now.clip is clip:
+                self._now.stopped.set()
                 self._networks.stop()
 
     def _forget(self, clip: Clip) -> list[Work]:
@@ -293,6 +300,8 @@ class WorkQueue:
             note: Gets what a user should know; by default, it is a note of the clip about this work.
         """
         note = note or partial(clip.note, clip.stage or "finding")
+        with self._lock:
+            stopped = None if self._now is None else self._now.stopped
         began = told = time.monotonic()
         fresh = list[int]()
 
@@ -304,7 +313,7 @@ class WorkQueue:
                 self.tell(clip, "masks", {"from": min(fresh), "to": max(fresh) + 1})
                 fresh.clear()
 
-        for answer in self._networks.run(task, name=clip.kept.name):
+        for answer in self._networks.run(task, name=clip.kept.name, stopped=stopped):
             if isinstance(answer, FrameMask):
                 fresh.extend(take(answer))
             elif isinstance(answer, Matted):

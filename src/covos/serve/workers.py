@@ -198,20 +198,25 @@ class TaskWorker:
         self._closed = threading.Event()
         self.restarts = 0
 
-    def run(self, task: Task, *, name: str) -> Iterator[Answer]:
+    def run(self, task: Task, *, name: str, stopped: threading.Event | None = None) -> Iterator[Answer]:
         """Run a task, and yield what comes of it.
 
         Args:
             task: Picklable.
             name: Of the clip, for messages.
+            stopped: Set by whoever wants the task to end, before `stop` is called: that alone stops no task that still
+                waits for the one before it.
 
         Raises:
+            CancelledError: It was stopped before it began.
             CovosError: The task failed, or the process died of it.
         """
         with self._lock:
             if self._closed.is_set():
                 raise _ended(name)
             self._stop.clear()
+            if stopped is not None and stopped.is_set():
+                raise CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
             worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
             places = (self._root,) if task.video is None else (*task.video.places, self._root)
             over = False
