@@ -14,6 +14,7 @@ import pytest
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.media.range import Range
 from covos.plan import Plan
+from covos.serve.address import Address
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.edits import Edit
@@ -21,6 +22,7 @@ from covos.serve.errors import NotYetError
 from covos.serve.index import Index
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.rules import Rules
+from covos.serve.running import run_server
 from covos.serve.workers import Note, TaskWorker, Video
 from serve.serving import begun
 
@@ -198,3 +200,54 @@ def test_a_list_of_jobs_reads_no_masks(tmp_path: Path, monkeypatch: pytest.Monke
     assert not any(clip.is_read for clip in again.clips()), "it was made anew"
     again.delete(again.clip("two"))
     assert Index(root).get("two") is None
+
+
+def test_a_file_whose_name_is_not_utf_8_is_a_clip_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, source = tmp_path / "clips", os.fsdecode(b"/films/caf\xe9.mp4")
+    clip = begun(root / "one", source=source)
+    clip.change(state="done")
+    assert clip.kept.name == "caf\\udce9.mp4"
+    record = clip.folder / "job.json"
+    record.write_text(record.read_text().replace("caf\\\\udce9", "caf\\udce9"))  # as it was written before
+    other = begun(root / "two")
+    other.change(state="done")
+    desk = started_again(root, monkeypatch)
+    names = {view.name for view in desk.views()}
+    assert names == {"caf\\udce9.mp4", "clip.mp4"}
+    assert Index(root).get("one") is not None
+    assert desk.clip("one").video.path == source, "the file itself is found"
+    desk.clip("one").note("playing", "it plays \udce9")  # a text from elsewhere
+    assert desk.queue.changed(desk.clip("one")).id == "one"
+    with pytest.raises(CovosError):
+        desk.open(Path(source))
+    assert desk.opening is not None
+    assert desk.opening.name == "caf\\udce9.mp4"
+    desk.close()
+
+
+def test_a_clip_that_cannot_be_read_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("one", "two", "three"):
+        a_clip(tmp_path / "clips", name)
+    go_on = Desk._go_on
+
+    def fail(desk: Desk, clip: Clip) -> None:
+        if clip.id == "two":
+            raise RuntimeError("the folder is odd")
+        go_on(desk, clip)
+
+    monkeypatch.setattr(Desk, "_go_on", fail)
+    monkeypatch.setattr("covos.serve.desk.is_finished", lambda _: True)
+    desk = started_again(tmp_path / "clips", monkeypatch)
+    assert {"one", "three"} <= {clip.id for clip in desk.clips()}
+    assert "the folder is odd" in caplog.text
+
+
+def test_a_start_that_fails_is_not_laid_on_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Desk) -> None:
+        raise UsageError("the disk is odd", why="it is", fix="mend it")
+
+    monkeypatch.setattr(Desk, "start", fail)
+    with pytest.raises(UsageError, match="the disk is odd"):
+        run_server(Rules(root=tmp_path / "clips"), address=Address(port=0), plan=PLAN)

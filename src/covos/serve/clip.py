@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from covos.core.errors import CovosError, InputError
 from covos.core.files import open_own
@@ -32,6 +32,7 @@ from covos.prompts.values import RegionPrompt
 from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
 from covos.serve.edits import Edit, History, in_regions, with_only
 from covos.serve.mattes import Mattes
+from covos.serve.places import printable
 from covos.serve.schema import (
     Problem,
     Stage,
@@ -62,7 +63,7 @@ class Kept(Record):
     """
 
     id: str
-    name: str
+    name: Annotated[str, AfterValidator(printable)]
     source: str
     info: SourceInfo
     size_bytes: Count

@@ -27,6 +27,7 @@ from covos.serve.frame_numbers import check_frame
 from covos.serve.index import Index
 from covos.serve.log import going_on
 from covos.serve.pictures import MakeProxy, Picture, PictureKind
+from covos.serve.places import printable
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.quota import Quota
 from covos.serve.roots import is_of
@@ -106,9 +107,12 @@ class Desk:
             yield
 
     def start(self) -> None:
-        """Find the clips of before, go on with what was stopped, and begin to work."""
+        """Find the clips of before, go on with what was stopped, and begin to work.
+
+        A clip that cannot be read stays in its folder, and the log names it: the others are there all the same.
+        """
         for record in sorted(self.rules.root.glob(f"*/{RECORD}")):
-            with suppress(CovosError):
+            with going_on():
                 clip = Clip.load(record.parent)
                 self._clips[clip.id] = clip
                 self._go_on(clip)
@@ -159,7 +163,7 @@ class Desk:
         Raises:
             CovosError: It cannot be read, or is refused.
         """
-        self.opening = Opening(name=path.name)
+        self.opening = Opening(name=printable(path.name))
         clip = (None if fresh else self._before(path)) or self.arrivals.open(path)
         self.opening = replace(self.opening, job=clip.id)
         return clip

@@ -147,6 +147,7 @@ class Guard:
 
     Attributes:
         closing: True once the server ends: whoever still sends gets this answer.
+        failed: The error that kept the server within from its start, if one did.
     """
 
     def __init__(
@@ -165,11 +166,16 @@ class Guard:
         self._largest, self._largest_upload, self._done = largest, largest_upload, done
         self._patience, self._guarded = patience, guarded
         self.closing = False
+        self.failed: Exception | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, receive, send)
+            except Exception as error:
+                self.failed = error
+                raise
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         began, status = time.monotonic(), 500

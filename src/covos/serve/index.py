@@ -29,8 +29,9 @@ class Index:
         self._lock = threading.Lock()
 
     def put(self, view: JobView) -> None:
-        """Keep the description of a job."""
-        self._run("INSERT OR REPLACE INTO jobs VALUES (?, ?)", view.id, view.model_dump_json())
+        """Keep the description of a job; one that cannot be written down is read from the job's folder each time."""
+        with suppress(ValueError):
+            self._run("INSERT OR REPLACE INTO jobs VALUES (?, ?)", view.id, view.model_dump_json())
 
     def get(self, identity: str) -> JobView | None:
         """Return the latest description of a job; None if there is none."""

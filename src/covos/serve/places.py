@@ -11,6 +11,11 @@ PAGE = "page.url"
 """File in a server's folder with the address of its page, while it runs."""
 
 
+def printable(name: str) -> str:
+    """Return the name of a file as text that every answer can hold: bytes that are not UTF-8 stand as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def link(source: Path, target: Path) -> None:
     """Give a file a second name; where the disk has no such names, copy it."""
     try:

@@ -196,6 +196,8 @@ def _listen(
     except (SystemExit, KeyboardInterrupt) as stop:
         if server.started:  # the signal that ended it, which the server raises again
             return
+        if guard.failed is not None:
+            raise guard.failed from None
         raise EnvironmentProblem(
             f"the server cannot listen on {address.host}:{address.port}",
             why="the port is taken, or the address is not this machine's",
