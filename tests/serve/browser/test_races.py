@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serve.browser.conftest import ask, send
+from serve.browser.conftest import ask, send, until
 from serve.browser.test_story import READY, at, click, drag, revision
 
 STATE = "async () => (await import('/static/state.js')).store.state"
@@ -233,3 +233,42 @@ def test_pictures_in_memory_are_fewer_where_they_are_larger(page: Any, job: str)
       });
     }"""
     assert page.evaluate(most) == [[24, 17], [8, 8]]
+
+
+def test_a_download_is_the_one_that_was_asked_for_last(page: Any, job: str) -> None:
+    url, identity = job.split("#job=")
+    results = f"{url}api/jobs/{identity}/results"
+    ask(f"{results}/preview", {})
+    until(page, lambda: at_rest(f"{url}api/jobs/{identity}"), what="the first preview is made")
+    opened(page, job)
+    page.keyboard.press("Control+e")
+    page.check("#formats li[data-format=preview] input")
+    page.wait_for_selector("#export-download.main")
+    page.select_option("#export-value", "gif")
+    fetched: list[str] = []
+    page.on("download", lambda download: fetched.append(download.suggested_filename))
+    page.click("#export-make")
+    page.wait_for_selector("#export-download.main")
+    until(page, lambda: bool(fetched), what="the preview is fetched")
+    assert fetched == ["found-preview.gif"]
+
+    # One that failed is made again: the failure of before is not that of now.
+    failed = """async () => {
+      const { store } = await import("/static/state.js");
+      const error = { what: "It failed", why: "the disk is full", fix: "make room", status: 503 };
+      const preview = { ...store.state.job.results.preview, state: "failed", error };
+      store.set({ job: { ...store.state.job, results: { preview } } });
+    }"""
+    page.select_option("#export-value", "webp")
+    page.evaluate(failed)
+    page.wait_for_selector("#export-action .bad")
+    page.click("#export-make")
+    page.wait_for_selector("#export-download.main")
+    until(page, lambda: len(fetched) == 2, what="the second try is fetched")
+    assert fetched == ["found-preview.gif", "found-preview.webp"]
+
+
+def at_rest(address: str) -> bool:
+    """Nothing is done for a job, nor waits."""
+    now = ask(address)
+    return now["stage"] is None and all(each["state"] != "making" for each in now["results"].values())

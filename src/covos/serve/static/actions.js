@@ -239,17 +239,22 @@ export async function deleteJob(id) {
 
 /* Edits stand in a line: each knows what those before it have done. */
 
-let line = Promise.resolve();
+let line = Promise.resolve(true);
 
 /**
  * Do something when all edits before it are done. Its errors are shown while its job is open.
  * @param {string | null} id
  * @param {() => Promise<void>} does
+ * @returns {Promise<boolean>} False if there was an error: it does not hold up the edits after it.
  */
 function inLine(id, does) {
-  line = line.then(does).catch((error) => {
+  line = line.then(does).then(() => true).catch((error) => {
     if (store.state.id === id) fail(error);
-  }).catch(reportError); // an edit that breaks does not hold up those after it
+    return false;
+  }).catch((error) => {
+    reportError(error);
+    return false;
+  });
   return line;
 }
 
@@ -383,6 +388,7 @@ export const redo = () => change("POST", "redo", undefined, () => again("Done ag
  * @param {string} path Below the job.
  * @param {unknown | (() => unknown)} [body] A function makes it when those before are answered; not if another job is open by then.
  * @param {string | (() => string)} [words] Said when it is done; a function makes them before.
+ * @returns {Promise<boolean>} False if it was refused.
  */
 export function change(method, path, body, words) {
   const { id } = store.state;

@@ -147,11 +147,27 @@ function buttons(format, state) {
 }
 
 /** @param {Format} format */
-function begin(format) {
-  const { range, value, matte, composition } = wanted(format, store.state);
-  store.set({ exporting: format.name });
+async function begin(format) {
+  const asked = wanted(format, store.state);
+  const { range, value, matte, composition } = asked;
+  const exporting = { format: format.name, asked, begun: false };
+  store.set({ exporting });
   const body = { ...(range && { range }), ...(value !== null && { value }), ...(matte !== null && { matte }), composition };
-  void change("POST", `results/${format.name}`, body, `${format.title} is being made.`);
+  const taken = await change("POST", `results/${format.name}`, body, `${format.title} is being made.`);
+  if (!taken && store.state.exporting === exporting) store.set({ exporting: null });
+}
+
+/** Fetch what was asked for once it is ready. @param {import("./types.js").Exporting} exporting @param {State} state */
+function fetchReady(exporting, state) {
+  const { format, asked, begun } = exporting;
+  const made = state.job?.results[format];
+  if (made?.state === "making") {
+    if (!begun) store.set({ exporting: { ...exporting, begun: true } });
+  } else if (made?.state === "ready" && isSame(made, asked)) {
+    store.set({ exporting: null });
+    tell(`${formats.find((each) => each.name === format)?.title ?? format} is ready, and is downloaded.`);
+    make("a", { href: address(format), download: "" }).click();
+  } else if (begun) store.set({ exporting: null }); // it failed, and the panel says why; or it was stopped
 }
 
 /** @param {HTMLProgressElement} bar @param {State} state */
@@ -167,13 +183,8 @@ export function startExport() {
   startOptions(() => show(store.state));
   store.watch((state, before) => {
     const { job, exporting } = state;
-    if (exporting && job?.results[exporting]?.state === "failed") store.set({ exporting: null }); // the panel says why
     if (state.id !== before.id) formats = [];
-    if (exporting && job?.results[exporting]?.state === "ready") {
-      store.set({ exporting: null });
-      tell(`${formats.find((each) => each.name === exporting)?.title ?? exporting} is ready, and is downloaded.`);
-      make("a", { href: address(exporting), download: "" }).click();
-    }
+    if (exporting) fetchReady(exporting, state);
     const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
     if (!dialog.open || !formats.length) return;
     if (job !== before.job) show(state);

@@ -35,6 +35,7 @@
  *   options: string[], choices: {value: string, bytes: number}[]}} Format `options`: what it knows of a composition, and the clip has.
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
  *   example: boolean, media: boolean, opening: {name: string, job: string} | null}} ServerInfo `opening`: the clip that it was started on; without a job, it is being opened.
+ * @typedef {{format: string, asked: Asked, begun: boolean}} Exporting `begun`: the server has said that it makes it; before, it may tell of an earlier one.
  * @typedef {"forward" | "backward" | "both"} Direction
  * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "ground" | "side"} View
@@ -75,6 +76,6 @@
  * @property {number} asking Clicks that wait for their mask.
  * @property {Click[]} clicks Points that wait for their mask; the job has the others.
  * @property {Told | null} told What was done last, shown below the picture for a while.
- * @property {string | null} exporting Format that is fetched as soon as it is ready.
+ * @property {Exporting | null} exporting The download that is fetched as soon as it is ready.
  */
 export {};
