@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -13,6 +13,9 @@ from covos.serve.log import Answered
 
 if TYPE_CHECKING:
     from covos.serve.desk import Desk
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that are counted by name. A client may send any word, and each name stays in memory."""
 
 
 class Metrics:
@@ -39,7 +42,8 @@ class Metrics:
 
     def request(self, answered: Answered) -> None:
         """Count a request."""
-        self._requests.labels(answered.method, answered.route, str(answered.status)).observe(answered.seconds)
+        method = answered.method if answered.method in _METHODS else "other"
+        self._requests.labels(method, answered.route, str(answered.status)).observe(answered.seconds)
 
     def look(self, desk: Desk) -> None:
         """Bring what is not counted up to date."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from covos._version import __version__
 from covos.core.errors import UsageError
 from covos.formats.table import FORMATS
 from covos.serve.desk import Desk
-from covos.serve.guard import COOKIE
+from covos.serve.guard import COOKIE, is_token
 from covos.serve.metrics import Metrics
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -56,7 +55,7 @@ def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Met
 
     @router.post("/api/token", include_in_schema=False)
     def log_in(given: Annotated[str, BodyOf(embed=True, alias="token")]) -> Response:
-        if not hmac.compare_digest(given.encode(), token.encode()):
+        if not is_token(given, token):
             raise UsageError("this is not the token", why="the server printed another", fix="copy it again")
         answer = Response(status_code=204)
         answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
