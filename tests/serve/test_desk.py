@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -251,3 +252,35 @@ def test_a_start_that_fails_is_not_laid_on_the_port(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Desk, "start", fail)
     with pytest.raises(UsageError, match="the disk is odd"):
         run_server(Rules(root=tmp_path / "clips"), address=Address(port=0), plan=PLAN)
+
+
+def test_a_clip_expires_after_its_last_use_and_not_while_it_is_used(tmp_path: Path) -> None:
+    desk = Desk(Rules(root=tmp_path / "clips", expiry=3600.0), plan=PLAN)
+    for name in ("waits", "works", "heard", "old"):
+        desk._clips[name] = a_clip(tmp_path / "clips", name)
+
+    def expire() -> set[str]:
+        """Let each clip be forgotten for long; return those that are left."""
+        for each in desk.clips():
+            each.seen -= 7200
+        desk.expire()
+        return {each.id for each in desk.clips()}
+
+    left = list[set[str]]()
+    both = [("works", lambda: left.append(expire())), ("waits", lambda: None)]
+    for name, run in both:
+        desk.queue.put(Work(clip=desk.clip(name), stage="exporting", run=run))
+
+    async def listen() -> None:
+        with desk.queue.listening(desk.clip("heard")):
+            assert expire() == {"waits", "works", "heard"}
+            desk.queue.start()
+            while desk.queue.busy(desk.clip("waits")):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(listen())
+    assert left == [{"waits", "works", "heard"}]
+    desk.expire()
+    assert {each.id for each in desk.clips()} == {"waits", "works", "heard"}, "each was used just now"
+    assert expire() == set()
+    desk.queue.close()

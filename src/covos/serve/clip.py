@@ -94,6 +94,7 @@ class Clip:
         touched: Frames that the user has changed while that track goes on: his stay.
         version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
+        seen: When somebody looked at it, worked on it or listened to it last, by the clock that never goes back.
         step: What comes before the work itself, in words; empty when that runs.
         gone: True once it is deleted.
         mattes: Those that downloads have found.

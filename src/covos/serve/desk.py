@@ -229,12 +229,15 @@ class Desk:
         self._index.drop(clip.id)
 
     def expire(self) -> None:
-        """Delete the clips that nobody has looked at for too long, and uploads that nobody goes on with."""
+        """Delete the clips that nobody has looked at for too long, and uploads that nobody goes on with.
+
+        Work on a clip, work that waits, and an open stream of its events count as looking at it.
+        """
         self.uploads.expire()
         if self.rules.expiry is None:
             return
         for clip in self.clips():
-            if time.monotonic() - clip.seen > self.rules.expiry and clip.stage is None:
+            if time.monotonic() - clip.seen > self.rules.expiry and not self.queue.in_use(clip):
                 self.delete(clip)
 
     def _find(self, clip: Clip, *, limited: bool = False) -> None:

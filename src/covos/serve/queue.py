@@ -157,6 +157,7 @@ class WorkQueue:
         try:
             yield listener
         finally:
+            clip.seen = time.monotonic()
             with self._lock:
                 self._listeners[clip.id].discard(listener)
                 if not self._listeners[clip.id]:
@@ -218,6 +219,7 @@ class WorkQueue:
             # The thread lives on, whatever one clip meets. What cannot be written down is so in memory.
             with going_on():
                 self._do(work)
+            clip.seen = time.monotonic()  # what is done is kept for its whole time
             with self._lock:
                 self._now = clip.stage = None
             with going_on():
@@ -337,6 +339,11 @@ class WorkQueue:
         with self._lock:
             every = [*([] if self._now is None else [self._now]), *self._queue]
             return next((work.stage for work in every if work.clip is clip), None)
+
+    def in_use(self, clip: Clip) -> bool:
+        """Tell if something is done for a clip, or waits to be done, or somebody listens to it."""
+        with self._lock:
+            return clip.id in self._listeners or self.busy(clip) is not None
 
     @contextmanager
     def idle(self, clip: Clip) -> Iterator[None]:
