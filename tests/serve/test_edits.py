@@ -41,6 +41,7 @@ from covos.serve.schema import Region
 from covos.serve.timeline import Glance, centre, row_of
 from covos.serve.tracks import track_parts
 from covos.serve.views import around, edged
+from serve import answers
 
 SIZE = (6, 8)
 
@@ -354,6 +355,34 @@ def test_frames_are_compared_within_their_shot() -> None:
     assert 6 in flags(())
     assert flags((6,)) == ()
     assert 6 in flags(()), "with other cuts, it is looked at anew"
+
+
+@pytest.mark.parametrize("there", [(), (0, 1, 2), (4, 5), (1, 8), (0, 3, 4, 8)])
+@pytest.mark.parametrize("every", [1, 3])
+def test_frames_without_masks_have_times_among_those_of_the_others(there: tuple[int, ...], every: int) -> None:
+    """A part of a video from its frame 300, whose search was stopped, or of which frames were followed."""
+    count, rate = 9, Fraction(25, every)
+    info = SourceInfo(
+        path="clip.mp4",
+        kind="video",
+        height=4,
+        width=6,
+        frame_count=count,
+        frame_rate=rate,
+        duration=count / float(rate),
+        time_base=Fraction(1, 25),
+        start=300,
+        every=every,
+        times="zero",
+    )
+    known = {index: replace(answers.mask_of(index, 1), pts=300 + index * every) for index in there}
+    times = Glance(info).timeline(known, seeds=(), names=(1,), live=[], cuts=()).times
+    assert times == pytest.approx([(300 + index * every) / 25 for index in range(count)])
+    # Frames need not follow at one rate.
+    late = {index: replace(mask, pts=mask.pts + (9 if index > 4 else 0)) for index, mask in known.items()}
+    times = Glance(info).timeline(late, seeds=(), names=(1,), live=[], cuts=()).times
+    assert list(times) == sorted(set(times))
+    assert all(times[index] == mask.time for index, mask in late.items())
 
 
 def test_twelve_objects_have_colours_that_are_told_apart() -> None:

@@ -62,7 +62,7 @@ class Glance:
         if cuts != self._cuts:
             self._cuts = cuts
             self._flags.clear()
-        count, rate = self._info.frame_count, float(self._info.frame_rate or 25)
+        count = self._info.frame_count
         absent: dict[int, set[int]] = {}
         for seed in seeds:
             if seed.is_absent:
@@ -79,15 +79,10 @@ class Glance:
                 flags[each.index] = serious
         confirmed = confirmed_frames(seeds)
         sure = {each.index: each.confidence for each in judged}
-        times, status = [], []
-        for index in range(count):
-            mask = known.get(index)
-            times.append(index / rate if mask is None else mask.time)
-            status.append("unknown" if mask is None else mask.status)
         return Timeline(
-            times=tuple(times),
+            times=_times(known, self._info),
             confidence=tuple(sure.get(index) for index in range(count)),
-            status=tuple(status),
+            status=tuple(known[index].status if index in known else "unknown" for index in range(count)),
             flags=tuple(sorted(index for index in flags if index not in confirmed)),
             reasons={index: tuple(flag.text for flag in found) for index, found in flags.items()},
             confirmed=tuple(sorted(confirmed)),
@@ -213,6 +208,19 @@ def centre(rle: RLE) -> tuple[float, float]:
     column = float((lengths * (starts // height)).sum() / area)
     row = float((lengths * np.minimum(middles - starts // height * height, height - 1)).sum() / area)
     return column, row
+
+
+def _times(known: Mapping[int, FrameMask], info: SourceInfo) -> tuple[float, ...]:
+    """Return the times of all frames in seconds, ascending: those without masks go by the nearest that have some."""
+    rate = float(info.frame_rate or 25)
+    indices = np.arange(info.frame_count)
+    if not known:
+        return tuple((info.start / float(info.whole_rate or 25) + indices / rate).tolist())
+    there = sorted(known)
+    first, last = there[0], there[-1]
+    times = np.interp(indices, there, [known[index].time for index in there])
+    times += (np.minimum(indices - first, 0) + np.maximum(indices - last, 0)) / rate
+    return tuple(times.tolist())
 
 
 def _runs(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
