@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import CancelledError, CovosError, UsageError
-from covos.core.types import JobState, Point
+from covos.core.types import JobState, ObjectStatus, Point
 from covos.engines.choices import SUBJECT
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
@@ -27,6 +27,7 @@ from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
+from covos.serve.editing import Editing
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.frame_numbers import bound_of
 from covos.serve.queue import WorkQueue
@@ -351,3 +352,57 @@ def test_no_edit_holds_a_clip_while_it_asks_the_queue(clip: Clip) -> None:
                 assert clip.lock.acquire(timeout=2), "the edit holds the clip, and waits for the queue"
                 clip.lock.release()
             over.result()
+
+
+def hidden_from(clip: Clip, first: int) -> Editing:
+    """Show object 2 on frame 0, and follow it: from a frame on, it is hidden behind something."""
+    editing = editing_of(Answers())
+    editing.prompt(clip, CLICK)
+    clip.begin_track()
+    for index in range(COUNT):
+        there = index < first
+        states = (
+            ObjectStatus(id=1, state="present", confidence=0.9),
+            ObjectStatus(id=2, state="present" if there else "occluded", confidence=0.8),
+        )
+        clip.follow(replace(mask_of(index, *((1, 2) if there else (1,))), states=states))
+    clip.end_track()
+    return editing
+
+
+def states_of(clip: Clip, number: int) -> dict[int, str]:
+    """Return the states of an object, by frame."""
+    return {index: each.state for index, mask in clip.frames.items() for each in mask.states if each.id == number}
+
+
+def test_a_new_object_is_not_hidden_where_one_was_that_had_its_number(clip: Clip) -> None:
+    editing = hidden_from(clip, 4)
+    assert [states_of(clip, 2)[index] for index in (3, 4)] == ["present", "occluded"]
+    editing.drop(clip, 2)
+    assert states_of(clip, 2) == {}
+    assert set(states_of(clip, 1)) == set(range(COUNT))
+    editing.prompt(clip, CLICK)
+    assert numbers(clip) == [1, 2]
+    assert clip.timeline().objects[2] == ((0, 1, "present"), (1, COUNT, "absent"))
+    for _ in range(2):
+        editing.go(clip, back=True)
+    assert states_of(clip, 2)[COUNT - 1] == "occluded"
+
+
+def test_an_object_whose_only_prompt_is_taken_back_leaves_no_state(clip: Clip) -> None:
+    editing = hidden_from(clip, 0)
+    assert set(states_of(clip, 2)) == set(range(COUNT))
+    editing.take_back(clip, 0, number=2, kind="mask", at=None)
+    assert numbers(clip) == [1]
+    assert states_of(clip, 2) == {}
+
+
+def test_two_objects_that_become_one_are_seen_where_one_of_them_is(clip: Clip) -> None:
+    editing = hidden_from(clip, 4)
+    editing.merge(clip, 1, into=2)
+    assert states_of(clip, 1) == {}
+    assert states_of(clip, 2) == dict.fromkeys(range(COUNT), "present")
+    editing.go(clip, back=True)
+    editing.merge(clip, 2, into=1)
+    assert states_of(clip, 2) == {}
+    assert states_of(clip, 1) == dict.fromkeys(range(COUNT), "present")

@@ -23,6 +23,7 @@ from covos.serve.edits import (
     as_shown,
     back_to,
     merged,
+    tells_of,
     thing_of,
     with_new_seeds,
     with_own_seeds,
@@ -158,11 +159,14 @@ class Editing:
             else:
                 mask, mine = with_edge_of(as_shown(whole, number, made.mask), now), (made,)
             after = with_own_seeds(seeds, mine, frame=frame, number=number)
-            masks = {**history.frames, frame: mask}.values()
+            frames, masks = {frame: mask}, {**history.frames, frame: mask}
             left_over = number in history.objects_found or number in {each.object for each in after}
-            stays = left_over or any(number in each.objects for each in masks)
+            stays = left_over or any(number in each.objects for each in masks.values())
             things = tuple(each for each in history.things if stays or each.id != number)
-            clip.add(history.edit("removal", seeds=after, things=things, frames={frame: mask}, shown=number))
+            if not stays:  # nor does it stay hidden: another may get its number
+                hidden = {index: each for index, each in masks.items() if tells_of(each, number)}
+                frames |= {index: without(each, number, left=()) for index, each in hidden.items()}
+            clip.add(history.edit("removal", seeds=after, things=things, frames=frames, shown=number))
             self._show_gone(clip)
 
     def _made(
@@ -328,7 +332,7 @@ class Editing:
                     mask, number, left={each for each in left if (index, each) not in absent}, taken=taken.get(index)
                 )
                 for index, mask in history.frames.items()
-                if number in mask.objects
+                if tells_of(mask, number)
             }
             seeds = tuple(seed for seed in history.seeds if seed.object != number)
             clip.add(
@@ -352,7 +356,7 @@ class Editing:
                 raise UsageError("an object cannot be a part of itself", why="both are the same", fix="choose another")
             history = clip.history
             frames = {
-                index: merged(mask, number, into) for index, mask in history.frames.items() if number in mask.objects
+                index: merged(mask, number, into) for index, mask in history.frames.items() if tells_of(mask, number)
             }
             after = {**history.frames, **frames}
             both = [seed for seed in history.seeds if seed.object in (number, into)]

@@ -396,12 +396,16 @@ def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[in
 
 
 def with_only(mask: FrameMask, there: Collection[int]) -> FrameMask:
-    """Take objects out of a frame that are not among those that are there."""
+    """Take objects out of a frame that are not among those that are there; one that is hidden in it has a state."""
     gone = mask.objects.keys() - {*there}
-    if not gone:
-        return mask
-    left = placed(mask, dict.fromkeys(gone, _nothing(mask.size)))
-    return replace(left, states=tuple(each for each in left.states if each.id in there))
+    left = placed(mask, dict.fromkeys(gone, _nothing(mask.size))) if gone else mask
+    states = tuple(each for each in left.states if each.id in there)
+    return left if states == left.states else replace(left, states=states)
+
+
+def tells_of(mask: FrameMask, number: int) -> bool:
+    """Tell if a frame has a mask or a state of an object: one that is hidden in it has a state alone."""
+    return number in mask.objects or any(each.id == number for each in mask.states)
 
 
 def without(
@@ -412,7 +416,7 @@ def without(
     The others that are ``left`` get back what it took from them, where nobody else has it now. One that was made a
     part of this one is not among them. ``taken`` is as of `History.taken_by`.
     """
-    rest = placed(mask, {gone: _nothing(mask.size)})
+    rest = with_only(mask, (mask.objects.keys() | {each.id for each in mask.states}) - {gone})
     if taken is None:
         return rest
     before, had = taken
@@ -443,15 +447,18 @@ def with_pixels_back(seeds: tuple[SeedMask, ...], frames: Frames, *, before: Fra
 
 
 def merged(mask: FrameMask, one: int, into: int) -> FrameMask:
-    """Make an object a part of another."""
+    """Make an object a part of another; the state of the two is that of the one that is to be seen."""
+    known = {each.id: each for each in mask.states}
+    seen = next((each for each in (into, one) if each in mask.objects), None)
+    state = known.get(into, known.get(one)) if seen is None else known.get(seen)
+    states = () if state is None else (replace(state, id=into),)
+    others = tuple(each for each in mask.states if each.id not in (one, into))
+    if one not in mask.objects:
+        return replace(mask, states=tuple(sorted((*others, *states), key=lambda each: each.id)))
     both = [decode(mask.objects[identity]) for identity in (one, into) if identity in mask.objects]
-    together = np.logical_or.reduce(both)
-    left = replace(
-        mask,
-        objects={identity: rle for identity, rle in mask.objects.items() if identity != one},
-        states=tuple(each for each in mask.states if each.id != one),
-    )
-    return placed(left, {into: encode(together)}, states=[each for each in mask.states if each.id == into])
+    objects = {identity: rle for identity, rle in mask.objects.items() if identity != one}
+    left = replace(mask, objects=objects, states=others)
+    return placed(left, {into: encode(np.logical_or.reduce(both))}, states=states)
 
 
 def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...], *, soft: bool = True) -> FrameMask:
