@@ -204,10 +204,23 @@ def coco_file(path: Path, change: Callable[[dict], object] = lambda _: None) -> 
 class TestCoco:
     def test_without_tracks_a_category_is_an_object(self, tmp_path: Path) -> None:
         read = read_masks(coco_file(tmp_path / "c.json"))
-        assert [frame.stem for frame in read.frames] == ["12", "5"]
+        assert [frame.stem for frame in read.frames] == ["5", "12"], "as the pictures of a folder come"
         assert [frame.index for frame in read.frames] == [0, 1]
-        assert [sorted(frame.objects) for frame in read.frames] == [[1, 2], [2]]
-        assert read.frames[1].objects[2].area == 6
+        assert [sorted(frame.objects) for frame in read.frames] == [[1], [1, 2]]
+        assert read.frames[0].objects[1].area == 6
+
+    def test_the_order_of_the_list_makes_no_difference(self, tmp_path: Path) -> None:
+        written = write("coco", tmp_path / "made", hard_cases())
+        frames, content = read_masks(written).frames, json.loads(written.read_text())
+        for image in content["images"]:
+            image["file_name"] = f"frame_{image.pop('frame_index')}.jpg"
+            del image["pts"]
+        content["images"] = content["images"][2:] + content["images"][1::-1]
+        (tmp_path / "c.json").write_text(json.dumps(content))
+        read = read_masks(tmp_path / "c.json")
+        assert [frame.stem for frame in read.frames] == [f"frame_{frame.index}" for frame in frames]
+        assert [frame.index for frame in read.frames] == [0, 1, 2, 3, 4]
+        assert [frame.objects for frame in read.frames] == [frame.objects for frame in frames]
 
     def test_tracks_in_attributes(self, tmp_path: Path) -> None:
         def change(content: dict) -> None:
@@ -215,8 +228,8 @@ class TestCoco:
                 row["attributes"] = {"track_id": track}
 
         read = read_masks(coco_file(tmp_path / "c.json", change))
-        assert [sorted(frame.objects) for frame in read.frames] == [[1], [9]]
-        assert read.frames[0].objects[1].area == 8
+        assert [sorted(frame.objects) for frame in read.frames] == [[9], [1]]
+        assert read.frames[1].objects[1].area == 8
 
     @pytest.mark.parametrize(
         ("change", "why"),
@@ -228,7 +241,7 @@ class TestCoco:
             (lambda c: c["images"][0].update(id=5), "the same id"),
             (lambda c: c["images"][0].update(height=-6), "8x-6 pixels"),
             (lambda c: c["images"][0].update(video_id=2), "several videos"),
-            (lambda c: c["images"][0].update(width=9), "frame 0 is 8x6"),
+            (lambda c: c["images"][0].update(width=9), "frame 1 is 8x6"),
             (lambda c: c["annotations"][0].update(image_id=7), "annotation 1 belongs to image 7"),
             (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 2, 2]]), "annotation 1: a polygon"),
             (lambda c: c["annotations"][2].update(image_id=5), "annotation 3 is the second of category 3 in image 5"),

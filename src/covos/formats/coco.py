@@ -24,6 +24,7 @@ from covos.formats.base import ReadableFormat
 from covos.formats.detections import ONE_VIDEO, CocoResult, coco_frames, is_list_of, ytvis_frames
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
+from covos.media.images import natural_key
 
 _TRACKED = "give each annotation the number of its object as 'track_id', or name another file of masks"
 
@@ -80,6 +81,8 @@ class CocoFormat(AnnotationFormat, ReadableFormat):
         if len({row.video_id for row in content.images}) > 1:
             raise DamagedError("its images are of several videos", fix=ONE_VIDEO)
         told = all(row.frame_index is not None for row in content.images)
+        # A file may list its images in any order: without numbers, they come as the pictures of a folder do.
+        images = sorted(content.images, key=lambda row: (natural_key(Path(row.file_name).stem), row.id))
         frames = {
             row.id: ReadFrame(
                 index=row.frame_index if told and row.frame_index is not None else place,
@@ -87,7 +90,7 @@ class CocoFormat(AnnotationFormat, ReadableFormat):
                 pts=row.pts if isinstance(row.pts, int) else None,
                 size=(row.height, row.width),
             )
-            for place, row in enumerate(content.images)
+            for place, row in enumerate(images)
         }
         if len(frames) != len(content.images):
             raise DamagedError("two of its images have the same id")
