@@ -289,7 +289,7 @@ class Job:
         self.cuts = work.cuts
         settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
         settings = {**settings, **terms.kept, "cuts": cuts, "formats": list(begun.every)}
-        origin = replace(origin, settings=settings, cuts=work.cuts)
+        origin = replace(origin, settings=settings, cuts=work.cuts, device=begun.device or origin.device)
         yield from _notes_of(begun)
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Callable
@@ -125,6 +126,41 @@ def test_a_further_format_reports_the_damage_of_the_source(tmp_path: Path, model
     more = run(clip, tmp_path / "out", model, "coco")
     assert (more.health, more.warnings) == (first.health, first.warnings)
     assert load_report(tmp_path / "out").full_health() == first.health
+
+
+def test_a_run_of_another_machine_is_taken_as_it_is(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    out = run(clip, tmp_path / "out", model, "palette").folder
+    terms, report = (json.loads((out / name).read_text()) for name in ("covos.json", REPORT))
+    terms["settings"]["device"], terms["batch"], report["device"] = "cuda", 16, "a GPU"
+    (out / "covos.json").write_text(json.dumps(terms))
+    (out / REPORT).write_text(json.dumps(report))
+    settings = report["settings"]
+    request.getfixturevalue("no_network")
+    assert run(clip, out, model, "palette").was_done
+    stop_adding(clip, out, model, "coco")
+    run(clip, out, model, "coco")
+    again = json.loads((out / "covos.json").read_text())
+    assert (again["settings"], again["batch"]) == (terms["settings"], 16)
+    assert (load_report(out).device, load_report(out).outputs) == ("a GPU", ("masks", "coco.json"))
+    assert load_report(out).settings == {**settings, "formats": ["palette", "coco"]}
+    run(clip, out, model, "palette", edges=covos.Edges(grow=1))
+    assert load_report(out).device == "a GPU"
+
+
+def test_an_unfinished_run_of_another_device_is_refused(clip: Path, tmp_path: Path, model: Model) -> None:
+    def stop(event: object) -> None:
+        if isinstance(event, covos.FrameDone) and event.index == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Job(Plan(source=clip, formats=("palette",)), tmp_path / "out", load=lambda _plan: model).run(stop)
+    terms = json.loads((tmp_path / "out" / "covos.json").read_text())
+    terms["settings"]["device"] = "cuda"
+    (tmp_path / "out" / "covos.json").write_text(json.dumps(terms))
+    with pytest.raises(UsageError, match="device: cuda before, cpu now"):
+        run(clip, tmp_path / "out", model, "palette")
 
 
 @pytest.mark.parametrize("changed", [{}, {"label": "car"}])

@@ -22,7 +22,7 @@ from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import JOURNAL, Journal, read_entries
 from covos.runs.other_terms import refuse_others, refuse_variants
 from covos.runs.page import HTML
-from covos.runs.schema import REPORT, load_report
+from covos.runs.schema import REPORT, has_report, load_report
 from covos.runs.terms import RunFile, RunHead, RunTerms
 
 EARLIER: Final = "journal.earlier.jsonl"
@@ -43,6 +43,7 @@ class Begun:
         outputs: The files and folders of these, relative to the folder.
         anew: The reason for which outputs that were there are written anew, in words; empty if none are.
         edited: An output that somebody changed since it was written, and that stays; None if there is none.
+        device: The device that computed masks which are there, in words; empty if it is not known, or they are not.
     """
 
     journal: Journal
@@ -51,6 +52,7 @@ class Begun:
     outputs: tuple[str, ...] = ()
     anew: str = ""
     edited: Path | None = None
+    device: str = ""
 
     @property
     def every(self) -> tuple[str, ...]:
@@ -169,8 +171,8 @@ class RunState:
                 fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
             )
         written, outputs, anew, made = found.written, found.outputs, terms.anew(found), found.made
-        report = load_report(path) if found.complete else None
-        if report is not None:
+        report = load_report(path) if found.complete or has_report(path) else None
+        if report is not None and found.complete:
             written, outputs = found.formats, report.outputs
             made = _made(path, outputs, made)
         edited = _edited(path, made)
@@ -206,6 +208,7 @@ class RunState:
             outputs=outputs,
             anew=anew,
             edited=edited,
+            device="" if report is None else report.device,
         )
 
     def _mend(self, terms: RunTerms, found: RunFile, touched: Touched) -> Begun:

@@ -25,6 +25,8 @@ LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""
 COMPUTED: Final = ("runtime", "precision")
 """Settings of how masks were computed, which an `auto` may choose otherwise on another machine."""
+_DEVICE: Final = "device"
+"""The setting of the kind of device that computed. A report has it beside its settings."""
 PRECISIONS: Final = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 """Names of precisions as a user gives them, by those in records of a run."""
 KEPT: Final = ("matte", *COMPUTED)
@@ -109,7 +111,7 @@ class RunTerms(Terms):
         """Return these terms as they hold for a run that is there.
 
         One from before there were cuts takes the video as one shot. One that is done keeps its matte, unless one is
-        asked for, its runtime and its precision: its masks are there, and nothing is computed again.
+        asked for, and its device, batch, runtime and precision: its masks are there, and nothing is computed again.
 
         Args:
             found: The run.
@@ -120,8 +122,9 @@ class RunTerms(Terms):
             terms = self._with({name: value for name, value in self.settings.items() if name != "cuts"})
         if not terms.has_masks_in(found):
             return terms
-        asked = {name: value for name, value in terms.settings.items() if name not in COMPUTED}
-        joined = terms._with({**found.kept, **asked})
+        asked = {name: value for name, value in terms.settings.items() if name not in (_DEVICE, *COMPUTED)}
+        device = {name: value for name, value in found.settings.items() if name == _DEVICE}
+        joined = terms._with({**found.kept, **device, **asked}).model_copy(update={"batch": found.batch})
         return joined._plain if plain and "matte" in found.kept else joined
 
     def _with(self, settings: dict[str, Any]) -> RunTerms:
