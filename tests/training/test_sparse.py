@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 import covos
+from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, open_dataset
 from covos.training.estimate import estimate_time
-from covos.training.gather import TrainingData
+from covos.training.gather import TrainingData, gather
 from covos.training.lite import LiteTask
 from covos.training.registry import load_recipe
 from covos.training.validate import Validation, frames_to_score
 from on_cpu import training_of
 
 FRAMES = 11
+SMALL: dict[str, Any] = {
+    "steps": 1, "frames_per_step": 2, "group_sizes": [2], "crops": [(64, 96)], "crop_chances": [1.0], "warmup": 0,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +76,30 @@ def test_every_kind_of_network_is_measured_on_them(name: str, sparse: Dataset) -
     assert scored.sequences
 
 
+def test_videos_that_cannot_be_scored_end_no_training(sparse: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "ends"
+    for part, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        for name in "ab":
+            (root / part / name).mkdir(parents=True)
+            for stem in ("00000", "00010"):
+                shutil.copy(sparse.root / part / "a" / f"{stem}.{suffix}", root / part / name)
+    given: dict[str, Any] = {**SMALL, "device": "cpu", "workers": 0, "check": False}
+    reason = "none has an annotated frame between its first and its last"
+    with pytest.warns(UserWarning, match=reason):
+        done = covos.train("lite-finetune", sparse, tmp_path / "run", validation=open_dataset(root), **given)
+    assert (done.best, done.weights) == (None, tmp_path / "run" / "last.safetensors")
+    measured = gather([open_dataset(root)], seed=0, validation=[sparse])
+    assert (measured.validation, measured.unmeasured) == ((sparse,), ())
+    with pytest.raises(InputError, match="nothing to measure on") as refused:
+        covos.training.measure("covos-lite", root, device="cpu", ratio=0.5)
+    assert reason in refused.value.why
+
+
 def test_an_estimate_measures_on_frames_that_are_annotated(sparse: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     (video,) = sparse
     # Its second annotation lies beyond the frames that would do for a video that is annotated throughout.
     late = replace(video, frames=(*(replace(each, annotation=None) for each in video.frames * 3), *video.frames))
-    recipe = load_recipe(
-        "lite-finetune",
-        settings={"steps": 1, "frames_per_step": 2, "group_sizes": [2], "crops": [(64, 96)], "crop_chances": [1.0]},
-    )
+    recipe = load_recipe("lite-finetune", settings=SMALL)
     asked: list[list[int]] = []
 
     def measure(self: LiteTask, network: object, dataset: Dataset, *, every: int, **machine: object) -> Validation:

@@ -16,7 +16,7 @@ from covos.model import Model, load_model
 from covos.training import loop
 from covos.training.arguments import Listener, folder_of, listeners_of, open_sets_of, sources_of
 from covos.training.check import DataCheck, check_data
-from covos.training.console import problem_line, unmeasured_line
+from covos.training.console import problem_line
 from covos.training.distributed import joined
 from covos.training.events import Finished, Scored, TrainingEvent
 from covos.training.gather import Data
@@ -135,8 +135,8 @@ def train(
         found.refuse()
         for problem in found.problems:
             warnings.warn(problem_line(problem), stacklevel=2)
-    if validation is not None and training.data.unmeasured:
-        warnings.warn(unmeasured_line(training.data), stacklevel=2)
+    for line in () if validation is None else training.data.unmeasured:
+        warnings.warn(line, stacklevel=2)
     if lack := lacking():
         warnings.warn(lack, stacklevel=2)
     return run_training(training, folder=folder, extend=extend, listeners=listeners)

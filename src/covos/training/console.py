@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covos.core.errors import listed, printable
+from covos.core.errors import printable
 from covos.core.progress import counted
 from covos.data import Problem
 from covos.training.check import DataCheck
@@ -53,8 +53,8 @@ class Console:
         measured = f"measured on {measured}" if measured else "nothing to measure on"
         names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
         self.note(f"{counted(total, 'item')} to train on: {names}; {measured}")
-        if gathered.unmeasured:
-            self.note(f"note: {unmeasured_line(gathered)}")
+        for line in gathered.unmeasured:
+            self.note(f"note: {line}")
         if processes > 1:
             self.note(f"{processes} processes share each step")
 
@@ -127,11 +127,6 @@ def lines_of(found: DataCheck) -> Iterator[str]:
     """Return a check of the data, a line for each data set and each problem."""
     yield from found.counts
     yield from map(problem_line, found.problems)
-
-
-def unmeasured_line(gathered: TrainingData) -> str:
-    """Return a sentence on the videos that are held back, and that nothing is measured on."""
-    return f"masks of videos cannot say how good this network is: nothing is measured on {listed(gathered.unmeasured)}"
 
 
 def problem_line(problem: Problem) -> str:

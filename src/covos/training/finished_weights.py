@@ -148,6 +148,7 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
         UsageError: A list of a data set that is open is asked for.
     """
     sets: list[Dataset] = []
+    reasons: list[str] = []
     for source in sources:
         if isinstance(source, Dataset):
             if subset is not None:
@@ -160,19 +161,22 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
         elif subset is not None:
             sets += open_collection(os.fspath(source), subset=subset)
         else:
-            sets += gather(
+            found = gather(
                 [source],
                 seed=recipe.split_seed,
                 ratio=recipe.ratio,
                 videos=recipe.videos,
                 overfit=recipe.overfit,
                 pictures=recipe.measures_pictures,
-            ).validation
+            )
+            sets += found.validation
+            reasons += found.unmeasured
     sets = [each for each in sets if any(video.annotated for video in each)]
     if not sets:
         raise InputError(
             "there is nothing to measure on",
-            why="the recipe holds nothing back of these data: they have no list of validation, and it divides none",
+            why="; ".join(reasons)
+            or "the recipe holds nothing back of these data: they have no list of validation, and it divides none",
             fix="name a list (subset=..., --subset val), or divide the videos (ratio=0.8, --set ratio=0.8)",
         )
     return named(sets)

@@ -17,7 +17,7 @@ from covos.data.splits import divide
 from covos.media.images import IMAGE_SUFFIXES
 from covos.media.listing import VIDEO_SUFFIXES
 from covos.training.pools import only_held_back, without_held_back
-from covos.training.validate import part_of_kind
+from covos.training.validate import frames_to_score, part_of_kind
 
 Data: TypeAlias = str | os.PathLike[str] | Dataset
 """Something to train on: a folder, or a data set that is open."""
@@ -32,7 +32,7 @@ class TrainingData:
         validation: What is measured on, none of which is trained on, unless ``overfit``: sets of videos, and of still
             pictures.
         overfit: Number of videos and of pictures that are both trained and measured on, on purpose; 0 for a usual run.
-        unmeasured: Names of the data sets whose videos would be measured on, if videos said how good the network is.
+        unmeasured: A line for each data set whose videos are held back, and not measured on, with the reason.
     """
 
     train: tuple[Dataset, ...]
@@ -76,7 +76,8 @@ def gather(
     these data sets are what is measured on. If there are none, nothing is measured.
 
     Without ``pictures``, still pictures are not measured on, and without ``moving``, videos are not; those that are
-    held back are not trained on either, so that all networks are trained on the same.
+    held back are not trained on either, so that all networks are trained on the same. A data set none of whose videos
+    can be scored is left out likewise: to measure on it would only end the run.
 
     Raises:
         InputError: There is nothing to train on.
@@ -118,9 +119,24 @@ def _data_of(
     data = TrainingData(train=tuple(train), validation=tuple(held_back), overfit=overfit)
     if not pictures:
         data = replace(data, validation=data.videos)
+    kept: list[Dataset] = []
+    lines: list[str] = []
+    for each in data.validation:
+        videos = part_of_kind(each, "video")
+        reason = None if videos is None else _unmeasurable(videos, moving=moving)
+        lines += [] if reason is None else [f"nothing is measured on the videos of {each.name}: {reason}"]
+        part = each if reason is None else part_of_kind(each, "image")
+        kept += [] if part is None else [part]
+    return replace(data, validation=tuple(kept), unmeasured=tuple(lines))
+
+
+def _unmeasurable(videos: Dataset, *, moving: bool) -> str | None:
+    """Return why the videos of a data set say nothing of a network; None if they do."""
     if not moving:
-        data = replace(data, validation=data.pictures, unmeasured=tuple(part.name for part in data.videos))
-    return data
+        return "their masks cannot say how good this network is"
+    if not any(frames_to_score(video.frames, every=1) for video in videos):
+        return "none has an annotated frame between its first and its last"
+    return None
 
 
 def _root_of(source: Data) -> str:
