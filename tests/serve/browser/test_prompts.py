@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve.browser.conftest import ask
+from serve.browser.conftest import HEIGHT, WIDTH, ask
 from serve.browser.test_races import LATE, undone
 from serve.browser.test_story import READY, at, click, drag, revision
 from serve.browser.test_words import begin, status
@@ -167,3 +167,37 @@ def test_two_quick_presses_confirm_two_frames(page: Any, job: str) -> None:
     status(page, "Frame 1 is confirmed. No track changes it.")
     revision(page, before + 2)
     undone(page, before)
+
+
+def test_a_box_that_is_drawn_to_the_border_takes_the_last_pixels_in(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("Home")
+    before = int(page.get_attribute("main", "data-revision"))
+    url, identity = job.split("#job=")
+    page.check("input[value=exclude]", force=True)
+    drag(page, (0.5, 0.5), (0.999, 0.999))
+    revision(page, before + 1)
+    drag(page, (0.5, 0.5), (0.001, 0.001))
+    revision(page, before + 2)
+    regions = ask(f"{url}api/jobs/{identity}")["regions"]
+    assert regions[0]["box"][2:] == [WIDTH, HEIGHT]
+    assert regions[1]["box"][:2] == [0, 0]
+
+    # By keys, the crosshair stands on pixels.
+    page.keyboard.press("p")
+    cross = "async (cross) => (await import('/static/state.js')).store.set({ cross })"
+    page.evaluate(cross, [100, 60])
+    page.keyboard.press("Enter")
+    page.evaluate(cross, [WIDTH - 1, HEIGHT - 1])
+    page.keyboard.press("Enter")
+    revision(page, before + 3)
+    assert ask(f"{url}api/jobs/{identity}")["regions"][2]["box"] == [100, 60, WIDTH, HEIGHT]
+
+    # And a box that shows an object may end there as well.
+    page.keyboard.press("Escape")
+    page.check("input[value=box]", force=True)
+    drag(page, (0.6, 0.4), (0.999, 0.999))
+    revision(page, before + 4)
+    (box,) = [each["box"] for each in ask(f"{url}api/jobs/{identity}")["prompts"]]
+    assert box[2:] == [WIDTH, HEIGHT]

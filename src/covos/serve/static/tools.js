@@ -307,8 +307,10 @@ export function cancelStroke() {
 
 /** @param {boolean} remove */
 export function clickCross(remove) {
-  const { cross, tool } = store.state;
-  if (!cross || !ready()) return;
-  if (tool === "box" || isRegion(tool)) at?.boxed(cross, cross, true); // a corner, then the other
+  const { cross, tool, job } = store.state;
+  if (!cross || !job?.info || !ready()) return;
+  // The arrows reach no further than the last pixels: a corner on one of them lies on the border.
+  const corner = /** @type {Place} */ ([cross[0] < job.info.width - 1 ? cross[0] : job.info.width, cross[1] < job.info.height - 1 ? cross[1] : job.info.height]);
+  if (tool === "box" || isRegion(tool)) at?.boxed(corner, corner, true); // a corner, then the other
   else at?.point([cross[0] + 0.5, cross[1] + 0.5], remove);
 }

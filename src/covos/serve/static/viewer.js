@@ -89,10 +89,11 @@ export class Viewer {
   }
 
   /**
-   * Pixel of the clip below a place of the window.
+   * Column and row of the clip below a place of the window. On the right and lower border they are its width and height,
+   * where boxes end that take the last pixels in.
    * @param {number} x
    * @param {number} y
-   * @param {boolean} [clamp] Bring places outside to the border; else they give null.
+   * @param {boolean} [clamp] Bring places outside to the border; else they give null, and so do these two borders.
    * @returns {[number, number] | null}
    */
   pixel(x, y, clamp = false) {
@@ -106,7 +107,7 @@ export class Viewer {
     const { left, top, scale } = this.place(pane);
     const [column, row] = [(across - left) / scale, (down - top) / scale];
     if (!clamp && (column < 0 || row < 0 || column >= info.width || row >= info.height)) return null;
-    return [Math.min(Math.max(0, column), info.width - 1), Math.min(Math.max(0, row), info.height - 1)];
+    return [Math.min(Math.max(0, column), info.width), Math.min(Math.max(0, row), info.height)];
   }
 
   /**
