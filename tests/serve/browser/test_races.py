@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from serve.browser.conftest import ask, send, until
 from serve.browser.test_story import READY, at, click, drag, revision
@@ -266,6 +268,33 @@ def test_a_download_is_the_one_that_was_asked_for_last(page: Any, job: str) -> N
     page.wait_for_selector("#export-download.main")
     until(page, lambda: len(fetched) == 2, what="the second try is fetched")
     assert fetched == ["found-preview.gif", "found-preview.webp"]
+
+
+def test_a_file_behind_the_subject_of_one_clip_is_not_awaited_in_another(page: Any, job: str, tmp_path: Path) -> None:
+    behind = tmp_path / "beach.png"
+    Image.new("RGB", (40, 30), (220, 0, 0)).save(behind)
+    opened(page, job)
+
+    def choose() -> None:
+        page.keyboard.press("Control+e")
+        page.check("#formats li[data-format=background] input")
+        page.select_option("#export-behind", "file")
+
+    choose()
+    for _ in range(2):  # the same file again is one that is sent again
+        with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+            page.set_input_files("#export-file", behind)
+        page.wait_for_selector("#export-make:enabled")
+    assert page.text_content("#export-picked") == "beach.png"
+    page.keyboard.press("Escape")
+    page.evaluate("(address) => { location.hash = address.split('#')[1]; }", copied(job))
+    page.wait_for_selector(f"{READY}[data-revision='0']")
+    page.wait_for_function("(job) => !location.href.endsWith(job)", arg=job.split("#")[1])
+    choose()
+    page.wait_for_selector("#export-action:has-text('Choose a file first.')")
+    assert page.text_content("#export-picked") == ""
+    page.set_input_files("#export-file", behind)
+    page.wait_for_selector("#export-make:enabled")
 
 
 def at_rest(address: str) -> bool:

@@ -29,8 +29,8 @@ const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
 /** @param {string} id */
 const select = (id) => /** @type {HTMLSelectElement} */ (byId(id));
 
-/** The file that was sent to lie behind the subject. */
-const sent = { job: "", id: "", name: "" };
+/** The file that was sent to lie behind the subject of the job that is open: another job has none yet. */
+const sent = { id: "", name: "" };
 /** @type {AbortController | null} */
 let sending = null;
 /** What a value was last chosen for. */
@@ -44,7 +44,7 @@ function background() {
     case "blur":
       return "blur";
     case "file":
-      return sent.id && sent.job === store.state.id ? `upload:${sent.id}` : null;
+      return sent.id ? `upload:${sent.id}` : null;
     case "path":
       return input("export-path").value.trim() || null;
     default:
@@ -144,10 +144,11 @@ function choices(format) {
 async function send(file, changed) {
   sending?.abort();
   const { signal } = (sending = new AbortController());
-  Object.assign(sent, { job: store.state.id ?? "", id: "", name: file.name });
+  Object.assign(sent, { id: "", name: file.name });
   changed();
   try {
     const id = await transfer(file, (now) => setText(byId("export-picked"), `${file.name}: ${bytes(now.sent)} of ${bytes(file.size)} sent`), { signal, paused: async () => undefined });
+    if (signal.aborted) return;
     Object.assign(sent, { id });
     setText(byId("export-picked"), file.name);
   } catch (error) {
@@ -186,5 +187,12 @@ export function startOptions(changed) {
   byId("export-file").addEventListener("change", () => {
     const file = input("export-file").files?.[0];
     if (file) void send(file, changed);
+    input("export-file").value = ""; // the same file can be chosen again
+  });
+  store.watch((state, before) => {
+    if (state.id === before.id) return;
+    sending?.abort();
+    Object.assign(sent, { id: "", name: "" });
+    setText(byId("export-picked"), "");
   });
 }
