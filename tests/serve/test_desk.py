@@ -19,11 +19,12 @@ from covos.serve.address import Address
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.edits import Edit
-from covos.serve.errors import NotYetError
+from covos.serve.errors import BusyError, NotYetError
 from covos.serve.index import Index
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.rules import Rules
 from covos.serve.running import run_server
+from covos.serve.schema import Problem
 from covos.serve.workers import Note, TaskWorker, Video
 from serve.serving import begun
 
@@ -284,3 +285,18 @@ def test_a_clip_expires_after_its_last_use_and_not_while_it_is_used(tmp_path: Pa
     assert {each.id for each in desk.clips()} == {"waits", "works", "heard"}, "each was used just now"
     assert expire() == set()
     desk.queue.close()
+
+
+def test_a_search_that_is_refused_leaves_the_record_as_it_was(tmp_path: Path) -> None:
+    desk = Desk(Rules(root=tmp_path / "clips", waiting=1), plan=PLAN)  # not started: all waits
+    one, other = (a_clip(tmp_path / "clips", name) for name in ("one", "other"))
+    error = Problem.of(UsageError("it is odd", why="it is", fix="mend it"))
+    for clip in (one, other):
+        clip.change(state="failed", error=error)
+    view = desk.retry(one)
+    assert (view.state, view.error) == ("queued", None)
+    with pytest.raises(BusyError):
+        desk.retry(other)
+    assert desk.queue.waiting == 1
+    again = Clip.load(other.folder).kept
+    assert (again.state, again.error) == ("failed", error)

@@ -24,13 +24,13 @@ from covos.plan import Plan
 from covos.prompts.values import PointPrompt, check_points
 from covos.serve import downloads
 from covos.serve.backdrops import Backdrops
-from covos.serve.clip import Clip
+from covos.serve.clip import Clip, Ready
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
-from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.errors import BusyError, NotThereError, NotYetError
 from covos.serve.frame_numbers import bound_of
-from covos.serve.queue import WorkQueue
+from covos.serve.queue import Work, WorkQueue
 from covos.serve.rules import Rules
 from covos.serve.schema import JobView, MaskCode, NewPrompt, NewResult, NewTrack
 from covos.serve.tasks import Track
@@ -406,3 +406,17 @@ def test_two_objects_that_become_one_are_seen_where_one_of_them_is(clip: Clip) -
     editing.merge(clip, 2, into=1)
     assert states_of(clip, 2) == {}
     assert states_of(clip, 1) == dict.fromkeys(range(COUNT), "present")
+
+
+def test_a_download_that_is_refused_leaves_the_one_of_before(clip: Clip, tmp_path: Path) -> None:
+    queue = WorkQueue(Answers(), limit=1)  # type: ignore[arg-type]
+    backdrops = Backdrops(None, Uploads(tmp_path))
+    made = Downloads(queue, pictures=TaskWorker(None, root=tmp_path), backdrops=backdrops)
+    clip.change(results={"npz": Ready(bytes=5)})
+    queue.put(Work(clip=begun(tmp_path / "clips" / "other"), stage="exporting", run=lambda: None))
+    with pytest.raises(BusyError):
+        made.export(clip, "npz", NewResult())
+    assert queue.view(clip).results["npz"].state == "ready"
+    assert Clip.load(clip.folder).kept.results == clip.kept.results
+    queue.limit = 2
+    assert made.export(clip, "npz", NewResult()).results["npz"].state == "making"

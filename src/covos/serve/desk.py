@@ -242,8 +242,11 @@ class Desk:
 
     def _find(self, clip: Clip, *, limited: bool = False) -> None:
         work = Work(clip=clip, stage="finding", run=lambda: self._run_find(clip))
-        clip.change(error=None)
-        self.queue.put(work, limited=limited, state="queued")
+        with self.queue.idle(clip):
+            if limited:
+                self.queue.refuse_full()  # before the record says anything else
+            clip.change(error=None)
+            self.queue.put(work, limited=limited, state="queued")
 
     def _run_find(self, clip: Clip) -> None:
         clip.change(state="running")
@@ -262,6 +265,7 @@ class Desk:
 
         Raises:
             NotYetError: It is found, or being found, or its masks are those of a finished run.
+            BusyError: Too much waits.
         """
         if clip.kept.opened is not None:
             raise NotYetError(
@@ -271,7 +275,7 @@ class Desk:
             )
         if clip.kept.state not in {"failed", "cancelled"} and (clip.kept.state != "done" or is_finished(clip.run)):
             raise NotYetError("there is nothing to do again", why=f"the job is {clip.kept.state}", fix="look at it")
-        self._find(clip)
+        self._find(clip, limited=True)
         return self.queue.changed(clip)
 
     def _make_proxies(self) -> None:

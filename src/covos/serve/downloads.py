@@ -44,7 +44,8 @@ class Downloads:
         An edit that comes meanwhile has it written again: a download never lacks what the user has done.
 
         Raises:
-            CovosError: There is no such format, part, option or background, the clip is busy, or nothing is there yet.
+            CovosError: There is no such format, part, option or background, the clip or the server is busy, or nothing
+                is there yet. A file that was made before stays then.
         """
         if name not in FORMATS:
             raise NotThereError(f"there is no format {name!r}", why="no format has this name", fix=instead_of(name))
@@ -83,10 +84,12 @@ class Downloads:
                         ready = Ready(bytes=size, notes=said, **wanted.model_dump(exclude_unset=True))
                         clip.change(results={**clip.kept.results, name: ready})
 
-        with clip.lock:
-            clip.broken.pop(name, None)
-            clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
-        self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted))
+        with self._queue.idle(clip):
+            self._queue.refuse_full()  # before the file of before is forgotten
+            with clip.lock:
+                clip.broken.pop(name, None)
+                clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
+            self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted))
         return self._queue.changed(clip)
 
     def _format(self, clip: Clip, name: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
