@@ -25,18 +25,9 @@ from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
-from covos.serve.edits import (
-    Edit,
-    History,
-    as_shown,
-    followed,
-    in_regions,
-    merged,
-    placed,
-    thing_of,
-    without,
-)
+from covos.serve.edits import Edit, History, thing_of
 from covos.serve.errors import NotYetError
+from covos.serve.frame_edits import as_shown, followed, in_regions, merged, placed, without
 from covos.serve.schema import Region
 from covos.serve.timeline import Glance, centre, row_of
 from covos.serve.tracks import track_parts

@@ -30,7 +30,8 @@ from covos.media.range import WHOLE, Range
 from covos.prompts.seed_mask import confirmed_frames
 from covos.prompts.values import RegionPrompt
 from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
-from covos.serve.edits import Edit, History, in_regions, with_only
+from covos.serve.edits import Edit, History
+from covos.serve.frame_edits import in_regions, with_only
 from covos.serve.mattes import Mattes
 from covos.serve.places import printable
 from covos.serve.schema import (

@@ -19,18 +19,9 @@ from covos.prompts.known_size import areas_around
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip
-from covos.serve.edits import (
-    as_shown,
-    back_to,
-    merged,
-    tells_of,
-    thing_of,
-    with_new_seeds,
-    with_own_seeds,
-    with_pixels_back,
-    without,
-)
+from covos.serve.edits import thing_of, with_new_seeds, with_own_seeds, with_pixels_back
 from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.frame_edits import as_shown, back_to, merged, tells_of, without
 from covos.serve.frame_numbers import check_frame, name_of, with_indices
 from covos.serve.prompt_steps import Said, is_in_force, told_of
 from covos.serve.queue import WorkQueue

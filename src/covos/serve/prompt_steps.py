@@ -11,7 +11,8 @@ from covos.core.types import MaskArray, Point
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
-from covos.serve.edits import Edit, History, apart, placed
+from covos.serve.edits import Edit, History
+from covos.serve.frame_edits import apart, placed
 from covos.serve.schema import GivenKind
 
 

@@ -12,7 +12,7 @@ from covos.core.types import MaskArray
 from covos.masks import decode, encode
 from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import SeedMask
-from covos.serve.edits import apart, placed
+from covos.serve.frame_edits import apart, placed
 from covos.serve.prompt_steps import Said, Stage, Told, beside, got_since
 
 

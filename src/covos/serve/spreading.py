@@ -8,7 +8,8 @@ from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import SeedMask, confirmed_frames, corrected_between, to_follow
 from covos.results.corrected import Correction
 from covos.results.followed import Known
-from covos.serve.edits import History, followed
+from covos.serve.edits import History
+from covos.serve.frame_edits import followed
 
 Way: TypeAlias = Literal["forward", "backward"]
 Parts: TypeAlias = tuple[tuple[Way, int, int], ...]

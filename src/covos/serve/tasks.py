@@ -32,8 +32,8 @@ from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.schema import has_report
-from covos.serve.edits import in_regions
 from covos.serve.errors import in_public, without_paths
+from covos.serve.frame_edits import in_regions
 from covos.serve.pictures import frame_of
 from covos.serve.prompt_steps import Said
 from covos.serve.workers import Clicked, Cuts, Here, Matted, Note, Progress, Video
