@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from covos.core.errors import CancelledError, CovosError, UsageError
-from covos.core.types import JobState, ObjectStatus, Point
+from covos.core.types import Box, JobState, ObjectStatus, Point
 from covos.engines.choices import SUBJECT
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import Range
 from covos.plan import Plan
-from covos.prompts.values import PointPrompt, check_points
+from covos.prompts.values import PointPrompt, RegionPrompt, check_points
 from covos.serve import downloads
 from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, Ready
@@ -323,6 +323,57 @@ def test_a_confirmation_that_is_taken_back_leaves_what_was_shown_before(clip: Cl
         editing.unconfirm(clip, 1)
     editing.go(clip, back=True)
     assert clip.confirmed == {1}
+
+
+def test_a_confirmation_that_is_taken_back_gives_back_what_a_region_had_taken(clip: Clip) -> None:
+    editing, half = editing_of(Answers()), np.zeros(SIZE, np.bool_)
+    half[:, :4] = True
+    clip.found(replace(mask_of(index, SUBJECT), objects={SUBJECT: encode(half)}) for index in range(3))
+    region = RegionPrompt(role="exclude", box=Box(x0=0, y0=2, x1=SIZE[1], y1=SIZE[0]))
+
+    def areas() -> list[int]:
+        return [mask.objects[SUBJECT].area for mask in clip.shown(clip.frames.values())]
+
+    editing.prompt(clip, CLICK.model_copy(update={"frame": 1, "object": SUBJECT}))  # it shows the first column
+    shown = clip.history.seeds
+    assert areas() == [16, 4, 16]
+    editing.set_regions(clip, (region,))
+    for frame in range(3):
+        editing.confirm(clip, frame)
+    editing.drop(clip, editing.prompt(clip, CLICK.model_copy(update={"frame": 2})).object)
+    editing.confirm(clip, 2)
+    editing.show(clip, SUBJECT, name="dog", hidden=None)
+    assert areas() == [8, 2, 8]
+    editing.set_regions(clip, ())
+    assert areas() == [8, 2, 8], "what is confirmed stays"
+    for frame in range(3):
+        editing.unconfirm(clip, frame)
+    assert areas() == [16, 4, 8], "the last was cut already when it was confirmed again"
+    assert clip.history.seeds == shown
+    again = Clip.load(clip.folder)
+    assert {each.index: each.objects for each in again.frames.values()} == {
+        each.index: each.objects for each in clip.frames.values()
+    }
+    editing.go(clip, back=True)
+    editing.go(clip, back=True)
+    assert areas() == [16, 2, 8]
+    assert clip.confirmed == {1, 2}
+
+
+def test_two_objects_that_become_one_are_confirmed_where_both_were(clip: Clip) -> None:
+    editing = editing_of(Answers())
+    editing.prompt(clip, CLICK)
+    editing.prompt(clip, CLICK)
+    for frame in range(3):
+        editing.confirm(clip, frame)
+    editing.prompt(clip, NewPrompt(frame=1, object=2, points=((1, 1),)))
+    assert clip.confirmed == {0, 2}
+    editing.merge(clip, 3, into=2)
+    assert clip.confirmed == {0, 2}
+    editing.merge(clip, 2, into=1)
+    assert clip.confirmed == {0, 2}
+    (seed,) = [each for each in clip.history.seeds if each.frame == 0]
+    assert (seed.object, seed.mask) == (1, clip.frames[0].objects[1])
 
 
 def test_no_edit_holds_a_clip_while_it_asks_the_queue(clip: Clip) -> None:

@@ -16,7 +16,7 @@ from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.mended import with_edge_of
 from covos.prompts.known_size import areas_around
-from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask
+from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, SeedMask, confirmed_frames
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip
 from covos.serve.edits import thing_of, with_new_seeds, with_own_seeds, with_pixels_back
@@ -259,7 +259,10 @@ class Editing:
         clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))
 
     def unconfirm(self, clip: Clip, asked: Shown) -> JobView:
-        """Take the confirmation of a frame back: what the user had shown there before is what counts again."""
+        """Take the confirmation of a frame back: what the user had shown there before is what counts again.
+
+        So do its masks of before, from which a region had taken something away, unless another edit has changed them.
+        """
         frame = check_frame(asked, info=clip.info)
         with clip.lock:
             if frame not in clip.confirmed:
@@ -270,8 +273,10 @@ class Editing:
                 )
             history = clip.history
             rest = (seed for seed in history.seeds if seed.frame != frame)
-            after = tuple(sorted((*rest, *history.before_confirmed(frame)), key=lambda seed: seed.frame))
-            clip.add(history.edit("confirm", seeds=after))
+            mask, shown = history.before_confirmed(frame)
+            after = tuple(sorted((*rest, *shown), key=lambda seed: seed.frame))
+            same = mask is None or mask is history.frames.get(frame)
+            clip.add(history.edit("confirm", seeds=after, frames={} if same else {frame: mask}))
         return self._queue.changed(clip, (frame,))
 
     def go(self, clip: Clip, *, back: bool) -> JobView:
@@ -338,7 +343,10 @@ class Editing:
         return self._queue.changed(clip, tuple(frames))
 
     def merge(self, clip: Clip, number: int, *, into: int) -> JobView:
-        """Make an object a part of another, in all frames."""
+        """Make an object a part of another, in all frames.
+
+        A frame that is confirmed stays so: both were right, and together they are.
+        """
         self._queue.refuse_busy(clip)
         with clip.lock:
             self._refuse_unknown(clip, number)
@@ -353,8 +361,14 @@ class Editing:
             both = [seed for seed in history.seeds if seed.object in (number, into)]
             shown = {seed.frame: after[seed.frame].objects[into] for seed in both if into in after[seed.frame].objects}
             absent = {seed.frame: seed.mask for seed in both if seed.is_absent}
+            right = confirmed_frames(both)
             seeds = tuple(seed for seed in history.seeds if seed not in both) + tuple(
-                SeedMask(frame=frame, object=into, mask=mask, given_as="mask" if mask.area else ABSENT)
+                SeedMask(
+                    frame=frame,
+                    object=into,
+                    mask=mask,
+                    given_as=CONFIRMED if frame in right else "mask" if mask.area else ABSENT,
+                )
                 for frame, mask in sorted({**absent, **shown}.items())
             )
             things = tuple(thing for thing in history.things if thing.id != number)

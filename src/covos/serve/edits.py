@@ -15,9 +15,9 @@ from covos.engines.choices import SUBJECT
 from covos.masks import decode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seed_mask import CONFIRMED, SeedMask
+from covos.prompts.seed_mask import CONFIRMED, SeedMask, confirmed_frames
 from covos.prompts.values import RegionPrompt
-from covos.serve.frame_edits import slivers
+from covos.serve.frame_edits import slivers, with_only
 from covos.serve.schema import COLOURS, Thing
 
 Frames = Mapping[int, FrameMask]
@@ -168,16 +168,25 @@ class History:
         seeds = (taken.get(seed.object, seed) if seed.frame == frame else seed for seed in self.seeds)
         return now, tuple(seeds)
 
-    def before_confirmed(self, frame: int) -> tuple[SeedMask, ...]:
-        """Return what the user had shown on a frame before it was confirmed, with the masks that it has now."""
-        now = {seed.object: seed for seed in self.seeds if seed.frame == frame}
-        for edit, (before, _) in zip(reversed(self._done), reversed(self._before), strict=True):
-            if edit.kind != "confirm" or frame not in edit.frames:
+    def before_confirmed(self, frame: int) -> tuple[FrameMask | None, tuple[SeedMask, ...]]:
+        """Return a frame's masks, and what the user had shown on it, as they were before it was confirmed.
+
+        The masks are None if another edit has changed the frame since: it keeps those of now, and what was shown has
+        them as well.
+        """
+        there, changed = {thing.id for thing in self.things}, False
+        for edit, before, had in self.story(frame):
+            if frame not in edit.frames:
                 continue
-            shown = [seed for seed in before.seeds if seed.frame == frame and seed.object in now]
-            if any(seed.given_as != CONFIRMED for seed in shown):
-                return tuple(replace(seed, mask=now[seed.object].mask) for seed in shown if seed.given_as != CONFIRMED)
-        return ()
+            if edit.kind != "confirm":
+                changed = True
+            elif frame not in confirmed_frames(before.seeds):
+                shown = [seed for seed in before.seeds if seed.frame == frame and seed.given_as != CONFIRMED]
+                if had is not None and not changed:
+                    return with_only(had, there), tuple(seed for seed in shown if seed.object in there)
+                now = {seed.object: seed for seed in self.seeds if seed.frame == frame}
+                return None, tuple(replace(seed, mask=now[seed.object].mask) for seed in shown if seed.object in now)
+        return None, ()
 
     def taken_by(self, number: int) -> dict[int, tuple[FrameMask, MaskArray]]:
         """Return, for the frames that an object came to, the masks from before it, and all pixels that it ever had."""
