@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,53 @@ def test_a_file_behind_the_subject_of_one_clip_is_not_awaited_in_another(page: A
     assert page.text_content("#export-picked") == ""
     page.set_input_files("#export-file", behind)
     page.wait_for_selector("#export-make:enabled")
+
+
+def test_an_upload_that_is_stopped_takes_no_other_of_its_name_away(
+    page: Any, said: list[str], started: tuple[str, Path], tmp_path: Path
+) -> None:
+    one, two = (tmp_path / name / "IMG_0001.mov" for name in ("one", "two"))
+    for size, file in enumerate((one, two), 99):
+        file.parent.mkdir()
+        file.write_bytes(b"x" * size)
+    asked, held = list[tuple[str, str]](), list[Any]()
+
+    def hold(route: Any) -> None:
+        """Let no part through, nor the beginning of the third upload."""
+        asked.append((route.request.method, route.request.url))
+        if route.request.method == "PATCH" or [method for method, _ in asked].count("POST") == 3:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(re.compile(r"/api/uploads(/\w+)?$"), hold)
+    page.goto(started[0])
+    page.wait_for_selector("main[data-state=empty]")
+    page.set_input_files("#file", one)
+    until(page, lambda: bool(held), what="the first is being sent")
+    page.reload()
+    page.wait_for_selector("#rests li:has-text('IMG_0001.mov')")
+    left = asked[-1][1]
+
+    page.set_input_files("#file", two)
+    until(page, lambda: len(held) == 2, what="the second is being sent")
+    page.click("#sending-stop")
+    until(page, lambda: asked[-1][0] == "DELETE", what="what came of the second is deleted")
+    assert asked[-1][1] == asked[-2][1] != left
+    page.wait_for_selector("#rests li")
+    assert page.locator("#rests li").count() == 1
+
+    # To stop it before it has an address counts as well.
+    page.set_input_files("#file", two)
+    until(page, lambda: len(held) == 3, what="the third begins")
+    page.click("#sending-stop")
+    held[-1].continue_()
+    until(page, lambda: asked[-1][0] == "DELETE" and asked[-2][0] == "POST", what="nothing of the third is sent")
+    page.wait_for_selector("main[data-state=empty]")
+    assert not [url for method, url in asked if method == "DELETE" and url == left]
+    page.click("#rests button")
+    until(page, lambda: asked[-1] == ("DELETE", left), what="the first is removed, as the person wants it")
+    said.clear()
 
 
 def at_rest(address: str) -> bool:

@@ -5,7 +5,7 @@ import { Problem, ask } from "./api.js";
 import { bytes } from "./dom.js";
 import { store } from "./state.js";
 import { warn } from "./status.js";
-import { drop, unfinished, upload } from "./upload.js";
+import { upload } from "./upload.js";
 
 /** @typedef {import("./types.js").Job} Job */
 
@@ -71,10 +71,8 @@ export function pauseSending() {
 
 /** Give an upload up; what has come of it is deleted. */
 export function stopSending() {
-  const name = store.state.upload?.name;
   sending?.abort();
   goOn();
-  for (const each of unfinished()) if (each.name === name) void drop(each.at);
 }
 
 export async function takeExample() {

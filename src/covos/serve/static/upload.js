@@ -8,7 +8,7 @@ import { read, write } from "./settings.js";
 
 /** @typedef {{name: string, size: number, at: string}} Started An upload that this browser began. */
 /** @typedef {{sent: number, rate: number, waiting: boolean}} Sent `rate` in bytes a second; `waiting` for the network. */
-/** @typedef {{signal: AbortSignal, paused: () => Promise<void>}} Control `signal` ends it; `paused` waits while it is paused. */
+/** @typedef {{signal: AbortSignal, paused: () => Promise<void>}} Control `signal` gives it up: what has come is deleted; `paused` waits while it is paused. */
 
 const PART = 8 << 20;
 const TUS = { "tus-resumable": "1.0.0" };
@@ -51,7 +51,33 @@ export async function drop(at) {
  * @param {Control} control
  * @returns {Promise<import("./types.js").Job>}
  */
-export async function upload(file, progress, control) {
+export function upload(file, progress, control) {
+  return givenUp(file, control, () => taken(file, progress, control));
+}
+
+/**
+ * Do something with a file. If it is given up meanwhile, forget what was sent of it, and of no other of its name.
+ * @template T
+ * @param {File} file
+ * @param {Control} control
+ * @param {() => Promise<T>} does
+ */
+async function givenUp(file, { signal }, does) {
+  try {
+    return await does();
+  } catch (error) {
+    const started = all()[keyOf(file)];
+    if (signal.aborted && started) void drop(started.at);
+    throw error;
+  }
+}
+
+/**
+ * @param {File} file
+ * @param {(sent: Sent) => void} progress
+ * @param {Control} control
+ */
+async function taken(file, progress, control) {
   const { signal } = control;
   const key = keyOf(file);
   const id = await arrived(file, progress, control);
@@ -79,10 +105,12 @@ export async function upload(file, progress, control) {
  * @param {(sent: Sent) => void} progress
  * @param {Control} control
  */
-export async function transfer(file, progress, control) {
-  const id = await arrived(file, progress, control);
-  note(keyOf(file), null);
-  return id;
+export function transfer(file, progress, control) {
+  return givenUp(file, control, async () => {
+    const id = await arrived(file, progress, control);
+    note(keyOf(file), null);
+    return id;
+  });
 }
 
 /**
@@ -120,7 +148,7 @@ async function arrived(file, progress, { signal, paused }) {
       }
       break;
     } catch (error) {
-      if (signal.aborted && !(error instanceof Problem)) throw error;
+      signal.throwIfAborted();
       if (!(error instanceof Problem) || ![0, 408, 409, 502, 503, 504].includes(error.status)) {
         note(key, null);
         throw error;
@@ -179,6 +207,7 @@ function offsetOf(answer) {
  */
 function send(method, at, body = null, headers = {}, progress = () => undefined, signal) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const request = new XMLHttpRequest();
     request.open(method, at);
     for (const [name, value] of Object.entries({ ...TUS, ...headers })) request.setRequestHeader(name, value);
