@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -300,3 +302,23 @@ def test_a_search_that_is_refused_leaves_the_record_as_it_was(tmp_path: Path) ->
     assert desk.queue.waiting == 1
     again = Clip.load(other.folder).kept
     assert (again.state, again.error) == ("failed", error)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_address_that_is_printed_answers(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    monkeypatch.setattr(TaskWorker, "offer", lambda *_, **__: None)
+    answered = list[bytes]()
+
+    def ready(url: str) -> None:
+        assert url.startswith("http://[::1]:" if host == "::1" else "http://127.0.0.1:")
+        with urlopen(f"{url}health") as answer:
+            answered.append(answer.read())
+        raise KeyError("that is all")
+
+    with pytest.raises(KeyError, match="that is all"):
+        run_server(Rules(root=tmp_path / "clips"), address=Address(host=host, port=0), plan=PLAN, ready=ready)
+    assert b'"ok"' in answered[0]

@@ -36,6 +36,12 @@ class Address:
         return self.host in {"127.0.0.1", "::1", "localhost"}
 
     @property
+    def in_url(self) -> str:
+        """The host as it stands in the address of a page; ``localhost`` by its number, which needs no look-up."""
+        host = HOST if self.host == "localhost" else self.host
+        return f"[{host}]" if ":" in host else host
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """All names of the server; none where it may have any."""
         return (*LOCAL, *self.names) if self.is_local or self.names else ()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from socket import AF_INET
 from types import FrameType
 
 import uvicorn
@@ -176,11 +177,13 @@ def _listen(
             time.sleep(0.05)
         if server.should_exit:
             return
-        port = server.servers[0].sockets[0].getsockname()[1]
-        host = "127.0.0.1" if address.is_local else address.host
-        LOG.info("begins at http://%s:%s/", host, port)
+        # A name may stand for numbers of both kinds: each has a socket, and a port of its own if any free one will do.
+        sockets = [each for listening in server.servers for each in listening.sockets]
+        port = next((each for each in sockets if each.family == AF_INET), sockets[0]).getsockname()[1]
+        url = f"http://{address.in_url}:{port}/"
+        LOG.info("begins at %s", url)
         try:
-            begin(f"http://{host}:{port}/")
+            begin(url)
         except BaseException as error:
             failed.append(error)
             end()
@@ -199,7 +202,7 @@ def _listen(
         if guard.failed is not None:
             raise guard.failed from None
         raise EnvironmentProblem(
-            f"the server cannot listen on {address.host}:{address.port}",
+            f"the server cannot listen on {address.in_url}:{address.port}",
             why="the port is taken, or the address is not this machine's",
             fix="give another with --port or --host",
         ) from stop
