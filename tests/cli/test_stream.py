@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from covos.cli import main
-from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.masks import write_label_map
 from covos.media.live_sink import LiveSink, codec_of, container_of
-from covos.media.live_video import LiveFrame, LiveSource, _Slot
+from covos.media.live_video import LiveSource
 
 SIZE = (48, 64)
 
@@ -183,18 +183,6 @@ def test_containers_are_told_by_the_name() -> None:
             container_of(wrong)
     with pytest.raises(UsageError, match="alpha"):
         codec_of("mpegts", "rgba")
-
-
-def test_only_the_newest_frame_waits() -> None:
-    slot = _Slot()
-    frames = [LiveFrame(image=np.zeros((1, 1, 3), np.uint8), seconds=Fraction(n), came=0.0) for n in range(3)]
-    assert [slot.put(frame) for frame in frames] == [False, True, True]
-    assert slot.take() is frames[2]
-    slot.end(None)
-    assert slot.take() is None
-    slot.end(SourceError("broken", why="a test", fix="none"))
-    with pytest.raises(SourceError):
-        slot.take()
 
 
 def test_frames_that_come_too_fast_are_dropped_and_counted(make_clip) -> None:

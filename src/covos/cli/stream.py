@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covos.core.types import FrameResult
+    from covos.engines.live import Live
+    from covos.media.live_video import LiveFrame, LiveSource
 
 Show = Literal["overlay", "mask", "rgba", "green", "black", "white"]
 
@@ -112,6 +115,7 @@ def stream(
     refuse_small_address_space()
     from covos.core.device import configure_threads
     from covos.core.errors import IncompleteError, SourceError, UsageError
+    from covos.core.handed import HandedOver
     from covos.core.numbered import refuse_pattern
     from covos.masks import letterbox
     from covos.media.live_sink import LiveSink, codec_of, container_of, refuse_file
@@ -135,7 +139,7 @@ def stream(
     shown = None if mask is None else _mask(mask)
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
-    configure_threads(pipeline=True)
+    configure_threads()  # one call at a time, which has all processors: a frame depends on those before
     live = load_model(model, device=machine.device, precision=machine.precision, runtime=machine.runtime).live(
         quality=quality,
         references=references,
@@ -159,10 +163,9 @@ def stream(
         range=taken,
     )
     try:
-        with frames:
-            for frame in frames:
-                result = live.push(frame.image, mask=shown)
-                shown = None
+        # Reading, finding and what follows have a thread each. Finding may wait for a frame: the source ends first.
+        with HandedOver(_found(live, frames, shown), name="covos find") as found, frames:
+            for frame, result in found:
                 if sink is None:
                     sink = LiveSink(
                         output,
@@ -195,6 +198,13 @@ def stream(
             fix=f"what came through is written to {output}; send it again if you need the rest",
         )
     return 0
+
+
+def _found(live: Live, frames: LiveSource, shown: NDArray[np.uint8] | None) -> Iterator[tuple[LiveFrame, FrameResult]]:
+    """Give each frame with its result; the objects of ``shown`` are followed from the first one on."""
+    for frame in frames:
+        yield frame, live.push(frame.image, mask=shown)
+        shown = None
 
 
 def _drawn(result: FrameResult, show: Show) -> NDArray[np.uint8]:

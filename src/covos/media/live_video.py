@@ -3,12 +3,13 @@
 Nothing is sought and nothing is known beforehand: not the length, and of raw pixels not even the size, which the user
 must say. No loss goes unnoticed in files (`covos.media.video`), but that cannot be had here: damage on the way is
 counted (`covos.media.live_damage`), but nothing shows if the end is the end.
+
+A source is read and decoded on a thread of its own, at most one frame ahead of who takes its frames.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from typing import IO, Any, Final, Self
 import av
 
 from covos.core.errors import SourceError, UsageError, one_of
+from covos.core.handed import HandedOver
 from covos.core.limits import limits, raising
 from covos.core.shown import short_repr
 from covos.core.types import ImageArray
@@ -35,6 +37,8 @@ from covos.media.stamps import longest_pause
 
 _INTERVALS = 32
 """Intervals of which the usual one is found."""
+_PATIENCE: Final = 0.5
+"""Seconds that the end of a source waits for what is being read: a camera or a pipe may never give more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,7 @@ class LiveFrame:
 
 
 class LiveSource:
-    """Reads a pipe, a camera or a network stream; a context manager, and an iterator over `LiveFrame`.
+    """Reads a pipe, a camera or a network stream; a context manager, inside which it gives each `LiveFrame`, once.
 
     Args:
         place: ``"-"`` for standard input, a device such as ``/dev/video0``, a URL, or a file.
@@ -63,12 +67,13 @@ class LiveSource:
         size: (height, width) of raw pixels, or the size that a camera is asked for.
         pixels: Pixel format of raw pixels, in FFmpeg's words.
         frame_rate: Frames a second of raw pixels, or what a camera is asked for.
-        newest: If true, frames that come while the last one is worked on are dropped, but for the newest.
+        newest: If true, frames that come while the last one is worked on are dropped, but for the newest. Else one
+            frame waits, and no more is read.
         range: The part that is taken; all before it is read and left out.
 
     Attributes:
         name: What messages call it.
-        dropped: Number of frames dropped so far.
+        frame_rate: Frames a second that are taken, as the stream says; of 25 if it does not.
         damage: Counts of what was lost or damaged so far.
 
     Raises:
@@ -107,10 +112,10 @@ class LiveSource:
         if frame_rate is not None:
             options["framerate"] = str(frame_rate)
         range.refuse_timecodes("a live video states none")
-        self.dropped, self.damage = 0, LiveDamage()
-        self._place, self._newest, self._range = place, newest, range
+        self.damage = LiveDamage()
+        self._place, self._range = place, range
         self.name = named(place)
-        file: str | IO[bytes] = sys.stdin.buffer if place == PIPE else place
+        file: str | IO[bytes] = _standard_input() if place == PIPE else place
         try:
             self._container = av.open(
                 file,
@@ -136,24 +141,26 @@ class LiveSource:
                 fix="send it as H.264, say",
             )
         self.warnings: dict[str, None] = {}
+        stated = self._stream.average_rate or self._stream.guessed_rate
+        self._own_rate = Fraction(stated) if stated else Fraction(25)
+        self.frame_rate = self._own_rate / range.every
+        self._frames = HandedOver(self._each(), name="covos live", newest=newest, patience=_PATIENCE)
 
     def __enter__(self) -> Self:
+        self._frames.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._container.close()
+        self._frames.__exit__(kind, error, trace)
+        if not self._frames.at_work:  # else it reads still, and what it reads from must stay until the program ends
+            self._container.close()
 
     @property
-    def frame_rate(self) -> Fraction:
-        """Frames a second that are taken, as the stream says; of 25 if it does not."""
-        return self._own_rate / self._range.every
-
-    @property
-    def _own_rate(self) -> Fraction:
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        return Fraction(rate) if rate else Fraction(25)
+    def dropped(self) -> int:
+        """Number of frames dropped so far."""
+        return self._frames.dropped
 
     def __iter__(self) -> Iterator[LiveFrame]:
         """Give the frames.
@@ -161,7 +168,7 @@ class LiveSource:
         Raises:
             SourceError: The stream breaks off with an error.
         """
-        return self._latest() if self._newest else self._each()
+        return self._frames
 
     def _each(self) -> Iterator[LiveFrame]:
         reader: PictureReader | None = None
@@ -202,58 +209,18 @@ class LiveSource:
                 f"{named(self._place)} broke off after {count} frames", why=said(error), fix=fix
             ) from error
 
-    def _latest(self) -> Iterator[LiveFrame]:
-        """Read on a thread of its own, which never waits: a camera's own queue would only make what is seen older."""
-        slot = _Slot()
-
-        def read() -> None:
-            try:
-                for frame in self._each():
-                    self.dropped += slot.put(frame)
-            except BaseException as error:  # it is raised where the frames are taken
-                slot.end(error)
-            else:
-                slot.end(None)
-
-        threading.Thread(target=read, name="covos live", daemon=True).start()
-        while (frame := slot.take()) is not None:
-            yield frame
-
     def _warn(self, text: str) -> None:
         self.warnings.setdefault(text)
 
 
-class _Slot:
-    """Holds the newest frame."""
+def _standard_input() -> IO[bytes]:
+    """Return what standard input is read by: without a buffer, which would wait until it is full.
 
-    def __init__(self) -> None:
-        self._there = threading.Condition()
-        self._frame: LiveFrame | None = None
-        self._ended = False
-        self._error: BaseException | None = None
-
-    def put(self, frame: LiveFrame) -> bool:
-        """Put a frame; return True if it takes the place of one that nobody took."""
-        with self._there:
-            dropped = self._frame is not None
-            self._frame = frame
-            self._there.notify()
-        return dropped
-
-    def end(self, error: BaseException | None) -> None:
-        with self._there:
-            self._ended, self._error = True, error
-            self._there.notify()
-
-    def take(self) -> LiveFrame | None:
-        """Wait for a frame; None at the end."""
-        with self._there:
-            while self._frame is None and not self._ended:
-                self._there.wait()
-            frame, self._frame = self._frame, None
-        if frame is None and self._error is not None:
-            raise self._error
-        return frame
+    Its lock would also be held by a thread that waits for more, and the interpreter cannot end as long as it is.
+    """
+    buffer: IO[bytes] = sys.stdin.buffer
+    plain: IO[bytes] = getattr(buffer, "raw", buffer)
+    return plain
 
 
 _USUAL: Final = ("rgb24", "bgr24", "rgba", "bgra", "gray", "yuv420p", "yuyv422", "nv12", "yuvj420p")

@@ -1,0 +1,101 @@
+"""Items are handed over one at a time, and both sides end whoever waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from covos.core.handed import HandedOver
+
+SECONDS = 20
+
+
+def test_all_items_come_in_order() -> None:
+    with HandedOver(range(100), name="test") as handed:
+        assert list(handed) == list(range(100))
+        assert next(handed, None) is None
+    assert (handed.dropped, handed.at_work) == (0, False)
+
+
+def test_the_next_item_is_made_once_one_is_taken() -> None:
+    made = [threading.Event() for _ in range(3)]
+
+    def items() -> Iterator[int]:
+        for index, event in enumerate(made):
+            event.set()
+            yield index
+
+    with HandedOver(items(), name="test") as handed:
+        assert made[0].wait(SECONDS)
+        assert not made[1].wait(0.1)
+        assert next(handed) == 0
+        assert made[1].wait(SECONDS)
+        assert not made[2].wait(0.1)
+        assert list(handed) == [1, 2]
+
+
+def test_only_the_newest_item_waits() -> None:
+    made = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        made.set()
+
+    with HandedOver(items(), name="test", newest=True) as handed:
+        assert made.wait(SECONDS)
+        assert list(handed) == [2]
+    assert handed.dropped == 2
+
+
+def test_an_error_comes_after_what_was_made_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    with HandedOver(items(), name="test") as handed:
+        assert next(handed) == 1
+        with pytest.raises(ValueError, match="broken"):
+            next(handed)
+
+
+def test_the_end_does_not_wait_for_an_item_that_does_not_come() -> None:
+    awaited, comes = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        awaited.set()
+        comes.wait(SECONDS)
+        yield 2
+
+    with HandedOver(items(), name="test", patience=0.01) as handed:
+        assert next(handed) == 1
+        assert awaited.wait(SECONDS)
+    assert handed.at_work
+    comes.set()
+    with pytest.raises(StopIteration):
+        next(handed)
+
+
+def test_who_waits_for_an_item_is_woken_by_the_end() -> None:
+    comes, found = threading.Event(), []
+
+    def items() -> Iterator[int]:
+        comes.wait(SECONDS)
+        yield 1
+
+    handed = HandedOver(items(), name="test", patience=0.01)
+    taker = threading.Thread(target=lambda: found.extend(handed))
+    with handed:
+        taker.start()
+    taker.join(SECONDS)
+    assert not taker.is_alive()
+    comes.set()
+    assert found == []
+
+
+def test_who_made_an_item_that_nobody_takes_is_woken_by_the_end() -> None:
+    with HandedOver(range(5), name="test") as handed:
+        assert next(handed) == 0
+    assert not handed.at_work
