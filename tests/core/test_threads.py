@@ -55,7 +55,7 @@ def test_omp_num_threads_goes_before(
 
 @pytest.mark.parametrize(
     ("cpus", "network", "calls", "codec"),
-    [(1, 1, 1, 2), (2, 1, 2, 2), (4, 2, 2, 2), (8, 4, 2, 4), (16, 8, 2, 8), (64, 8, 2, 8)],
+    [(1, 1, 1, 2), (2, 1, 2, 2), (4, 2, 2, 2), (8, 4, 2, 4), (16, 8, 2, 8), (24, 8, 3, 8), (64, 8, 4, 8)],
 )
 def test_threads_of_a_run(cpus: int, network: int, calls: int, codec: int) -> None:
     assert threads.choose_threads(cpus) == (network, calls, codec)

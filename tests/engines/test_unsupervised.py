@@ -93,7 +93,8 @@ def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> Non
         ("draft", 2),
         pytest.param("fast", 2, marks=HAD),
         pytest.param("balanced", 1, marks=HAD),
-        ("balanced", 3),
+        pytest.param("balanced", 3, marks=HAD),
+        ("balanced", 4),
         pytest.param("best", 2, marks=HAD),
     ],
 )

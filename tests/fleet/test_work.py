@@ -203,7 +203,7 @@ def test_a_result_elsewhere_is_compared_as_one_of_this_machine(
     assert not [name for name in memory.find("/cut/a") if name.endswith(".png")]
 
 
-def test_a_worker_with_several_processors_computes_two_frames_at_a_time(
+def test_a_worker_with_several_processors_computes_several_frames_at_a_time(
     clip: Path, tmp_path: Path, models: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The masks are those of one frame at a time, byte by byte."""
@@ -217,12 +217,16 @@ def test_a_worker_with_several_processors_computes_two_frames_at_a_time(
         Actor("cpu", 2, __version__, limits())
         assert device.calls_at_once() == 2
         assert run(models, tmp_path / "two", source=clip).status == "done"
+        monkeypatch.setattr(device, "_CALLS", [device.choose_threads(64).calls])
+        assert run(models, tmp_path / "four", source=clip).status == "done"
     finally:
         torch.set_num_threads(before)
         cv2.setNumThreads(threads)
-    one, two = ({file.name: file.read_bytes() for file in (tmp_path / each).rglob("*.png")} for each in ("one", "two"))
+    one, *others = (
+        {file.name: file.read_bytes() for file in (tmp_path / each).rglob("*.png")} for each in ("one", "two", "four")
+    )
     assert len(one) == 8
-    assert one == two
+    assert others == [one, one]
 
 
 def test_a_process_of_a_batch_computes_as_many_frames_at_a_time_as_its_share_allows(

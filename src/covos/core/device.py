@@ -172,10 +172,13 @@ def choose_threads(cpus: int) -> Threads:
     """Return the threads of a run on so many processors.
 
     Two frames at a time on half of the processors each take less time than one after the other on all: the threads of
-    one call wait for each other after each layer. They take 8 each at most, as their batches are small. More threads of
-    an encoder cost memory and quality.
+    one call wait for each other after each layer. They take 8 each at most, as their batches are small, so more than 16
+    processors are used by further calls, up to 4. These share the batch of four frames of a processor, so they take
+    about the memory of two calls. A fifth would hold a fifth frame, and bring nothing: on 32 processors the
+    networks take less time, at best, than the other stages, which have a thread each. More threads of an encoder cost
+    memory and quality. More than two processors were not measured.
     """
-    calls = 2 if cpus > 1 else 1
+    calls = max(2, min(4, cpus // 8)) if cpus > 1 else 1
     return Threads(network=max(1, min(8, cpus // calls)), calls=calls, codec=max(2, min(8, cpus // 2)))
 
 
