@@ -173,7 +173,7 @@ def test_the_tables_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "rembg u2netp: not measured, rembg is not installed" in said.out
     assert "measuring: find torch fp32" in said.err
     content = json.loads(file.read_text())
-    assert content["size"] == [64, 96]
+    assert {tuple(row["size"]) for row in content["runs"]} == {(64, 96)}
     assert [row["work"] for row in content["runs"]][:2] == ["limit", "find"]
 
 
@@ -213,8 +213,8 @@ def test_the_model_and_the_quality_are_those_of_the_runs(
     line = ["bench", "--quick", "--runtime", "torch", "--size", "96x64", "--json", str(file), "-q"]
     assert cli.main([*line, "--quality", "fast"]) == 0
     assert "end to end, 96x64, fast" in capsys.readouterr().out
-    assert {run.quality for run in asked} == {"fast"}
-    assert json.loads(file.read_text())["quality"] == "fast"
+    assert {run.quality for run in asked if run.work != "limit"} == {"fast"}
+    assert {row["quality"] for row in json.loads(file.read_text())["runs"]} == {"fast", ""}
     assert [runs._plan(run).task.quality for run in asked if run.work != "limit"][:2] == ["fast", "fast"]
     # One that is no covos-lite finds, and cannot be followed by.
     asked.clear()
@@ -223,15 +223,70 @@ def test_the_model_and_the_quality_are_those_of_the_runs(
     monkeypatch.setattr("covos.models.registry.find_model", lambda name: other)
     monkeypatch.setattr(report, "find_model", lambda name: other)
     assert cli.main([*line, "--model", "mine.safetensors"]) == 0
-    assert [(run.work, run.model) for run in asked] == [
-        (work, "mine.safetensors") for work in ("limit", *["find"] * len(ways("torch")))
-    ]
+    assert [(run.work, run.model) for run in asked[1:]] == [("find", "mine.safetensors")] * len(ways("torch"))
     assert networks == ["covos-lite"]
+
+
+def test_one_table_has_a_row_for_each_model_size_and_quality(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    way = Way("torch", "fp32")
+    asked: list[RunAsked] = []
+
+    def measure(run: RunAsked) -> RunMeasured:
+        asked.append(run)
+        return RunMeasured(frames=24, start=1, wall=len(asked), processor=3, peak=5 << 20, stages={"network": 1.2})
+
+    monkeypatch.setattr(report, "measure_networks", lambda *a, **k: {(way, name): Spent(0.025, 0.05) for name in PARTS})
+    monkeypatch.setattr(report, "measure_run", measure)
+    monkeypatch.setattr(report, "missing", lambda model: "rembg is not installed")
+    monkeypatch.setattr("covos.bench.ways.has_bfloat16", lambda: False)
+    entry = find_model("covos-lite")
+    for module in ("covos.models.registry", "covos.bench.report"):
+        monkeypatch.setattr(f"{module}.find_model", lambda name: entry)
+    file = tmp_path / "bench.json"
+    line = ["bench", "--quick", "--runtime", "torch", "--json", str(file)]
+    line += ["--size", "96x64", "--size", "128x64", "--size", "96x64"]
+    assert cli.main([*line, "--quality", "fast", "--quality", "best", "-m", "covos-lite", "-m", "mine"]) == 0
+    said = capsys.readouterr()
+    rows = [
+        (work, width, model, quality)
+        for width in (96, 128)
+        for work, model, quality in [
+            ("limit", "", ""),
+            *(
+                (work, model, quality)
+                for model in ("covos-lite", "mine")
+                for quality in ("fast", "best")
+                for work in ("find", "follow")
+            ),
+            ("u2netp", "", ""),
+            ("isnet-general-use", "", ""),
+        ]
+    ]
+    content = json.loads(file.read_text())
+    assert [(row["work"], row["size"][1], row["model"], row["quality"]) for row in content["runs"]] == rows
+    assert len({(row["model"], *row["size"], row["work"]) for row in content["networks"]}) == 4 * len(PARTS)
+    lines = said.out.splitlines()
+    (found,) = (each for each in lines if each.startswith("find torch fp32, 128x64, mine, best "))
+    assert found.split()[-4] == f"{24 / 17:.1f}"  # the seventeenth run that was measured
+    assert sum(each.startswith("decode and encode alone, ") for each in lines) == 2
+    assert "measuring: follow torch fp32, 96x64, mine, fast" in said.err
+    # What all rows share stands above them.
+    assert cli.main([*line[:4], "--size", "96x64", "--quality", "fast", "--quality", "best", "-q"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(each.startswith("end to end, 96x64 ") for each in lines)
+    assert any(each.startswith("find torch fp32, best ") for each in lines)
 
 
 def test_a_model_that_is_not_there(capsys) -> None:
     assert cli.main(["bench", "--quick", "--model", "nosuch"]) == 2
     assert "nosuch" in capsys.readouterr().err
+
+
+def test_a_quality_that_is_none(capsys) -> None:
+    assert cli.main(["bench", "--quality", "fast", "--quality", "bset"]) == 2
+    assert "did you mean best?" in capsys.readouterr().err
 
 
 def test_a_size_that_is_none(capsys) -> None:

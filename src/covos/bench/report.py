@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,8 @@ class NetworkRow(Record):
         work: See `covos.bench.networks.works`.
         runtime: Library.
         precision: Of the arithmetic.
+        model: The model.
+        size: (height, width) of the frames that it sees: some 256 x 448.
         wall: Milliseconds of the wall clock.
         processor: Milliseconds of the processor, of all threads.
     """
@@ -40,6 +43,8 @@ class NetworkRow(Record):
     work: str
     runtime: str
     precision: str
+    model: str
+    size: tuple[int, int]
     wall: float
     processor: float
 
@@ -49,15 +54,21 @@ class RunRow(Record):
 
     Attributes:
         work: See `covos.bench.runs.Work`.
+        size: (height, width) of the clip.
         runtime: Library; empty where no network of covos is computed.
         precision: Of the arithmetic; likewise.
+        model: The model; likewise.
+        quality: Of finding and following; likewise.
         measured: The cost; None if it was not measured.
         why_not: What was missing.
     """
 
     work: Work
+    size: tuple[int, int]
     runtime: str = ""
     precision: str = ""
+    model: str = ""
+    quality: str = ""
     measured: RunMeasured | None = None
     why_not: str = ""
 
@@ -70,10 +81,6 @@ class BenchReport(Record):
         cpus: Processors that may be used.
         threads: Threads of one call of a network.
         libraries: Releases, by name; those that are there.
-        size: (height, width) of the clip.
-        encoded: (height, width) of the frames that the networks alone see: some 256 x 448.
-        model: The model of the runs.
-        quality: Of the runs.
         networks: Networks alone.
         runs: End to end.
     """
@@ -82,10 +89,6 @@ class BenchReport(Record):
     cpus: Count
     threads: Count
     libraries: dict[str, str]
-    size: tuple[int, int]
-    encoded: tuple[int, int]
-    model: str = DEFAULT_MODEL
-    quality: Quality = DEFAULT_QUALITY
     networks: tuple[NetworkRow, ...] = ()
     runs: tuple[RunRow, ...] = ()
 
@@ -93,83 +96,113 @@ class BenchReport(Record):
 def bench(
     ways: Sequence[Way],
     *,
-    size: tuple[int, int],
+    sizes: Sequence[tuple[int, int]],
     frames: int,
     rounds: int,
     threads: int,
-    model: str = DEFAULT_MODEL,
-    quality: Quality = DEFAULT_QUALITY,
+    models: Sequence[str] = (DEFAULT_MODEL,),
+    qualities: Sequence[Quality] = (DEFAULT_QUALITY,),
     profile: bool = False,
 ) -> Iterator[tuple[str, BenchReport]]:
     """Measure this machine; yield what is measured next, in words, with all that is known so far.
 
     Args:
         ways: Ways to compute the networks.
-        size: (height, width) of the clip.
-        frames: Length of the clip.
+        sizes: (height, width) of each clip.
+        frames: Length of the clips.
         rounds: Rounds of the networks alone.
         threads: Threads of one call of a network; those of this process are set already.
-        model: A name or a ``.safetensors`` file. One of another architecture than covos-lite's only finds, end to end;
+        models: Names or ``.safetensors`` files. One of another architecture than covos-lite's only finds, end to end;
             by torch alone if it is not exported.
-        quality: Of the runs; the networks alone see frames of some 256 x 448.
+        qualities: Of the runs, each with each model and clip; the networks alone see frames of some 256 x 448.
         profile: True to report the stages of each run, too.
 
     Raises:
         CovosError: There is no such model, or a run failed.
     """
-    architecture = find_model(model).card.architecture
-    follows = architecture == "lite"
-    if architecture not in KINDS:
-        ways = [way for way in ways if way.runtime == "torch"] or [TORCH]
-    encoded = working_size(size, area=DEFAULT_AREA, stride=CovosLite.stride)
+    architectures = {model: find_model(model).card.architecture for model in models}
+    following = {model for model, architecture in architectures.items() if architecture == "lite"}
+    able = {
+        model: ways if architecture in KINDS else [way for way in ways if way.runtime == "torch"] or [TORCH]
+        for model, architecture in architectures.items()
+    }
     report = BenchReport(
         machine=f"{_processor()}, {platform.system()}",
         cpus=usable_cpus(),
         threads=threads,
         libraries=dict(_releases()),
-        size=size,
-        encoded=encoded,
-        model=model,
-        quality=quality,
     )
-    if follows:
+    encoded = dict.fromkeys(working_size(size, area=DEFAULT_AREA, stride=CovosLite.stride) for size in sizes)
+    for model, size in product(filter(following.__contains__, models), encoded):
         yield "the networks alone", report
-    alone = measure_networks(ways, size=encoded, rounds=rounds, model=model) if follows else {}
-    rows = tuple(
-        NetworkRow(
-            work=name,
-            runtime=way.runtime,
-            precision=way.precision,
-            wall=spent.wall * 1e3,
-            processor=spent.processor * 1e3,
+        alone = measure_networks(able[model], size=size, rounds=rounds, model=model)
+        rows = tuple(
+            NetworkRow(
+                work=name,
+                runtime=way.runtime,
+                precision=way.precision,
+                model=model,
+                size=size,
+                wall=spent.wall * 1e3,
+                processor=spent.processor * 1e3,
+            )
+            for (way, name), spent in alone.items()
         )
-        for (way, name), spent in alone.items()
-    )
-    report = report.model_copy(update={"networks": rows})
+        report = report.model_copy(update={"networks": (*report.networks, *rows)})
+    told = [name for name, each in zip(TOLD, (sizes, models, qualities), strict=True) if len(each) > 1]
     with tempfile.TemporaryDirectory(prefix="covos-bench-") as folder:
-        clip = Path(folder) / "clip.mp4"
-        mask = make_clip(clip, frames=frames, size=size)
-        asked = RunAsked(work="limit", clip=clip, model=model, quality=quality, profile=profile)
-        runs = [(asked, "")]
-        for way in ways:
-            by = {"runtime": way.runtime, "precision": way.precision}
-            runs.append((asked.model_copy(update={**by, "work": "find"}), way.name))
-            if follows:
-                runs.append((asked.model_copy(update={**by, "work": "follow", "mask": mask}), way.name))
-        runs += [(asked.model_copy(update={"work": rival}), "rembg") for rival in RIVALS]
-        for run, name in runs:
-            yield " ".join(filter(None, (run.work, name))), report
-            row = _row(run)
-            report = report.model_copy(update={"runs": (*report.runs, row)})
+        for size in sizes:
+            clip = Path(folder) / f"{size[1]}x{size[0]}.mp4"
+            mask = make_clip(clip, frames=frames, size=size)
+            plain = RunAsked(work="limit", clip=clip, profile=profile)
+            runs = [plain]
+            for model, quality in product(models, qualities):
+                for way in able[model]:
+                    of = {"runtime": way.runtime, "precision": way.precision, "model": model, "quality": quality}
+                    runs.append(plain.model_copy(update={**of, "work": "find"}))
+                    if model in following:
+                        runs.append(plain.model_copy(update={**of, "work": "follow", "mask": mask}))
+            runs += [plain.model_copy(update={"work": rival}) for rival in RIVALS]
+            for run in runs:
+                row = _row(run, size=size)
+                yield words_of(row, told=told) + " rembg" * (run.work in RIVALS), report
+                report = report.model_copy(update={"runs": (*report.runs, _measured(row, run))})
     yield "", report
 
 
-def _row(run: RunAsked) -> RunRow:
-    if run.work in RIVALS:
-        lacks = missing(run.work)
-        return RunRow(work=run.work, why_not=lacks, measured=None if lacks else measure_run(run))
-    by = {} if run.work == "limit" else {"runtime": run.runtime, "precision": run.precision}
-    return RunRow(work=run.work, measured=measure_run(run), **by)
+TOLD: Final = ("size", "model", "quality")
+"""What a row is of, beside its work and the way in which it is computed."""
+
+
+def told_apart(rows: Sequence[NetworkRow | RunRow]) -> list[str]:
+    """Return those of `TOLD` in which rows differ; a row that has none of it differs from no other."""
+    return [name for name in TOLD if len({getattr(row, name) for row in rows if getattr(row, name, "")}) > 1]
+
+
+def words_of(row: NetworkRow | RunRow, *, told: Collection[str], work: str | None = None) -> str:
+    """Return the name of a row: its work, or ``work``, the way in which it is computed, and what of `TOLD` is told."""
+    height, width = row.size
+    each = {"size": f"{width}x{height}", "model": row.model, "quality": getattr(row, "quality", "")}
+    way = " ".join(filter(None, (row.work if work is None else work, row.runtime, row.precision)))
+    return ", ".join(filter(None, (way, *(each[name] for name in TOLD if name in told))))
+
+
+def _row(run: RunAsked, *, size: tuple[int, int]) -> RunRow:
+    if run.mask is None and run.work != "find":
+        return RunRow(work=run.work, size=size)
+    return RunRow(
+        work=run.work,
+        size=size,
+        runtime=run.runtime,
+        precision=run.precision,
+        model=run.model,
+        quality=run.quality,
+    )
+
+
+def _measured(row: RunRow, run: RunAsked) -> RunRow:
+    lacks = missing(run.work) if run.work in RIVALS else ""
+    return row.model_copy(update={"why_not": lacks, "measured": None if lacks else measure_run(run)})
 
 
 def _processor() -> str:
@@ -193,10 +226,10 @@ def _releases() -> Iterator[tuple[str, str]]:
 def stages_of(report: BenchReport) -> dict[str, dict[str, float]]:
     """Return the processor milliseconds a frame of each stage, by the run's name; the stages of most of them first."""
     columns = {}
+    told = told_apart(report.runs)
     for row in report.runs:
         if row.measured is not None and row.measured.stages:
-            name = " ".join(filter(None, (row.work, row.runtime, row.precision)))
-            columns[name] = {
+            columns[words_of(row, told=told)] = {
                 stage: seconds / row.measured.frames * 1e3 for stage, seconds in row.measured.stages.items()
             }
     order = sorted(
@@ -206,4 +239,4 @@ def stages_of(report: BenchReport) -> dict[str, dict[str, float]]:
     return {name: {stage: stages.get(stage, 0.0) for stage in order} for name, stages in columns.items()}
 
 
-__all__ = ["PARTS", "BenchReport", "NetworkRow", "RunRow", "bench", "stages_of"]
+__all__ = ["PARTS", "BenchReport", "NetworkRow", "RunRow", "bench", "stages_of", "told_apart", "words_of"]

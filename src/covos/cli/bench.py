@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
 from covos.cli import options
 from covos.cli.terminal import say
-from covos.engines.choices import DEFAULT_QUALITY
+from covos.core.errors import UsageError, one_of
+from covos.engines.choices import DEFAULT_QUALITY, Quality
 from covos.models.registry import DEFAULT_MODEL
 from covos.runtimes.choice import ChosenRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
-    from covos.bench.report import BenchReport
+    from covos.bench.report import BenchReport, RunRow
 
 
 def bench(
@@ -28,14 +29,30 @@ def bench(
         typer.Option("--profile", help="Show where the time goes: processor milliseconds a frame by stage (Linux)."),
     ] = False,
     size: Annotated[
-        str, typer.Option(metavar="WxH", help="Size of the clip that covos makes and measures.")
-    ] = "854x480",
+        list[str] | None,
+        typer.Option(
+            metavar="WxH", help="Size of the clip that covos makes and measures, 854x480 by default; repeatable."
+        ),
+    ] = None,
     runtime: Annotated[
         Literal["all", ChosenRuntime],
         typer.Option(help="Measure one runtime alone; auto is the one that a run takes by itself."),
     ] = "all",
-    model: options.Model = DEFAULT_MODEL,
-    quality: options.Quality = DEFAULT_QUALITY,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help=f"A name from covos models list, or a .safetensors file, {DEFAULT_MODEL} by default; repeatable.",
+        ),
+    ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="|".join(get_args(Quality)),
+            help=f"Care in finding and following, {DEFAULT_QUALITY} by default; repeatable.",
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Take a shorter clip and fewer rounds, for rougher numbers.")
     ] = False,
@@ -43,30 +60,32 @@ def bench(
 ) -> None:
     """Measure this machine's processors: networks alone, finding and following end to end, memory, by runtime.
 
-    A GPU is not measured.
+    A GPU is not measured. Each model is measured at each quality, on a clip of each size.
 
     The table also shows the upper limit: decoding and encoding without a network. It shows rembg, too, where rembg and
     its models are installed.
     """
     from covos.models.registry import find_model
 
-    find_model(model)
+    qualities = list(dict.fromkeys(map(_quality, quality or [DEFAULT_QUALITY])))
+    models = list(dict.fromkeys(model or [DEFAULT_MODEL]))
+    for each in models:
+        find_model(each)
     from covos.bench.report import bench as measure
     from covos.bench.ways import ways
     from covos.core.device import configure_threads
     from covos.core.records import write_record
 
     threads = configure_threads(pipeline=True)
-    sides = options.size_of(size)
-    assert sides is not None, "there is a default"
+    sizes = [sides for each in size or ["854x480"] if (sides := options.size_of(each)) is not None]
     steps = measure(
         ways(runtime),
-        size=sides,
+        sizes=list(dict.fromkeys(sizes)),
         frames=24 if quick else 120,
         rounds=3 if quick else 15,
         threads=threads,
-        model=model,
-        quality=quality,
+        models=models,
+        qualities=qualities,
         profile=profile,
     )
     report: BenchReport | None = None
@@ -83,45 +102,60 @@ def bench(
             _show(report)
 
 
+def _quality(text: str) -> Quality:
+    for each in get_args(Quality):
+        if each == text:
+            return cast("Quality", each)
+    raise UsageError(
+        f"--quality cannot be {text}", why="it is none of the choices", fix=one_of(text, get_args(Quality))
+    )
+
+
 def _show(report: BenchReport) -> None:
     from rich.console import Console
 
     console = Console(soft_wrap=True)
     for table in _tables(report):
         console.print(table)
-    for row in report.runs:
-        if row.why_not:
-            console.print(f"rembg {row.work}: not measured, {row.why_not}", highlight=False)
+    lacking = dict.fromkeys((row.work, row.why_not) for row in report.runs if row.why_not)
+    for work, why_not in lacking:
+        console.print(f"rembg {work}: not measured, {why_not}", highlight=False)
 
 
 def _tables(report: BenchReport) -> Iterator[Table]:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    from covos.bench.report import PARTS, stages_of
+    from covos.bench.report import PARTS, stages_of, told_apart, words_of
 
     releases = ", ".join(f"{name} {release}" for name, release in report.libraries.items())
-    height, width = report.encoded
+    sizes = dict.fromkeys(f"{row.size[1]}x{row.size[0]}" for row in report.networks)
     alone = Table(
-        "network, ms (processor ms)", *PARTS, box=None, pad_edge=False, title_justify="left",
+        Column("network, ms (processor ms)", no_wrap=True), *PARTS, box=None, pad_edge=False, title_justify="left",
         title=f"{report.machine}, {report.cpus} processors; {releases}",
-        caption=f"frames of {width}x{height}, threads: {report.threads}", caption_justify="left",
+        caption=f"frames of {', '.join(sizes)}, threads: {report.threads}", caption_justify="left",
     )  # fmt: skip
-    for way in dict.fromkeys((row.runtime, row.precision) for row in report.networks):
-        cells = {row.work: row for row in report.networks if (row.runtime, row.precision) == way}
-        alone.add_row(" ".join(way), *(f"{cells[name].wall:.1f} ({cells[name].processor:.1f})" for name in PARTS))
+    told, parts = told_apart(report.networks), dict[str, dict[str, str]]()
+    for network in report.networks:
+        name = words_of(network, told=told, work="")
+        parts.setdefault(name, {})[network.work] = f"{network.wall:.1f} ({network.processor:.1f})"
+    for name, cells in parts.items():
+        alone.add_row(name, *(cells[part] for part in PARTS))
     if report.networks:
         yield alone
-    height, width = report.size
-    of = "".join(f", {name}" for name in (report.model, report.quality) if name not in (DEFAULT_MODEL, DEFAULT_QUALITY))
     runs = Table(
-        f"end to end, {width}x{height}{of}", "frames a second", "processor ms a frame", "peak MB", "start s",
-        box=None, pad_edge=False,
-    )  # fmt: skip
-    names = {"limit": "decode and encode alone"}
+        Column(_titled(report.runs), no_wrap=True),
+        "frames a second",
+        "processor ms a frame",
+        "peak MB",
+        "start s",
+        box=None,
+        pad_edge=False,
+    )
+    names, told = {"limit": "decode and encode alone"}, told_apart(report.runs)
     for row in report.runs:
         if (found := row.measured) is not None:
-            name = " ".join(filter(None, (names.get(row.work, row.work), row.runtime, row.precision)))
             peak = "" if found.peak is None else f"{found.peak / 1e6:.0f}"
+            name = words_of(row, told=told, work=names.get(row.work))
             runs.add_row(name, f"{found.rate:.1f}", f"{found.each:.1f}", peak, f"{found.start:.1f}")
     if report.runs:
         yield runs
@@ -131,3 +165,11 @@ def _tables(report: BenchReport) -> Iterator[Table]:
         for stage in next(iter(columns.values())):
             stages.add_row(stage, *(f"{each[stage]:.1f}" for each in columns.values()))
         yield stages
+
+
+def _titled(rows: Sequence[RunRow]) -> str:
+    """Say what all rows are of; the model and the quality if they are not the usual ones."""
+    each = [dict.fromkeys(f"{row.size[1]}x{row.size[0]}" for row in rows)]
+    each += [dict.fromkeys(filter(None, (getattr(row, name) for row in rows))) for name in ("model", "quality")]
+    shared = [next(iter(values)) for values in each if len(values) == 1]
+    return ", ".join(["end to end", *(name for name in shared if name not in (DEFAULT_MODEL, DEFAULT_QUALITY))])
