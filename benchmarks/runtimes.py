@@ -1,7 +1,7 @@
 """Runtimes side by side: torch, OpenVINO and ONNX Runtime, the networks alone and `covos segment` end to end.
 
     python benchmarks/runtimes.py [--threads 1 2] [--rounds 15] [--frames 120] [--runs 3] [--data DAVIS] [--isa AVX2]
-                                  [--json FILE]
+                                  [--compile] [--json FILE]
 
 The ways are measured in turn, one round after another, so that whatever else the machine does meets all of them; each
 number is the median of its rounds, and beside it stands the time of torch over it. Processor time, of all threads,
@@ -14,6 +14,7 @@ counts beside the wall clock: on a busy machine it is the steadier of the two.
 - Masks: J of each way's masks with those of torch in float32 on the example clip, found and followed; with ``--data``,
   J and F of each way on its ``val_open``.
 
+``--compile`` measures finding alone, by torch as it is, by ``torch.compile`` and by the other runtimes in float32.
 ``--isa AVX2`` lets torch and OpenVINO take this processor for one without AVX-512, and so without bfloat16.
 """
 
@@ -79,6 +80,34 @@ def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
     title = "networks alone, processor ms" + (f", {restricted}" if restricted else "")
     name = "alone" + (f"_{restricted.lower()}" if restricted else "") + ("" if threads == 1 else f"_{threads}")
     keep(json, name, columns=[title, *PARTS], rows=kept)
+
+
+def print_compiled(*, rounds: int, json: Path | None) -> None:
+    """Print the time of finding alone by torch, by what ``torch.compile`` makes of it, and by the other runtimes."""
+    import torch
+
+    import covos
+    from covos.bench.networks import works
+    from covos.bench.spent import median, timed
+
+    torch.set_num_threads(1)
+    finds, compiled = {}, "torch fp32, compiled"
+    for way in [each for each in ways() if each.precision == "fp32"]:
+        for name in [way.name, compiled] if way.runtime == "torch" else [way.name]:
+            model = covos.load_model(device="cpu", precision=way.precision, runtime=way.runtime)
+            work = works(model, size=SIZE)["find"]
+            if name == compiled:
+                network: Any = model.network
+                network.encode, network.segment = torch.compile(network.encode), torch.compile(network.segment)
+            finds[name] = work
+    first = {name: timed(work) for name, work in finds.items()}
+    spent = {name: median([timed(work) for _ in range(rounds)]) for name, work in finds.items()}
+    rows: list[list[str | float]] = []
+    for name, own in spent.items():
+        rows.append([name, 1e3 * own.processor, spent["torch fp32"].processor / own.processor, first[name].processor])
+        print(f"{name:22}{rows[-1][1]:8.1f} ms{rows[-1][2]:6.2f}x, the first time {rows[-1][3]:.1f} s", flush=True)
+    columns = ["find alone, one thread", "processor ms", "torch over it", "the first time, s"]
+    keep(json, "compiled", columns=columns, rows=rows, digits=[0, 0, 2, 1])
 
 
 def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
@@ -179,6 +208,9 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=60, help="frames of the example to compare; 0 leaves them out")
     parser.add_argument("--data", type=Path, help="DAVIS tree")
     parser.add_argument("--isa", help="largest set of instructions: AVX2, for one")
+    parser.add_argument(
+        "--compile", action="store_true", help="measure torch.compile alone, which needs a C++ compiler"
+    )
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     if options.isa and RESTRICTED not in os.environ:
@@ -186,6 +218,9 @@ def main() -> None:
         isa = {"ONEDNN_MAX_CPU_ISA": options.isa, "ATEN_CPU_CAPABILITY": options.isa.lower(), RESTRICTED: options.isa}
         raise SystemExit(subprocess.call([sys.executable, *sys.argv], env={**os.environ, **isa}))
     print(f"{', '.join(installed())}; {platform.processor() or platform.machine()}, {os.cpu_count()} processors")
+    if options.compile:
+        print_compiled(rounds=options.rounds, json=options.json)
+        return
     for threads in options.threads if options.rounds else ():
         print_alone(threads, rounds=options.rounds, json=options.json)
     if options.runs:
