@@ -1,6 +1,7 @@
 """Accuracy and latency of a live video, beside the same frames as a whole video.
 
     python benchmarks/live.py --data DAVIS
+    python benchmarks/live.py --data DAVIS --quality balanced fast [--json FILE]
     python benchmarks/live.py --data DAVIS --subset train --span 25 100 400 --references 3 5 [--json FILE]
 
 Every frame is pushed; the whole video is found by `find_subject`, whose references may lie in the future. J and F are
@@ -14,7 +15,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ import torch
 import covos
 from covos.core.types import LabelArray
 from covos.data import Dataset, Video, open_dataset, read_foreground, read_image
-from covos.engines.choices import DEFAULT_QUALITY, SPAN
+from covos.engines.choices import DEFAULT_QUALITY, DEFAULT_REFERENCES, SPAN
 from covos.evaluation.measures import boundary_f, jaccard
 from covos.training.validate import frames_to_score, measure
 from recorded import keep
@@ -37,11 +38,20 @@ class Scores(NamedTuple):
     processor: Sequence[float]
 
 
-def live_scores(model: covos.Model, dataset: Dataset, *, every: int, references: int, span: int, mask: bool) -> Scores:
+def live_scores(
+    model: covos.Model,
+    dataset: Dataset,
+    *,
+    every: int,
+    references: int = DEFAULT_REFERENCES,
+    span: int = SPAN,
+    mask: bool = False,
+    quality: Literal["balanced", "fast"] = DEFAULT_QUALITY,
+) -> Scores:
     """Push every frame of every video; with ``mask`` the first one shows its object."""
     pairs, ms, processor = [], [], []
     for video in dataset:
-        live = model.live(references=references, span=span)
+        live = model.live(quality=quality, references=references, span=span)
         wanted = set(frames_to_score(video.frames, every=every))
         own = []
         for index, record in enumerate(video.frames):
@@ -65,6 +75,25 @@ def score(video: Video, index: int, labels: LabelArray) -> tuple[float, float]:
     return jaccard(mask, truth, void=void), boundary_f(mask, truth, void=void)
 
 
+def compare_qualities(
+    model: covos.Model,
+    dataset: Dataset,
+    qualities: Sequence[Literal["balanced", "fast"]],
+    *,
+    every: int,
+    json: Path | None,
+) -> None:
+    """Print how good live finding is at each quality, and its time of the processor."""
+    rows: list[list[str | float]] = []
+    for quality in qualities:
+        found = live_scores(model, dataset, every=every, quality=quality)
+        times = map(float, np.percentile(found.processor, (50, 95, 99)))
+        rows.append([f"`{quality}`", (found.j + found.f) / 2, found.j, found.f, *times])
+        print(*rows[-1], flush=True)
+    columns = ["", "J&F", "J", "F", "processor ms of a frame: median", "95 %", "99 %"]
+    keep(json, "qualities", columns=columns, rows=rows, digits=[0, 3, 3, 3, 0, 0, 0])
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -75,6 +104,7 @@ def main() -> None:
     parser.add_argument("--references", type=int, nargs="+", default=[5])
     parser.add_argument("--videos", type=int, default=None, help="only every so many videos")
     parser.add_argument("--mask", action="store_true", help="also with the first frame's mask shown")
+    parser.add_argument("--quality", nargs="+", choices=["balanced", "fast"], help="compare these alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     asked = parser.parse_args()
@@ -83,6 +113,9 @@ def main() -> None:
     dataset = open_dataset(asked.data, subset=asked.subset)
     if asked.videos:
         dataset = dataset[:: asked.videos]
+    if asked.quality:
+        compare_qualities(model, dataset, asked.quality, every=asked.frames, json=asked.json)
+        return
     print(f"{'':38} {'J&F':>6} {'J':>6} {'F':>6}  ms: median, 95 and 99 %; of the processor")
     whole = measure(model.engine.at(DEFAULT_QUALITY), dataset, references=5, every=asked.frames)
     print(f"{'the whole video':38} {(whole.j + whole.f) / 2:6.3f} {whole.j:6.3f} {whole.f:6.3f}", flush=True)
