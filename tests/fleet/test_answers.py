@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -167,6 +168,131 @@ def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch, error: Exce
 def test_an_error_of_the_cluster_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot run it"):
         list(made(monkeypatch, StandIn(None, ERRORS["RaySystemError"]("broken"))).run(clips("a", "b")))
+
+
+GONE = ConnectionError("Request can't be sent because the Ray client\n has already been disconnected.")
+
+
+class Losing(StandIn):
+    """A cluster whose connection is lost at a call of this name; what was asked for later would begin a new cluster."""
+
+    def __init__(self, call: str, *answers: Exception | None, after: int = 0, **there: Any) -> None:
+        super().__init__(*answers, **there)
+        self.call, self.left, self.ended = call, after, 0
+        self.connected = self.lost = False
+
+    def is_initialized(self) -> bool:
+        return self.connected and not self.lost
+
+    def _meet(self, call: str) -> None:
+        assert not self.lost
+        if call == self.call:
+            self.left -= 1
+            if self.left < 0:
+                self.lost = True
+                raise GONE
+
+    def cluster_resources(self) -> dict[str, float]:
+        self._meet("cluster_resources")
+        return super().cluster_resources()
+
+    def wait(self, asked: list[Any], *, num_returns: int, timeout: float) -> tuple[list[Any], list[Any]]:
+        self._meet("wait")
+        return super().wait(asked, num_returns=num_returns, timeout=timeout)
+
+    def get(self, asked: Any, timeout: float | None = None) -> Any:
+        self._meet("get")
+        return super().get(asked, timeout)
+
+    def kill(self, actor: Any) -> None:
+        self._meet("kill")
+        super().kill(actor)
+
+    def init(self, **settings: Any) -> None:
+        self.connected = True
+
+    def shutdown(self) -> None:
+        self.ended += 1
+
+
+def losing(monkeypatch: pytest.MonkeyPatch, *arguments: Any, **there: Any) -> Losing:
+    """A cluster that the batch itself connects to, and has to leave."""
+    ray = Losing(*arguments, **there)
+    monkeypatch.setattr(cluster, "_ray", lambda: ray)
+    return ray
+
+
+@pytest.mark.parametrize(("call", "after"), [("wait", 0), ("wait", 1), ("wait", 3), ("get", 0), ("get", 1), ("get", 3)])
+def test_a_connection_that_is_lost_ends_the_batch_in_words(
+    monkeypatch: pytest.MonkeyPatch, call: str, after: int
+) -> None:
+    ray = losing(monkeypatch, call, after=after)
+    hands = made(monkeypatch, ray)
+    with pytest.raises(EnvironmentProblem, match="the connection to the cluster auto is lost") as stopped:
+        list(hands.run(clips("a", "b", "c")))
+    assert stopped.value.why == "Request can't be sent because the Ray client has already been disconnected."
+    assert "run the same command again" in stopped.value.fix
+    assert (ray.killed, ray.ended) == (0, 1), "a call without a connection would begin a cluster"
+
+
+def test_a_connection_that_is_lost_between_two_calls_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = losing(monkeypatch, "none")
+    rows = made(monkeypatch, ray).run(clips("a", "b"))
+    next(rows)
+    ray.lost = True
+    with pytest.raises(EnvironmentProblem, match="is lost"):
+        next(rows)
+    assert (ray.killed, ray.ended) == (0, 1)
+
+
+def test_a_connection_that_is_lost_at_once_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = losing(monkeypatch, "cluster_resources")
+    with pytest.raises(EnvironmentProblem, match="is lost"):
+        made(monkeypatch, ray)
+    assert ray.ended == 1
+
+
+def test_a_connection_that_is_lost_in_the_end_harms_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = losing(monkeypatch, "kill")
+    assert [row.status for row in made(monkeypatch, ray).run(clips("a", "b"))] == ["done"] * 2
+    assert (ray.lost, ray.ended) == (True, 1)
+
+
+def test_an_error_that_ended_the_batch_is_told_though_the_connection_went_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = losing(monkeypatch, "wait", ERRORS["RaySystemError"]("broken"), None, cpus=2, after=3)
+    with pytest.raises(EnvironmentProblem, match="cannot run it"):
+        list(made(monkeypatch, ray, count=2).run(clips("a", "b")))
+    assert ray.lost
+
+
+def test_somebody_who_no_longer_hears_notes_is_no_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deaf(note: str) -> None:
+        raise BrokenPipeError
+
+    ticks = count(step=60)
+    hands = made(monkeypatch, StandIn(room=0), note=deaf, clock=lambda: float(next(ticks)))
+    with pytest.raises(BrokenPipeError):
+        list(hands.run(clips("a")))
+
+
+def test_a_lost_connection_leaves_the_table_and_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, make_clip, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    losing(monkeypatch, "wait", after=2)
+    videos = [str(make_clip(name, frames=2)) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    line = ["batch", *videos, "-o", str(tmp_path / "out"), "--ray", "auto", "--device", "cpu"]
+    assert main(line) == EnvironmentProblem.exit_code
+    said = capsys.readouterr().err
+    assert "the connection to the cluster auto is lost" in said
+    assert "1 of 3 clips done, 0 begun; the same command goes on from there" in said
+    assert "Traceback" not in said
+    with (tmp_path / "out" / "batch.csv").open() as file:
+        rows = {row["name"]: row["status"] for row in csv.DictReader(file)}
+    assert list(rows) == ["a", "b", "c"]
+    assert rows["a"] == "done"
+    assert list(rows.values()) == ["done", "waiting", "waiting"]
 
 
 def gone(count: int) -> list[Exception]:

@@ -7,8 +7,7 @@ machine, so a clip has the same result in both.
 from __future__ import annotations
 
 import math
-import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -20,13 +19,12 @@ from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.progress import counted
 from covos.engines.choices import AUTO
+from covos.fleet.connection import connect, disconnections, lost
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
 from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 from covos.runs.terms import PRECISIONS
 
-_PATIENCE = 10.0
-"""Seconds in which the head of a cluster answers."""
 _QUIET = 30.0
 """Seconds without a worker, after which a batch says what the cluster lacks."""
 _STARTS = 3
@@ -102,20 +100,15 @@ class Cluster(Hands[Any]):
         runtime: str = AUTO,
         **settings: Any,
     ) -> None:
-        self._ray = _ray()
-        _refuse_silent(address)
+        self._ray, self._address = _ray(), address
         self._mine = not self._ray.is_initialized()
         if self._mine:
-            try:
-                self._ray.init(
-                    address=address,
-                    log_to_driver=False,
-                    logging_level="error",
-                    include_dashboard=False if address == "local" else None,
-                )
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise _unreached(address, " ".join(str(error).split()) or type(error).__name__) from error
-        there = self._ray.cluster_resources()
+            connect(self._ray, address)
+        try:
+            there = self._ray.cluster_resources()
+        except disconnections() as error:
+            self.dismiss([])
+            raise lost(address, error) from error
         gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
         if device == "cuda" and not gpus:
             raise EnvironmentProblem(
@@ -144,6 +137,21 @@ class Cluster(Hands[Any]):
         self._unstarted: int | None = 0
         """Workers that died before they had begun; None once one has begun."""
 
+    def run(self, errands: Sequence[Errand]) -> Iterator[Row]:
+        """Do all errands; yield a row for each, as they end. A lost connection ends the batch.
+
+        Raises:
+            CovosError: See `Hands.run`.
+            EnvironmentProblem: The connection to the cluster is lost.
+            KeyboardInterrupt, SystemExit: See `Hands.run`.
+        """
+        try:
+            yield from super().run(errands)
+        except BrokenPipeError:  # of whoever is told a note: Ray has none
+            raise
+        except disconnections() as error:
+            raise lost(self._address, error) from error
+
     def engage(self) -> Any:
         """Ask Ray for an actor, which begins when it is placed."""
         hand = self._make(*self._arguments)
@@ -165,7 +173,13 @@ class Cluster(Hands[Any]):
         return True
 
     def answered(self, hands: list[Any]) -> list[Any]:
-        """Wait for the first."""
+        """Wait for the first.
+
+        Raises:
+            ConnectionError: Ray has lost the cluster meanwhile. Asked for anything, it would begin one of its own.
+        """
+        if not self._ray.is_initialized():
+            raise ConnectionError("Ray is no longer connected")
         self._tell_lack()
         # One whose answer was an error has no other to give.
         if not (asked := {self._asked[hand]: hand for hand in hands if hand in self._asked}):
@@ -206,6 +220,11 @@ class Cluster(Hands[Any]):
         except self._ray.exceptions.RayError:
             return None
         return told if isinstance(told, Row) else None
+
+    def _collect(self, idle: list[Any], *, working: bool = False) -> None:
+        # What ended the batch is to be told, not that the connection went as well.
+        with suppress(*disconnections()):
+            super()._collect(idle, working=working)
 
     def _tell_lack(self) -> None:
         """Say once why a batch stands still: nothing else would show until the cluster has room."""
@@ -249,9 +268,10 @@ class Cluster(Hands[Any]):
         """Nothing is to be waited for: a journal is whole at every moment."""
 
     def dismiss(self, hands: list[Any]) -> None:
-        """End the actors, and leave the cluster."""
-        for hand in hands:
-            self._ray.kill(hand)
+        """End the actors, and leave the cluster; without a connection, they end with it."""
+        with suppress(*disconnections()):
+            for hand in hands if self._ray.is_initialized() else ():
+                self._ray.kill(hand)
         if self._mine:
             self._ray.shutdown()
 
@@ -310,20 +330,3 @@ def _remedy(error: Exception) -> str:
     if _is_memory(error):
         return "give fewer --workers or more --threads each, so that fewer share a machine; or use machines with more"
     return "run the same command again; if it dies again, the clip may be damaged"
-
-
-def _refuse_silent(address: str) -> None:
-    """Refuse an address at which nobody answers: Ray would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not (colon and port.isascii() and port.isdigit()):
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise _unreached(address, str(error)) from error
-
-
-def _unreached(address: str, why: str) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"the cluster {address} cannot be reached", why=why, fix="check the address; local takes this machine alone"
-    )
