@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import covos
 from checked_output import check_output
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.fleet import cluster as fleet_cluster
-from covos.fleet.work import Errand
+from covos.fleet.work import Errand, Row
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'covos[ray]'")
 pytestmark = [
@@ -147,6 +148,25 @@ def test_the_clip_of_a_node_that_is_lost_goes_to_the_other(
     assert len(lost) == 1
 
 
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> type:
+    """An actor that loads no network and computes nothing: for tests that ask who works, not what becomes of a clip."""
+
+    class Light:
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def begun(self) -> dict[str, str]:
+            return {"precision": "fp32", "runtime": "torch"}
+
+        def run(self, errand: Errand) -> Row:
+            return replace(errand.row, status="done", attempts=errand.attempts + 1)
+
+    monkeypatch.setattr(fleet_cluster, "Actor", Light)
+    return Light
+
+
+@pytest.mark.usefixtures("light")
 def test_clips_do_not_wait_for_a_processor_that_another_program_has(make_clip, tmp_path: Path, nodes: Any) -> None:
     class Other:
         def here(self) -> bool:
@@ -168,13 +188,14 @@ def test_a_cluster_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None
         covos.batch(clip, tmp_path / "out", ray="127.0.0.1:1")
 
 
-def test_workers_share_a_gpu(make_clip, tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    class OnProcessor(fleet_cluster.Actor):
+def test_workers_share_a_gpu(
+    make_clip, tmp_path: Path, nodes: Any, light: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnGpu(light):  # type: ignore[misc]
         """Ray gives it a part of a GPU, which is none here."""
 
-        def __init__(self, computing: dict[str, str], *others: Any) -> None:
+        def __init__(self, computing: dict[str, str], *_: Any) -> None:
             assert computing["device"] == "cuda"
-            super().__init__({**computing, "device": "cpu"}, *others)
 
     gpus: set[tuple[int, ...]] = set()
 
@@ -192,7 +213,7 @@ def test_workers_share_a_gpu(make_clip, tmp_path: Path, nodes: Any, monkeypatch:
             return super().send(hand, errand)
 
     node = nodes.add_node(num_cpus=2, num_gpus=1)
-    monkeypatch.setattr(fleet_cluster, "Actor", OnProcessor)
+    monkeypatch.setattr(fleet_cluster, "Actor", OnGpu)
     monkeypatch.setattr(fleet_cluster, "Cluster", Sharing)
     clips = [make_clip(name, frames=2) for name in ("a.mp4", "b.mp4")]
     try:
