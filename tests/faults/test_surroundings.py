@@ -60,7 +60,12 @@ def test_a_home_that_cannot_be_written(clip: Path, tmp_path: Path) -> None:
     place = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config")}
     command = [sys.executable, "-m", "covos", "segment", str(clip), "-o", str(tmp_path / "out"), "-f", "palette", "-q"]
     done = subprocess.run(
-        command, env={**os.environ, **place}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [*command, "--end", "f2"],
+        env={**os.environ, **place},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert list(home.iterdir()) == []
