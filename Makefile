@@ -83,8 +83,10 @@ test-s3: $(READY)
 
 # Without them the tests of the page are skipped, and say so.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && timeout 120 apt-get -qq update && \
-		timeout 300 apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || echo "chromium cannot be installed here"
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+		test "$$(id -u)" = 0 && timeout 120 apt-get -qq update && for name in chromium-headless-shell chromium; do \
+		timeout 300 apt-get -qq install -y --no-install-recommends $$name >/dev/null 2>&1 && exit; done; \
+		echo "chromium cannot be installed here"
 	@cd tests/serve/browser && { test -d node_modules || npm install --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=60000; } || \
 		echo "the checks of JavaScript cannot be installed here: they need npm"
 
