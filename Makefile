@@ -54,7 +54,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What is large is said when it is fetched, and what all took.
 INSTALL := $(BIN)/python .ci/install.py
 
-.PHONY: help demo test test-fast test-thorough test-s3 browser check fuzz fuzz-parsers audit wheel coverage mutants docs numbers \
+.PHONY: help demo compiled test test-fast test-thorough test-s3 browser check fuzz fuzz-parsers audit wheel coverage mutants docs numbers \
 	figures notebooks clean bench bench-alone bench-davis bench-pictures
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
@@ -64,6 +64,10 @@ help:
 
 demo: $(INSTALLED)
 	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
+
+# All files of the tests, as pytest compiles them. Else each process that tests does this at its begin.
+compiled: $(READY)
+	@$(BIN)/pytest -n 0 -qq --collect-only >/dev/null
 
 # A test that fails is run once more, and listed: many drive processes, signals or a browser, and a machine may stall.
 # Each worker begins with half of all tests, in order, and takes of the other's in the end: what a module shares is made once.
