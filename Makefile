@@ -169,7 +169,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/objects.py $(call keep,objects)
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/house.py
-	$(BIN)/python benchmarks/newcomer.py $(call keep,newcomer)
+	$(BIN)/python benchmarks/newcomer.py $(if $(RECORD),--whole) $(call keep,newcomer)
 	$(BIN)/python benchmarks/readability.py $(call keep,readability)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
@@ -184,6 +184,7 @@ bench-alone: $(READY)
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/shards.py --data "$(DATA)" --files 0
+	$(BIN)/python benchmarks/reproduce.py --data "$(DATA)" --quality balanced best $(call keep,reproduce)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality draft fast balanced best $(call keep,accuracy)
 	$(BIN)/python benchmarks/apart.py --data "$(DATA)" $(call keep,apart)
@@ -211,7 +212,7 @@ bench-davis: $(READY)
 
 bench-pictures: $(READY)
 	$(BIN)/python benchmarks/composed.py --data "$(PICTURES)"
-	$(BIN)/python benchmarks/pictures.py --data "$(PICTURES)" --quality fast balanced best
+	$(BIN)/python benchmarks/pictures.py --data "$(PICTURES)" --quality draft balanced best $(call keep,pictures)
 	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)" $(call keep,objects)
 	$(BIN)/python benchmarks/shadows.py --data "$(PICTURES)" $(call keep,shadows)
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"

@@ -37,9 +37,14 @@ from covos.engines.choices import (
     DEFAULT_QUALITY,
     DEFAULT_REFERENCES,
     FOUND_AND_FOLLOWED,
+    FOUND_FOLLOWED_IN,
+    IN_TURN,
+    SMALL_FOUND_FOLLOWED_IN,
     VIEWS,
     Finding,
     Quality,
+    View,
+    apart_of,
 )
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine
@@ -58,11 +63,13 @@ from covos.training.validate import (
     score_result,
 )
 from recorded import keep
+from tables import columns_of
 
 SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))
 REFERENCES = (0, 1, 2, 5, 8)
 SPEED_FRAMES = 24
 ROUNDS = 3
+ORDINALS = {2: "second", 4: "fourth"}
 SHOWN = 480
 """Width of a picture on the sheet."""
 
@@ -137,11 +144,15 @@ class Row:
         each = "  ".join(f"{name} {j:.3f}" for name, (j, _) in found.sequences.items())
         return f"{self.setting!s:52} {numbers}  {each}"
 
-    def cells(self, names: Sequence[str]) -> list[str | float]:
-        """The columns of the table that is kept: setting, J&F, J, F, J of each sequence, milliseconds of a frame."""
-        found = self.found
+    def cells(self, names: Sequence[str], *, qualities: bool) -> list[str | float]:
+        """The columns of the table that is kept: setting, J&F, J, F, J of each sequence, milliseconds of a frame.
+
+        A table of qualities has the quality in place of the setting, and the views in a column of their own.
+        """
+        found, quality = self.found, self.setting.quality
+        head = [f"`{quality}`", views_of(quality)] if qualities else [str(self.setting)]
         each = (found.sequences[name][0] for name in names)
-        return [str(self.setting), (found.j + found.f) / 2, found.j, found.f, *each, self.ms]
+        return [*head, (found.j + found.f) / 2, found.j, found.f, *each, self.ms]
 
     def point(self) -> Point:
         """On the plot."""
@@ -152,6 +163,21 @@ class Row:
             speed=1000 / self.ms,
             score=(self.found.j + self.found.f) / 2,
         )
+
+
+def views_of(quality: Quality) -> str:
+    """The views that a quality looks in, in words."""
+
+    def sizes(*views: View, joined: str) -> str:
+        return joined.join(f"{view.height} x {view.width}" for view in views)
+
+    said = sizes(*VIEWS[quality], joined=" and ")
+    if quality in IN_TURN:
+        said += ", in turn"
+    if quality in FOUND_AND_FOLLOWED:
+        said += f"; followed in {sizes(FOUND_FOLLOWED_IN, SMALL_FOUND_FOLLOWED_IN, joined=', or ')}"
+    apart = apart_of(quality)
+    return said if apart == 1 else f"{said}, each {ORDINALS[apart]} frame"
 
 
 def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
@@ -273,13 +299,24 @@ def main() -> None:
     print(f"{'':52} {'J&F':>6} {'J':>6} {'F':>6} {'ms':>6} {'1/s':>6}  J by sequence")
     print(*rows, sep="\n")
     names = list(rows[0].found.sequences)
-    keep(
-        options.json,
-        "quality" if options.quality else "grid" if options.grid else "parts",
-        columns=["", "J&F", "J", "F", *names, "ms"],
-        rows=[row.cells(names) for row in rows],
-        digits=[0, *[3] * (3 + len(names)), 1],
-    )
+    cells = [row.cells(names, qualities=bool(options.quality)) for row in rows]
+    decimals = [3] * (3 + len(names))
+    if options.quality:
+        keep(
+            options.json,
+            "quality",
+            columns=columns_of("accuracy.quality", *names),
+            rows=cells,
+            digits=[0, 0, *decimals, 0],
+        )
+    else:
+        keep(
+            options.json,
+            "grid" if options.grid else "parts",
+            columns=columns_of("accuracy.parts", *names),
+            rows=cells,
+            digits=[0, *decimals, 1],
+        )
     if options.plot:
         options.plot.write_text(draw_plot([row.point() for row in rows], title=f"{options.subset} on {device}"))
 

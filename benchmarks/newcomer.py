@@ -1,6 +1,6 @@
 """Minutes, megabytes and commands that a new user needs, from nothing to a mask, a training step and a passing test.
 
-    python benchmarks/newcomer.py [--whole] [--json FILE]
+    python benchmarks/newcomer.py [--whole [--json FILE]]
 
 The last commit is cloned into an empty folder. Each command runs with an empty home, so nothing was downloaded before.
 A row is what one more goal takes after those above it:
@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 from recorded import ROOT, keep
+from tables import columns_of
 
 MADE = """
 import cv2, pathlib
@@ -49,6 +50,8 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="run all of make test, not the tests of one room")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
+    if options.json and not options.whole:
+        parser.error("the table that is kept is that of --whole: give --whole, or leave out --json")
     tests = ["make test"] if options.whole else ["make .venv/ready", ".venv/bin/pytest -q tests/masks"]
     goals = {
         "first mask": ["make demo"],
@@ -71,8 +74,7 @@ def main() -> None:
             minutes, disk = (time.perf_counter() - began) / 60, _megabytes(clone / ".venv")
             rows.append([goal, " && ".join(f"`{each}`" for each in commands), minutes, fetched, disk])
             print(f"{goal}: {minutes:.1f} min, {fetched} MB fetched, {disk} MB on the disk", flush=True)
-    columns = ["goal", "commands", "minutes", "MB fetched", "MB on the disk"]
-    keep(options.json, "steps", columns=columns, rows=rows, digits=[0, 0, 1, 0, 0])
+    keep(options.json, "steps", columns=columns_of("newcomer.steps"), rows=rows, digits=[0, 0, 1, 0, 0])
 
 
 def _run(command: str, clone: Path, home: Path) -> str:

@@ -10,8 +10,10 @@ In a document, a table stands between two comments, and a line below it says whe
     | ... |
     <!-- end -->
 
+``comparison.whole`` and ``comparison.short`` are made by `comparison.py`, of several results and of cited numbers.
 ``runtimes.alone`` is the table ``alone`` of `benchmarks/results/runtimes.json`. A benchmark with ``--json FILE``
-replaces the tables that it measured in that file, and leaves the others as they are.
+replaces the tables that it measured in that file, and leaves the others as they are. In `benchmarks/results` it keeps
+the tables of `tables.py` alone, which the documents show, and says which ones it leaves out.
 
 ``--against`` compares scores and errors, which are the same on any machine but for rounding, and no times or sizes. It
 ends with 1 if one differs by more than a share of itself.
@@ -31,6 +33,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import comparison
+from tables import OLDER, TABLES, fits
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -64,11 +69,15 @@ class Table:
     digits: Sequence[int] = ()
     note: str = ""
 
-    def markdown(self, *, bare: bool = False) -> str:
-        """Return the table in Markdown, its origin below it; ``bare`` leaves out the command, which the page has."""
+    def markdown(self, *, bare: bool = False, more: str = "") -> str:
+        """Return the table in Markdown, its origin below it, with one more sentence if there is one.
+
+        ``bare`` leaves out the command, which the page has.
+        """
         rule = "|---|" + "--:|" * (len(self.columns) - 1)
-        table = "\n".join([_line(self.columns), rule, *(_line(self._texts(row)) for row in self.rows)])
-        return f"\n{table}\n\n*{self.origin(bare=bare)}*\n\n"
+        rows = [comparison.line(self._texts(row)) for row in self.rows]
+        table = "\n".join([comparison.line(self.columns), rule, *rows])
+        return f"\n{table}\n\n*{' '.join(filter(None, (self.origin(bare=bare), more)))}*\n\n"
 
     def _texts(self, row: Sequence[Cell]) -> list[str]:
         digits = self.digits or [3] * len(row)
@@ -82,10 +91,6 @@ class Table:
         by = "" if bare else f" by `{self.command}`"
         said = f"Measured{by} on {self.machine}, {self.date}, commit {self.commit}."
         return f"{said} {self.note}" if self.note else said
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 def read(file: Path) -> dict[str, Table]:
@@ -104,9 +109,24 @@ def keep(
     digits: Sequence[int] = (),
     note: str = "",
 ) -> None:
-    """Keep a table that this process has measured; nothing is done without a file."""
+    """Keep a table that this process has measured; nothing is done without a file.
+
+    Among the results of the repository, a table that no document shows is left out, which is said.
+
+    Raises:
+        ValueError: A table that documents show has other columns than `tables.py` says.
+    """
     if file is None:
         return
+    if file.resolve().parent == RESULTS.resolve():
+        full = f"{file.stem}.{name}"
+        if full not in TABLES:
+            print(f"not kept: {full}, which no document shows (benchmarks/tables.py)", file=sys.stderr, flush=True)
+            return
+        if not fits(full, columns):
+            raise ValueError(
+                f"{full} has the columns {list(columns)}, not those of benchmarks/tables.py: change either"
+            )
     table = Table(
         command=shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_measuring(sys.argv[1:])]),
         machine=machine(),
@@ -161,12 +181,21 @@ def pages() -> Iterator[Path]:
     yield from sorted((ROOT / "docs").glob("*.md"))
 
 
+def _rows(name: str) -> Sequence[Sequence[Cell]]:
+    """Return the rows of a table such as ``segment.speed``."""
+    file, _, table = name.partition(".")
+    return read(RESULTS / f"{file}.json")[table].rows
+
+
 def filled(text: str) -> str:
     """Return a document with its tables as they were measured last."""
 
     def table(found: re.Match[str]) -> str:
         head, file, name, bare, end = found.groups()
-        return head + read(RESULTS / f"{file}.json")[name].markdown(bare=bool(bare)) + end
+        if file == "comparison":
+            return head + comparison.markdown(name, _rows) + end
+        shown = read(RESULTS / f"{file}.json")[name]
+        return head + shown.markdown(bare=bool(bare), more=OLDER.get(f"{file}.{name}", "")) + end
 
     return MARKED.sub(table, text)
 

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,15 @@ from loaded import ROOT, load_module
 
 
 @pytest.fixture(scope="module")
-def recorded() -> Any:
-    return load_module(ROOT / "benchmarks" / "recorded.py")
+def recorded() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "benchmarks")
+        yield load_module(ROOT / "benchmarks" / "recorded.py")
+
+
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    return load_module(ROOT / "benchmarks" / "tables.py")
 
 
 def test_the_tables_of_the_documents_are_those_of_the_results(recorded: Any) -> None:
@@ -25,45 +34,27 @@ def test_the_tables_of_the_documents_are_those_of_the_results(recorded: Any) -> 
     assert not stale, f"run make numbers: {stale}"
 
 
-def beside_others(page: Path) -> dict[str, dict[str, str]]:
-    """The table of a page that has covos beside other tools: by tool, then by column."""
-    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    begins = next(number for number, line in enumerate(lines) if line.startswith("| | you show |"))
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[begins:]]
-    return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells[2:]}
+def test_the_table_of_the_readme_is_a_part_of_that_of_the_comparison(recorded: Any) -> None:
+    def tools(name: str) -> list[str]:
+        lines = recorded.filled(f"<!-- numbers: comparison.{name} -->\n<!-- end -->").splitlines()
+        return [line.split(" | ")[0] for line in lines if line.startswith("| ")][1:]
+
+    assert tools("short") == [name for name in tools("whole") if "XMem" not in name]
+    assert "**covos**" in tools("short")[0]
 
 
-def test_the_table_of_the_readme_is_a_part_of_that_of_the_comparison() -> None:
-    whole = beside_others(ROOT / "docs" / "comparison.md")
-    part = beside_others(ROOT / "README.md")
-    assert len(part) == len(whole) - 1  # XMem is on the page alone
-    for tool, cells in part.items():
-        assert cells == {column: whole[tool][column] for column in cells}
-
-
-def test_the_comparison_states_the_numbers_of_the_results(recorded: Any) -> None:
-    names = ("reproduce", "follow", "segment", "beside_rembg")
-    tables = {name: recorded.read(recorded.RESULTS / f"{name}.json") for name in names}
-
-    def number(value: object) -> str:
-        return re.search(r"\d+\.\d+", str(value))[0]  # type: ignore[index]
-
-    rows = beside_others(ROOT / "docs" / "comparison.md")
-    scores = {
-        name: {row[0]: row[-1] for row in tables["reproduce"][name].rows}["J&F"]
-        for name in ("val_open", "val_open_best")
+def test_the_comparison_has_the_numbers_of_the_results(recorded: Any) -> None:
+    results = {
+        "reproduce.val_open": [["J", "0.8"], ["J&F", 0.61, "**0.9123**"]],
+        "beside_rembg.scores": [["rembg u2netp", 0.6541, 1.64], ["covos, balanced", 0.9, 7.77]],
+        "segment.speed": [["frames a second once it runs", "31.4"]],
     }
-    speed = number(dict(tables["segment"]["speed"].rows)["frames a second once it runs"])
-    assert rows["**covos**"]["J&F"] == number(scores["val_open"])
-    assert rows["**covos**"]["frames a second"].endswith(f" to {speed}")
-    beside = {row[0]: row for row in tables["beside_rembg"]["scores"].rows}
-    theirs, ours = beside["rembg u2netp"], beside["covos, balanced"]
-    assert rows["rembg, `u2netp`"]["J&F"] == f"{theirs[1]:.3f}"
-    assert rows["rembg, `u2netp`"]["frames a second"] == f"{theirs[-1]:.1f}"
-    assert rows["rembg, `u2netp`"]["timed on"].endswith(f"(covos: {ours[-1]:.1f})")
-    followed = next(row[1] for row in tables["follow"]["davis"].rows if row[0].startswith("mean"))
-    (said,) = re.findall(r"^- \*\*covos\*\*:.*?(?=^- )", (ROOT / "docs" / "comparison.md").read_text(), re.M | re.S)
-    assert all(number(each) in said for each in (*scores.values(), followed, speed))
+    covos, rembg, *cited = recorded.comparison.tools(results.__getitem__)
+    assert (covos.score, covos.rate) == ("0.912", "7.8")
+    assert "31.4" in covos.timed_on
+    assert (rembg.score, rembg.rate) == ("0.654", "1.6")
+    rates = [tool.rate for tool in (covos, rembg, *cited)]
+    assert all(rate == recorded.comparison.NONE or float(rate) for rate in rates)  # one unit in the column
 
 
 @pytest.mark.parametrize(("score", "spent", "status"), [(0.9, 50.0, 0), (0.93, 900.0, 0), (0.7, 50.0, 1)])
@@ -192,3 +183,157 @@ def test_words_stay_plain(part: str, texts: dict[str, list[str]], readability: A
         each for text in texts[part] for each in readability.sentences(text) if readability.is_turned(each)
     ]
     assert found["long"] <= LONGEST[part]
+
+
+HISTORY = {
+    "covos-follow.md": {
+        "| objects | processor ms a frame |": "needs a quiet machine",
+        "| | first mask | round 1 |": "a simulated user, hours",
+        "| on the page | first mask |": "a simulated user, hours",
+        "| | before | since | command |": "compares with older code",
+    },
+    "damage.md": {
+        "| | before | since |": "compares with older code",
+        "| | |": "counts of fuzzing runs",
+        "| | N27 | N28 |": "counts before the findings were mended",
+    },
+    "evaluation.md": {"| workers | processor time |": "needs another program"},
+    "follow.md": {"| first mask; nothing shown: J |": "two commands side by side"},
+    "from-cosnet.md": {"| | s a frame | speed |": "needs a quiet machine"},
+    "large-training.md": {"| | loose files | shards |": "needs a quiet machine"},
+    "long.md": {
+        "| frames taken | cuts missed |": "set the thresholds, hours",
+        "| frames of the fade | found |": "set the thresholds, hours",
+        "| | J&F, one shot": "hours",
+        "| | frames | MB at frame 500 |": "hours",
+        "| frames | processor ms a frame |": "hours",
+        "| | found | one object followed |": "runtimes that need not be installed",
+    },
+    "model.md": {
+        "| all frames of `val_open` | doubt up to |": "chose the default, by values that are no longer choices",
+        "| recipe | step |": "of the trainings of older weights",
+        "| references, motion |": "the data set is not public",
+        "| 600 steps |": "trainings, hours",
+    },
+    "prompt.md": {
+        "| | `grabcut` |": "of older weights",
+        "| `auto` | whole answer |": "chose the default",
+        "| share of the picture |": "the data set is not public",
+    },
+    "refine.md": {"| | none: J |": "of older weights"},
+    "report.md": {"| fitted on |": "fits that were dropped"},
+    "speed.md": {
+        "| machine, 854 x 480": "several machines",
+        "| processor ms a frame | `balanced` |": "needs a quiet machine",
+        "| processor ms a frame | find |": "needs a quiet machine",
+        "| change | commit before it |": "compares with older code",
+    },
+}
+"""Tables that were measured once, which the page says beside them; with the reason why no benchmark keeps them."""
+NOT_MEASURED = {
+    "data.md": ["| data set | an item |"],
+    "editors.md": ["| format | file | steps", "| source | what is written |", "| format | colours | bits |"],
+    "evaluation.md": ["| method | J&F |"],
+    "follow.md": ["| quality | views (area) |"],
+    "formats.md": ["| option | file | bits |"],
+    "from-cosnet.md": ["| | paper, the default here |"],
+    "from-the-seed.md": ["| | on the tree of the tests |"],
+    "large-training.md": ["| | YouTube-VOS"],
+    "model.md": ["| quality | the network looks at |"],
+    "recipes.md": ["| field |"],
+    "speed.md": ["| processors | frames side by side |"],
+    "training.md": ["| `target` | `outputs` |"],
+}
+"""Tables of choices, of published numbers and of sums, which no command measures."""
+ONCE = "not made anew.*"
+
+
+def tables_of_numbers(page: Path, marked: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """Yield the first line of each table of which no benchmark writes the numbers, and the first line below it.
+
+    A third of the cells beside the first column begin with a digit.
+    """
+    lines = marked.sub("", page.read_text(encoding="utf-8")).splitlines()
+    ends = [at for at, line in enumerate([*lines, ""]) if not line.startswith("|")]
+    for before, end in pairwise([-1, *ends]):
+        rows = lines[before + 1 : end]
+        cells = [cell.strip() for row in rows[2:] for cell in row.strip("|").split("|")[1:]]
+        if cells and 3 * sum(bool(re.match(r"\**\d", cell)) for cell in cells) >= len(cells):
+            yield rows[0], next((line for line in lines[end:] if line), "")
+
+
+def test_tables_of_numbers_are_made_from_results_or_say_that_they_are_not(recorded: Any) -> None:
+    """Let the benchmark keep a new table (benchmarks/tables.py); one that is measured once stands in HISTORY."""
+    found: dict[str, set[str]] = {}
+    for page in recorded.pages():
+        known, apart = HISTORY.get(page.name, {}), NOT_MEASURED.get(page.name, [])
+        for head, below in tables_of_numbers(page, recorded.MARKED):
+            listed = [each for each in (*known, *apart) if head.startswith(each)]
+            assert listed, f"{page.name}: {head}"
+            found.setdefault(page.name, set()).update(listed)
+            assert below.endswith(ONCE) == any(each in known for each in listed), f"{page.name}: {head}"
+    assert found == {page: {*HISTORY.get(page, {}), *NOT_MEASURED.get(page, [])} for page in {*HISTORY, *NOT_MEASURED}}
+
+
+def test_kept_tables_have_the_columns_that_their_benchmarks_keep(tables: Any, recorded: Any) -> None:
+    kept = {
+        f"{file.stem}.{name}": table
+        for file in recorded.RESULTS.glob("*.json")
+        for name, table in recorded.read(file).items()
+    }
+    assert set(kept) == set(tables.TABLES)
+    others = {name for name, table in kept.items() if not tables.fits(name, table.columns)}
+    assert others <= set(tables.OLDER) <= set(kept)
+
+
+def test_each_table_that_is_kept_has_its_place_on_a_page(tables: Any, recorded: Any) -> None:
+    """So `make bench RECORD=1` and `make numbers` leave nothing that no page shows."""
+    shown = {name for page in recorded.pages() for name in re.findall(r"<!-- numbers: (\S+)", page.read_text())}
+    assert shown == {*tables.TABLES, "comparison.short", "comparison.whole"}
+
+
+def test_results_take_no_other_tables_and_no_other_columns(
+    recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recorded, "RESULTS", tmp_path)
+    recorded.keep(tmp_path / "live.json", "unheard", columns=["", "s"], rows=[["a", 1.0]])
+    assert not (tmp_path / "live.json").exists()
+    assert "not kept: live.unheard" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"live\.davis has the columns"):
+        recorded.keep(tmp_path / "live.json", "davis", columns=["", "J", "F"], rows=[["a", 1.0, 1.0]])
+    recorded.keep(tmp_path / "live.json", "davis", columns=["", "J&F", "J", "F"], rows=[["a", 1.0, 1.0, 1.0]])
+    assert set(recorded.read(tmp_path / "live.json")) == {"davis"}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "fitting"),
+    [
+        ("accuracy.parts", ["", "J&F", "J", "F", "cat", "dog", "ms"], True),
+        ("accuracy.parts", ["", "J&F", "J", "F", "ms"], False),
+        ("batch.ways", ["8 clips of 60 frames", "seconds", "clips a minute", "speed over one process"], True),
+        ("batch.ways", ["clips of frames", "seconds", "clips a minute", "speed over one process"], False),
+        ("memory_long.floor", ["", "MB", "more"], False),
+    ],
+)
+def test_columns_that_the_data_name_fit(name: str, columns: list[str], fitting: bool, tables: Any) -> None:
+    assert tables.fits(name, columns) == fitting
+
+
+def test_the_views_of_a_quality_are_those_of_the_kept_table(recorded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    accuracy = load_module(ROOT / "benchmarks" / "accuracy.py")
+    rows = recorded.read(recorded.RESULTS / "accuracy.json")["quality"].rows
+    assert [row[1] for row in rows] == [accuracy.views_of(row[0].strip("`")) for row in rows]
+
+
+def test_scores_of_a_benchmark_become_a_row_for_each_measure(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    reproduce = load_module(ROOT / "benchmarks" / "reproduce.py")
+
+    def scores(j: float, f: float, flicker: float | None) -> SimpleNamespace:
+        return SimpleNamespace(j=SimpleNamespace(mean=j), f=SimpleNamespace(mean=f), jf=(j + f) / 2, flicker=flicker)
+
+    sequences = [SimpleNamespace(name="cat", scores=scores(0.5, 0.7, 0.1))]
+    rows = reproduce.rows_of(SimpleNamespace(sequences=sequences, scores=scores(0.4, 0.6, None)))
+    assert rows == [["J", 0.5, 0.4], ["F", 0.7, 0.6], ["J&F", 0.6, 0.5], ["flicker", 0.1, ""]]
+    assert tables.fits("reproduce.val_open", tables.columns_of("reproduce.val_open", "cat"))

@@ -220,7 +220,7 @@ def score_result(video: Video, result: FrameResult) -> ScoredFrame:
 def frames_to_score(records: Sequence[FrameRecord], *, every: int) -> list[int]:
     """Return the indices of annotated frames, first and last left out: one of every so many frames, ascending.
 
-    Of frames 1, 1 + ``every`` and so on, each that is not annotated gives its place to the next one that is: a video
+    Frames 1, 1 + ``every`` and so on are taken. One that is not annotated gives its place to the next that is: a video
     may be annotated at every tenth frame alone.
     """
     found: list[int] = []
