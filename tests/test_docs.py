@@ -73,6 +73,12 @@ def test_published_rows_are_those_of_the_code() -> None:
         assert [row.method, *numbers, row.source] in rows
 
 
+def test_the_words_of_the_glossary_are_in_order() -> None:
+    words = re.findall(r"^\| \*\*(.+?)\*\*", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert len(words) > 50
+    assert words == sorted(set(words), key=str.casefold)
+
+
 def test_names_of_tensors_are_those_of_the_conversion() -> None:
     page = (ROOT / "docs" / "from-cosnet.md").read_text()
     rows = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", page, re.MULTILINE)
