@@ -275,8 +275,8 @@ class Editing:
             rest = (seed for seed in history.seeds if seed.frame != frame)
             mask, shown = history.before_confirmed(frame)
             after = tuple(sorted((*rest, *shown), key=lambda seed: seed.frame))
-            same = mask is None or mask is history.frames.get(frame)
-            clip.add(history.edit("confirm", seeds=after, frames={} if same else {frame: mask}))
+            changed = {} if mask is None or mask is history.frames.get(frame) else {frame: mask}
+            clip.add(history.edit("confirm", seeds=after, frames=changed))
         return self._queue.changed(clip, (frame,))
 
     def go(self, clip: Clip, *, back: bool) -> JobView:
