@@ -8,7 +8,7 @@ RUN command -v python3 >/dev/null && python3 -m venv --help >/dev/null 2>&1 || \
     { apt-get update && apt-get install -y --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*; }
 RUN python3 -m venv /opt/covos && /opt/covos/bin/pip install --no-cache-dir torch --index-url ${TORCH}
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src src
 COPY examples examples
 RUN /opt/covos/bin/pip install --no-cache-dir ".[${EXTRAS}]"

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -124,14 +125,50 @@ WRITTEN = [
 def test_workflows_templates_and_the_citation_can_be_read(file: Path) -> None:
     content: dict[Any, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     for job in content.get("jobs", {}).values():
-        assert job["steps"]
+        assert job["steps"] if "uses" not in job else (ROOT / job["uses"]).is_file()
         # The tests run what they say, with the least that they may do.
         assert content["permissions"] == {"contents": "read"}
 
 
+def workflow(name: str) -> dict[Any, Any]:
+    content: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8"))
+    return content
+
+
+def test_a_release_waits_for_the_checks() -> None:
+    jobs = workflow("release.yml")["jobs"]
+    assert jobs["check"]["uses"] == "./.github/workflows/check.yml"
+    assert "workflow_call" in workflow("check.yml")[True]  # YAML takes the word `on` for true
+    assert (jobs["build"]["needs"], jobs["publish"]["needs"]) == ("check", "build")
+
+
+def test_the_links_of_the_package_lead_to_the_repository_that_releases_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    hatchling = SimpleNamespace(MetadataHookInterface=object)  # it is there where packages are built
+    monkeypatch.setitem(sys.modules, "hatchling.metadata.plugin.interface", hatchling)  # type: ignore[arg-type]
+    hook = load_module(ROOT / "hatch_build.py").ProjectHook()
+    hook.root = str(ROOT)
+    monkeypatch.setenv("REPOSITORY_URL", "https://example.org/someone/covos/")
+    metadata: dict[str, Any] = {"version": "1.2.3"}
+    hook.update(metadata)
+    base = "https://example.org/someone/covos"
+    targets = re.findall(r"\]\(([^)]+)\)", metadata["readme"]["text"])
+    assert f"{base}/raw/v1.2.3/docs/pictures/demo.webp" in targets
+    assert f"{base}/blob/v1.2.3/docs/start.md#without-make" in targets
+    assert "https://arxiv.org/abs/2001.06810" in targets
+    assert all(target.startswith("https://") for target in targets)
+    assert metadata["urls"]["Issues"] == f"{base}/issues"
+    monkeypatch.delenv("REPOSITORY_URL")
+    hook.update(metadata)
+    assert metadata["readme"]["text"] == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert metadata["urls"] == {}
+    for name, step in (("release.yml", "python -m build"), ("check.yml", "python -m pip wheel --no-deps -w dist .")):
+        (env,) = [each["env"] for job in workflow(name)["jobs"].values() for each in job.get("steps", ())
+                  if each.get("run") == step]  # fmt: skip
+        assert env == {"REPOSITORY_URL": "${{ github.server_url }}/${{ github.repository }}"}
+
+
 def test_the_package_names_the_systems_that_the_workflow_tests() -> None:
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
-    matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
+    matrix = workflow("check.yml")["jobs"]["tests"]["strategy"]["matrix"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {
         each.split(" :: ")[-1].lower() for each in project["classifiers"] if each.startswith(("Operating", "Prog"))

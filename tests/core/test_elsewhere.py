@@ -1,6 +1,7 @@
 """Windows and macOS, simulated: the calls that they lack are taken away, and their refusals are raised.
 
-The workflows run all tests on both; these tell before, on the machine where the change is made.
+The workflow of each change runs the quick tests on both, that of each night the slow ones; these tell before, on the
+machine where the change is made.
 """
 
 from __future__ import annotations
