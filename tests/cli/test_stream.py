@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 from covos.cli import main
+from covos.cli.stream import _percentile
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.masks import write_label_map
 from covos.media.live_sink import LiveSink, codec_of, container_of
@@ -256,3 +258,11 @@ def test_times_are_not_rounded_to_the_rate(tmp_path: Path, suffix: str) -> None:
             sink.write(np.zeros(SIZE, np.uint8), seconds=Fraction(each, 1000))
     times = [round(1000 * float(frame.time)) for frame in decoded(out)]
     assert [each - times[0] for each in times] == uneven
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [({7: 1}, (7, 7, 7)), ({5: 50, 9: 50}, (5, 9, 9)), ({10: 95, 20: 4, 300: 1}, (10, 10, 20)), ({3: 1}, (3, 3, 3))],
+)
+def test_latencies_are_told_by_how_many_do_not_exceed_them(counts: dict[int, int], found: tuple[int, ...]) -> None:
+    assert tuple(_percentile(Counter(counts), share) for share in (0.5, 0.95, 0.99)) == found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -151,7 +152,7 @@ def stream(
     )
     newest = drop if drop is not None else source.startswith("/dev/") or "://" in source
     sink: LiveSink | None = None
-    latencies: list[float] = []
+    latencies: Counter[int] = Counter()  # by the millisecond: a camera may run for weeks
     began = time.perf_counter()
     frames = LiveSource(
         source,
@@ -177,7 +178,7 @@ def stream(
                     )
                 drawn = _drawn(result, show)
                 sink.write(letterbox(drawn, sink.size, smooth=show != "mask"), seconds=frame.seconds)
-                latencies.append(time.perf_counter() - frame.came)
+                latencies[round(1000 * (time.perf_counter() - frame.came))] += 1
     finally:
         if sink is not None:
             sink.close()
@@ -235,11 +236,19 @@ def _rate(text: str | None) -> Fraction | None:
     return None if text is None else options.frame_rate_of(text, option="--rate")
 
 
-def _closing_line(latencies: list[float], *, dropped: int, seconds: float) -> str:
-    import numpy as np
-
-    middle, late, latest = (1000 * value for value in np.percentile(latencies, (50, 95, 99)))
+def _closing_line(latencies: Counter[int], *, dropped: int, seconds: float) -> str:
+    middle, late, latest = (_percentile(latencies, share) for share in (0.5, 0.95, 0.99))
     return (
-        f"{len(latencies)} frames in {seconds:.1f} s, {dropped} dropped; from a frame to its mask "
-        f"{middle:.0f} ms (median), {late:.0f} ms or less for 95 % of the frames, {latest:.0f} ms or less for 99 %"
+        f"{latencies.total()} frames in {seconds:.1f} s, {dropped} dropped; from a frame to its mask "
+        f"{middle} ms (median), {late} ms or less for 95 % of the frames, {latest} ms or less for 99 %"
     )
+
+
+def _percentile(counts: Counter[int], share: float) -> int:
+    """Return the least value that so large a share of what was counted does not exceed."""
+    left = share * counts.total()
+    for value in sorted(counts):
+        left -= counts[value]
+        if left <= 0:
+            return value
+    return max(counts)
