@@ -178,6 +178,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/memory_long.py --floor $(call keep,memory_long)
 	$(BIN)/python benchmarks/memory_long.py $(call keep,memory_long)
 	$(BIN)/python benchmarks/matte.py $(call keep,matte)
+	$(BIN)/python benchmarks/live_pipe.py
 	$(BIN)/python benchmarks/batch.py --errands 40 --ray $(call keep,batch)
 	$(BIN)/python benchmarks/serve.py $(call keep,serve)
 	$(BIN)/python benchmarks/serve.py --minutes 10 --size 256x144 --known $(call keep,serve)

@@ -1,7 +1,7 @@
 """Accuracy and latency of a live video, beside the same frames as a whole video.
 
     python benchmarks/live.py --data DAVIS
-    python benchmarks/live.py --data DAVIS --quality balanced fast [--json FILE]
+    python benchmarks/live.py --data DAVIS --quality balanced fast
     python benchmarks/live.py --data DAVIS --subset train --span 25 100 400 --references 3 5 [--json FILE]
 
 Every frame is pushed; the whole video is found by `find_subject`, whose references may lie in the future. J and F are
@@ -81,17 +81,13 @@ def compare_qualities(
     qualities: Sequence[Literal["balanced", "fast"]],
     *,
     every: int,
-    json: Path | None,
 ) -> None:
-    """Print how good live finding is at each quality, and its time of the processor."""
-    rows: list[list[str | float]] = []
+    """Print how good live finding is at each quality, and its time of the processor: median, 95 and 99 %."""
     for quality in qualities:
         found = live_scores(model, dataset, every=every, quality=quality)
         times = map(float, np.percentile(found.processor, (50, 95, 99)))
-        rows.append([f"`{quality}`", (found.j + found.f) / 2, found.j, found.f, *times])
-        print(*rows[-1], flush=True)
-    columns = ["", "J&F", "J", "F", "processor ms of a frame: median", "95 %", "99 %"]
-    keep(json, "qualities", columns=columns, rows=rows, digits=[0, 3, 3, 3, 0, 0, 0])
+        scores = f"{(found.j + found.f) / 2:6.3f} {found.j:6.3f} {found.f:6.3f}"
+        print(f"{quality:9} {scores}  ms of the processor:", *(f"{each:6.1f}" for each in times), flush=True)
 
 
 def main() -> None:
@@ -114,7 +110,7 @@ def main() -> None:
     if asked.videos:
         dataset = dataset[:: asked.videos]
     if asked.quality:
-        compare_qualities(model, dataset, asked.quality, every=asked.frames, json=asked.json)
+        compare_qualities(model, dataset, asked.quality, every=asked.frames)
         return
     print(f"{'':38} {'J&F':>6} {'J':>6} {'F':>6}  ms: median, 95 and 99 %; of the processor")
     whole = measure(model.engine.at(DEFAULT_QUALITY), dataset, references=5, every=asked.frames)

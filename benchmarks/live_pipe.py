@@ -1,6 +1,6 @@
 """``covos stream`` through pipes, in this tree and in an older one in turn: frames a second, and the time of a frame.
 
-    python benchmarks/live_pipe.py [--root OLDER] [--quality balanced fast] [--frames 60] [--rate 3] [--json FILE]
+    python benchmarks/live_pipe.py [--root OLDER] [--quality balanced fast] [--frames 60] [--rate 3]
 
 The example clip, there and back, goes through a pipe as raw pixels, and its overlay comes back through another. First
 the pipe is filled as fast as it empties, which gives the frames a second and the processor milliseconds of each. Then
@@ -24,8 +24,6 @@ from typing import IO, NamedTuple
 
 import av
 import numpy as np
-
-from recorded import keep
 
 HERE = Path(__file__).parents[1]
 SKIPPED, SIZE = 20, (768, 432)
@@ -118,7 +116,6 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rate", type=float, default=3.0, help="frames a second while the latency is measured")
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     asked = parser.parse_args()
     video = pictures(HERE / "examples" / "car.mp4", asked.frames)
     trees = {"now": HERE} if asked.root is None else {"before": asked.root.resolve(), "now": HERE}
@@ -128,13 +125,10 @@ def main() -> None:
             for name, root in trees.items():
                 own = numbers(root, video, quality=quality, rate=asked.rate)
                 runs.setdefault(f"`{quality}`, {name}" if asked.root else f"`{quality}`", []).append(own)
-    columns = ["", "frames a second", "processor ms of a frame", "latency in ms: median", "95 %"]
-    rows: list[list[str | float]] = []
+    print(f"{'':22} frames a second, processor ms of a frame, latency in ms: median and 95 %")
     for name, each in runs.items():
         rates, *times = zip(*each, strict=True)
-        rows.append([name, max(rates), *map(min, times)])
-        print(f"{name:22}", *(f"{value:8.1f}" for value in rows[-1][1:]))
-    keep(asked.json, "pipe", columns=columns, rows=rows, digits=[0, 2, 0, 0, 0])
+        print(f"{name:22}", *(f"{value:8.1f}" for value in [max(rates), *map(min, times)]))
 
 
 if __name__ == "__main__":

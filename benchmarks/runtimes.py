@@ -82,8 +82,8 @@ def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
     keep(json, name, columns=[title, *PARTS], rows=kept)
 
 
-def print_compiled(*, rounds: int, json: Path | None) -> None:
-    """Print the time of finding alone by torch, by what ``torch.compile`` makes of it, and by the other runtimes."""
+def print_compiled(*, rounds: int) -> None:
+    """Print the processor's time of finding alone by torch, by ``torch.compile``, and by the other runtimes."""
     import torch
 
     import covos
@@ -102,12 +102,9 @@ def print_compiled(*, rounds: int, json: Path | None) -> None:
             finds[name] = work
     first = {name: timed(work) for name, work in finds.items()}
     spent = {name: median([timed(work) for _ in range(rounds)]) for name, work in finds.items()}
-    rows: list[list[str | float]] = []
     for name, own in spent.items():
-        rows.append([name, 1e3 * own.processor, spent["torch fp32"].processor / own.processor, first[name].processor])
-        print(f"{name:22}{rows[-1][1]:8.1f} ms{rows[-1][2]:6.2f}x, the first time {rows[-1][3]:.1f} s", flush=True)
-    columns = ["find alone, one thread", "processor ms", "torch over it", "the first time, s"]
-    keep(json, "compiled", columns=columns, rows=rows, digits=[0, 0, 2, 1])
+        ratio = spent["torch fp32"].processor / own.processor
+        print(f"{name:22}{1e3 * own.processor:8.1f} ms{ratio:6.2f}x, the first time {first[name].processor:.1f} s")
 
 
 def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
@@ -219,7 +216,7 @@ def main() -> None:
         raise SystemExit(subprocess.call([sys.executable, *sys.argv], env={**os.environ, **isa}))
     print(f"{', '.join(installed())}; {platform.processor() or platform.machine()}, {os.cpu_count()} processors")
     if options.compile:
-        print_compiled(rounds=options.rounds, json=options.json)
+        print_compiled(rounds=options.rounds)
         return
     for threads in options.threads if options.rounds else ():
         print_alone(threads, rounds=options.rounds, json=options.json)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from covos.core.errors import UsageError
+from covos.models.registry import find_model
 from covos.training.distributed import ProcessGroup, process_group_from_environment
+from covos.training.state import _other_share
 
 from .worker import forked
 
@@ -20,16 +23,25 @@ SETTINGS = (
     "size=[48, 80]", "steps=4", "epochs=0", "batch=4", "frozen_norms=true", "still_every=2", "validate_every=2",
     "checkpoint_every=2", "momentum=0.9", "learning_rate=0.02",
 )  # fmt: skip
+LITE = (
+    "steps=4", "frames_per_step=4", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]", "validate_every=4",
+    "checkpoint_every=4",
+)  # fmt: skip
 ALIKE = pytest.mark.thorough
 """For the process that leads: one that does not has to be heard by it, which is the harder."""
 Finished = subprocess.CompletedProcess[str]
 
 
-def words(folder: Path, data: tuple[Path, ...], event: str, settings: dict[str, object]) -> list[str]:
-    values = (*SETTINGS, *(f"{name}={value}" for name, value in settings.items()))
+def words(
+    folder: Path, data: tuple[Path, ...], event: str, settings: dict[str, object], *, recipe: str = "cosnet-resnet50"
+) -> list[str]:
+    own = {"cosnet-resnet50": SETTINGS, "lite": LITE}[recipe]
+    values = (*own, *(f"{name}={value}" for name, value in settings.items()))
     roots = [word for root in data for word in ("--data", str(root))]
     sets = [word for value in values for word in ("--set", value)]
-    arguments = ["train", "cosnet-resnet50", *roots, "-o", str(folder / "run"), "--device", "cpu"]
+    arguments = ["train", recipe, *roots, "-o", str(folder / "run"), "--device", "cpu"]
+    if recipe == "lite":  # which begins with weights of another package else
+        arguments += ["-w", "covos-lite"]
     folder.mkdir(exist_ok=True)
     return [str(folder), event, *arguments, "--precision", "fp32", "--workers", "0", *sets]
 
@@ -46,11 +58,12 @@ def in_forks(
     processes: int = 2,
     event: str = "none",
     restarts: int = 0,
+    recipe: str = "cosnet-resnet50",
     **settings: object,
 ) -> Finished:
     """Train in forks, which torchrun's agent starts if there are several."""
     several = options(processes, restarts) if processes > 1 else []
-    return forked(several, words(folder, data, event, settings), folder=folder)
+    return forked(several, words(folder, data, event, settings, recipe=recipe), folder=folder)
 
 
 def by_torchrun(folder: Path, data: tuple[Path, ...], **settings: object) -> Finished:
@@ -87,6 +100,54 @@ def test_two_processes_are_one_with_twice_the_batch_also_when_one_is_lost(
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
         torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_train_covos_lite(tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    result = in_forks(tmp_path, (tianchi, stills), recipe="lite")
+    assert result.returncode == 0, result.stderr
+    assert "2 processes share each step" in result.stderr
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2))
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    start = load_file(find_model("covos-lite").path)
+    statistics = ("running_mean", "running_var")
+    parameters = [name for name in first if not name.endswith(statistics)]
+    assert any(not torch.equal(first[name], start[name]) for name in parameters if name in start)
+    for name in parameters:
+        assert torch.equal(first[name], second[name]), name
+    for name, tensor in kept["network"].items():
+        assert torch.equal(tensor, first[name]), name
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_goes_on_with_one(tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    """It sees the pairs that it would have seen, and comes to the weights to which one process comes."""
+    data, whole, parts = (tianchi, stills), tmp_path / "whole", tmp_path / "parts"
+    assert in_forks(whole, data, processes=1).returncode == 0
+    assert in_forks(parts, data, event="stop0").returncode != 0
+    result = in_forks(parts, data, processes=1)
+    assert result.returncode == 0, result.stderr
+    assert "run, of 2 processes: 1 shares" in result.stderr
+    wanted, found = (torch.load(folder / "rank0.pt", weights_only=True) for folder in (whole, parts))
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, wanted[name], rtol=1e-4, atol=1e-6, msg=name)
+    assert torch.load(parts / "run" / "checkpoint.pt", weights_only=True)["processes"] == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (None, 2, ""),
+        (2, 2, ""),
+        (1, 2, "of 1 process: 2 share each step"),
+        (4, 1, "of 4 processes: 1 shares each step"),
+    ],
+)
+def test_another_number_of_processes_is_told(before: int | None, now: int, said: str) -> None:
+    """An older checkpoint does not have the number."""
+    told = _other_share(before, now=now)
+    assert said in told
+    assert bool(said) == bool(told)
 
 
 @pytest.mark.slow

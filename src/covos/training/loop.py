@@ -93,7 +93,9 @@ def train(
     task = make_task(training.recipe, data.train)
     batches = task.batches(group)
     refuse_other_data(folder, data.train)
-    state, start = start_training(task, folder=folder, device=training.device, weights=training.start, extend=extend)
+    state, start = start_training(
+        task, folder=folder, device=training.device, weights=training.start, extend=extend, processes=group.size
+    )
     if state.step >= task.steps and not state.due:
         if group.leads:
             on_event(finished(folder, state))

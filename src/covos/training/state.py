@@ -44,6 +44,7 @@ class TrainingState:
         best_f: F of the weights with the highest J.
         best_step: The step that they are of.
         extended: Numbers of steps that the run was to end at before it was made longer, each time.
+        processes: Number of processes that share each step.
         skips: Files that could not be read, and the number of draws.
         infinite: Names of the buffers that held infinities before the training, on purpose.
     """
@@ -60,6 +61,7 @@ class TrainingState:
     best_f: float = 0.0
     best_step: int = 0
     extended: tuple[int, ...] = ()
+    processes: int = 1
     skips: SkipCount = field(default_factory=SkipCount)
     infinite: frozenset[str] = field(init=False)
 
@@ -75,11 +77,18 @@ _LENGTHS = ("steps", "epochs")
 
 
 def start_training(
-    task: Task[Any], *, folder: Path, device: torch.device, weights: Path | None, extend: bool = False
+    task: Task[Any],
+    *,
+    folder: Path,
+    device: torch.device,
+    weights: Path | None,
+    extend: bool = False,
+    processes: int = 1,
 ) -> tuple[TrainingState, str]:
     """Return the state that a run begins with or goes on from, and in words where its weights come from.
 
-    With ``extend``, the recipe may make the run longer than its checkpoint says.
+    With ``extend``, the recipe may make the run longer than its checkpoint says. So many ``processes`` share each step,
+    which need not be those of the checkpoint: the words say so.
     """
     torch.manual_seed(task.recipe.seed)
     checkpoint = folder / "checkpoint.pt"
@@ -94,7 +103,7 @@ def start_training(
     if content is not None:
         # Not of the weights: a run goes on as it is, and an older checkpoint does not say.
         network = task.make_network(content.get("settings"))
-        start = f"the checkpoint in {folder}"
+        start = f"the checkpoint in {folder}{_other_share(content.get('processes'), now=processes)}"
     elif weights is not None:
         network = task.make_network(settings_of_file(weights))
         load_weights(weights, network)
@@ -104,7 +113,8 @@ def start_training(
         task.fill(network)
         start = task.fresh_start
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=origin)
+    optimizer = task.make_optimizer(network)
+    state = TrainingState(network, make_average(network), optimizer, started_from=origin, processes=processes)
     if content is not None:
         _restore(content, state)
         if weights is not None and (state.started_from or {}).get("sha256") not in _hashes(weights):
@@ -114,6 +124,14 @@ def start_training(
                 fix="leave --weights out to continue it, or start anew in another folder",
             )
     return state, start
+
+
+def _other_share(before: int | None, *, now: int) -> str:
+    """Say that another number of processes goes on; an older checkpoint does not say how many there were."""
+    if before is None or before == now:
+        return ""
+    of = f"{before} process{'es' * (before > 1)}"
+    return f", of {of}: {now} share{'s' * (now == 1)} each step from here on, which is as large as before"
 
 
 def origin_of(weights: Path, task: Task[Any]) -> dict[str, Any]:
@@ -172,6 +190,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None
         "recipe": json.dumps(recipe.model_dump(mode="json")),
         "skips": asdict(state.skips),
         "settings": settings_of(state.network),
+        "processes": state.processes,
         **{name: getattr(state, name) for name in _PLAIN},
     }
     with atomic_path(path) as temporary:
