@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.remote import is_remote
 from covos.fleet.manifests import TABLES, Clip, name_of, path_of, read_manifest
-from covos.fleet.places import files_below, holds_result, in_shard, is_folder, joined, matches, shard_files
+from covos.fleet.packed import in_shard, shard_files
+from covos.fleet.places import files_below, holds_result, is_folder, joined, matches
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.media.listing import VIDEO_SUFFIXES
 from covos.runs.folder import LIST
