@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py --data DAVIS_ROOT [--model NAME_OR_FILE ...] [--grid] [--plot FILE.svg] [--json FILE]
     python benchmarks/accuracy.py --data DAVIS_ROOT --quality fast balanced best
+    python benchmarks/accuracy.py --data DAVIS_ROOT --references 8
     python benchmarks/accuracy.py --data DAVIS_ROOT --worst 12 --sheet FILE.png
 
 The first row is what `covos segment` does. The others differ from it in one thing: the size at which frames are
@@ -100,25 +101,41 @@ class Setting:
         return f"{self.model}, {size}, {self.references} references" + ("" if self.motion else ", no motion")
 
 
-def settings(model: str, network: Any, *, grid: bool, qualities: Sequence[Quality] = ()) -> Iterator[Setting]:
-    """The settings to measure, the default first; if qualities are asked for, these alone."""
+def settings(
+    model: str, network: Any, *, grid: bool, qualities: Sequence[Quality] = (), references: Sequence[int] = ()
+) -> Iterator[Setting]:
+    """The settings to measure, the default first; if qualities or numbers of references are asked for, these alone."""
     fixed = network.fixed_size is not None
     default = Setting(model=model, size=None if fixed else (256, 448), motion=network.uses_motion)
     assert fixed or default.size[0] * default.size[1] == DEFAULT_AREA
     if qualities:
         yield from (replace(default, quality=quality) for quality in qualities)
         return
+    if references:
+        yield from (replace(default, references=count) for count in references)
+        return
     seen = [default]
     sizes = (None,) if fixed else SIZES
     motions = (True, False) if isinstance(network, CovosLite) else (network.uses_motion,)
     for size in sizes:
-        for references in REFERENCES:
+        for count in REFERENCES:
             for motion in motions:
-                one = Setting(model=model, size=size, references=references, motion=motion)
-                changed = (size != default.size) + (references != default.references) + (motion != default.motion)
+                one = Setting(model=model, size=size, references=count, motion=motion)
+                changed = (size != default.size) + (count != default.references) + (motion != default.motion)
                 if grid or changed == 1:
                     seen.append(one)
     yield from dict.fromkeys(seen)
+
+
+def engine_of(encoder: FrameEncoder[Any], setting: Setting) -> FindEngine[Any]:
+    """The engine of a setting.
+
+    An engine asks its network about the motion when it is made. It is made with the motion, whatever the setting before
+    left: each row then brings frames together with those around them.
+    """
+    if isinstance(encoder.network, CovosLite):
+        encoder.network.uses_motion = True
+    return arranged(FindEngine(encoder).at(setting.quality), setting)
 
 
 def arranged(engine: FindEngine[Any], setting: Setting) -> FindEngine[Any]:
@@ -252,6 +269,19 @@ def means(frames: Sequence[tuple[str, float, float]]) -> Validation:
     return Validation.over(sequences)
 
 
+def keep_rows(rows: Sequence[Row], name: str, *, file: Path | None) -> None:
+    """Keep the table of this name."""
+    names = list(rows[0].found.sequences)
+    qualities = name == "quality"
+    keep(
+        file,
+        name,
+        columns=columns_of("accuracy.quality" if qualities else "accuracy.parts", *names),
+        rows=[row.cells(names, qualities=qualities) for row in rows],
+        digits=[0, *[0] * qualities, *[3] * (3 + len(names)), 0 if qualities else 1],
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -261,6 +291,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5, help="score every so many frames")
     parser.add_argument("--grid", action="store_true", help="every combination, not one change at a time")
     parser.add_argument("--quality", nargs="+", choices=VIEWS, default=(), help="measure these instead")
+    parser.add_argument("--references", nargs="+", type=int, default=(), help="measure these numbers instead")
     parser.add_argument("--rows", type=int, default=1000, help="only the first so many of each model")
     parser.add_argument("--plot", type=Path, help="write the curve here, an .svg file")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
@@ -278,11 +309,13 @@ def main() -> None:
     for model in options.model or ["covos-lite"]:
         network = build_network(find_model(model))
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        chosen = list(settings(model, network, grid=options.grid, qualities=options.quality))
+        chosen = list(
+            settings(model, network, grid=options.grid, qualities=options.quality, references=options.references)
+        )
         for setting in chosen[: 1 if options.sheet else options.rows]:
             area = setting.size[0] * setting.size[1] if setting.size else DEFAULT_AREA
             encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=area, batch=4)
-            engine, follower = arranged(FindEngine(encoder).at(setting.quality), setting), follower_of(setting)
+            engine, follower = engine_of(encoder, setting), follower_of(setting)
             scores: list[tuple[str, float, float]] = []
             worst: list[ScoredFrame] = []
             found = score_all(engine, follower, dataset, references=setting.references, every=options.frames)
@@ -298,25 +331,11 @@ def main() -> None:
     print(f"{device}, {precision}, {options.subset}, every {options.frames}th frame")
     print(f"{'':52} {'J&F':>6} {'J':>6} {'F':>6} {'ms':>6} {'1/s':>6}  J by sequence")
     print(*rows, sep="\n")
-    names = list(rows[0].found.sequences)
-    cells = [row.cells(names, qualities=bool(options.quality)) for row in rows]
-    decimals = [3] * (3 + len(names))
-    if options.quality:
-        keep(
-            options.json,
-            "quality",
-            columns=columns_of("accuracy.quality", *names),
-            rows=cells,
-            digits=[0, 0, *decimals, 0],
-        )
-    else:
-        keep(
-            options.json,
-            "grid" if options.grid else "parts",
-            columns=columns_of("accuracy.parts", *names),
-            rows=cells,
-            digits=[0, *decimals, 1],
-        )
+    keep_rows(
+        rows,
+        "quality" if options.quality else "references" if options.references else "grid" if options.grid else "parts",
+        file=options.json,
+    )
     if options.plot:
         options.plot.write_text(draw_plot([row.point() for row in rows], title=f"{options.subset} on {device}"))
 

@@ -190,7 +190,6 @@ HISTORY = {
         "| objects | processor ms a frame |": "needs a quiet machine",
         "| | first mask | round 1 |": "a simulated user, hours",
         "| on the page | first mask |": "a simulated user, hours",
-        "| | before | since | command |": "compares with older code",
     },
     "damage.md": {
         "| | before | since |": "compares with older code",
@@ -216,17 +215,20 @@ HISTORY = {
         "| 600 steps |": "trainings, hours",
     },
     "prompt.md": {
-        "| | `grabcut` |": "of older weights",
         "| `auto` | whole answer |": "chose the default",
         "| share of the picture |": "the data set is not public",
     },
-    "refine.md": {"| | none: J |": "of older weights"},
-    "report.md": {"| fitted on |": "fits that were dropped"},
     "speed.md": {
         "| machine, 854 x 480": "several machines",
         "| processor ms a frame | `balanced` |": "needs a quiet machine",
         "| processor ms a frame | find |": "needs a quiet machine",
         "| change | commit before it |": "compares with older code",
+    },
+    "tried.md": {
+        "| | before | since | command |": "compares with older code",
+        "| | `grabcut` |": "of older weights",
+        "| | none: J |": "of older weights",
+        "| fitted on |": "fits that were dropped",
     },
 }
 """Tables that were measured once, which the page says beside them; with the reason why no benchmark keeps them."""
