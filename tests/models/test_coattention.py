@@ -174,3 +174,58 @@ def test_blocks_of_any_size_give_what_the_fused_kernel_gives(block: int, monkeyp
     for got, rounded, want in zip(in_blocks, narrow, fused, strict=True):
         torch.testing.assert_close(got, want)
         torch.testing.assert_close(rounded.float(), want, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize(("learning", "blocks"), [(False, 1), (True, 0)])
+def test_a_run_on_a_cpu_attends_in_blocks_and_a_training_by_the_fused_kernel(
+    learning: bool, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[int] = []
+    attend = coattention._attend_in_blocks
+    monkeypatch.setattr(coattention, "_attend_in_blocks", lambda *a, **k: (called.append(1), attend(*a, **k))[1])
+    module = CosineCoAttention(16, key_channels=8)
+    reference = torch.randn(1, 16, 5, 7)
+    with torch.set_grad_enabled(learning):
+        module(reference, module.memorise(reference, torch.rand(1, 2, 5, 7)))
+    assert len(called) == blocks
+
+
+@pytest.mark.parametrize(("block", "rows"), [(1, 1), (40, 1), (70, 2), (2**20, 21)])
+def test_no_block_has_more_cells_than_it_may(block: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row of the affinities is the least; there are 21 queries and 35 keys of 8 channels."""
+    shapes: list[torch.Size] = []
+    softmax = torch.softmax
+    monkeypatch.setattr(coattention, "BLOCK", block)
+    monkeypatch.setattr(torch, "softmax", lambda x, dim: (shapes.append(x.shape), softmax(x, dim=dim))[1])
+    query, keys = torch.randn(1, 21, 8), torch.randn(1, 35, 8)
+    with torch.no_grad():
+        coattention._attend_in_blocks(query, keys, (keys,), precision=torch.float32)
+    assert shapes[0] == (rows, 35)
+
+
+def test_values_and_their_shares_are_narrow_and_affinities_are_not() -> None:
+    torch.manual_seed(0)
+    query, keys, values = torch.randn(1, 21, 8), torch.randn(1, 35, 8), torch.randn(1, 35, 4)
+    with torch.no_grad():
+        (read,) = coattention._attend_in_blocks(query, keys, (values,), precision=torch.bfloat16)
+        shares = torch.softmax(query @ keys.transpose(1, 2), dim=2).bfloat16()
+        torch.testing.assert_close(read, (shares @ values.bfloat16()).float(), atol=0.0, rtol=1e-2)
+        exact = coattention._attend_in_blocks(query, keys, (values,), precision=torch.float32)[0]
+    assert read.dtype == torch.float32
+    assert not torch.equal(read, exact)
+
+
+def test_the_precision_of_a_frame_is_that_of_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.dtype] = []
+    attend = coattention._attend_in_blocks
+
+    def spied(*parts: Tensor, precision: torch.dtype) -> tuple[Tensor, ...]:
+        asked.append(precision)
+        return attend(*parts, precision=precision)
+
+    monkeypatch.setattr(coattention, "_attend_in_blocks", spied)
+    module = CosineCoAttention(16, key_channels=8).bfloat16()
+    reference = torch.randn(1, 16, 5, 7).bfloat16()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        module(reference, module.memorise(reference, torch.rand(1, 2, 5, 7).bfloat16()))
+    assert asked == [torch.bfloat16]

@@ -1,9 +1,11 @@
 """Records come back as they were; a journal that was torn anywhere goes on from its last whole batch."""
 
+import errno
 import json
 import math
 import os
 import sys
+import zlib
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +18,8 @@ from covos.core.errors import EnvironmentProblem, InputError, SourceError
 from covos.core.types import Frame, FrameResult, ObjectStatus
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SURE, Depth, SoftMask
-from covos.runs.journal import Journal, JournalEntry
+from covos.runs import journal as module
+from covos.runs.journal import Journal, JournalEntry, count_entries, read_entries, read_kept
 
 COUNT = 7
 
@@ -211,3 +214,109 @@ def test_a_full_disk_leaves_whole_records_only(tmp_path: Path, limit: int) -> No
     with Journal(path, batch=1) as journal:
         assert journal.count == content.count(b"\n") == count
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_what_a_run_goes_on_with_is_what_a_later_run_reads(result, bits: Depth) -> None:
+    entry, now = JournalEntry.and_restored(soft(result(3)), seconds=0.25, bits=bits)
+    later = JournalEntry.from_json(entry.to_json()).restore(result(3).frame)
+    assert_equal(now, later)
+    # It is the rounded probability, not the one that the network gave.
+    assert not np.array_equal(now.probability, soft(result(3)).probability)
+
+
+def test_the_status_that_a_frame_had_and_what_it_was_made_of_come_back(result) -> None:
+    whole = result(3)
+    uncomputed = replace(whole, frame=replace(whole.frame, status="uncomputed"), between=True)
+    read = JournalEntry.from_json(JournalEntry.of(uncomputed, seconds=0).to_json()).restore(whole.frame)
+    assert (read.frame.status, read.between) == ("uncomputed", True)
+    assert read.frame.image is whole.frame.image
+    plain = JournalEntry.from_json(JournalEntry.of(whole, seconds=0).to_json()).restore(whole.frame)
+    assert (plain.frame.status, plain.between) == ("ok", False)
+
+
+def test_errors_say_what_is_wrong_and_what_to_do(result) -> None:
+    with pytest.raises(InputError) as unreadable:
+        JournalEntry.from_json('{"seconds": 1}')
+    assert "an entry of the journal cannot be read" in unreadable.value.what
+    assert unreadable.value.why == "KeyError: 'size'"
+    assert unreadable.value.fix == "start anew with -y (overwrite=True)"
+    with pytest.raises(SourceError) as other:
+        record(result, 3).restore(result(4).frame)
+    assert other.value.fix == "put the source back as it was, or start anew with -y (overwrite=True)"
+
+
+def test_entries_are_read_up_to_the_first_torn_one(tmp_path: Path, result) -> None:
+    path = tmp_path / "j"
+    fill(path, result, until=3)
+    path.write_bytes(path.read_bytes()[:-5])
+    assert [each.masks.index for each in read_entries(path)] == [0, 1]
+    assert [each.masks.index for each in read_entries(path, count=1)] == [0]
+    assert [each.index for each in read_kept(path)] == [0, 1]
+    assert count_entries(path) == 2
+
+
+def test_a_journal_that_is_not_there_has_no_entries(tmp_path: Path) -> None:
+    assert count_entries(tmp_path / "none") == 0
+    assert count_entries(tmp_path) == 0
+
+
+def test_masks_of_a_line_that_is_whole_and_no_record_are_refused(tmp_path: Path) -> None:
+    body = b'{"index": 0, "size": "no"'
+    (tmp_path / "j").write_bytes(b'%s, "crc32": "%08x"}\n' % (body, zlib.crc32(body)))
+    with pytest.raises(InputError, match="an entry of the journal cannot be read"):
+        list(read_kept(tmp_path / "j"))
+
+
+def test_the_earlier_run_is_replayed_and_not_what_this_one_adds(tmp_path: Path, result) -> None:
+    fill(tmp_path / "j", result, until=2)
+    with Journal(tmp_path / "j", batch=1) as journal:
+        journal.append(record(result, 2))
+        assert [each.masks.index for each in journal.replay()] == [0, 1]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_torn_end_is_cut_off_unless_the_journal_is_whole(tmp_path: Path, whole: bool, result) -> None:
+    path = tmp_path / "j"
+    fill(path, result, until=2)
+    content = path.read_bytes()
+    path.write_bytes(content + b'{"index": 2,')
+    given = {"whole": True} if whole else {}
+    with Journal(path, batch=1, **given) as journal:
+        assert journal.count == 2
+    assert path.read_bytes() == (content + b'{"index": 2,' if whole else content)
+
+
+def test_an_entry_that_cannot_be_added_leaves_the_journal_as_it_was(
+    tmp_path: Path, result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SYNC_EVERY", 0.0)
+    path = tmp_path / "j"
+    with Journal(path, batch=1) as journal:
+        journal.append(record(result, 0))
+        journal.append(record(result, 1))
+        before = path.read_bytes()
+        with monkeypatch.context() as full:
+            full.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+            with pytest.raises(EnvironmentProblem) as caught:
+                journal.append(record(result, 2))
+        assert str(path) in str(caught.value)
+        assert (path.read_bytes(), journal.count) == (before, 2)
+        journal.append(record(result, 2))
+    assert count_entries(path) == 3
+
+
+def test_the_disk_is_waited_for_now_and_then_and_at_the_end(
+    tmp_path: Path, result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[int] = []
+    clock = [100.0]
+    monkeypatch.setattr(os, "fsync", waited.append)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    with Journal(tmp_path / "j", batch=1) as journal:
+        for index, seconds in enumerate((0.0, 0.5, 0.5, 0.9)):
+            clock[0] += seconds
+            journal.append(record(result, index))
+        assert len(waited) == 1  # after one second in all, and not yet again
+    assert len(waited) == 2
+    assert all(isinstance(each, int) for each in waited)
