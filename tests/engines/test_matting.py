@@ -320,44 +320,6 @@ def test_a_small_hole_inside_of_the_subject_is_asked_about_and_a_large_one_is_ba
     assert not matting._asked(guide, reach=4)[0, 0]
 
 
-@pytest.mark.parametrize(
-    ("least", "corner", "before", "kept"),
-    [
-        (0.35, 120, 1.0, False),
-        (0.1, 120, 1.0, True),
-        (0.35, 57, 1.0, True),
-        (0.35, 120, 0.3, True),
-        (0.35, 120, None, True),
-    ],
-    ids=["a doubt", "background is likely", "near the edge", "it was open before", "no frame before"],
-)
-def test_a_doubtful_hole_deep_in_what_was_solid_is_no_hole(
-    least: float, corner: int, before: float | None, kept: bool
-) -> None:
-    """As an eye in the fur: it would be half transparent, with a ring around it."""
-    guide, alpha = hard(soft_disc(radius=100)), hard(soft_disc(radius=100))
-    hole = np.s_[corner : corner + 8, corner : corner + 8]
-    guide[hole] = least
-    alpha[hole] = 0 if before is None else before
-    told = np.zeros_like(alpha) if before is None else alpha
-    found = matting._without_doubts(guide, told, reach=4)
-    assert (found[hole] == (np.float32(least) if kept else 1)).all()
-    rest = np.ones(guide.shape, np.bool_)
-    rest[hole] = False
-    np.testing.assert_array_equal(found[rest], guide[rest])
-
-
-def test_the_frame_before_closes_a_doubtful_hole() -> None:
-    disc = hard(soft_disc(radius=100))
-    doubtful = disc.copy()
-    doubtful[120:128, 120:128] = 0.4
-    steady = engine(PROBABILITY)
-    image = mixed(disc)
-    assert steady.find(image, doubtful, index=0)[120:128, 120:128].min() < 0.6
-    steady.find(image, disc, index=1)
-    assert steady.find(image, doubtful, index=2)[120:128, 120:128].min() == 1
-
-
 def test_a_subject_is_the_same_wherever_it_stands_in_a_large_frame() -> None:
     alpha = soft_disc(centre=(90, 120), radius=40)
     band = (alpha > 0.01) & (alpha < 0.99)

@@ -21,6 +21,7 @@ from covos.core.ahead import computed
 from covos.core.device import Precision, calls_at_once
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import SURE, sample_sides, tile_inputs, within
+from covos.engines.doubts import without_doubts
 from covos.engines.ladder import Ladder
 from covos.engines.steady import FLOW_HEIGHT, grey, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
@@ -53,13 +54,6 @@ TOGETHER = 2**17
 ENCLOSED = 4
 """So many times the reach is the side of the largest patch of sure background inside of a subject that is asked about:
 a hole in the mask, mostly. Taken for background, it would give the subject's own colours as those behind."""
-SEEN_THROUGH = 0.25
-"""An enclosed hole, no larger than that and deeper in the subject than `DEPTH`, is taken for the subject if the
-probability is nowhere below this in it, and if it was solid in the frame before. The network only doubts what it sees
-there, as an eye in the fur: asked about, it would become a hole with a ring around it. Gaps between spokes and strands
-are doubtful, too, but were there before."""
-SOLID = 0.8
-"""Alpha of the frame before from which a place was solid: the mean of a hole."""
 AROUND = 0.2
 """Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
 SETTLED = 0.5
@@ -101,12 +95,13 @@ class MatteEngine:
         Returns:
             H x W float32 in [0, 1]; outside the band around the contour, 0 or 1.
         """
-        guide = stretched(probability)
+        reach = max(LEAST_REACH, REACH * image.shape[0])
+        # Whoever tells the band knows the doubtful pixels.
+        guide = without_doubts(probability, reach=reach) if band is None else stretched(probability)
         alpha = guide.copy() if band is not None else (guide > 0.5).astype(np.float32)
         seen = guide > SURE if band is None else band
         if seen.any():
             part = _part(seen)
-            reach = max(LEAST_REACH, REACH * image.shape[0])
             alpha[part] = self._find(image, guide, part, index=index, reach=reach, band=band)
         self.remember(image, alpha, index=index)
         return alpha
@@ -127,8 +122,6 @@ class MatteEngine:
     ) -> ProbabilityArray:
         """Find the opacity of a part of a frame, outside of which there is none."""
         own, (before, known) = guide[part], self._moved(image, part, index)
-        if band is None:
-            own = _without_doubts(own, before, reach=reach)
         asked = _asked(own, reach=reach) if band is None else band[part]
         if not asked.any():
             return (own > 0.5).astype(np.float32)
@@ -334,35 +327,6 @@ def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
     band = np.zeros_like(band)
     band.reshape(-1)[asked[own[parts.reshape(-1)[asked]]]] = True
     return band | _enclosed(~inside & ~band, most=(ENCLOSED * reach) ** 2)
-
-
-def _without_doubts(guide: ProbabilityArray, before: ProbabilityArray, *, reach: float) -> ProbabilityArray:
-    """Take holes in which the subject is only doubted for the subject: see `SEEN_THROUGH`.
-
-    ``before`` is the alpha of the frame before, moved to this one; 0 where there was none.
-    """
-    behind = guide <= 0.5
-    holes = _enclosed(behind, most=(ENCLOSED * reach) ** 2)
-    if not holes.any() or not before.any():
-        return guide
-    count, parts = cv2.connectedComponents(holes.view(np.uint8), connectivity=8)
-    own = np.asarray(parts[holes], np.intp)
-    least, apart = np.ones(count, np.float32), np.full(count, np.inf, np.float32)
-    np.minimum.at(least, own, guide[holes])
-    np.minimum.at(apart, own, _distances(behind & ~holes, at=holes, most=DEPTH * reach))
-    area, solid = np.bincount(own, minlength=count), np.bincount(own, before[holes], count)
-    doubted = (least >= SEEN_THROUGH) & (apart > DEPTH * reach) & (solid > SOLID * area)
-    return np.where(holes & doubted[parts], np.float32(1), guide)
-
-
-def _distances(mask: MaskArray, *, at: MaskArray, most: float) -> NDArray[np.float32]:
-    """Return the distances of some pixels to a mask; those beyond ``most`` may be larger than they are: N float32."""
-    margin = int(most) + 2
-    near = tuple(
-        slice(max(0, int(found[0]) - margin), int(found[-1]) + 1 + margin)
-        for found in (np.flatnonzero(at.any(axis=1)), np.flatnonzero(at.any(axis=0)))
-    )
-    return np.asarray(distance_to(mask[near])[at[near]], np.float32)
 
 
 def _enclosed(behind: MaskArray, *, most: float) -> MaskArray:

@@ -49,7 +49,7 @@ def doubted_holes(probability: ProbabilityArray, labels: LabelArray) -> MaskArra
         H x W bool.
     """
     scale = scale_of(labels.shape[0])
-    part = _around(labels > 0)
+    part = part_around(labels > 0)
     whole = np.zeros(labels.shape, np.bool_)
     found, labels, probability = whole[part], labels[part], probability[part]
     if not labels.size:
@@ -80,7 +80,7 @@ def clearness(inside: MaskArray, veil: MaskArray, *, feather: float = 0.0) -> ND
         veil: H x W bool: it is worked out around these pixels alone, and 0 elsewhere.
         feather: Pixels by which the soft edge is wider on request.
     """
-    part = _around(veil | inside)
+    part = part_around(veil | inside)
     found = np.zeros(inside.shape, np.float32)
     if found[part].size:
         found[part] = solidity(~inside[part], feather=feather, depths=CLEAR, scale=scale_of(inside.shape[0]))
@@ -108,7 +108,7 @@ def solidity(
     deviation = ends / _NARROW
     lowest, highest = (math.erf(depth / deviation / math.sqrt(2)) / 2 + 0.5 for depth in (begins, ends))
     less = max(1, int(deviation / _FINE))
-    part = _around(inside, step=less)
+    part = part_around(inside, step=less)
     found = np.zeros(inside.shape, np.float32)
     if not found[part].size:
         return found
@@ -118,7 +118,7 @@ def solidity(
     return found
 
 
-def _around(mask: MaskArray, *, step: int = 1) -> tuple[slice, slice]:
+def part_around(mask: MaskArray, *, step: int = 1) -> tuple[slice, slice]:
     """Return the rows and columns of a mask and at least a step more on each side, in whole steps."""
     spans = []
     for axis, whole in zip((1, 0), mask.shape, strict=True):
