@@ -200,6 +200,21 @@ def test_what_is_gone_leaves_no_ghost(result):
     assert steady(bare, [there])[0][40:56, 40:52].max() < 0.2
 
 
+def test_what_is_solid_gets_no_hole_from_its_neighbours(result):
+    """As an eye in the fur, which the frames before and after have taken for background."""
+    frames = []
+    for index in range(3):
+        made = result(index, size=(96, 160))
+        matte = disc((96, 160), centre=(80, 48), radius=40).astype(np.float32)
+        if index != 1:
+            matte[40:56, 72:88] = 0
+        labels = (matte > 0.5).astype(np.uint8)
+        frames.append(replace(made, probability=matte, labels=labels, matte=matte))
+    for values in steady(frames[1], [frames[0], frames[2]]):
+        assert values is not None
+        assert (values[38:58, 70:90] == 1).all()
+
+
 def test_frames_of_other_sizes_are_left_apart(result):
     frames = [result(0), result(1), result(2, size=(24, 32)), result(3, size=(24, 32))]
     out = list(retouched(iter(frames), Edges(smooth_time=2)))

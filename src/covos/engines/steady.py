@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from covos.core.types import FrameResult, ImageArray, ProbabilityArray
 from covos.engines.flow import dis_flow
 from covos.engines.ways import moved
+from covos.masks.distance import distance_to
 from covos.masks.edges import Edges, relabelled
 from covos.masks.hole_watch import HoleWatch
+from covos.masks.matte import opacity_of
 from covos.masks.window import Window
 
 ProgressT = TypeVar("ProgressT")
@@ -28,6 +30,11 @@ FLOW_HEIGHT = 240
 """Rows of the reduced pictures that the flow is found in."""
 _ALIKE = 12.0
 """Levels of grey by which a place may differ from where it was in a neighbour and still count for a third."""
+EDGE = 3 / 480
+"""Distance from a frame's own edge, over the height of the frame, up to which neighbours count in full; at twice this
+distance they count nothing."""
+_LEAST_EDGE = 3
+"""The same in pixels, in small frames."""
 
 
 class Retoucher:
@@ -86,7 +93,8 @@ def steady(result: FrameResult, near: list[FrameResult]) -> tuple[ProbabilityArr
     """Return the mean of a frame's probability and its neighbours', each moved to where its things are in this frame.
 
     A neighbour counts at a place as far as the picture there looks alike: what was hidden, or left the view, counts
-    nothing, so that moving things leave no ghosts.
+    nothing, so that moving things leave no ghosts. It counts near the frame's own edge alone: what is solid in this
+    frame gets no holes from others.
 
     Args:
         result: The frame.
@@ -97,15 +105,27 @@ def steady(result: FrameResult, near: list[FrameResult]) -> tuple[ProbabilityArr
     """
     here = grey(result.frame.image)
     weight = np.ones(result.probability.shape, np.float32)
+    near_edge = _near_edge(result)
     total, mattes = result.probability.copy(), None if result.matte is None else result.matte.copy()
     for other in near:
         flow, alike = way_to(here, grey(other.frame.image))
+        alike *= near_edge
         total += alike * moved(other.probability, flow)
         if mattes is not None:
             mattes += alike * moved(other.probability if other.matte is None else other.matte, flow)
         weight += alike
     total /= weight
     return total, None if mattes is None else mattes / weight
+
+
+def _near_edge(result: FrameResult) -> NDArray[np.float32]:
+    """Tell how near each pixel is to the edge of a frame's opacity: H x W float32, 1 at the edge, 0 far from it."""
+    opacity = opacity_of(result.probability, result.labels) if result.matte is None else result.matte
+    inside = (opacity > 0.5).view(np.uint8)
+    cross = np.ones((3, 3), np.uint8)
+    edge = (opacity > 0) & (opacity < 1) | (cv2.dilate(inside, cross) != cv2.erode(inside, cross))
+    reach = max(_LEAST_EDGE, EDGE * opacity.shape[0])
+    return np.asarray(np.clip(2 - distance_to(edge) / reach, 0, 1), np.float32)
 
 
 def grey(image: ImageArray) -> NDArray[np.uint8]:
