@@ -11,6 +11,8 @@ import covos
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.find import expected_jaccard
+from covos.engines.refining import fitted_by_crf
+from covos.masks.soft import soft_edge
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.models.choices import Refinement
@@ -30,6 +32,11 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def partly(probability: np.ndarray) -> int:
+    """Count the pixels that are partly transparent where an opacity is made of a probability."""
+    return int(np.count_nonzero((probability > 0.1) & (probability < 0.9)))
+
+
 def test_the_networks_probability_is_refined_and_then_thresholded(model: Model, frames: Path) -> None:
     refine: Refinement = "crf"
     plain = list(covos.stream(frames, model=model))
@@ -37,7 +44,12 @@ def test_the_networks_probability_is_refined_and_then_thresholded(model: Model, 
     kept = covos.segment(frames, model=model, refine=refine)
     assert kept.origin.settings["refine"] == refine
     for one, other, mask in zip(plain, refined, kept, strict=True):
-        expected = crf_filter(one.frame.image, one.probability)
+        sharp = crf_filter(one.frame.image, one.probability)
+        expected = fitted_by_crf(one.frame.image, one.probability)
+        np.testing.assert_array_equal(expected > 0.5, sharp > 0.5)
+        # The marginals go from 0 to 1 within a pixel; an edge for soft formats is as wide as a drawn one.
+        assert partly(expected) > 1.3 * partly(sharp)
+        assert partly(expected) > 0.7 * partly(soft_edge(sharp > 0.5))
         np.testing.assert_array_equal(other.probability, expected)
         np.testing.assert_array_equal(other.labels, expected > 0.5)
         np.testing.assert_array_equal(mask.labels, other.labels)

@@ -40,9 +40,9 @@ from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_prob
 from covos.engines.flat import NOTHING, is_flat
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
+from covos.engines.refining import fitted_by_crf
 from covos.models.choices import Fusion, Refinement
 from covos.models.coattention import Memory
-from covos.models.cosnet.crf import crf_filter
 from covos.models.layers import upsample_to
 
 THRESHOLD = 0.5
@@ -361,7 +361,7 @@ class FindEngine(Generic[FeaturesT]):
         own = to_probability(logit, size=frame.size)
         if refine != "crf":  # else the picture is not made for nothing
             return subject_of(frame, own)
-        return subject_of(frame, crf_filter(frame.image, own, device=self.encoder.device), own=own)
+        return subject_of(frame, fitted_by_crf(frame.image, own, device=self.encoder.device), own=own)
 
     def logits(self, observed: Sequence[Observed], encoded: FeaturesT, references: References[FeaturesT]) -> Tensor:
         """Segment encoded frames as `stream` does; to be called while the encoder is computing.

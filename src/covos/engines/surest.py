@@ -45,11 +45,11 @@ from covos.engines.follow_passes import blocks_back, followed_back
 from covos.engines.follow_result import Given
 from covos.engines.kept import KeptEncoder
 from covos.engines.motion import Observed
+from covos.engines.refining import fitted_by_crf
 from covos.engines.shots import Shots, equal_bounds
 from covos.engines.stages import StageProgress
 from covos.media.source import Source
 from covos.models.choices import Refinement
-from covos.models.cosnet.crf import crf_filter
 
 STRETCH: Final = 96
 """Frames, about four seconds, that are looked at together, at most."""
@@ -327,6 +327,6 @@ def refined_mean(result: FrameResult, refine: Refinement, *, engine: FindEngine[
     """Fit a mean to the picture, if that is wanted."""
     if refine != "crf":
         return result
-    probability = crf_filter(result.frame.image, result.probability, device=engine.encoder.device)
+    probability = fitted_by_crf(result.frame.image, result.probability, device=engine.encoder.device)
     # The confidence stays that of the networks: a CRF's marginals are near 0 and 1 whether they are right or not.
     return replace(result, probability=probability, labels=(probability > THRESHOLD).astype(np.uint8))
