@@ -376,3 +376,22 @@ def test_smoothing_over_time_gives_every_frame(clip: Path, tmp_path: Path, model
     covos.convert(tmp_path / "plain", formats=["palette"], edges=edges, output=tmp_path / "later")
     assert pixels(tmp_path / "later" / "masks") == pixels(tmp_path / "run" / "masks")
     assert len(covos.segment(clip, model=model, edges=edges)) == 8
+
+
+def test_16_bits_of_a_run_that_kept_8_are_told(clip: Path, tmp_path: Path, model: Model) -> None:
+    deep = "matte=16", "matte-video=ffv1"
+    once = run(clip, tmp_path / "once", model, *deep)
+    assert not [note for note in once.notes if "8 bits" in note]
+    run(clip, tmp_path / "out", model, "palette")
+    later = run(clip, tmp_path / "out", model, *deep)
+    elsewhere = covos.convert(tmp_path / "out", formats=deep, output=tmp_path / "elsewhere")
+    for saved in (later, elsewhere):
+        (note,) = (note for note in saved.notes if "8 bits" in note)
+        assert note.startswith("matte=16, matte-video=ffv1: ")
+        assert note.endswith(f"covos segment {shlex.quote(str(clip))} -o FOLDER -f matte=16")
+    assert [note for note in load_report(tmp_path / "elsewhere").notes if "8 bits" in note]
+    assert levels(tmp_path / "out" / "matte") <= 254 < levels(tmp_path / "once" / "matte")
+
+
+def levels(folder: Path) -> int:
+    return len(np.unique(np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])))

@@ -33,6 +33,9 @@ REACH = 3
 """So many standard deviations from the contour a soft edge ends."""
 SKIRT = 3 / 480
 """Distance from a contour, over the height of the frame, up to which networks mostly doubt the edge."""
+FEWEST = 16
+"""Pixels that are partly transparent, at the least, that tell of how many bits they are."""
+_SAME_LEVEL = 1e-3
 _SURE_SIDE = 0.01
 """The two sides of the contour keep this far from 1/2: rounded to 8 bits, they still tell which side they are."""
 
@@ -110,6 +113,12 @@ class SoftMask:
         """Return the upper left part of this (height, width); ``mask`` is that of the whole, as of `restore`."""
         height, width = size
         return self.of(self.restore(mask)[:height, :width], mask[:height, :width], bits=self.bits)
+
+
+def is_of_8_bits(probability: ProbabilityArray) -> bool:
+    """Tell if a probability, H x W float32 in [0, 1], was rounded to 8 bits: if all of a soft edge has such levels."""
+    soft = probability[(probability > 0) & (probability < 1)] * 255
+    return len(soft) >= FEWEST and bool((np.abs(soft - np.rint(soft)) < _SAME_LEVEL).all())
 
 
 def edge_deviation(height: int) -> float:

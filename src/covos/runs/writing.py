@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from covos.formats.background_writers import BackgroundWriters
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.soft import Depth
+from covos.masks.soft import Depth, is_of_8_bits
 from covos.media.source import Health
 from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal, JournalEntry
@@ -142,6 +143,7 @@ class RunWriter:
         self._bits: Depth = 16 if probability_bits(self._formats) == 16 else 8
         self._began = time.perf_counter()
         self._uncomputed = 0
+        self._coarse = False
         self._retoucher = Retoucher(writing.edges, cuts=origin.cuts)
         self._seconds: deque[float] = deque()
         """Seconds spent so far on each frame that waits for those after it."""
@@ -178,6 +180,9 @@ class RunWriter:
         return kept
 
     def _write(self, result: FrameResult) -> None:
+        # A matte has 8 bits however it is written.
+        if self._bits == 16 and not self._coarse and result.matte is None:
+            self._coarse = is_of_8_bits(result.probability)
         if self._kept is not None:
             entry = JournalEntry.of(result, seconds=0.0, bits=self._bits)
             # A part of a result may begin anywhere: the report knows the frames' own numbers.
@@ -198,7 +203,7 @@ class RunWriter:
         self._stack.close()
         health, warnings = writing.health(), self._writers.warnings
         own = (uncomputed_note(self._uncomputed), writing.labelled.unused_note(self._report.objects))
-        warnings, notes = (*(text for text in own if text), *warnings), self._writers.notes
+        warnings, notes = (*(text for text in own if text), *warnings), (*self._bits_notes(), *self._writers.notes)
         resumed = 0 if journal is None else journal.resumed
         path: Path | None = None
         if writing.passes and health.complete and not self._uncomputed:
@@ -229,6 +234,13 @@ class RunWriter:
             quality=self._report.quality,
             notes=(*self._report.notes, *health.notes, *notes),
         )
+
+    def _bits_notes(self) -> Iterator[str]:
+        if not self._coarse:
+            return
+        deep = [name for name in self._formats if probability_bits([name]) == 16]
+        again = shlex.join(["covos", "segment", self._writing.info.path, "-o", "FOLDER", "-f", deep[0]])
+        yield f"{', '.join(deep)}: no more levels than 8 bits have, for the probabilities were kept so; for 16: {again}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
