@@ -8,10 +8,15 @@ Tables, each if its data are given, and the times always:
 
 - pictures with measured alpha (``images``, ``trimaps``, ``alphas``), where a trimap says which pixels are unknown. The
   probability is 1, 0 and, where unknown, 1/2: the same for all methods.
+- the same pictures with a mask, as `--matte` sees them: nobody says where the unknown pixels are, and the whole picture
+  counts. The mask is alpha > 1/2: rough (opened by 5 x 5 pixels, made four times smaller and larger again, blurred by
+  2.5 pixels), rough and hard (a drawn edge along the same contour), or nearly right (blurred by one pixel).
+  solve_trimap solves the band that covos-matte has chosen. "Both" is the mean of their log-odds, three parts
+  covos-matte and one part solve_trimap. ``--only masks`` prints this table alone.
 - clips that are composed by a seed of sprites that were not trained on, drawn things and pictures. The probability is a
   spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
 - the same clips as `--matte` sees them: nobody says where the unknown pixels are, and the alpha of the frame counts,
-  with the band that covos-matte chooses and all that it takes for sure.
+  with the band that covos-matte chooses and all that it takes for sure. ``--only whole`` prints this table alone.
 - clips of one kind each: rendered hair, fur and plumes; spokes and mesh; solid things that are soft by their motion
   alone, cut out of PICTURES. ``--only kinds`` prints this table alone.
 - colours of the subject where it is mixed, on sprites over pictures, so that they are known: as formats with alpha
@@ -29,7 +34,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +48,16 @@ from contact import over, write
 from covos.core.device import choose_precision
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.data import open_dataset, read_image
+from covos.engines.doubts import without_doubts
 from covos.engines.ladder import Ladder
-from covos.engines.matting import MatteEngine, load_matte_engine
+from covos.engines.matting import LEAST_REACH, REACH, MatteEngine, _asked, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.foreground import foreground_colours
 from covos.masks.matte import stretched
+from covos.masks.soft import soft_edge
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
+from masks_of_alpha import blurred, odds_mixed, rough_mask
 from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
@@ -79,7 +87,7 @@ def main() -> None:
     parser.add_argument("--backgrounds", type=Path)
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--quick", action="store_true", help="covos-matte and the probability alone")
-    parser.add_argument("--only", choices=("colours", "kinds"), help="this table alone")
+    parser.add_argument("--only", choices=("colours", "kinds", "masks", "whole"), help="this table alone")
     parser.add_argument("--sheet", type=Path, help="a picture to write")
     parser.add_argument("--fringe", type=Path, help="a picture to write of strands cut out of red, much enlarged")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
@@ -90,6 +98,11 @@ def main() -> None:
         if options.sprites is None:
             parser.error("--fringe shows --sprites")
         _draw_fringe(options.sprites, options.fringe)
+    if options.only == "masks":
+        if options.alphamatting is None:
+            parser.error("masks are scored on --alphamatting")
+        _print_masks(options)
+        return
     if options.only is not None and (options.sprites is None or options.backgrounds is None):
         parser.error(f"{options.only} are scored on --sprites over --backgrounds")
     if options.only == "colours":
@@ -99,22 +112,35 @@ def main() -> None:
     if options.only == "kinds":
         _print_kinds(options, methods)
         return
+    if options.only == "whole":
+        _print_whole(_clips(options.sprites, options.backgrounds, count=options.clips), methods, options.json)
+        return
     if options.alphamatting is not None:
         rows = _pictures(options.alphamatting, methods)
         _print_table("pictures with measured alpha", rows, table="alphamatting", file=options.json)
+        _print_masks(options)
     if options.sprites is not None and options.backgrounds is not None:
         clips = _clips(options.sprites, options.backgrounds, count=options.clips)
         title = f"{len(clips)} composed clips of {FRAMES} frames"
         _print_table(title, _moving(clips, methods), table="composed", file=options.json)
-        ends = {name: methods[name] for name in ("stretched probability", "covos-matte")}
-        whole = _moving(clips, ends, whole=True)
-        _print_table("the same, the alpha of whole frames", whole, table="whole", file=options.json)
+        _print_whole(clips, methods, options.json)
         _print_kinds(options, methods)
         _print_colours(options)
     if options.sheet is not None:
         _draw_sheet(options.sprites, options.weights, options.sheet)
     if not options.quick:
         _print_times(options.weights, options.json)
+
+
+def _print_whole(clips: list[list[MatteFrame]], methods: dict[str, Method], file: Path | None) -> None:
+    ends = {name: methods[name] for name in ("stretched probability", "covos-matte")}
+    whole = _moving(clips, ends, whole=True)
+    _print_table("composed clips, the alpha of whole frames", whole, table="whole", file=file)
+
+
+def _print_masks(options: argparse.Namespace) -> None:
+    rows = _masked(options.alphamatting, _engine(options.weights))
+    _print_table("pictures with measured alpha, by a mask", rows, table="masks", file=options.json)
 
 
 def _print_kinds(options: argparse.Namespace, methods: dict[str, Method]) -> None:
@@ -202,17 +228,60 @@ def _score(found: ProbabilityArray, truth: ProbabilityArray, unknown: MaskArray,
     }
 
 
-def _pictures(folder: Path, methods: dict[str, Method]) -> Rows:
-    scores: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
-    for number, file in enumerate(sorted((folder / "images").iterdir())):
+def _read_pictures(folder: Path) -> Iterator[tuple[ImageArray, ProbabilityArray, NDArray[np.uint8]]]:
+    """Yield pictures with their measured alpha and their trimap."""
+    for file in sorted((folder / "images").iterdir()):
         image = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
         truth, trimap = (
             cv2.imread(str(next((folder / part).glob(f"{file.stem}.*"))), cv2.IMREAD_GRAYSCALE)
             for part in ("alphas", "trimaps")
         )
+        yield image, truth.astype(np.float32) / 255, trimap
+
+
+def _masked(folder: Path, engine: MatteEngine) -> Rows:
+    """Score what is made of a mask alone, on whole pictures."""
+    rows: dict[str, dict[str, list[float]]] = {}
+    for number, (image, truth, _) in enumerate(_read_pictures(folder)):
+        rough = rough_mask(truth)
+        masks = {"rough": rough, "hard": soft_edge(rough > 0.5), "nearly right": blurred(truth > 0.5, 1.0)}
+        for kind, mask in masks.items():
+            for name, (found, seconds) in _found_by_mask(image, mask, engine, index=3 * number).items():
+                score = _score(found, truth, np.ones_like(truth, np.bool_), seconds)
+                row = rows.setdefault(name, {})
+                for column in ("SAD", "MSE", "Grad"):
+                    row.setdefault(f"{column}, {kind}", []).append(score[column])
+                row.setdefault("s/MP", []).append(score["s/MP"])
+    return {name: {column: statistics.fmean(each) for column, each in row.items()} for name, row in rows.items()}
+
+
+def _found_by_mask(
+    image: ImageArray, mask: ProbabilityArray, engine: MatteEngine, *, index: int
+) -> dict[str, tuple[ProbabilityArray, float]]:
+    """Return alpha and the seconds that it took, by the way that it is found."""
+    reach = max(LEAST_REACH, REACH * image.shape[0])
+    began = time.process_time()
+    matte = engine.find(image, mask, index=index)
+    between = time.process_time()
+    guide = without_doubts(mask, reach=reach)
+    band = _asked(guide, reach=reach)
+    solved = covos.solve_trimap(image, np.where(band, 0.5, guide > 0.5).astype(np.float32))
+    taken = between - began, time.process_time() - between
+    both = np.where(band, odds_mixed(matte, solved, share=0.25), matte).astype(np.float32)
+    return {
+        "the mask, hard": ((mask > 0.5).astype(np.float32), 0.0),
+        "stretched probability": (stretched(mask), 0.0),
+        "covos-matte": (matte, taken[0]),
+        "covos.solve_trimap in its band": (solved, taken[1]),
+        "both": (both, sum(taken)),
+    }
+
+
+def _pictures(folder: Path, methods: dict[str, Method]) -> Rows:
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
+    for number, (image, alpha, trimap) in enumerate(_read_pictures(folder)):
         unknown = (trimap > 5) & (trimap < 250)
         probability = np.where(unknown, 0.5, trimap / 255.0).astype(np.float32)
-        alpha = truth.astype(np.float32) / 255
         for name, method in methods.items():
             if not scores[name]:  # compiled and warm
                 method(image[::4, ::4].copy(), probability[::4, ::4].copy(), unknown[::4, ::4].copy(), -9)

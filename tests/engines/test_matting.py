@@ -289,6 +289,7 @@ def test_a_band_that_grows_leaves_no_step_on_the_grid_of_the_tiles(monkeypatch: 
         return solve(self, band)
 
     monkeypatch.setattr(matting._Solving, "solve", seen)
+    monkeypatch.setattr(matting, "with_sharp_edges", lambda found, *_, **__: found)
     noise = np.random.default_rng(0).integers(-30, 30, (*SIZE, 1))
     image = np.clip(mixed(spike) + noise, 0, 255).astype(np.uint8)
     # The samples of colours change wherever their windows reach what is new, in tiles without anything new, too.

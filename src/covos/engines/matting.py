@@ -23,12 +23,14 @@ from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArra
 from covos.engines.band import SURE, sample_sides, tile_inputs, within
 from covos.engines.doubts import without_doubts
 from covos.engines.ladder import Ladder
+from covos.engines.sharp import with_sharp_edges
 from covos.engines.steady import FLOW_HEIGHT, grey, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
 from covos.engines.ways import moved
 from covos.masks.distance import distance_to
 from covos.masks.matte import opacity_of, stretched
 from covos.masks.soft import rounded
+from covos.masks.solid import scale_of
 from covos.models.matte import INPUTS
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
 from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_computing
@@ -127,9 +129,12 @@ class MatteEngine:
             return (own > 0.5).astype(np.float32)
         solving = _Solving(image[part], own, before, known, run=self._tiles)
         alpha = solving.solve(asked)
-        if band is None and (wider := _grown(alpha, own, asked, reach=reach)) is not None:
-            alpha = solving.solve(wider)
-        return alpha if band is None else np.where(asked, alpha, own).astype(np.float32)
+        if band is not None:
+            return np.where(asked, alpha, own).astype(np.float32)
+        if (wider := _grown(alpha, own, asked, reach=reach)) is not None:
+            alpha, asked = solving.solve(wider), wider
+        sharp = with_sharp_edges(alpha, own, image[part], reach=reach, scale=scale_of(image.shape[0]))
+        return np.where(asked, sharp, alpha).astype(np.float32)
 
     def _moved(self, image: ImageArray, part: _Part, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
         """Return the alpha of the frame before in a part, moved to this frame, and where it is known."""
