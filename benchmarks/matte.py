@@ -463,7 +463,7 @@ def _draw_fringe(sprites: Path, file: Path) -> None:
 
 
 def _print_times(weights: str, file: Path | None) -> None:
-    """Time the matte on the example clip, made larger, and then its colours: a contour costs what its length is."""
+    """Time the matte on the example clip, made larger, and then its colours."""
     results = [result for result, _ in zip(covos.stream(EXAMPLE), range(24), strict=False)][16:]
     print("\n| size | unknown pixels | ms a frame | ms a frame, colours |\n|---|--:|--:|--:|")
     rows: list[list[str | float]] = []
