@@ -1,4 +1,4 @@
-"""What edits do to the masks of one frame: objects are put in, taken out, made one, or cut by regions."""
+"""Edits of the masks of one frame: objects are put in, taken out, made one, or cut by regions."""
 
 from __future__ import annotations
 
