@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def write_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], *, rate: int = 25, **options: str) -> Path:
+def write_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], *, rate: Fraction | int = 25, **options: str) -> Path:
     """Write H x W x 3 uint8 RGB pictures as H.264, with options of x264, and return the path."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate), options=options)
@@ -24,7 +24,7 @@ def write_clip(path: Path, pictures: Iterable[NDArray[np.uint8]], *, rate: int =
     return path
 
 
-def bright_clip(path: Path, *, frames: int = 8, height: int = 48, width: int = 64, rate: int = 25) -> Path:
+def bright_clip(path: Path, *, frames: int = 8, height: int = 48, width: int = 64, rate: Fraction | int = 25) -> Path:
     """Write a clip of a bright square that moves over dark noise."""
     noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), dtype=np.uint8)
 
