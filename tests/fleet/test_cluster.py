@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import runpy
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +20,7 @@ from checked_output import check_output
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.fleet import cluster as fleet_cluster
 from covos.fleet.work import Errand, Row
+from loaded import ROOT
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'covos[ray]'")
 pytestmark = [
@@ -181,6 +184,17 @@ def test_clips_do_not_wait_for_a_processor_that_another_program_has(make_clip, t
     finally:
         ray.shutdown()
     assert [(row.status, row.attempts) for row in result.rows] == [("done", 1)] * 3
+
+
+def test_the_example_works_on_a_cluster(
+    tmp_path: Path, nodes: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--output", str(tmp_path), "--start", "18", "--end", "22", "--ray", nodes.address]
+    monkeypatch.setattr(sys, "argv", ["batch.py", *words])
+    runpy.run_path(str(ROOT / "examples" / "batch.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "first: done, 2 frames" in said
+    assert "second: done, 2 frames" in said
 
 
 def test_a_cluster_that_is_not_there_is_told(clip: Path, tmp_path: Path) -> None:
