@@ -39,12 +39,24 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
     return [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
+@pytest.fixture(scope="module")
+def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The part of the example clip that the notebooks look at."""
+    with av.open(str(EXAMPLES / "car.mp4")) as clip:
+        pictures = (each.to_ndarray(format="rgb24") for each in itertools.islice(clip.decode(video=0), 36))
+        return write_clip(tmp_path_factory.mktemp("clips") / "car.mp4", pictures, preset="ultrafast")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_networks")
 @pytest.mark.filterwarnings("ignore:warning")
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs_on_small_networks(
-    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    notebook: Path,
+    few_frames: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each cell shows the words and types that are kept of it, with whatever numbers."""
     monkeypatch.setattr(registry, "TASKS", dict(registry.TASKS))
@@ -54,9 +66,7 @@ def test_every_cell_runs_on_small_networks(
     folder = tmp_path / "docs" / "notebooks"
     folder.mkdir(parents=True)
     (tmp_path / "examples").mkdir()
-    with av.open(str(EXAMPLES / "car.mp4")) as clip:
-        frames = itertools.islice(clip.decode(video=0), 36)
-        write_clip(tmp_path / "examples" / "car.mp4", (each.to_ndarray(format="rgb24") for each in frames))
+    shutil.copy(few_frames, tmp_path / "examples" / "car.mp4")
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     for number, cell in enumerate(code_cells(notebook), 1):
