@@ -314,9 +314,11 @@ def test_the_disk_is_waited_for_now_and_then_and_at_the_end(
     monkeypatch.setattr(os, "fsync", waited.append)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     with Journal(tmp_path / "j", batch=1) as journal:
-        for index, seconds in enumerate((0.0, 0.5, 0.5, 0.9)):
+        counts = []
+        for index, seconds in enumerate((0.0, 0.5, 0.5, 0.75)):
             clock[0] += seconds
             journal.append(record(result, index))
-        assert len(waited) == 1  # after one second in all, and not yet again
+            counts.append(len(waited))
+        assert counts == [0, 0, 1, 1]  # after one second in all, and not yet again
     assert len(waited) == 2
     assert all(isinstance(each, int) for each in waited)
