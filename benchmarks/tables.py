@@ -48,6 +48,7 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "matte.colours": ("", "MAE", "MSE", "dt", "s/MP"),
     "matte.composed": ("", *ERRORS, "dtSSD"),
     "matte.kinds": ("", "..."),
+    "matte.masks": ("", "..."),
     "matte.sizes": ("size", "ms", "ms, colours"),
     "matte.whole": ("", *ERRORS, "dtSSD"),
     "memory_long.floor": ("", "MB"),

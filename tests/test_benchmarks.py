@@ -24,8 +24,8 @@ from covos.training.registry import load_recipe
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SHARED = {
     "accuracy_plot", "comparison", "contact", "corrections_page", "damage_inputs", "digest_api", "digest_inputs",
-    "digest_values", "identity", "recorded", "render_sprites", "scenes_composed", "scenes_crowds", "scenes_staged",
-    "scenes_touching", "scenes_twins", "tables",
+    "digest_values", "identity", "masks_of_alpha", "recorded", "render_sprites", "scenes_composed",
+    "scenes_crowds", "scenes_staged", "scenes_touching", "scenes_twins", "tables",
 }  # fmt: skip
 """Modules of the benchmarks that are no benchmark by themselves."""
 

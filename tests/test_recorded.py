@@ -80,13 +80,6 @@ def test_results_of_nothing_in_common_are_no_agreement(
     assert ended.value.code
 
 
-def test_the_page_of_mattes_prints_the_command_that_was_measured(recorded: Any) -> None:
-    page = (ROOT / "docs" / "matte.md").read_text().replace("\\\n    ", "")
-    tables = recorded.read(recorded.RESULTS / "matte.json")
-    assert f"\n{tables['whole'].command}\n" in page
-    assert tables["whole"].command == tables["composed"].command == tables["alphamatting"].command
-
-
 def test_every_result_is_shown_somewhere_and_has_an_origin(recorded: Any) -> None:
     shown = {name for page in recorded.pages() for name in re.findall(r"<!-- numbers: (\S+)", page.read_text())}
     for file in sorted(recorded.RESULTS.glob("*.json")):
