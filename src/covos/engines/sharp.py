@@ -1,7 +1,7 @@
-"""Where a mask's own edge is to be believed: it is sharp, and lies on an edge of the picture.
+"""A mask's own edge is believed if it is sharp, and lies on an edge of the picture.
 
-A matte is found for masks of any origin. Some are coarse, and some are nearly right. Of a coarse one, the edge is wide,
-or lies beside the edges of the picture.
+A matte is found for masks of any origin. Some are coarse, and some are nearly right. A coarse one has a wide edge, or
+an edge beside those of the picture.
 """
 
 from __future__ import annotations
