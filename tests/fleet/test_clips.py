@@ -384,6 +384,14 @@ def test_two_clips_never_share_a_folder(tmp_path: Path) -> None:
         read_clips([tmp_path])
 
 
+def test_the_query_of_a_web_address_is_no_part_of_a_name(tmp_path: Path) -> None:
+    links = [f"https://example.org/videos/{name}.mp4?sig=1&at=[2]" for name in "ab"]
+    (tmp_path / "m.txt").write_text("\n".join(links))
+    assert named([tmp_path / "m.txt"]) == named(links) == dict(zip("ab", links, strict=True))
+    packed = "zip://shots/c.mp4::https://example.org/all.zip?sig=1"
+    assert named([packed]) == {"c": packed}
+
+
 def test_rows_that_would_share_a_folder_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "ok.mp4", tmp_path / "b.mp4")
     one, two = tmp_path / "m.csv", tmp_path / "n.csv"
@@ -444,13 +452,14 @@ def test_no_match_of_a_pattern_is_a_result(tmp_path: Path, protocol: str) -> Non
     root = tmp_path / "pt"
     touch(root / "a.mp4", root / "a" / ".covos-files", root / "a" / "overlay.mp4", root / "a" / "masks" / "0.png")
     touch(root / "out" / "a" / ".covos-files", root / "out" / "a" / "overlay.mp4")
+    touch(root / "out" / "a" / "masks" / "0.png")
     touch(root / "day" / "b.mp4")
     (root / "none").mkdir()
     here = f"{protocol}{root}"
     assert set(named([f"{here}/*"])) == {"a", "b"}
     assert set(named([f"{here}/*/*"])) == {"b"}
     assert set(named([f"{here}/a/*.mp4"])) == {"overlay"}  # named itself
-    for pattern in ("o*", "o*/*/*.mp4", "n*", "?"):
+    for pattern in ("o*", "o*/*/*.mp4", "o*/*/*/", "n*", "?"):
         with pytest.raises(SourceError, match="none of its matches is a clip"):
             read_clips([f"{here}/{pattern}"])
 

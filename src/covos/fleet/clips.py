@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.remote import is_remote
-from covos.fleet.manifests import TABLES, Clip, name_of, path_of, read_manifest
+from covos.fleet.manifests import TABLES, Clip, is_pattern, name_of, path_of, read_manifest
 from covos.fleet.packed import in_shard, shard_files
 from covos.fleet.places import files_below, holds_result, is_folder, joined, matches
 from covos.media.images import IMAGE_SUFFIXES, natural_key
@@ -56,7 +56,7 @@ def read_clips(
 
 
 def _clips(given: str, check: _Check, leave: Callable[[str], bool]) -> Iterator[Clip]:
-    if glob.has_magic(given) and (is_remote(given) or not Path(given).exists()):
+    if is_pattern(given) and (is_remote(given) or not Path(given).exists()):
         yield from _pattern(given, check, leave)
     else:
         yield from _named(given, check)
@@ -234,7 +234,11 @@ def _folders_of(match: str, pattern: str) -> Iterator[str]:
     parts = _steps(match)
     is_file = path_of(match).suffix.lower() in {*VIDEO_SUFFIXES, *TABLES, SHARD}
     for count in range(fixed + 1, len(parts) + (not is_file)):
-        yield match.removesuffix("/".join(parts[count:])).rstrip("/")
+        if is_remote(match):
+            yield match.rstrip("/").removesuffix("/".join(parts[count:])).rstrip("/")
+        else:
+            path = Path(match)
+            yield str([path, *path.parents][len(parts) - count])
 
 
 def _steps(place: str) -> list[str]:

@@ -220,7 +220,20 @@ def _refuse_near(row: Mapping[str, Any], place: str) -> None:
 
 def path_of(given: str) -> PurePosixPath:
     """Return the path of a URL on its file system, or in its archive; or a path itself."""
-    return PurePosixPath(given.partition("://")[2].partition("::")[0] if is_remote(given) else Path(given).as_posix())
+    if not is_remote(given):
+        return PurePosixPath(Path(given).as_posix())
+    return PurePosixPath(_without_queries(given).partition("://")[2].partition("::")[0])
+
+
+def is_pattern(given: str) -> bool:
+    """Tell if there are wildcards in a path or a URL; the ``?`` of a web address begins its query."""
+    return glob.has_magic(_without_queries(given))
+
+
+def _without_queries(given: str) -> str:
+    """Return a URL without the queries of its web addresses, such as the signature of one that is lent for a time."""
+    links = given.split("::")  # an archive may lie at a web address
+    return "::".join(each.partition("?")[0] if each.startswith(("http://", "https://")) else each for each in links)
 
 
 def name_of(given: str) -> str:
@@ -231,7 +244,7 @@ def name_of(given: str) -> str:
     """
     path, is_far = path_of(given), is_remote(given)
     is_video = path.suffix.lower() in {*VIDEO_SUFFIXES, *_RAW}
-    if glob.has_magic(given) and not (is_video if is_far else Path(given).exists()):
+    if is_pattern(given) and not (is_video if is_far else Path(given).exists()):
         plain = [part for part in path.parts[:-1] if part != "/" and not glob.has_magic(part)]
         return plain[-1] if plain else "frames"
     if path.suffix[1:].isdecimal() and not is_video if is_far else Path(given).is_dir():
