@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +18,7 @@ from typing import TextIO
 
 from covos.core.types import SourceInfo
 from covos.serve.clip import Clip
+from covos.serve.queue import WorkQueue
 from covos.serve.workers import Here, Progress, Video
 
 SIZE = (4, 6)
@@ -30,6 +31,19 @@ BEGIN, END = 120.0, 30.0
 AS_USERS_DO = (sys.executable, "-m", "covos")
 QUICK = (sys.executable, str(Path(__file__).with_name("quick.py")))
 """The same program, whose processes begin sooner, and whose networks see small frames."""
+
+
+def wait_until(is_so: Callable[[], bool], *, what: str) -> None:
+    """Wait for something that comes soon; ``what`` says what is wrong if it does not."""
+    end = time.monotonic() + END
+    while not is_so():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
+def wait_for(queue: WorkQueue, clip: Clip) -> None:
+    """Wait until nothing is done for a clip."""
+    wait_until(lambda: queue.busy(clip) is None, what="the queue does not work any more")
 
 
 @contextmanager

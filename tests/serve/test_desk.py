@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from covos.serve.rules import Rules
 from covos.serve.running import run_server
 from covos.serve.schema import Problem
 from covos.serve.workers import Note, TaskWorker, Video
-from serve.serving import begun
+from serve.serving import begun, wait_for
 
 PLAN = Plan(source="clip")
 
@@ -158,8 +158,7 @@ def test_no_message_names_the_places_of_a_clip(tmp_path: Path) -> None:
     work = Work(clip=clip, stage="exporting", run=lambda: queue.follow(clip, None, take=print), download="npz")  # type: ignore[arg-type]
     queue.put(work)
     queue.start()
-    while queue.busy(clip):
-        time.sleep(0.01)
+    wait_for(queue, clip)
     hidden = "shot.mp4 holds another result, shot.mp4 and shot.mp4 do not"
     assert queue.view(clip).notes == (hidden,)
     error = queue.view(clip).results["npz"].error
@@ -248,6 +247,44 @@ def test_a_clip_that_cannot_be_read_costs_no_other(
     assert "the folder is odd" in caplog.text
 
 
+def test_a_clip_that_a_full_disk_stopped_at_the_start_is_found_by_a_retry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "clips"
+    clip = a_clip(root, "one")
+    clip.change(state="running", task="finding")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("covos.serve.clip.write_record", fail)
+        desk = started_again(root, monkeypatch)
+        stuck = desk.clip("one")
+        assert (stuck.kept.state, desk.queue.busy(stuck)) == ("running", None)
+        with pytest.raises(OSError, match="No space left"):
+            desk.retry(stuck)
+    assert desk.retry(stuck).state == "queued"
+    assert desk.queue.busy(stuck) == "finding"
+    with pytest.raises(NotYetError, match="nothing to do again"):
+        desk.retry(stuck)
+
+
+def test_a_clip_that_a_full_disk_refuses_as_it_arrives_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = started_again(tmp_path / "clips", monkeypatch)
+    clip = begun(tmp_path / "clips" / "one")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("covos.serve.clip.write_record", fail)
+    with pytest.raises(OSError, match="No space left"):
+        desk._take(clip)
+    assert (desk.clips(), clip.folder.exists()) == ([], False)
+
+
 def test_a_start_that_fails_is_not_laid_on_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Desk) -> None:
         raise UsageError("the disk is odd", why="it is", fix="mend it")
@@ -278,8 +315,7 @@ def test_a_clip_expires_after_its_last_use_and_not_while_it_is_used(tmp_path: Pa
         with desk.queue.listening(desk.clip("heard")):
             assert expire() == {"waits", "works", "heard"}
             desk.queue.start()
-            while desk.queue.busy(desk.clip("waits")):
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_for, desk.queue, desk.clip("waits"))
 
     asyncio.run(listen())
     assert left == [{"waits", "works", "heard"}]

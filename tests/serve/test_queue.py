@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from covos.serve.clip import Clip
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Wanted
 from covos.serve.workers import Note, Progress, Task, TaskWorker
-from serve.serving import Held, Written, begun
+from serve.serving import Held, Written, begun, wait_for, wait_until
 
 
 def test_a_download_that_is_stopped_while_it_waits_is_not_in_the_making(tmp_path: Path) -> None:
@@ -54,8 +53,7 @@ def test_notes_are_of_the_last_time_and_a_step_before_the_work_is_named(tmp_path
     queue.start()
     for told in (("the first time",), ("the second time",)):
         queue.put(Work(clip=clip, stage="tracking", run=lambda: queue.follow(clip, None)), state="queued")  # type: ignore[arg-type]
-        while queue.busy(clip):
-            time.sleep(0.01)
+        wait_for(queue, clip)
         assert queue.view(clip).notes == told
     assert seen == ["looking for cuts", ""] * 2
 
@@ -72,17 +70,8 @@ def test_a_search_is_done_when_nothing_is_refused_for_it(tmp_path: Path) -> None
     queue = WorkQueue(TaskWorker(Plan(source="clip"), root=tmp_path), limit=4)
     queue.start()
     queue.put(Work(clip=clip, stage="finding", run=search), state="queued")
-    while queue.busy(clip):
-        time.sleep(0.01)
+    wait_for(queue, clip)
     assert (seen, queue.view(clip).state) == (["running"], "done")
-
-
-def wait_for(queue: WorkQueue, clip: Clip) -> None:
-    """Wait until nothing is done for a clip."""
-    end = time.monotonic() + 30
-    while queue.busy(clip):
-        assert time.monotonic() < end, "the queue does not work any more"
-        time.sleep(0.01)
 
 
 def test_a_disk_that_is_full_for_a_while_costs_one_work_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +126,7 @@ def test_work_that_is_stopped_while_it_waits_for_its_process_is_not_done(deleted
     next(before)
     task = Written(folder=str(clip.run))
     queue.put(Work(clip=clip, stage="tracking", run=lambda: queue.follow(clip, task)), state="queued")
-    while queue.view(clip).stage is None:
-        time.sleep(0.01)
+    wait_until(lambda: queue.view(clip).stage is not None, what="the track does not begin")
     if deleted:
         queue.drop(clip)
         clip.remove()

@@ -22,7 +22,7 @@ from covos.serve.clip import RECORD, Clip
 from covos.serve.cutouts import Cutouts
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
-from covos.serve.errors import BusyError, NotThereError, NotYetError, in_public
+from covos.serve.errors import NotThereError, NotYetError, in_public
 from covos.serve.frame_numbers import check_frame
 from covos.serve.index import Index
 from covos.serve.log import going_on
@@ -184,7 +184,7 @@ class Desk:
             return
         try:
             self._find(clip, limited=True)
-        except BusyError:
+        except BaseException:  # also a full disk: nothing would ever work on it
             self.delete(clip)
             raise
 
@@ -242,11 +242,9 @@ class Desk:
 
     def _find(self, clip: Clip, *, limited: bool = False) -> None:
         work = Work(clip=clip, stage="finding", run=lambda: self._run_find(clip))
+        clip.read()  # which may take a while: nobody else is to wait for it
         with self.queue.idle(clip):
-            if limited:
-                self.queue.refuse_full()  # before the record says anything else
-            clip.change(error=None)
-            self.queue.put(work, limited=limited, state="queued")
+            self.queue.put(work, limited=limited, state="queued", error=None)
 
     def _run_find(self, clip: Clip) -> None:
         clip.change(state="running")
@@ -273,8 +271,11 @@ class Desk:
                 why="the job is a finished run that was opened",
                 fix="click on what is wrong, and follow it",
             )
-        if clip.kept.state not in {"failed", "cancelled"} and (clip.kept.state != "done" or is_finished(clip.run)):
-            raise NotYetError("there is nothing to do again", why=f"the job is {clip.kept.state}", fix="look at it")
+        state = clip.kept.state
+        # The disk may have been full as the server started: the job says then that it waits, and is not in the queue.
+        is_under_way = state in {"queued", "running"} and self.queue.busy(clip) is not None
+        if is_under_way or (state == "done" and is_finished(clip.run)):
+            raise NotYetError("there is nothing to do again", why=f"the job is {state}", fix="look at it")
         self._find(clip, limited=True)
         return self.queue.changed(clip)
 

@@ -89,7 +89,7 @@ class Downloads:
             with clip.lock:
                 clip.broken.pop(name, None)
                 clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
-            self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted))
+            self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted), limited=False)
         return self._queue.changed(clip)
 
     def _format(self, clip: Clip, name: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:

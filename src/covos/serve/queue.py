@@ -187,22 +187,23 @@ class WorkQueue:
         if waiting >= self.limit:
             raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix="try again in a minute")
 
-    def put(self, work: Work, *, limited: bool = True, state: JobState | None = None) -> None:
+    def put(self, work: Work, *, limited: bool = True, **changes: object) -> None:
         """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
 
-        The clip is in the given state from then on, so that whoever asks at once does not take it for done. Its record
-        names the work, for a server that is started again.
+        The changes, such as ``state="queued"``, hold for the clip from then on, so that whoever asks at once does not
+        take it for done. Its record then names the work, for a server that is started again.
         """
         with self._more:
             if limited:
                 self.refuse_full()
-            if state is not None:
-                before = work.clip.kept
-                try:
-                    work.clip.change(state=state, task=work.stage)
-                except BaseException:  # it does not wait: nothing would ever change its state again
-                    work.clip.kept = before
-                    raise
+            if changes:
+                with work.clip.lock:
+                    before = work.clip.kept
+                    try:
+                        work.clip.change(**changes, task=work.stage)
+                    except BaseException:  # it does not wait: nothing would ever change its state again
+                        work.clip.kept = before
+                        raise
             self._queue.append(work)
             self._more.notify_all()
         self.changed(work.clip)
