@@ -35,7 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import comparison
-from tables import OLDER, TABLES, fits
+from tables import TABLES, fits, said_of_older
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -195,7 +195,8 @@ def filled(text: str) -> str:
         if file == "comparison":
             return head + comparison.markdown(name, _rows) + end
         shown = read(RESULTS / f"{file}.json")[name]
-        return head + shown.markdown(bare=bool(bare), more=OLDER.get(f"{file}.{name}", "")) + end
+        more = said_of_older(f"{file}.{name}", shown.columns)
+        return head + shown.markdown(bare=bool(bare), more=more) + end
 
     return MARKED.sub(table, text)
 

@@ -80,14 +80,24 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 }
 """The columns of each table."""
 
-OLDER: Final[dict[str, str]] = {
+OLDER: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "newcomer.steps": (
+        ("goal", "commands", "minutes", "MB"),
         "Measured once, and not made anew. MB are those on the disk. "
-        "The command now counts those that are fetched, too."
+        "The command now counts those that are fetched, too.",
     ),
-    "runtimes.masks": "Measured once, and not made anew: the command now prints the scores, and keeps no table.",
+    "runtimes.masks": (
+        TABLES["runtimes.masks"],
+        "Measured once, and not made anew: the command now prints the scores, and keeps no table.",
+    ),
 }
-"""Tables that their commands do not write as they are shown, with the sentence that stands below them."""
+"""Tables that their commands do not write as they are shown: their columns, and the sentence that stands below them."""
+
+
+def said_of_older(name: str, columns: Sequence[str]) -> str:
+    """Return the sentence below a table that its command does not write any more; empty once it was made anew."""
+    known, said = OLDER.get(name, ((), ""))
+    return said if tuple(columns) == known else ""
 
 
 def fits(name: str, columns: Sequence[str]) -> bool:

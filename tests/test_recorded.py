@@ -281,6 +281,12 @@ def test_kept_tables_have_the_columns_that_their_benchmarks_keep(tables: Any, re
     assert others <= set(tables.OLDER) <= set(kept)
 
 
+def test_a_table_that_was_made_anew_is_not_called_an_older_one(tables: Any) -> None:
+    assert "not made anew" in tables.said_of_older("newcomer.steps", ["goal", "commands", "minutes", "MB"])
+    assert tables.said_of_older("newcomer.steps", tables.TABLES["newcomer.steps"]) == ""
+    assert tables.said_of_older("segment.speed", []) == ""
+
+
 def test_each_table_that_is_kept_has_its_place_on_a_page(tables: Any, recorded: Any) -> None:
     """So `make bench RECORD=1` and `make numbers` leave nothing that no page shows."""
     shown = {name for page in recorded.pages() for name in re.findall(r"<!-- numbers: (\S+)", page.read_text())}
