@@ -88,6 +88,8 @@ def test_videos_that_cannot_be_scored_end_no_training(sparse: Dataset, tmp_path:
     with pytest.warns(UserWarning, match=reason):
         done = covos.train("lite-finetune", sparse, tmp_path / "run", validation=open_dataset(root), **given)
     assert (done.best, done.weights) == (None, tmp_path / "run" / "last.safetensors")
+    with pytest.warns(UserWarning, match=reason):  # also where the data are divided for the run
+        assert covos.train("lite-finetune", root, tmp_path / "divided", ratio=0.5, **given).best is None
     measured = gather([open_dataset(root)], seed=0, validation=[sparse])
     assert (measured.validation, measured.unmeasured) == ((sparse,), ())
     with pytest.raises(InputError, match="nothing to measure on") as refused:

@@ -135,8 +135,9 @@ def train(
         found.refuse()
         for problem in found.problems:
             warnings.warn(problem_line(problem), stacklevel=2)
-    for line in () if validation is None else training.data.unmeasured:
-        warnings.warn(line, stacklevel=2)
+    if validation is not None or training.recipe.measures_videos:  # else it is the recipe's way, with any data
+        for line in training.data.unmeasured:
+            warnings.warn(line, stacklevel=2)
     if lack := lacking():
         warnings.warn(lack, stacklevel=2)
     return run_training(training, folder=folder, extend=extend, listeners=listeners)
