@@ -156,4 +156,9 @@ def in_random_order(name: str, *, seed: int) -> bytes:
 
     By hash, not by a random generator: neither the order of files nor the version of numpy can change the result.
     """
-    return hashlib.blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return digest_of(f"{seed}/{name}")
+
+
+def digest_of(name: str) -> bytes:
+    """Return 8 bytes that depend on a name alone, on every machine; it may be a file's name that is no UTF-8."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()

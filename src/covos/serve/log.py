@@ -13,6 +13,7 @@ from logging.handlers import WatchedFileHandler
 from typing import Final, NamedTuple
 
 from covos.core.errors import CovosError, EnvironmentProblem
+from covos.serve.places import printable
 
 STDOUT: Final = "-"
 """Stands for standard output."""
@@ -47,7 +48,7 @@ class _Lines(logging.Formatter):
     """Lines that every file takes: a name that is not UTF-8 must not cost the line that tells of it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).encode("utf-8", "backslashreplace").decode("utf-8")
+        return printable(super().format(record))
 
 
 @contextmanager

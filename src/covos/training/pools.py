@@ -6,7 +6,6 @@ and the number of loader processes changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import InputError
 from covos.data import Dataset, Video
+from covos.data.base import digest_of
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import Recipe
 from covos.training.skipping import Skips
@@ -32,10 +32,7 @@ LEAST = 200
 
 def held_back(name: str) -> bool:
     """Return True if a picture of this name is held back, in a data set that is large enough for it."""
-    return (
-        int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big") % ONE_IN
-        == 0
-    )
+    return int.from_bytes(digest_of(name), "big") % ONE_IN == 0
 
 
 def without_held_back(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
