@@ -44,10 +44,10 @@ SKIPPED = {
     "covos serve": "waits for a browser: tests/serve",
     "covos export": "takes half a minute: tests/cli/test_export.py",
     "covos train": "takes hours: tests/training",
-    "covos reproduce": "needs DAVIS, whole: tests/test_reproduce.py",
+    "covos reproduce": "needs DAVIS, whole: tests/cli/test_reproduce.py",
     "covos models convert": "needs a checkpoint of others: tests/models",
     "covos segment clip.mp4 -o out/ -m cosnet": "needs that checkpoint",
-    "covos batch clips.csv -o out --ray": "needs a cluster: tests/fleet/test_ray.py",
+    "covos batch clips.csv -o out --ray": "needs a cluster: tests/fleet/test_cluster.py",
 }
 """How a command begins that is not run, and why."""
 PAGES = [
@@ -197,3 +197,9 @@ def test_what_is_skipped_is_on_a_page() -> None:
     lines = [line for page in PAGES for block in blocks(page) for line in block]
     assert all(any(line.startswith(beginning) for line in lines) for beginning in SKIPPED)
     assert all(line.startswith("covos ") for line in lines if not line.startswith(tuple(SKIPPED)))
+
+
+def test_tests_that_stand_in_for_what_is_skipped_are_there() -> None:
+    named = [path for reason in SKIPPED.values() for path in re.findall(r"tests/\S+", reason)]
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
