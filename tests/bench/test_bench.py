@@ -272,6 +272,7 @@ def test_one_table_has_a_row_for_each_model_size_and_quality(
     assert found.split()[-4] == f"{24 / 17:.1f}"  # the seventeenth run that was measured
     assert sum(each.startswith("decode and encode alone, ") for each in lines) == 2
     assert "measuring: follow torch fp32, 96x64, mine, fast" in said.err
+    assert "measuring: u2netp rembg, 96x64" in said.err
     # What all rows share stands above them.
     assert cli.main([*line[:4], "--size", "96x64", "--quality", "fast", "--quality", "best", "-q"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -165,7 +165,8 @@ def bench(
             runs += [plain.model_copy(update={"work": rival}) for rival in RIVALS]
             for run in runs:
                 row = _row(run, size=size)
-                yield words_of(row, told=told) + " rembg" * (run.work in RIVALS), report
+                work = f"{run.work} rembg" if run.work in RIVALS else None
+                yield words_of(row, told=told, work=work), report
                 report = report.model_copy(update={"runs": (*report.runs, _measured(row, run))})
     yield "", report
 
@@ -188,7 +189,7 @@ def words_of(row: NetworkRow | RunRow, *, told: Collection[str], work: str | Non
 
 
 def _row(run: RunAsked, *, size: tuple[int, int]) -> RunRow:
-    if run.mask is None and run.work != "find":
+    if run.work not in ("find", "follow"):
         return RunRow(work=run.work, size=size)
     return RunRow(
         work=run.work,
