@@ -1,4 +1,4 @@
-"""Masks that are made of a measured alpha, and opacities brought together: for `matte.py`."""
+"""Masks that are made of a measured alpha: for `matte.py`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import ProbabilityArray
-
-
-def odds_mixed(one: ProbabilityArray, other: ProbabilityArray, *, share: float) -> ProbabilityArray:
-    """Return the mean of the log-odds, a share of it the other's; what is within 0.01 of 0 or 1 becomes it."""
-    odds = [np.log(each / (1 - each)) for each in (np.clip(one, 0.01, 0.99), np.clip(other, 0.01, 0.99))]
-    mean = 1 / (1 + np.exp(-((1 - share) * odds[0] + share * odds[1])))
-    return np.clip((mean - 0.01) / 0.98, 0, 1).astype(np.float32)
 
 
 def rough_mask(truth: ProbabilityArray) -> ProbabilityArray:

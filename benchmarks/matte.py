@@ -11,8 +11,8 @@ Tables, each if its data are given, and the times always:
 - the same pictures with a mask, as `--matte` sees them: nobody says where the unknown pixels are, and the whole picture
   counts. The mask is alpha > 1/2: rough (opened by 5 x 5 pixels, made four times smaller and larger again, blurred by
   2.5 pixels), rough and hard (a drawn edge along the same contour), or nearly right (blurred by one pixel).
-  solve_trimap solves the band that covos-matte has chosen. "Both" is the mean of their log-odds, three parts
-  covos-matte and one part solve_trimap. ``--only masks`` prints this table alone.
+  solve_trimap solves the band that covos-matte has chosen. A single picture has the mean of both (see
+  `covos.engines.matting.MatteEngine`), a frame of a video covos-matte's own. ``--only masks`` prints this table alone.
 - clips that are composed by a seed of sprites that were not trained on, drawn things and pictures. The probability is a
   spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
 - the same clips as `--matte` sees them: nobody says where the unknown pixels are, and the alpha of the frame counts,
@@ -57,7 +57,7 @@ from covos.masks.matte import stretched
 from covos.masks.soft import soft_edge
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
-from masks_of_alpha import blurred, odds_mixed, rough_mask
+from masks_of_alpha import blurred, rough_mask
 from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
@@ -139,7 +139,7 @@ def _print_whole(clips: list[list[MatteFrame]], methods: dict[str, Method], file
 
 
 def _print_masks(options: argparse.Namespace) -> None:
-    rows = _masked(options.alphamatting, _engine(options.weights))
+    rows = _masked(options.alphamatting, options.weights)
     _print_table("pictures with measured alpha, by a mask", rows, table="masks", file=options.json)
 
 
@@ -158,9 +158,11 @@ def _print_colours(options: argparse.Namespace) -> None:
     _print_table("colours of mixed pixels", colours, table="colours", file=options.json)
 
 
-def _engine(weights: str) -> MatteEngine:
+def _engine(weights: str, *, still: bool = False) -> MatteEngine:
     device = torch.device("cpu")
-    return load_matte_engine(weights, ladder=Ladder(device=device, precision=choose_precision(device, "auto")))
+    return load_matte_engine(
+        weights, ladder=Ladder(device=device, precision=choose_precision(device, "auto")), still=still
+    )
 
 
 def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
@@ -239,14 +241,15 @@ def _read_pictures(folder: Path) -> Iterator[tuple[ImageArray, ProbabilityArray,
         yield image, truth.astype(np.float32) / 255, trimap
 
 
-def _masked(folder: Path, engine: MatteEngine) -> Rows:
+def _masked(folder: Path, weights: str) -> Rows:
     """Score what is made of a mask alone, on whole pictures."""
+    engines = _engine(weights), _engine(weights, still=True)
     rows: dict[str, dict[str, list[float]]] = {}
     for number, (image, truth, _) in enumerate(_read_pictures(folder)):
         rough = rough_mask(truth)
         masks = {"rough": rough, "hard": soft_edge(rough > 0.5), "nearly right": blurred(truth > 0.5, 1.0)}
         for kind, mask in masks.items():
-            for name, (found, seconds) in _found_by_mask(image, mask, engine, index=3 * number).items():
+            for name, (found, seconds) in _found_by_mask(image, mask, *engines, index=3 * number).items():
                 score = _score(found, truth, np.ones_like(truth, np.bool_), seconds)
                 row = rows.setdefault(name, {})
                 for column in ("SAD", "MSE", "Grad"):
@@ -256,7 +259,7 @@ def _masked(folder: Path, engine: MatteEngine) -> Rows:
 
 
 def _found_by_mask(
-    image: ImageArray, mask: ProbabilityArray, engine: MatteEngine, *, index: int
+    image: ImageArray, mask: ProbabilityArray, engine: MatteEngine, still: MatteEngine, *, index: int
 ) -> dict[str, tuple[ProbabilityArray, float]]:
     """Return alpha and the seconds that it took, by the way that it is found."""
     reach = max(LEAST_REACH, REACH * image.shape[0])
@@ -266,14 +269,15 @@ def _found_by_mask(
     guide = without_doubts(mask, reach=reach)
     band = _asked(guide, reach=reach)
     solved = covos.solve_trimap(image, np.where(band, 0.5, guide > 0.5).astype(np.float32))
-    taken = between - began, time.process_time() - between
-    both = np.where(band, odds_mixed(matte, solved, share=0.25), matte).astype(np.float32)
+    after = time.process_time()
+    both = still.find(image, mask, index=index)
+    taken = between - began, after - between, time.process_time() - after
     return {
         "the mask, hard": ((mask > 0.5).astype(np.float32), 0.0),
         "stretched probability": (stretched(mask), 0.0),
-        "covos-matte": (matte, taken[0]),
+        "covos-matte, a frame of a video": (matte, taken[0]),
         "covos.solve_trimap in its band": (solved, taken[1]),
-        "both": (both, sum(taken)),
+        "covos-matte, a single picture": (both, taken[2]),
     }
 
 

@@ -361,3 +361,16 @@ def test_cells_are_folded_as_by_a_convolution() -> None:
         answers = F.pixel_shuffle(network.answer(wanted), 4)
         torch.testing.assert_close(network._answers(wanted), answers)
         assert answers.shape == (2, ANSWERS, 32, 48)
+
+
+def test_a_single_picture_is_solved_by_its_colours_too() -> None:
+    truth = soft_disc()
+    image, mask = mixed(truth), soft_disc(radius=57, blur=1.0)
+    network, ladder = HandsThrough(PROBABILITY), Ladder(device=CPU, precision=torch.float32)
+    moving, still = (
+        MatteEngine(network, ladder=ladder, still=each).find(image, mask)  # type: ignore[arg-type]
+        for each in (False, True)
+    )
+    assert np.abs(still - truth).mean() < 0.97 * np.abs(moving - truth).mean()
+    sure = (moving == 0) | (moving == 1)
+    np.testing.assert_array_equal(still[sure & (truth == 0)], 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from covos.core.errors import UsageError
 from covos.events import Event, FrameDone
 from covos.job import Job
 from covos.masks import write_label_map
+from covos.media.opening import open_source
 from covos.model import Model
 from covos.models.matte import CovosMatte
 from covos.plan import Plan
@@ -267,3 +269,20 @@ def test_a_mask_that_was_edited_keeps_its_own_matte(clip: Path, tmp_path: Path, 
     alpha = alphas(tmp_path / "matted" / "rgba")[2]
     assert alpha[70:80, 80:100].min() > 200
     assert alpha[:40].max() == 0
+
+
+def test_a_picture_is_known_to_be_one(
+    clip: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, told = covos.work.base.load_matte_engine, list[bool]()
+
+    def loading(*arguments: Any, still: bool, **options: Any) -> Any:
+        told.append(still)
+        return load(*arguments, still=still, **options)
+
+    monkeypatch.setattr(covos.work.base, "load_matte_engine", loading)
+    picture = tmp_path / "picture.png"
+    Image.fromarray(next(iter(open_source(clip))).image).save(picture)
+    run(picture, tmp_path / "one", model, "rgba")
+    run(clip, tmp_path / "many", model, "rgba")
+    assert told == [True, False]

@@ -26,9 +26,10 @@ from covos.engines.ladder import Ladder
 from covos.engines.sharp import with_sharp_edges
 from covos.engines.steady import FLOW_HEIGHT, grey, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
+from covos.engines.trimap import solve_trimap
 from covos.engines.ways import moved
 from covos.masks.distance import distance_to
-from covos.masks.matte import opacity_of, stretched
+from covos.masks.matte import brought_together, opacity_of, stretched
 from covos.masks.soft import rounded
 from covos.masks.solid import scale_of
 from covos.models.matte import INPUTS
@@ -58,6 +59,8 @@ ENCLOSED = 4
 a hole in the mask, mostly. Taken for background, it would give the subject's own colours as those behind."""
 AROUND = 0.2
 """Share of the frame's height around the subject that is looked at: beyond it are other colours of the same, mostly."""
+SOLVED = 0.25
+"""Share of what the colours of a picture say in the log-odds of alpha, beside the network."""
 SETTLED = 0.5
 """Alpha should be below this where the band ends in the background. If it is not, the band grows there, once. From less
 on, it follows ghosts of the subject's colours; to grow again brings a few strands, and larger smears."""
@@ -76,11 +79,14 @@ class MatteEngine:
     Args:
         network: In evaluation mode, on the device of the ladder.
         ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
+        still: True for a single picture. It has the time to be solved by its colours, too (`covos.engines.trimap`): on
+            real pictures, both together are better than either. A video takes what is steady from frame to frame.
     """
 
-    def __init__(self, network: MatteNetwork, *, ladder: Ladder) -> None:
+    def __init__(self, network: MatteNetwork, *, ladder: Ladder, still: bool = False) -> None:
         self._network = network
         self._ladder = ladder
+        self._still = still
         self._before: tuple[int, ImageArray, ProbabilityArray] | None = None
 
     def find(
@@ -134,6 +140,9 @@ class MatteEngine:
         if (wider := _grown(alpha, own, asked, reach=reach)) is not None:
             alpha, asked = solving.solve(wider), wider
         sharp = with_sharp_edges(alpha, own, image[part], reach=reach, scale=scale_of(image.shape[0]))
+        if self._still:
+            solved = solve_trimap(image[part], np.where(asked, 0.5, own > 0.5).astype(np.float32))
+            sharp = brought_together(sharp, solved, share=SOLVED)
         return np.where(asked, sharp, alpha).astype(np.float32)
 
     def _moved(self, image: ImageArray, part: _Part, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
@@ -176,9 +185,11 @@ class MatteEngine:
 
 
 def load_matte_engine(
-    name: str | os.PathLike[str] = DEFAULT_MATTER, *, ladder: Ladder, runtime: Runtime = "torch"
+    name: str | os.PathLike[str] = DEFAULT_MATTER, *, ladder: Ladder, runtime: Runtime = "torch", still: bool = False
 ) -> MatteEngine:
     """Load a covos-matte, a name or a ``.safetensors`` file, that computes on a ladder, by a runtime.
+
+    For ``still``, see `MatteEngine`.
 
     Raises:
         UsageError: It is another kind of network.
@@ -186,13 +197,20 @@ def load_matte_engine(
     """
     entry = find_matter(os.fspath(name))
     computing = Computing(ladder.device, ladder.precision, runtime)
-    return MatteEngine(ready(build_matter(entry), entry=entry, computing=computing), ladder=ladder)
+    return MatteEngine(ready(build_matter(entry), entry=entry, computing=computing), ladder=ladder, still=still)
 
 
 def matte_loader(
-    name: str | os.PathLike[str] = DEFAULT_MATTER, *, device: str, precision: Precision, runtime: ChosenRuntime
+    name: str | os.PathLike[str] = DEFAULT_MATTER,
+    *,
+    device: str,
+    precision: Precision,
+    runtime: ChosenRuntime,
+    still: bool,
 ) -> tuple[Callable[[], MatteEngine], Ladder]:
     """Choose what computes mattes alone, without a model; return what loads it, and the ladder that it computes on.
+
+    For ``still``, see `MatteEngine`.
 
     Raises:
         UsageError: See `choose_computing`; of what loads it, see `load_matte_engine`.
@@ -200,7 +218,7 @@ def matte_loader(
     """
     computing = choose_computing(device=device, precision=precision, runtime=runtime)
     ladder = Ladder(device=computing.device, precision=computing.precision)
-    return partial(load_matte_engine, name, ladder=ladder, runtime=computing.runtime), ladder
+    return partial(load_matte_engine, name, ladder=ladder, runtime=computing.runtime, still=still), ladder
 
 
 class Matting:

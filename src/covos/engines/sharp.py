@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, ProbabilityArray
+from covos.masks.matte import brought_together
 
 STEEP = 0.2, 0.4
 """Changes of an opacity from pixel to pixel at 480p, less in proportion in larger frames. At the first an edge begins
@@ -23,8 +24,6 @@ SHARE = 0.5
 AROUND = 1.25
 """So many times the reach of the band is half the side of the windows that are looked at."""
 _LEAST_SLOPE = 0.5
-_SURE = 0.01
-"""Alpha this near to 0 or 1 is taken for it after opacities were brought together."""
 
 
 def with_sharp_edges(
@@ -51,9 +50,7 @@ def with_sharp_edges(
     picture = _slope(brightness.astype(np.float32))
     on_contour = _mean(picture * slope, side) / np.maximum(_mean(slope, side), 1e-4)
     trust = SHARE * _ramp(near, STEEP) * _ramp(on_contour / (_mean(picture, side) + _LEAST_SLOPE), ON_EDGE)
-    odds = (1 - trust) * _log_odds(alpha) + trust * _log_odds(guide)
-    mixed = (1 / (1 + np.exp(-odds)) - _SURE) / (1 - 2 * _SURE)
-    return np.where(trust > 0, np.clip(mixed, 0, 1), alpha).astype(np.float32)
+    return np.where(trust > 0, brought_together(alpha, guide, share=trust), alpha).astype(np.float32)
 
 
 def _slope(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,8 +64,3 @@ def _mean(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 def _ramp(values: NDArray[np.float32], ends: tuple[float, float]) -> NDArray[np.float32]:
     return np.asarray(np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1), np.float32)
-
-
-def _log_odds(values: ProbabilityArray) -> ProbabilityArray:
-    clipped = np.clip(values, _SURE, 1 - _SURE)
-    return np.asarray(np.log(clipped / (1 - clipped)), np.float32)

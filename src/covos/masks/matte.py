@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from covos.core.places import Place
     from covos.core.types import AlphaArray, LabelArray, ProbabilityArray
 
+_NEARLY = 0.01
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it where an opacity is made of it."""
 
@@ -110,6 +111,29 @@ def stretched(probability: ProbabilityArray) -> ProbabilityArray:
     """
     wider = (probability - SURE) / (1 - 2 * SURE)
     return np.asarray(np.clip(wider, 0, 1, out=wider), np.float32)
+
+
+def brought_together(
+    one: ProbabilityArray, other: ProbabilityArray, *, share: float | ProbabilityArray
+) -> ProbabilityArray:
+    """Bring two opacities together by the mean of their log-odds, of which the other has a share.
+
+    Args:
+        one: H x W float32 in [0, 1].
+        other: The same.
+        share: In [0, 1], of all or of each pixel.
+
+    Returns:
+        H x W float32 in [0, 1]; what comes within 0.01 of 0 or 1 is made it, for a mean is never quite either.
+    """
+    odds = (1 - share) * _log_odds(one) + share * _log_odds(other)
+    mean = (1 / (1 + np.exp(-odds)) - _NEARLY) / (1 - 2 * _NEARLY)
+    return np.asarray(np.clip(mean, 0, 1), np.float32)
+
+
+def _log_odds(opacity: ProbabilityArray) -> ProbabilityArray:
+    clipped = np.clip(opacity, _NEARLY, 1 - _NEARLY)
+    return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
 def opacity_of(probability: ProbabilityArray, labels: LabelArray, *, feather: float = 0.0) -> ProbabilityArray:

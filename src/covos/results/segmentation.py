@@ -269,7 +269,8 @@ class Segmentation:
         entry = find_matter(os.fspath(network))
         from covos.engines.matting import matte_loader, matted
 
-        load, ladder = matte_loader(entry.path, device=device, precision=precision, runtime=runtime)
+        still = self.info.is_still
+        load, ladder = matte_loader(entry.path, device=device, precision=precision, runtime=runtime, still=still)
         replay = self._replay
         if anew:
             replay = self.without_matte()._replay

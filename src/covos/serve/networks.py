@@ -45,11 +45,14 @@ class Networks:
         """Return the model, loaded once."""
         return self.models(self.plan)
 
-    def matter(self, video: Video) -> MatteEngine:
-        """Return what finds the mattes of a clip; it remembers a frame, and is made anew for another clip."""
+    def matter(self, video: Video, *, still: bool) -> MatteEngine:
+        """Return what finds the mattes of a clip; it remembers a frame, and is made anew for another clip.
+
+        For ``still``, see `MatteEngine`.
+        """
         if self._matter is None or self._matter[0] != video:
             plan = self.plan
-            load, _ = matte_loader(device=plan.device, precision=plan.precision, runtime=plan.runtime)
+            load, _ = matte_loader(device=plan.device, precision=plan.precision, runtime=plan.runtime, still=still)
             self._matter = video, load()
         return self._matter[1]
 

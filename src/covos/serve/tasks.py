@@ -173,9 +173,10 @@ class FindMatte:
 
     def run(self, here: Here) -> None:
         """Tell it."""
-        frame = frame_of(here.source(self.video), self.mask)
-        probability = self.mask.probability
-        found = networks_of(here).matter(self.video).find(frame.image, probability, index=frame.index)
+        source = here.source(self.video)
+        frame, probability = frame_of(source, self.mask), self.mask.probability
+        engine = networks_of(here).matter(self.video, still=source.info.is_still)
+        found = engine.find(frame.image, probability, index=frame.index)
         if not np.isfinite(found).all():  # the network gave no numbers: the mask's own edge stays
             found = opacity_of(probability, self.mask.labels)
         here.tell(Matted(index=self.mask.index, matte=SoftMask.of(found, self.mask.mask)))

@@ -116,8 +116,8 @@ class TaskWork(ABC):
         entry = self._matter
         if entry is None:
             return results
-        ladder, runtime = self.model.engine.ladder, self.model.runtime
-        return matted(results, lambda: load_matte_engine(entry.path, ladder=ladder, runtime=runtime))
+        ladder, runtime, still = self.model.engine.ladder, self.model.runtime, self._source.info.is_still
+        return matted(results, lambda: load_matte_engine(entry.path, ladder=ladder, runtime=runtime, still=still))
 
     def touched(
         self, changed: Sequence[int], unreadable: Sequence[int], *, cuts_before: tuple[int, ...]
