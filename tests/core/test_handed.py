@@ -99,3 +99,19 @@ def test_who_made_an_item_that_nobody_takes_is_woken_by_the_end() -> None:
     with HandedOver(range(5), name="test") as handed:
         assert next(handed) == 0
     assert not handed.at_work
+
+
+def test_who_waits_is_woken_if_the_thread_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = HandedOver(iter([1]), name="inner")
+    start = threading.Thread.start
+
+    def refused(self: threading.Thread) -> None:
+        if self.name == "inner":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    outer = HandedOver(inner, name="outer", patience=5)
+    with pytest.raises(RuntimeError, match="new thread"), outer, inner:
+        pass
+    assert not outer.at_work

@@ -407,3 +407,14 @@ def test_what_programs_make_of_a_black_and_white_mask(tmp_path: Path, dither: Im
             path = tmp_path / f"{place}{method}.png"
             whole.quantize(2, method=method, dither=dither).save(path)
             np.testing.assert_array_equal(read_binary_mask(path), grey)
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_a_value_that_is_named_as_transparent_stays_what_it_is(tmp_path: Path, mode: str) -> None:
+    labels = np.zeros((40, 40), np.uint8)
+    labels[5:15, 5:15], labels[30:32] = 1, 1 if mode == "1" else 255
+    picture = Image.fromarray(labels > 0) if mode == "1" else Image.fromarray(labels)
+    picture.save(tmp_path / "plain.png")
+    picture.save(tmp_path / "named.png", transparency=int(labels.max()))
+    for read in (read_label_map, read_binary_mask):
+        np.testing.assert_array_equal(read(tmp_path / "named.png"), read(tmp_path / "plain.png"))

@@ -53,7 +53,7 @@ def test_frames_behind_a_hole_come(content: bytes, tmp_path: Path, fill: bool) -
     assert numbers(frames) == [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15]
     assert (health.missing, health.at_least, health.concealed, health.complete) == (1, False, (7,), False)
     assert [lost.pts for lost in health.lost] == [320]
-    assert any("1 frame missing, at 0.32 s" in text for text in health.warnings)
+    assert any("1 frame missing of 16, at 0.32 s" in text for text in health.warnings)
     for frame in frames:
         if frame.status == "ok":
             np.testing.assert_array_equal(frame.image, intact[frame.pts // 40].image)

@@ -320,3 +320,7 @@ def test_a_file_that_vanishes_after_it_was_opened_is_a_source_that_cannot_be_rea
         "there is no such file",
         "check the disk or network that it is on",
     )
+
+
+def test_a_name_that_no_system_takes_is_not_there() -> None:
+    assert refusal("a\0b").why == "nothing has this name"

@@ -101,3 +101,23 @@ def test_a_part_of_a_result_names_the_pictures_of_that_part_that_cannot_be_read(
     assert part.warnings == ("1 picture cannot be read: 2.png",)
     assert part.notes == ("outside of the part that is taken: 1 picture cannot be read: 4.png",)
     assert whole.trim(range(5, 6)).health.complete
+
+
+def test_a_part_of_a_result_has_the_damage_of_that_part_of_an_animation(tmp_path: Path) -> None:
+    path = tmp_path / "torn.webp"
+    frames = [
+        Image.fromarray(np.random.default_rng(index).integers(0, 255, (48, 64, 3), np.uint8)) for index in range(9)
+    ]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    content = bytearray(path.read_bytes())
+    starts = [at for at in range(len(content)) if content[at : at + 4] == b"ANMF"]
+    content[starts[6] + 40 : starts[6] + 400] = bytes(360)
+    path.write_bytes(content)
+    whole = as_read(path)
+    assert [lost.pts for lost in whole.health.lost] == [600]
+    for start, end, lost in ((0, 4, 0), (5, 8, 1)):
+        part = covos.Range(start=f"f{start}", end=f"f{end}")
+        trimmed, direct = whole.trim(part), as_read(path, range=part)
+        assert len(trimmed.health.lost) == len(direct.health.lost) == lost
+        assert trimmed.health.warnings == direct.health.warnings
+        assert sum("missing" in text for text in trimmed.health.warnings) == lost

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,12 +74,56 @@ def test_a_file_of_the_user_that_is_in_the_way_costs_nothing(earlier: Path, plac
     assert list(earlier.parent.iterdir()) == [earlier]
 
 
-def test_what_a_run_left_that_was_killed_as_it_took_its_place_is_removed(earlier: Path) -> None:
-    place = earlier.with_name(".out.earlier")
-    place.mkdir()
-    (place / LIST).write_text('"masks/0.png"\n')
-    (place / "masks").mkdir()
-    (place / "masks" / "0.png").write_text("of an earlier result")
+class KilledError(BaseException):
+    """Stands for a kill: no handler of the code runs."""
+
+
+@pytest.mark.parametrize("moves", range(1, 9))
+def test_a_kill_at_any_move_costs_no_result(earlier: Path, moves: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, left = contents(earlier), [moves]
+
+    def counted(move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def moving(self: Path, target: Path) -> Path:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
+            return move(self, target)
+
+        return moving
+
+    with monkeypatch.context() as killing:
+        killing.setattr(Path, "rename", counted(Path.rename))
+        killing.setattr(Path, "replace", counted(Path.replace))
+        killing.setattr(OutputFolder, "discard", lambda _: None)
+        killing.setattr(OutputFolder, "take_back", lambda *_, **__: None)
+        with suppress(KilledError):
+            replace_by(earlier, "new.png", "report.json")
+    is_new = (earlier / "report.json").is_file() and (earlier / "report.json").read_text() == "new"
+    with pytest.raises(UsageError, match="earlier result"), made_aside(earlier, overwrite=False):
+        pass
+    assert contents(earlier) == before or is_new
     replace_by(earlier, "new.png")
     assert list(earlier.parent.iterdir()) == [earlier]
     assert sorted(contents(earlier)) == [LIST, "new.png"]
+
+
+def test_a_result_is_put_back_where_nothing_can_be_written(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(earlier)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def filling(self: OutputFolder, name: str) -> Path:
+        monkeypatch.setattr(Path, "write_bytes", full)
+        monkeypatch.setattr("covos.runs.folder.atomic_path", full)
+        return full()  # type: ignore[return-value]
+
+    def replace() -> None:
+        with made_aside(earlier, overwrite=True) as folder:
+            folder.file("new.png").write_text("new")
+            monkeypatch.setattr(OutputFolder, "file", filling)
+
+    with pytest.raises(EnvironmentProblem):
+        replace()
+    assert contents(earlier) == before
+    assert list(earlier.parent.iterdir()) == [earlier]

@@ -39,7 +39,11 @@ class HandedOver(Generic[T]):
         self.dropped = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._end(None)  # who waits already would wait for ever
+            raise
         return self
 
     def __exit__(

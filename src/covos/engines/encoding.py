@@ -199,6 +199,10 @@ class FrameEncoder(Generic[FeaturesT]):
     def note(self, logits: Mapping[int, Tensor]) -> None:
         """Take the subject's logits in frames that were encoded, by index; `covos.engines.kept` keeps them."""
 
+    def is_noted(self, index: int) -> bool:
+        """Tell if the subject's logits in a frame are kept."""
+        return False
+
     def noted(self, index: int) -> Tensor | None:
         """Return the subject's logits in a frame, h x w, if they are kept."""
         return None

@@ -316,13 +316,13 @@ class FollowEngine:
         mirrored = tuple(each.mirrored for each in self.finder.encoders)
         return [
             SeenFrame(observed, features[0], tuple(features[1:]), mirrored)
-            for _, part in self.encoder.ladder.in_parts(self._placed(batch), self._seen)
+            for _, part in self.encoder.ladder.in_parts(self._placed(batch, self.finder.encoders), self._seen)
             for observed, *features in part
         ]
 
     def encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
         """Encode frames of one size together, in the first view alone; see `seen`."""
-        parts = self.encoder.ladder.in_parts(self._placed(batch), partial(self._encoded, view=0))
+        parts = self.encoder.ladder.in_parts(self._placed(batch, (self.encoder,)), partial(self._encoded, view=0))
         return list(zip(batch, chain.from_iterable(found for _, found in parts), strict=True))
 
     def standing_out(self, batch: Sequence[Observed]) -> list[Tensor]:
@@ -342,15 +342,18 @@ class FollowEngine:
 
         return [logit for _, logits in self.encoder.ladder.in_parts(still, find) for logit in logits]
 
-    def _placed(self, batch: Sequence[Observed]) -> list[_Placed]:
-        """Find the references of each frame, before a network is called: to encode them is a call of its own."""
-        return [_Placed(each, self._references_of(each.frame.index)) for each in batch]
+    def _placed(self, batch: Sequence[Observed], encoders: Sequence[FrameEncoder[Features]]) -> list[_Placed]:
+        """Find the references of each frame, before a network is called: to encode them is a call of its own.
 
-    def _references_of(self, index: int) -> Sequence[References[Features]]:
-        """Return the references of a frame in each view; none where the subject is not looked for, or was found."""
-        if self.references is None or all(each.noted(index) is not None for each in self.finder.encoders):
-            return ()
-        return self.references(index)
+        There are none where the subject is not looked for, or was found by all these encoders.
+        """
+
+        def references_of(index: int) -> Sequence[References[Features]]:
+            if self.references is None or all(each.is_noted(index) for each in encoders):
+                return ()
+            return self.references(index)
+
+        return [_Placed(each, references_of(each.frame.index)) for each in batch]
 
     def _seen(self, batch: Sequence[_Placed]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
         views = [self._encoded(batch, view=view) for view in range(len(self.finder.encoders))]

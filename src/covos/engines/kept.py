@@ -82,6 +82,10 @@ class KeptEncoder(FrameEncoder[Any]):
         """See `FrameEncoder.note`."""
         self._logits |= {index: logit.to(torch.float16) for index, logit in logits.items()}
 
+    def is_noted(self, index: int) -> bool:
+        """See `FrameEncoder.is_noted`."""
+        return index in self._logits
+
     def noted(self, index: int) -> Tensor | None:
         """See `FrameEncoder.noted`."""
         logit = self._logits.get(index)

@@ -39,7 +39,8 @@ def with_sharp_edges(
         scale: See `covos.masks.solid.scale_of`.
 
     Returns:
-        H x W float32 in [0, 1]; alpha itself if no edge is sharp, as of masks that covos has found.
+        H x W float32 in [0, 1]; alpha itself if no edge is sharp. Masks that were drawn, given or fitted by a
+        CRF have such edges; those that a network has found have not.
     """
     slope = _slope(guide) * np.float32(scale)
     if slope.max() <= STEEP[0]:

@@ -88,7 +88,7 @@ def _written(given: object) -> str:
 
 
 def _plain(number: float) -> str:
-    """Write a number in twelve digits at most, without an exponent."""
+    """Write a number without an exponent, with twelve digits after the point at most."""
     return f"{number:.12f}".rstrip("0").rstrip(".")
 
 

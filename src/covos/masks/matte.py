@@ -69,8 +69,10 @@ def is_plain_picture(path: Place) -> bool:
 
 
 def _with_own_alpha(image: Image.Image) -> Image.Image:
-    """Return a palette picture whose palette has alpha with a channel of its own; others as they are."""
-    return image.convert("RGBA") if image.mode == "P" and image.has_transparency_data else image
+    """Return a picture with a channel of alpha if its palette has it, or if one value is named as transparent."""
+    if image.mode not in {"1", "L", "P", "RGB"} or not image.has_transparency_data:
+        return image
+    return image.convert("LA" if image.mode in {"1", "L"} else "RGBA")
 
 
 def _has_colours(image: Image.Image) -> bool:

@@ -232,12 +232,7 @@ def _packed(colour: tuple[int, ...]) -> int:
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """Return the picture without alpha, and its alpha channel (None where there is none or it is fully opaque).
-
-    One value of a picture may be named as transparent, in place of a channel. A palette's alpha is not looked at.
-    """
-    if image.mode in {"1", "L", "RGB"} and image.has_transparency_data:
-        image = image.convert("RGBA" if image.mode == "RGB" else "LA")
+    """Return the picture without alpha, and its alpha channel (None where there is none or it is fully opaque)."""
     if image.mode not in {"LA", "RGBA"}:
         return image, None
     alpha = np.asarray(image.getchannel("A"))

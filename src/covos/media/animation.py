@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -19,11 +20,12 @@ from PIL import Image
 
 from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
-from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.apng import read_torn
 from covos.media.container import open_container, packets_of, picture_stream
+from covos.media.damage import damage_in_words
 from covos.media.images import UnreadableImageError, opened_image
+from covos.media.missing import spans
 from covos.media.picture import ALPHA_NOTE, as_picture
 from covos.media.source import Health, MissingFrame, Source, check_frames
 from covos.media.webp import is_animated_webp, read_frames
@@ -31,7 +33,6 @@ from covos.media.webp import is_animated_webp, read_frames
 _TIME_BASE = Fraction(1, 1000)
 _QUICKEST, _USUAL = 10, 100
 """Milliseconds: a frame that is shown for the first or less is shown for the second, as in browsers."""
-_SHOWN = 8
 
 
 class AnimatedSource(Source):
@@ -121,27 +122,25 @@ class AnimatedSource(Source):
             lost += [
                 MissingFrame(after=given - 1, pts=self._starts[each], why=self._why) for each in self._kept[given:]
             ]
-        notes = [f"frames {given} to {count - 1} cannot be decoded: {self._why}"] if self._why else []
-        at_least = not (self._whole is None or self._whole.is_counted)
-        if gone:
-            times = ", ".join(f"{self._starts[each] / 1000:.2f}" for each in gone[:_SHOWN])
-            more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
-            count_said = f"{'at least ' * at_least}{counted(len(gone), 'frame')}"
-            notes.append(f"{count_said} missing, at {times} s{more}: the file is damaged or cut")
-        elif at_least:
-            notes.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
         patched = frozenset() if self._whole is None else self._whole.patched
-        concealed = tuple(index for index, each in enumerate(self._kept[:given]) if each in patched)
-        if concealed:
-            notes.append(f"{counted(len(concealed), 'frame')} painted over where a part is missing")
-        return Health(
+        health = Health(
             decoded=given,
             expected=count + len(gone),
-            concealed=concealed,
-            at_least=at_least,
+            concealed=tuple(index for index, each in enumerate(self._kept[:given]) if each in patched),
+            at_least=not (self._whole is None or self._whole.is_counted),
             lost=tuple(sorted(lost, key=lambda each: (each.after, each.pts))),
-            warnings=(*notes, *((ALPHA_NOTE,) if self._has_alpha else ())),
         )
+        ended = (f"frames {given} to {count - 1} cannot be decoded: {self._why}",) if self._why else ()
+        alpha = (ALPHA_NOTE,) if self._has_alpha else ()
+        return replace(health, warnings=(*ended, *self.damage_in_words(health), *alpha))
+
+    def damage_in_words(self, health: Health) -> tuple[str, ...]:
+        """See `Source.damage_in_words`."""
+
+        def shown(times: Sequence[int]) -> str:
+            return spans(times, time_base=_TIME_BASE, frame_rate=self.info.whole_rate or Fraction(1))
+
+        return damage_in_words(health, time_of=self._ticks().__getitem__, shown=shown, ends=True)
 
     def _read_all(self) -> Iterator[Frame]:
         self._decoded, self._why = 0, ""

@@ -37,7 +37,7 @@ def refuse_missing(name: str) -> None:
         raise SourceError(
             f"{name}: it may not be looked at", why="permission denied to its folder", fix="change its permissions"
         ) from None
-    except OSError:  # also a name that the system does not take
+    except (OSError, ValueError):  # also a name that the system does not take
         why = "nothing has this name"
     else:
         why = "it is a link to a file that is gone"

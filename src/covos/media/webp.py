@@ -40,13 +40,13 @@ def read_frames(content: bytes, *, name: str, doubted: bool = False) -> WholeFra
     if not doubted and None not in frames and len(content) >= stated:
         return WholeFrames(content=content, durations=durations, kept=tuple(range(len(frames))))
     head = b"".join(each for each in chunks if each is not None and each[:4] in (b"VP8X", b"ICCP", b"ANIM"))
-    width, height = _sides(head[12:18])
+    size = head[12:18]  # of the canvas, as VP8X has it
+    width, height = _sides(size)
     check_pixels(name, height=height, width=width)
     check_frames(name, len(frames))
     whole = {number: each for number, each in enumerate(frames) if each is not None and _decodes(head, each)}
     patched: set[int] = set()
     is_torn = False
-    size = head[12:18]  # of the canvas, as VP8X has it
     for number in range(len(frames)):
         frame = whole.get(number)
         is_torn |= frame is None

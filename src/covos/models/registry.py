@@ -176,7 +176,7 @@ def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     verify(entry)
     if _added_network(entry.card.architecture) is None:
         return _filled(_new_network(entry), entry)
-    network = build_any(entry)
+    network = _filled(empty_network(entry), entry)
     lacking = [name for name in _ABILITIES if not hasattr(network, name)]
     if lacking:
         raise UsageError(

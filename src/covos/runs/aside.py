@@ -22,15 +22,15 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
 
     A new folder takes its name at once. In one that is there, an earlier result goes first, and the report comes last.
     If the block fails, or a file of the user's is in the way, nothing of it is left, and an earlier result is as it
-    was. The next run with this target removes the remains of a killed one. Other runs are kept out of a folder that is
-    there from the beginning.
+    was. The next run with this target puts back what a killed one had set aside, and removes its remains. Other runs
+    are kept out of a folder that is there from the beginning.
 
     Raises:
         UsageError: The target holds something that is not to be replaced.
         EnvironmentProblem: It cannot be written to, or another run is at work in it, or makes the same result.
     """
-    OutputFolder(target, overwrite=overwrite)
     target = target.resolve() if target.is_symlink() else target
+    OutputFolder(target, overwrite=True).take_back(_earlier(target), last=REPORT)
     place = OutputFolder(target, overwrite=overwrite)
     aside = hidden_beside(target.absolute(), ".partial")
     missing = [each for each in (aside, *aside.parents) if not os.path.lexists(each)]
@@ -70,10 +70,15 @@ def _take_place(aside: Path, place: OutputFolder) -> None:
         return
     OutputFolder(target, overwrite=place.overwrites)  # somebody may have put something there meanwhile
     made = sorted(path for path in aside.rglob("*") if path.is_file() and path.name not in (LIST, LOCK))
-    with place.renewed(hidden_beside(target.absolute(), ".earlier")):
+    with place.renewed(_earlier(target), last=REPORT):
         for path in sorted(made, key=lambda each: each.name == REPORT):
             path.replace(place.file(path.relative_to(aside).as_posix()))
     _remove(aside)
+
+
+def _earlier(target: Path) -> Path:
+    """Return the hidden folder that has an earlier result while a new one takes its place."""
+    return hidden_beside(target.absolute(), ".earlier")
 
 
 def _holds_something(folder: Path) -> bool:

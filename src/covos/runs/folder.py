@@ -148,41 +148,66 @@ class OutputFolder:
                 self._remove_empty_folders()
 
     @contextmanager
-    def renewed(self, earlier: Path) -> Iterator[None]:
+    def renewed(self, earlier: Path, *, last: str) -> Iterator[None]:
         """Replace what an earlier run wrote here in a block: if it fails, all is as it was before.
 
         Args:
-            earlier: Folder on the same disk, which has the earlier files for the time of the block, and their list.
-                One that a killed run left is removed.
+            earlier: Folder on the same disk, which has the earlier files for the time of the block, and their list. If
+                a run is killed in the block, `take_back` puts them back.
+            last: Name of the file that is written last in the block.
 
         Raises:
             UsageError: The folder ``earlier`` is there, and is not covos's.
             EnvironmentProblem: Another run is at work here, or a file cannot be moved.
         """
         with self.locked(), explained(self.path):
-            away, listing = OutputFolder(earlier, overwrite=True), self.path / LIST
+            away = OutputFolder(earlier, overwrite=True)
             away.remove()
             earlier.mkdir()
-            content = _content(listing)
-            (earlier / LIST).write_bytes(content)
-            paths = [path for line in _lines(content) if (path := _listed(self.path, line)) is not None]
-            old = {path: earlier / path.relative_to(self.path) for path in paths if os.path.lexists(path)}
+            (earlier / LIST).write_bytes(_content(self.path / LIST))
             try:
-                for path, place in old.items():
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    path.rename(place)
+                # While one of the same name lies here, it is the new one.
+                for name in sorted(self._listed(earlier), key=lambda each: each != last):
+                    if os.path.lexists(self.path / name):
+                        (earlier / name).parent.mkdir(parents=True, exist_ok=True)
+                        (self.path / name).rename(earlier / name)
                 yield
             except BaseException:
                 self.discard()
-                for path, place in old.items():
-                    if os.path.lexists(place):
-                        self._make(path.parent)
-                        place.rename(path)
-                with atomic_path(listing) as temporary:
-                    temporary.write_bytes(content)
-                away.remove()
+                self.take_back(earlier, last=last)
                 raise
             away.remove()
+
+    def take_back(self, earlier: Path, *, last: str) -> None:
+        """Put back what `renewed` has set aside, unless all was replaced; what was written in its place is removed.
+
+        Nothing is written, for the disk may be full.
+
+        Raises:
+            EnvironmentProblem: Another run is at work here, or a file cannot be moved.
+        """
+        if not os.path.lexists(earlier / LIST):
+            return
+        with self.locked(), explained(self.path):
+            if os.path.lexists(self.path / last):
+                OutputFolder(earlier, overwrite=True).remove()
+                return
+            names = self._listed(earlier)
+            moved = [name for name in names if os.path.lexists(earlier / name)]
+            for name in set(self._listed(self.path)) - (set(names) - set(moved)):
+                (self.path / name).unlink(missing_ok=True)
+            for name in moved:
+                self._make((self.path / name).parent)
+                (earlier / name).rename(self.path / name)
+            (earlier / LIST).replace(self.path / LIST)
+            below = {each for name in names for each in (earlier / name).parents if earlier in each.parents}
+            for folder in (*sorted(below, key=lambda each: -len(each.parts)), earlier):
+                remove_if_empty(folder)
+
+    def _listed(self, folder: Path) -> list[str]:
+        """Return the names of files in the list of a folder that may be those of files here."""
+        found = (_listed(self.path, line) for line in _lines(_content(folder / LIST)))
+        return [path.relative_to(self.path).as_posix() for path in found if path is not None]
 
     def remove(self) -> None:
         """Remove all that an earlier run wrote here, and the folder, unless other files are in it."""

@@ -150,7 +150,7 @@ class Journal:
     def __init__(
         self, path: Path, *, batch: int, earlier: Path | None = None, redo: Sequence[int] = (), whole: bool = False
     ) -> None:
-        self._path, self.whole = path, whole
+        self.path, self.whole = path, whole
         self.earlier, self.redo = earlier, tuple(redo)
         with explained(path):
             self._file: IO[bytes] = open_own(path, "ab", buffering=0)
@@ -169,7 +169,7 @@ class Journal:
 
     def replay(self) -> Iterator[JournalEntry]:
         """Read the entries of the earlier run, one at a time."""
-        for entry in read_entries(self._path, count=self.resumed):
+        for entry in read_entries(self.path, count=self.resumed):
             self._seconds.append(entry.seconds)
             yield entry
 
@@ -177,21 +177,12 @@ class Journal:
         """Return the time that computing a frame took, which `replay` has given."""
         return self._seconds[index]
 
-    def short(self, frames: int | None = None) -> InputError:
-        """Return the error of a whole journal that lacks entries; ``frames`` is their number, if it is known."""
-        of = "" if frames is None else f" of {frames}"
-        return InputError(
-            f"{self._path} is damaged",
-            why=f"entry {self.count}{of} cannot be read, and further formats, other edges and labels are made of it",
-            fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
-        )
-
     def append(self, entry: JournalEntry) -> None:
         """Add the entry of the next frame; if that fails, the journal is as it was before."""
         if entry.masks.index != self.count:
             raise ValueError(f"entry {entry.masks.index} cannot follow {self.count} entries")
         line = _line(entry)
-        with explained(self._path):
+        with explained(self.path):
             try:
                 rest = memoryview(line)
                 while rest:
@@ -206,7 +197,7 @@ class Journal:
 
     def sync(self) -> None:
         """Force what was appended to the disk."""
-        with explained(self._path):
+        with explained(self.path):
             os.fsync(self._file.fileno())
         self._synced = time.monotonic()
 
@@ -228,6 +219,16 @@ def read_entries(path: Path, *, count: int | None = None) -> Iterator[JournalEnt
     with open_own(path, "rb") as file:
         for _ in range(_whole(path, batch=1)[0] if count is None else count):
             yield JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
+
+
+def short(path: Path, *, count: int, frames: int | None = None) -> InputError:
+    """Return the error of a whole journal of which so many entries can be read, of ``frames``, if that is known."""
+    of = "" if frames is None else f" of {frames}"
+    return InputError(
+        f"{path} is damaged",
+        why=f"entry {count}{of} cannot be read, and further formats, other edges and labels are made of it",
+        fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
+    )
 
 
 def count_entries(path: Path) -> int:

@@ -19,7 +19,7 @@ from covos.core.types import SourceInfo
 from covos.engines.steps import LadderStep
 from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
-from covos.runs.journal import JOURNAL, Journal, read_entries
+from covos.runs.journal import JOURNAL, Journal, count_entries, read_entries, short
 from covos.runs.other_terms import refuse_others, refuse_variants
 from covos.runs.page import HTML
 from covos.runs.schema import REPORT, has_report, load_report
@@ -182,10 +182,8 @@ class RunState:
                 why="it was changed since the run was done",
                 fix="leave it as it is and write elsewhere (covos convert), or start anew with -y (overwrite=True)",
             )
-        journal = Journal(path / JOURNAL, batch=1, whole=True)
-        if report is not None and journal.count < report.totals.frames:
-            with journal:
-                raise journal.short(report.totals.frames)
+        if report is not None and (count := count_entries(path / JOURNAL)) < report.totals.frames:
+            raise short(path / JOURNAL, count=count, frames=report.totals.frames)
         if anew:
             written, outputs, made = (), (), {}
         state = RunHead(
@@ -202,7 +200,7 @@ class RunState:
         # The report of outputs that stay is good until that of all takes its place.
         self._folder.resume(keep=(PROJECT, JOURNAL, *outputs), replaced=(HTML, REPORT) if outputs else ())
         return Begun(
-            journal=journal,
+            journal=Journal(path / JOURNAL, batch=1, whole=True),
             formats=tuple(name for name in terms.formats if name not in written),
             written=written,
             outputs=outputs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -239,8 +238,10 @@ class RunWriter:
         if not self._coarse:
             return
         deep = [name for name in self._formats if probability_bits([name]) == 16]
-        again = shlex.join(["covos", "segment", self._writing.info.path, "-o", "FOLDER", "-f", deep[0]])
-        yield f"{', '.join(deep)}: no more levels than 8 bits have, for the probabilities were kept so; for 16: {again}"
+        yield (
+            f"{', '.join(deep)}: no more levels than 8 bits have, for the probabilities were kept so; for 16, segment "
+            f"the source anew into another folder, with -f {deep[0]} from the beginning"
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

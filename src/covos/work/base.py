@@ -19,7 +19,7 @@ from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import find_matter
 from covos.plan import Plan
-from covos.runs.journal import Journal
+from covos.runs.journal import Journal, short
 from covos.runs.report import Origin
 
 
@@ -104,7 +104,7 @@ class TaskWork(ABC):
         for frame in self._source:
             record = next(records, None)
             if record is None:
-                raise journal.short()
+                raise short(journal.path, count=journal.count)
             yield record.restore(frame)
 
     @abstractmethod
