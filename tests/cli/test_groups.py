@@ -91,7 +91,7 @@ def test_each_option_reaches_its_field() -> None:
 def test_the_page_shows_options_beside_the_value_that_says_the_same() -> None:
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| `(--[^`]+)`[^|]* \| `-f ([^`]+)`", page.partition("| the way | as a value |")[2], re.MULTILINE
+        r"^\| `(--[^`]+)`[^|]* \| `-f ([^`]+)`", page.partition("| as an option | as a value |")[2], re.MULTILINE
     )
     assert len(rows) > 5
     for words, value in rows:

@@ -17,8 +17,8 @@ def names(dataset):
 
 def videos(tree, count=9):
     for number in range(count):
-        tree.video(f"JPEGImages/v{number}", f"Annotations/v{number}", frames=2)
-    tree.video("JPEGImages/bare", "Annotations/bare", frames=2, annotated=())
+        tree.video(f"JPEGImages/v{number}", f"Annotations/v{number}", frames=3)
+    tree.video("JPEGImages/bare", "Annotations/bare", frames=3, annotated=())
 
 
 @pytest.mark.parametrize("lists", [{}, {"train": range(7), "test": range(7, 9)}, {"train": range(7), "val": (7, 8)}])
