@@ -156,8 +156,13 @@ def streaming() -> Iterator[subprocess.Popen[bytes]]:
     """The command on a pipe that stays open, in a process of its own."""
     words = [sys.executable, "-c", CHILD, str(Path(__file__).parents[1]), "stream", "-", "-", *RAW, *OUT]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(words, bufsize=0, **pipes) as process:  # type: ignore[call-overload]
+    # Without a buffer of Python's, nothing would be kept back.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(words, bufsize=0, env=environment, **pipes) as process:  # type: ignore[call-overload]
+        stuck = threading.Timer(90, process.kill)  # so that a test fails, and does not hang
+        stuck.start()
         yield process
+        stuck.cancel()
         process.kill()
 
 
@@ -173,7 +178,9 @@ def test_a_signal_ends_a_stream_of_which_nothing_more_comes(
     streaming.stdin.write(pictures(3).tobytes())
     masks = b""
     while len(masks) < 3 * HEIGHT * WIDTH:
-        masks += streaming.stdout.read(3 * HEIGHT * WIDTH)
+        came = streaming.stdout.read(3 * HEIGHT * WIDTH)
+        assert came, "it ended before the last mask"
+        masks += came
     streaming.send_signal(number)
     assert streaming.wait(60) == code
     assert streaming.stdout.read() == b""

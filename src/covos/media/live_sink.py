@@ -87,7 +87,7 @@ class LiveSink:
         codec, stored = codec_of(kind, pixels)
         refuse_file(place, overwrite=overwrite)
         self._place, self._pixels, self._broken = place, pixels, False
-        file: str | IO[bytes] = sys.stdout.buffer if place == PIPE else place
+        file: str | IO[bytes] | _AtOnce = _standard_output() if place == PIPE else place
         self.size = height, width = size
         even = stored == "yuv420p"
         self._padding = (height % 2, width % 2) if even else (0, 0)
@@ -233,3 +233,22 @@ def named(place: str) -> str:
 def said(error: BaseException) -> str:
     """Return the reason of an error, in a line."""
     return getattr(error, "strerror", None) or str(error)
+
+
+class _AtOnce:
+    """Writes what it is given at once: a pipe of which nothing is kept back until more comes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        """Write bytes."""
+        self._file.write(content)
+        self._file.flush()
+        return len(content)
+
+
+def _standard_output() -> IO[bytes] | _AtOnce:
+    """Return what writes to standard output; a file, which may be sought in, keeps its buffer."""
+    output: IO[bytes] = sys.stdout.buffer
+    return output if output.seekable() else _AtOnce(output)
