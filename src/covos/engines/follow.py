@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, islice
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,7 +26,7 @@ from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
 from covos.engines.choices import Quality, View, discovered_in, followed_in
 from covos.engines.encoding import FrameEncoder, select_rows
-from covos.engines.find import FindEngine, References, ReferencesAt, references_at
+from covos.engines.find import FindEngine, Placed, References, ReferencesAt, references_at
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.follow_result import Given, nothing_at, results_around
 from covos.engines.motion import Observed
@@ -69,13 +68,6 @@ class PassCheckpoints:
         """Forget the copies that have taken this frame or a later one, and return what `nearest` does."""
         self._copies = {at: copied for at, copied in self._copies.items() if at <= index}
         return self.nearest(index)
-
-
-class _Placed(NamedTuple):
-    """A frame with its references in each view; with none where they are not needed."""
-
-    observed: Observed
-    references: Sequence[References[Features]]
 
 
 class FollowEngine:
@@ -342,7 +334,7 @@ class FollowEngine:
 
         return [logit for _, logits in self.encoder.ladder.in_parts(still, find) for logit in logits]
 
-    def _placed(self, batch: Sequence[Observed], encoders: Sequence[FrameEncoder[Features]]) -> list[_Placed]:
+    def _placed(self, batch: Sequence[Observed], encoders: Sequence[FrameEncoder[Features]]) -> list[Placed[Features]]:
         """Find the references of each frame, before a network is called: to encode them is a call of its own.
 
         There are none where the subject is not looked for, or was found by all these encoders.
@@ -353,13 +345,13 @@ class FollowEngine:
                 return ()
             return self.references(index)
 
-        return [_Placed(each, references_of(each.frame.index)) for each in batch]
+        return [Placed(each, references_of(each.frame.index)) for each in batch]
 
-    def _seen(self, batch: Sequence[_Placed]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
+    def _seen(self, batch: Sequence[Placed[Features]]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
         views = [self._encoded(batch, view=view) for view in range(len(self.finder.encoders))]
         return list(zip((each.observed for each in batch), *views, strict=True))
 
-    def _encoded(self, batch: Sequence[_Placed], *, view: int) -> list[FollowFeatures]:
+    def _encoded(self, batch: Sequence[Placed[Features]], *, view: int) -> list[FollowFeatures]:
         encoder, observed = self.finder.encoders[view], [each.observed for each in batch]
         encoded = encoder.encode(observed)
         cue = None if self.references is None else self._cue(batch, encoded, view=view)
@@ -367,7 +359,7 @@ class FollowEngine:
         features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=flow)
         return [FollowFeatures(*(tensor[row : row + 1] for tensor in features)) for row in range(len(batch))]
 
-    def _cue(self, batch: Sequence[_Placed], encoded: Features, *, view: int) -> Tensor:
+    def _cue(self, batch: Sequence[Placed[Features]], encoded: Features, *, view: int) -> Tensor:
         """Find the subject of a batch of frames, each by its own references: B x 1 x h x w float32 logits."""
         encoder, observed = self.finder.encoders[view], [each.observed for each in batch]
         noted = [encoder.noted(each.frame.index) for each in observed]

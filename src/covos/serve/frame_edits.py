@@ -52,8 +52,7 @@ def as_shown(mask: FrameMask, number: int, rle: RLE) -> FrameMask:
     if all(each.id != number for each in mask.states):
         return placed(mask, {number: rle})
     state = ObjectStatus(id=number, state="present" if rle.area else "occluded", confidence=1.0)
-    made = placed(mask, {number: rle}, states=(state,))
-    return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states))
+    return _as_sure_as_its_states(placed(mask, {number: rle}, states=(state,)))
 
 
 def back_to(mask: FrameMask, before: FrameMask, number: int, *, now: FrameMask) -> FrameMask:
@@ -65,7 +64,7 @@ def back_to(mask: FrameMask, before: FrameMask, number: int, *, now: FrameMask) 
     own = apart(before.objects[number], now, number) if number in before.objects else _nothing(mask.size)
     states = [each for each in before.states if each.id == number]
     made = placed(mask, {number: own}, states=states)
-    return replace(made, confidence=sum(each.confidence for each in made.states) / len(made.states)) if states else made
+    return _as_sure_as_its_states(made) if states else made
 
 
 def apart(rle: RLE, masks: FrameMask, number: int) -> RLE:
@@ -173,6 +172,10 @@ def slivers(before: FrameMask, own: MaskArray) -> MaskArray:
     for theirs in map(decode, before.objects.values()):
         slivers |= theirs & ~own & ~left_of(theirs, own)
     return slivers
+
+
+def _as_sure_as_its_states(mask: FrameMask) -> FrameMask:
+    return replace(mask, confidence=sum(each.confidence for each in mask.states) / len(mask.states))
 
 
 def _nothing(size: tuple[int, int]) -> RLE:
