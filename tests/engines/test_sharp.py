@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -54,6 +55,22 @@ def test_a_soft_mask_and_one_beside_the_edge_change_nothing() -> None:
     beside = np.roll(block, 8, axis=0)
     kept = sharpened(block, beside, picture(block))
     assert error(kept, block) < 0.2 * error(beside, block)
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_a_large_frame_is_as_a_small_one(times: int) -> None:
+    def large(values: NDArray[np.generic]) -> NDArray[np.generic]:
+        return np.asarray(cv2.resize(values, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC).clip(0, 255))
+
+    truth = teeth(blur=0.7)
+    worse = np.asarray(cv2.GaussianBlur(truth, (0, 0), 4), np.float32)
+    image = np.asarray(large(picture(truth)), np.uint8)
+    small = sharpened(worse, truth, picture(truth))
+    guide, alpha = (np.clip(large(each), 0, 1).astype(np.float32) for each in (truth, worse))
+    found = with_sharp_edges(alpha, guide, image, reach=REACH * times, scale=float(times))
+    assert error(found, guide) == pytest.approx(error(small, truth), rel=0.2)
+    soft = np.clip(large(teeth(blur=5)), 0, 1).astype(np.float32)
+    np.testing.assert_array_equal(with_sharp_edges(alpha, soft, image, reach=REACH * times, scale=float(times)), alpha)
 
 
 def test_the_matte_of_a_nearly_right_mask_is_nearer_to_it() -> None:

@@ -42,16 +42,38 @@ def with_sharp_edges(
         H x W float32 in [0, 1]; alpha itself if no edge is sharp. Masks that were drawn, given or fitted by a
         CRF have such edges; those that a network has found have not.
     """
+    trust = _trust(guide, image, reach=reach, scale=scale)
+    if trust is None:
+        return alpha
+    believed = np.nonzero(trust > 0)
+    found = alpha.copy()
+    found[believed] = brought_together(alpha[believed], guide[believed], share=trust[believed])
+    return found
+
+
+def _trust(guide: ProbabilityArray, image: ImageArray, *, reach: float, scale: float) -> NDArray[np.float32] | None:
+    """Return how far the mask's own edge is believed: H x W float32 in [0, `SHARE`]; None if nowhere.
+
+    What is looked at is a share of the frame's height, so a large frame is looked at in a smaller one.
+    """
+    times, size = int(scale), guide.shape[::-1]
+    if times > 1:
+        small = max(1, size[0] // times), max(1, size[1] // times)
+        guide = np.asarray(cv2.resize(guide, small, interpolation=cv2.INTER_AREA), np.float32)
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        reach, scale = reach / times, scale / times
     slope = _slope(guide) * np.float32(scale)
     if slope.max() <= STEEP[0]:
-        return alpha
+        return None
     side = 2 * round(AROUND * reach) + 1
     near = np.asarray(cv2.dilate(slope, cv2.getStructuringElement(cv2.MORPH_RECT, (side, side))), np.float32)
     brightness = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), 1)
     picture = _slope(brightness.astype(np.float32))
     on_contour = _mean(picture * slope, side) / np.maximum(_mean(slope, side), 1e-4)
     trust = SHARE * _ramp(near, STEEP) * _ramp(on_contour / (_mean(picture, side) + _LEAST_SLOPE), ON_EDGE)
-    return np.where(trust > 0, brought_together(alpha, guide, share=trust), alpha).astype(np.float32)
+    if times > 1:
+        trust = cv2.resize(trust, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(trust, np.float32)
 
 
 def _slope(values: NDArray[np.float32]) -> NDArray[np.float32]:
