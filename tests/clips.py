@@ -35,3 +35,13 @@ def bright_clip(path: Path, *, frames: int = 8, height: int = 48, width: int = 6
         return image
 
     return write_clip(path, map(picture, range(frames)), rate=rate, crf="12")
+
+
+def write_combed(path: Path) -> Path:
+    """Write a bright block that moves; odd rows show it half a frame later, and no frame is flagged as interlaced."""
+    pictures = np.full((6, 64, 96, 3), 40, np.uint8)
+    for index, picture in enumerate(pictures):
+        for row in range(16, 48):
+            left = 8 + 8 * index + 4 * (row % 2)
+            picture[row, left : left + 20] = 230
+    return write_clip(path, pictures, qp="4")

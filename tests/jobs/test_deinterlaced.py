@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import covos
-from clips import write_clip
+from clips import write_combed
 from covos.core.types import Deinterlace
 from covos.job import Job
 from covos.media.opening import open_source
@@ -24,26 +24,14 @@ def model() -> Model:
     return bright_model()
 
 
-@pytest.fixture
-def combed(tmp_path: Path) -> Path:
-    """A bright block that moves; odd rows show it half a frame later, and no frame is flagged as interlaced."""
-    pictures = np.full((6, 64, 96, 3), 40, np.uint8)
-    for index, picture in enumerate(pictures):
-        for row in range(16, 48):
-            left = 8 + 8 * index + 4 * (row % 2)
-            picture[row, left : left + 20] = 230
-    return write_clip(tmp_path / "combed.mp4", pictures, qp="4")
-
-
 def read(source: covos.Segmentation) -> list[NDArray[np.uint8]]:
     with source.open_source(what="a test") as opened:
         return [frame.image for frame in opened]
 
 
 @pytest.mark.parametrize("choice", ["on", "off", "auto"])
-def test_a_result_reads_its_pictures_as_the_run_did(
-    combed: Path, tmp_path: Path, model: Model, choice: Deinterlace
-) -> None:
+def test_a_result_reads_its_pictures_as_the_run_did(tmp_path: Path, model: Model, choice: Deinterlace) -> None:
+    combed = write_combed(tmp_path / "combed.mp4")
     with open_source(combed, deinterlace=choice) as source:
         seen = [frame.image for frame in source]
     with open_source(combed) as source:

@@ -11,16 +11,21 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import covos
+from clips import write_combed
 from covos.cli import main
 from covos.core.errors import SourceError, UsageError
 from covos.masks import write_label_map
+from covos.media.opening import open_source
+from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve.address import Address
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.downloads import Downloads
+from covos.serve.networks import Networks
 from covos.serve.opened import load_run
 from covos.serve.rules import Rules
 from covos.serve.running import run_server
@@ -81,6 +86,33 @@ def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> Non
         np.testing.assert_array_equal(found[2], matted(result)[2])
     finally:
         desk.close()
+
+
+@pytest.mark.parametrize("kind", ["video", "pictures"])
+def test_a_run_is_read_as_when_it_was_made(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, way = write_combed(tmp_path / "clip.mp4"), ["--deinterlace", "on"]
+    with open_source(source, deinterlace="on") as opened:
+        seen = [frame.image for frame in opened]
+    if kind == "pictures":
+        source, way = tmp_path / "pictures", ["--frame-rate", "12"]
+        source.mkdir()
+        for index, image in enumerate(seen):
+            Image.fromarray(image).save(source / f"{index}.png")
+    assert main(["segment", str(source), "-o", str(tmp_path / "run"), *way, "-f", "palette", "-q"]) == 0
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
+    monkeypatch.setattr(desk, "_find", lambda *_, **__: None)
+    try:
+        clip = desk.open(tmp_path / "run")
+        part = desk.arrivals.add_part(clip, Range(start="f2"))
+    finally:
+        desk.close()
+    for each in (clip, Clip.load(clip.folder), part):
+        with each.video.open() as opened:
+            assert opened.info.whole_rate == each.info.whole_rate == (12 if kind == "pictures" else 25)
+            images = [frame.image for frame in opened]
+        assert np.array_equal(images, seen[each.info.start :])
+    with Networks(Plan(source="clip", device="cpu")).session(clip.video, ()) as session:
+        assert session.source.info == clip.info
 
 
 def matted(result: covos.Segmentation) -> list[np.ndarray]:

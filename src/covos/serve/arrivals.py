@@ -61,7 +61,7 @@ class Arrivals:
             self._quota.announce(folder, size)
         return folder
 
-    def add_upload(self, folder: Path, *, file: Path, name: str, range: Range = WHOLE) -> Clip:
+    def add_upload(self, folder: Path, *, video: Video, name: str) -> Clip:
         """Take an uploaded file, which lies in ``folder``, or a part of it.
 
         Raises:
@@ -69,23 +69,23 @@ class Arrivals:
         """
         with _kept_if_well(folder):
             self._quota.refuse_over()
-            clip = self._begin(folder, name=name, video=Video(path=str(file), range=range))
+            clip = self._begin(folder, name=name, video=video)
             place = self._new_place()
             folder.rename(place)
-        video = Video(path=str(place / file.name), range=range)
+        video = replace(video, path=str(place / Path(video.path).name))
         info = replace(clip.info, path=video.path)
         clip = Clip.begin(place, name=name, video=video, info=info, size=clip.kept.size_bytes)
         self._take(clip)
         return clip
 
-    def add_path(self, path: Path, *, name: str, range: Range = WHOLE) -> Clip:
+    def add_path(self, video: Video, *, name: str) -> Clip:
         """Take a file of the server's own, or a part of it.
 
         Raises:
             CovosError: It cannot be read, or is refused.
         """
         with self._made_place() as place:
-            clip = self._begin(place, name=name, video=Video(path=str(path), range=range))
+            clip = self._begin(place, name=name, video=video)
         self._take(clip)
         return clip
 
@@ -97,11 +97,11 @@ class Arrivals:
         """
         source = Path(clip.kept.source)
         if not source.is_relative_to(self._root):
-            return self.add_path(source, name=clip.kept.name, range=range)
+            return self.add_path(replace(clip.video, range=range), name=clip.kept.name)
         folder = self._new_folder()
         file = folder / source.name
         link(source, file)
-        return self.add_upload(folder, file=file, name=clip.kept.name, range=range)
+        return self.add_upload(folder, video=replace(clip.video, path=str(file), range=range), name=clip.kept.name)
 
     def add_sent(self, upload: Upload, *, range: Range = WHOLE) -> Clip:
         """Take a file that was uploaded in parts, or a part of it; the upload is over then.
@@ -114,7 +114,7 @@ class Arrivals:
         file = folder / f"source{suffix_of(upload.name)}"
         link(upload.file, file)
         try:
-            clip = self.add_upload(folder, file=file, name=upload.name, range=range)
+            clip = self.add_upload(folder, video=Video(path=str(file), range=range), name=upload.name)
         except (BusyError, TooLargeError):
             raise
         except CovosError:
@@ -130,7 +130,7 @@ class Arrivals:
             CovosError: It cannot be read, or is refused.
         """
         if not has_report(path):
-            return self.add_path(path, name=path.name)
+            return self.add_path(Video(path=str(path)), name=path.name)
         run = version_of(path)
         video, known, cuts = load_run(path)
         with self._made_place() as place:

@@ -209,7 +209,7 @@ class Clip:
     @property
     def video(self) -> Video:
         """The source, as processes open it."""
-        return Video(path=self.kept.source, range=self.kept.range)
+        return Video.read_as(self.info, path=self.kept.source, range=self.kept.range)
 
     @property
     def proxy(self) -> Path:

@@ -74,4 +74,6 @@ class Networks:
 
     def _begin(self, video: Video) -> Session:
         self._cuts[video] = ()
-        return self.model().session(video.path, range=video.range)
+        return self.model().session(
+            video.path, range=video.range, deinterlace=video.deinterlace, frame_rate=video.frame_rate
+        )

@@ -33,7 +33,8 @@ def load_run(folder: Path) -> tuple[Video, Edit, tuple[int, ...]]:
         things=_things(result),
         frames={mask.index: mask for mask in result},
     )
-    return Video(path=str(source), range=Range.taken(result.info)), edit, result.origin.cuts
+    video = Video.read_as(result.info, path=str(source), range=Range.taken(result.info))
+    return video, edit, result.origin.cuts
 
 
 def check_fits(known: Edit, *, info: SourceInfo, run: Path) -> None:

@@ -23,7 +23,6 @@ from covos.formats.table import check_formats
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.masks.hole_watch import watched
-from covos.media.inputs import open_input
 from covos.media.presets import H264
 from covos.media.source import Source
 from covos.media.writer import VideoWriter
@@ -45,9 +44,7 @@ class Probe:
 
     def run(self, here: Here) -> None:
         """Tell its description; refuse what cannot be read."""
-        with open_input(
-            self.video.path, range=self.video.range
-        ) as source:  # not kept open: its folder gets another name
+        with self.video.open() as source:  # not kept open: its folder gets another name
             here.tell(source.info)
 
 

@@ -75,7 +75,15 @@ class Find:
 
     def run(self, here: Here) -> None:
         """Tell the masks of each frame."""
-        taken = {"source": self.video.path, "range": self.video.range, "task": FIND, "formats": ("palette",)}
+        video = self.video
+        taken = {
+            "source": video.path,
+            "range": video.range,
+            "deinterlace": video.deinterlace,
+            "frame_rate": video.frame_rate,
+            "task": FIND,
+            "formats": ("palette",),
+        }
         job = Job(networks_of(here).plan.model_copy(update=taken), self.folder, load=networks_of(here).models)
         told = False
         for event in job:

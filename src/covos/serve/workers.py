@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event as Flag
@@ -25,7 +26,7 @@ from covos.core.device import configure_threads
 from covos.core.errors import CancelledError, CovosError, explained
 from covos.core.memory import give_back
 from covos.core.process import Worker
-from covos.core.types import SourceInfo
+from covos.core.types import Deinterlace, SourceInfo
 from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.masks.soft import SoftMask
@@ -60,10 +61,24 @@ class Video:
     Attributes:
         path: Its file.
         range: The part that is taken: frames count from its first.
+        deinterlace: Frames that are made whole pictures, as `covos.media.opening.open_source` takes it.
+        frame_rate: Frames a second of a folder of pictures; None of a video, which has its own.
     """
 
     path: str
     range: Range = WHOLE
+    deinterlace: Deinterlace = "auto"
+    frame_rate: Fraction | None = None
+
+    @classmethod
+    def read_as(cls, info: SourceInfo, *, path: str, range: Range) -> Video:
+        """Return a part of a clip, read as it was when it got this description: its pictures and times are those."""
+        rate = info.whole_rate if info.kind == "frames" else None
+        return cls(path=path, range=range, deinterlace=info.deinterlace, frame_rate=rate)
+
+    def open(self) -> Source:
+        """Open it; see `covos.media.inputs.open_input`."""
+        return open_input(self.path, range=self.range, deinterlace=self.deinterlace, frame_rate=self.frame_rate)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -156,7 +171,7 @@ class Here:
 
     def source(self, video: Video) -> Source:
         """Return an open clip; the last few stay open."""
-        return kept_open(self.sources, video, lambda: open_input(video.path, range=video.range))
+        return kept_open(self.sources, video, video.open)
 
     def release(self) -> None:
         """Close and forget all: the next task opens and loads what it needs."""

@@ -22,6 +22,7 @@ from covos.serve.places import file_below
 from covos.serve.routes.description import without_references
 from covos.serve.schema import Jobs, JobView, NewJob
 from covos.serve.uploads import shown_name, suffix_of
+from covos.serve.workers import Video
 
 PATIENCE = 15.0
 """Seconds after which a stream of events says that it is alive."""
@@ -120,7 +121,7 @@ def _taken(desk: Desk, asked: NewJob, *, example: Path | None) -> Clip:
     path = example if asked.path is None else file_below(desk.rules.media, asked.path)
     if path is None:
         raise NotThereError("there is no example", why="this server has none", fix="upload a clip")
-    return desk.arrivals.add_path(path, name=path.name, range=asked.range)
+    return desk.arrivals.add_path(Video(path=str(path), range=asked.range), name=path.name)
 
 
 async def _take_upload(request: Request, desk: Desk) -> Clip:
@@ -138,7 +139,8 @@ async def _take_upload(request: Request, desk: Desk) -> Clip:
             part = Range.model_validate(given)
             desk.quota.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
             await run_in_threadpool(_copy, upload, file)
-        return await run_in_threadpool(desk.arrivals.add_upload, folder, file=file, name=name, range=part)
+        video = Video(path=str(file), range=part)
+        return await run_in_threadpool(desk.arrivals.add_upload, folder, video=video, name=name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
