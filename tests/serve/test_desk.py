@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from covos.serve.queue import Work, WorkQueue
 from covos.serve.rules import Rules
 from covos.serve.running import run_server
 from covos.serve.schema import Problem
+from covos.serve.to_open import ToOpen
 from covos.serve.workers import Note, TaskWorker, Video
 from serve.serving import begun, wait_for
 
@@ -107,19 +109,20 @@ def test_a_file_that_is_opened_again_goes_on_with_the_work_of_before(tmp_path: P
         size_bytes=written.st_size,
         modified=written.st_mtime_ns,
         range=Range(start="f1"),
+        info=replace(part.info, start=1, frame_count=part.info.frame_count - 1, times="zero"),
         created="2999-01-01T00:00:00+00:00",
     )
     desk = Desk(Rules(root=root), plan=PLAN)
     desk._clips = {each.id: each for each in (clip, part)}
     try:
-        assert desk.open(file) is clip
+        assert desk.open(ToOpen(path=file)) is clip
         assert desk.opening is not None
         assert desk.opening.job == clip.id
         with pytest.raises(CovosError):  # it is read anew, and is no video
-            desk.open(file, fresh=True)
+            desk.open(ToOpen(path=file), fresh=True)
         os.utime(file, ns=(1, 1))
         with pytest.raises(CovosError):
-            desk.open(file)
+            desk.open(ToOpen(path=file))
     finally:
         desk.close()
 
@@ -222,7 +225,7 @@ def test_a_file_whose_name_is_not_utf_8_is_a_clip_like_others(tmp_path: Path, mo
     desk.clip("one").note("playing", "it plays \udce9")  # a text from elsewhere
     assert desk.queue.changed(desk.clip("one")).id == "one"
     with pytest.raises(CovosError):
-        desk.open(Path(source))
+        desk.open(ToOpen(path=Path(source)))
     assert desk.opening is not None
     assert desk.opening.name == "caf\\udce9.mp4"
     desk.close()

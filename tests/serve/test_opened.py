@@ -30,6 +30,7 @@ from covos.serve.opened import load_run
 from covos.serve.rules import Rules
 from covos.serve.running import run_server
 from covos.serve.schema import Wanted
+from covos.serve.to_open import ToOpen, look_at
 from covos.serve.workers import Here, TaskWorker
 
 MakeClip = Callable[..., Path]
@@ -65,12 +66,12 @@ def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> Non
     # The desk keeps it, also after a restart, and knows it again.
     desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
     try:
-        clip = desk.open(run)
+        clip = desk.open(look_at(run))
         assert (clip.kept.state, clip.history.revision, clip.run) == ("done", 0, run)
         again = Clip.load(clip.folder)
         assert again.history.seeds == clip.history.seeds == known.seeds
         assert again.history.frames == clip.history.frames
-        assert desk.open(run) is clip
+        assert desk.open(look_at(run)) is clip
         # A download has the run's masks and matte.
         export = Downloads._task(clip, "npz", wanted=Wanted(), hidden=())
         export.run(Here(plan=Plan(source="clip"), stop=threading.Event(), tell=lambda _: None))  # type: ignore[arg-type]
@@ -84,6 +85,69 @@ def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> Non
         found, without = (alphas(clip, Wanted(matte=matte)) for matte in (None, False))
         assert not np.array_equal(found[1], without[1])
         np.testing.assert_array_equal(found[2], matted(result)[2])
+    finally:
+        desk.close()
+
+
+def test_a_part_of_a_run_is_opened(run: Path, tmp_path: Path) -> None:
+    result = covos.load_result(run)
+    assert look_at(run) == ToOpen(path=run, part=Range(start="f2", end="f10"))
+    asked = look_at(run, range=Range(start="0.04", every=2))  # seconds from the first frame of the run, which is 2
+    assert asked.part == Range(start="f3", end="f10", every=2)
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
+    try:
+        clip = desk.open(asked)
+        assert clip.info.numbers == range(3, 10, 2)
+        assert [dict(mask.objects) for mask in clip.history.frames.values()] == [
+            dict(result[at].objects) for at in (1, 3, 5, 7)
+        ]
+        assert [(seed.frame, seed.object) for seed in clip.history.seeds] == [(0, 1)], "the mask lies on frame 4"
+        assert desk.open(look_at(run, range=Range(start="f3", every=2))) is clip
+        assert desk.open(look_at(run)) is not clip
+        export = Downloads._task(clip, "npz", wanted=Wanted(), hidden=())
+        export.run(Here(plan=Plan(source="clip"), stop=threading.Event(), tell=lambda _: None))  # type: ignore[arg-type]
+        downloaded = covos.load_result(clip.folder / "results" / "npz")
+        assert downloaded == result.trim(Range(start="f3", every=2))
+        assert [mask.number for mask in downloaded] == [3, 5, 7, 9]
+        assert downloaded.health.decoded == 4
+    finally:
+        desk.close()
+    with pytest.raises(UsageError, match="start f0 and end f2 leave no frame") as refused:
+        look_at(run, range=Range(start="f0", end="f2"))
+    assert "from f2 to f9" in refused.value.why
+
+
+def test_a_part_of_a_clip_is_opened(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_clip(frames=12)
+    served = list[ToOpen]()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("covos.serve.running.run_server", lambda *_, **given: served.append(given["opening"]))
+    wrong = {
+        ("--start", "f12"): "start f12: frame 12 is beyond the end",
+        ("--start", "soon"): "start 'soon' is no place in a video",
+        ("--start", "f4", "--end", "f4"): "start f4 and end f4 leave no frame",
+    }
+    for options, words in wrong.items():
+        said = []
+        for verb in (["open", "--no-browser"], ["segment", "-o", "out"]):
+            assert main([*verb, str(source), *options, "-q"]) == 2
+            said.append(capsys.readouterr().err)
+        assert words in said[0]
+        assert said[0] == said[1], "the words are those of covos segment"
+    assert not served
+    assert main(["open", str(source), "--no-browser", "--start", "0.08", "--end", "f10", "--every", "2"]) == 0
+    (asked,) = served
+    assert asked.part == Range(start="f2", end="f9", every=2)
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
+    monkeypatch.setattr(desk, "_find", lambda *_, **__: None)
+    try:
+        clip = desk.open(asked)
+        assert clip.info.numbers == range(2, 10, 2)
+        assert desk.open(look_at(source, range=Range(start="f2", end="0.4", every=2))) is clip
+        assert desk.open(look_at(source)) is not clip
+        assert desk.open(asked, fresh=True) is not clip
     finally:
         desk.close()
 
@@ -102,7 +166,7 @@ def test_a_run_is_read_as_when_it_was_made(kind: str, tmp_path: Path, monkeypatc
     desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
     monkeypatch.setattr(desk, "_find", lambda *_, **__: None)
     try:
-        clip = desk.open(tmp_path / "run")
+        clip = desk.open(ToOpen(path=tmp_path / "run"))
         part = desk.arrivals.add_part(clip, Range(start="f2"))
     finally:
         desk.close()
@@ -138,7 +202,7 @@ def test_a_run_that_cannot_be_opened_says_why(
 ) -> None:
     source = Path(json.loads((run / "report.json").read_text())["source"]["path"])
     served: list[object] = []
-    monkeypatch.setattr("covos.serve.running.run_server", lambda *_, **given: served.append(given["opening"]))
+    monkeypatch.setattr("covos.serve.running.run_server", lambda *_, **given: served.append(given["opening"].path))
     assert main(["open", str(run), "--no-browser"]) == 0
     assert capsys.readouterr().err == f"opening {run} ...\n"
     make_clip(source.name, frames=12, height=32)
@@ -149,7 +213,7 @@ def test_a_run_that_cannot_be_opened_says_why(
     desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
     try:
         with pytest.raises((SourceError, UsageError)):
-            desk.open(run)
+            desk.open(ToOpen(path=run))
         assert not list((tmp_path / "clips").iterdir())
     finally:
         desk.close()
@@ -169,7 +233,8 @@ def test_a_server_ends_with_what_it_cannot_open(tmp_path: Path, monkeypatch: pyt
     def serve() -> None:
         try:
             rules = Rules(root=tmp_path / "clips")
-            run_server(rules, address=Address(port=0), plan=Plan(source="clip"), opening=tmp_path, ready=raised.append)  # type: ignore[arg-type]
+            plan, opening = Plan(source="clip"), ToOpen(path=tmp_path)
+            run_server(rules, address=Address(port=0), plan=plan, opening=opening, ready=raised.append)  # type: ignore[arg-type]
         except SourceError as error:
             raised.append(error)
 

@@ -19,7 +19,9 @@ from covos.serve.address import BACKEND_PORT, HOST, PORT, Address
 from covos.serve.rules import QUOTA, UPLOAD, WAITING, Rules
 
 if TYPE_CHECKING:
+    from covos.media.range import Range
     from covos.plan import Plan
+    from covos.serve.to_open import ToOpen
 
 _GIGA = 1 << 30
 _HOUR = 3600.0
@@ -101,6 +103,7 @@ def open_clip(
             show_default="covos-clips; covos-clips-2 if another covos has that",
         ),
     ] = None,
+    part: groups.LivePart,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, though the clip was opened before.")] = False,
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
@@ -111,11 +114,12 @@ def open_clip(
     """Open a video on a page of this machine: see its subject cut out, click to correct, download.
 
     A clip that was opened before goes on with the work of then. If it is the folder of a run, the page goes on from its
-    masks and prompts: nothing is searched again.
+    masks and prompts: nothing is searched again. With --start, --end and --every, the page has that part alone.
     """
+    range = part.range()
     if not quiet:  # before anything heavy is loaded
         say(f"opening {clip} ...", err=True)
-    opened = _looked_at(clip, model=model)
+    opened = _looked_at(clip, range=range, model=model)
     if root is None:
         root = _place_for(opened, fresh=fresh, quiet=quiet)
     _run(
@@ -176,7 +180,7 @@ def _run(
     address: Address,
     plan: Plan,
     quiet: bool,
-    opening: Path | None = None,
+    opening: ToOpen | None = None,
     fresh: bool = False,
     browser: bool = False,
     log: str | None = None,
@@ -226,7 +230,7 @@ def _folder(root: Path) -> Path:
     return root.absolute()
 
 
-def _place_for(opened: Path, *, fresh: bool, quiet: bool) -> Path:
+def _place_for(opened: ToOpen, *, fresh: bool, quiet: bool) -> Path:
     """Return the folder to work in where none is named; say so if it is not the usual one."""
     with _explaining_extra():
         from covos.serve.roots import choose_root
@@ -236,16 +240,10 @@ def _place_for(opened: Path, *, fresh: bool, quiet: bool) -> Path:
     return root
 
 
-def _looked_at(clip: Path, *, model: str) -> Path:
-    """Refuse a clip or a model that cannot be used before anything listens."""
-    from covos.media.inputs import open_input
+def _looked_at(clip: Path, *, range: Range, model: str) -> ToOpen:
+    """Refuse a clip, a part or a model that cannot be used before anything listens."""
     from covos.models.registry import find_model
-    from covos.runs.schema import has_report
-    from covos.serve.run_source import check_source
+    from covos.serve.to_open import look_at
 
     find_model(model)
-    if has_report(clip):
-        check_source(clip)
-        return clip.absolute()
-    with open_input(str(clip)):
-        return clip.absolute()
+    return look_at(clip, range=range)

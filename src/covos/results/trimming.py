@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 from covos.core.errors import listed
 from covos.core.progress import counted
@@ -23,12 +23,28 @@ _PICTURES: Final = ("cannot be read", "damaged and painted over")
 """Damages of pictures, as a folder of them says it."""
 
 
+class Placed(Protocol):
+    """A frame of a result, or its row in a report."""
+
+    @property
+    def number(self) -> int:
+        """Its number in the whole source."""
+
+    @property
+    def pts(self) -> int:
+        """Its time in units of ``time_base``."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeptFrames:
     """The frames of a result, as `Range.frames` looks at them: seconds count from the first of them."""
 
     info: SourceInfo
-    frames: Sequence[FrameMask]
+    frames: Sequence[Placed]
 
     @property
     def called(self) -> str:

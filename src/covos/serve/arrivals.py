@@ -12,7 +12,6 @@ from pathlib import Path
 from covos.core.errors import CovosError
 from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
-from covos.runs.schema import has_report
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, TooLargeError
 from covos.serve.opened import check_fits, load_run
@@ -21,6 +20,7 @@ from covos.serve.places import link
 from covos.serve.queue import WorkQueue
 from covos.serve.quota import Quota
 from covos.serve.run_source import version_of
+from covos.serve.to_open import ToOpen
 from covos.serve.uploads import Upload, Uploads, suffix_of
 from covos.serve.workers import TaskWorker, Video
 
@@ -123,16 +123,17 @@ class Arrivals:
         self._uploads.delete(upload)
         return clip
 
-    def open(self, path: Path) -> Clip:
+    def open(self, asked: ToOpen) -> Clip:
         """Take a file of the server's own, or a finished run, whose masks and prompts the clip has then.
 
         Raises:
             CovosError: It cannot be read, or is refused.
         """
-        if not has_report(path):
-            return self.add_path(Video(path=str(path)), name=path.name)
+        path = asked.path
+        if not asked.is_run:
+            return self.add_path(Video(path=str(path), range=asked.range), name=path.name)
         run = version_of(path)
-        video, known, cuts = load_run(path)
+        video, known, cuts = load_run(path, part=asked.part)
         with self._made_place() as place:
             clip = self._begin(place, name=Path(video.path).name, video=video)
             check_fits(known, info=clip.info, run=path)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from queue import SimpleQueue
 
 from covos.core.errors import CovosError, explained
@@ -34,6 +33,7 @@ from covos.serve.roots import is_of
 from covos.serve.rules import Rules
 from covos.serve.schema import JobView, Shown
 from covos.serve.tasks import Find, Look, Warm
+from covos.serve.to_open import ToOpen
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of_unread
 from covos.serve.workers import Task, TaskWorker
@@ -155,23 +155,23 @@ class Desk:
         """Processes that died and were made anew."""
         return sum(worker.restarts for worker in self._workers)
 
-    def open(self, path: Path, *, fresh: bool = False) -> Clip:
-        """Take a file of the server's own, or a finished run: the clip of before, if it was opened already.
+    def open(self, asked: ToOpen, *, fresh: bool = False) -> Clip:
+        """Take a file of the server's own, a finished run, or a part: the clip of before, if it was opened already.
 
         `opening` describes it meanwhile. ``fresh`` begins anew, and leaves the clip of before as it is.
 
         Raises:
             CovosError: It cannot be read, or is refused.
         """
-        self.opening = Opening(name=printable(path.name))
-        clip = (None if fresh else self._before(path)) or self.arrivals.open(path)
+        self.opening = Opening(name=printable(asked.path.name))
+        clip = (None if fresh else self._before(asked)) or self.arrivals.open(asked)
         self.opening = replace(self.opening, job=clip.id)
         return clip
 
-    def _before(self, path: Path) -> Clip | None:
-        """Return the newest clip that was opened of a run or of a whole file, unless that has changed since."""
+    def _before(self, asked: ToOpen) -> Clip | None:
+        """Return the newest clip that was opened of this part of a run or a file, unless that has changed since."""
         with suppress(OSError):
-            return next((clip for clip in self.clips() if is_of(clip.kept, path)), None)
+            return next((clip for clip in self.clips() if is_of(clip.kept, asked)), None)
         return None
 
     def _take(self, clip: Clip) -> None:

@@ -138,6 +138,7 @@ class Downloads:
             video=clip.video,
             info=clip.info,
             job=str(clip.run),
+            part=None if clip.kept.opened is None else clip.kept.range,
             frames=frames,
             mattes={index: matte for index, matte in known.items() if matte is not None},
             regions=regions,

@@ -7,7 +7,7 @@ from pathlib import Path
 from covos.core.labelling import Labelling
 from covos.core.types import SourceInfo
 from covos.engines.choices import SUBJECT
-from covos.media.range import Range
+from covos.media.range import WHOLE, Range
 from covos.results.loading import load_result
 from covos.results.reopened import seeds_of
 from covos.results.segmentation import Segmentation
@@ -17,15 +17,19 @@ from covos.serve.schema import Thing
 from covos.serve.workers import Video
 
 
-def load_run(folder: Path) -> tuple[Video, Edit, tuple[int, ...]]:
+def load_run(folder: Path, *, part: Range = WHOLE) -> tuple[Video, Edit, tuple[int, ...]]:
     """Return the source of a run, what is known of it as the state that a user's edits begin from, and its cuts.
 
     The edges that the run was written with are in its masks.
 
+    Args:
+        folder: Of the run.
+        part: See `load_part`.
+
     Raises:
-        CovosError: The run is damaged, or its source is not known, or no file.
+        CovosError: The run is damaged, or its source is not known, or no file; or it has no such part.
     """
-    result = load_result(folder)
+    result = load_part(folder, part)
     source = source_of(result.info, folder)
     edit = Edit(
         kind="opened",
@@ -35,6 +39,12 @@ def load_run(folder: Path) -> tuple[Video, Edit, tuple[int, ...]]:
     )
     video = Video.read_as(result.info, path=str(source), range=Range.taken(result.info))
     return video, edit, result.origin.cuts
+
+
+def load_part(folder: Path, part: Range) -> Segmentation:
+    """Return a run, or some of its frames, named by their numbers in the whole source."""
+    result = load_result(folder)
+    return result if part == Range.taken(result.info) else result.trim(part)
 
 
 def check_fits(known: Edit, *, info: SourceInfo, run: Path) -> None:

@@ -6,26 +6,12 @@ from pathlib import Path
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import SourceInfo
-from covos.media.inputs import open_input
-from covos.media.range import Range
-from covos.runs.schema import REPORT, load_report
+from covos.runs.schema import REPORT
 
 
 def version_of(folder: Path) -> tuple[str, int]:
     """Return the name of a run's folder, and when the run was done: what is opened again is the same."""
     return str(folder.resolve()), (folder / REPORT).stat().st_mtime_ns
-
-
-def check_source(folder: Path) -> None:
-    """Refuse, with a CovosError, a run that is damaged, or whose source is not there or has another size or length.
-
-    Its masks are not read, which takes long.
-    """
-    report = load_report(folder)
-    known = report.source.info(folder=folder)
-    source = source_of(known, folder)
-    with open_input(str(source), range=Range.taken(known)) as opened:
-        check_same(opened.info, count=len(report.frames), size=(known.height, known.width), run=folder)
 
 
 def source_of(info: SourceInfo, folder: Path) -> Path:

@@ -27,6 +27,7 @@ from covos.serve.patience import PatientProtocol
 from covos.serve.places import PAGE
 from covos.serve.rules import Rules
 from covos.serve.tasks import Warm
+from covos.serve.to_open import ToOpen
 
 GRACE = 3
 """Seconds that open requests have to end."""
@@ -51,7 +52,7 @@ def run_server(
     address: Address,
     plan: Plan,
     example: Path | None = None,
-    opening: Path | None = None,
+    opening: ToOpen | None = None,
     fresh: bool = False,
     ready: Callable[[str], None] = lambda _url: None,
     resumed: Callable[[datetime], None] = lambda _when: None,
@@ -64,7 +65,7 @@ def run_server(
         address: Where it listens.
         plan: Model, device and precision; its source does not matter.
         example: The clip that a first visit is offered.
-        opening: A clip to begin with, or the folder of a finished run.
+        opening: A clip or a finished run to begin with.
         fresh: Begin anew, also if ``opening`` was opened before.
         ready: Called with the address for a browser, once the server answers.
         resumed: Called with the time of the last edit, if ``opening`` was opened before and goes on.

@@ -34,6 +34,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.schema import has_report
 from covos.serve.errors import in_public, without_paths
 from covos.serve.frame_edits import in_regions
+from covos.serve.opened import load_part
 from covos.serve.pictures import frame_of
 from covos.serve.prompt_steps import Said
 from covos.serve.workers import Clicked, Cuts, Here, Matted, Note, Progress, Video
@@ -230,6 +231,7 @@ class Export:
         video: The clip.
         info: Its description.
         job: Folder of the job that has found the subject; its report says how.
+        part: The part of that, if it is a finished run that was opened; see `covos.serve.opened.load_part`.
         frames: The masks.
         mattes: Those that are known of them, by index.
         regions: The boxes that the subject may not lie in, or has to.
@@ -247,6 +249,7 @@ class Export:
     video: Video
     info: SourceInfo
     job: str
+    part: Range | None
     frames: tuple[FrameMask, ...]
     mattes: Mapping[int, SoftMask]
     regions: tuple[RegionPrompt, ...]
@@ -278,7 +281,7 @@ class Export:
 
     def _run(self, here: Here) -> None:
         if has_report(Path(self.job)):
-            before = load_result(self.job)
+            before = load_result(self.job) if self.part is None else load_part(Path(self.job), self.part)
             health, origin = before.health, before.origin
         else:  # it was stopped: its masks are known, and no more
             health = Health(decoded=len(self.frames), expected=self.info.frame_count)
