@@ -108,6 +108,20 @@ class Endless:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deaf:
+    """Answers once, and then neither a flag nor a signal: so does a decoder that waits for a disk."""
+
+    video: Video | None = None
+
+    def run(self, here: Here) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        here.tell(Progress(done=os.getpid(), total=1))
+        while True:
+            time.sleep(60)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Held:
     """Another task of the process: it goes on until its file is gone."""
 

@@ -15,9 +15,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from covos.core.errors import CovosError, EnvironmentProblem, UsageError
+from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, UsageError
 from covos.media.range import Range
 from covos.plan import Plan
+from covos.serve import workers
 from covos.serve.address import Address
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
@@ -30,7 +31,7 @@ from covos.serve.running import run_server
 from covos.serve.schema import Problem
 from covos.serve.to_open import ToOpen
 from covos.serve.workers import Note, TaskWorker, Video
-from serve.serving import begun, wait_for
+from serve.serving import Deaf, begun, wait_for
 
 PLAN = Plan(source="clip")
 
@@ -125,6 +126,25 @@ def test_a_file_that_is_opened_again_goes_on_with_the_work_of_before(tmp_path: P
             desk.open(ToOpen(path=file))
     finally:
         desk.close()
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_pictures_of_a_clip_that_never_come_hold_no_other_up(
+    deleted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "DEAF", 0.2)
+    clip = begun(tmp_path / "clips" / "one")
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    answers = desk._pictures.run(Deaf(video=clip.video), name="clip.mp4")
+    next(answers)
+    desk._pictures.stop(replace(clip.video, path="other.mp4"))
+    assert desk._pictures._now is not None
+    assert not desk._pictures._now[1].is_set(), "the picture is of another clip"
+    (desk.delete if deleted else desk.cancel)(clip)
+    with pytest.raises(CancelledError):
+        list(answers)
+    assert desk._pictures.is_free
+    desk.close()
 
 
 def test_two_servers_never_have_the_same_clips(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve import clip as clips
+from covos.serve import workers
 from covos.serve.clip import Clip
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Wanted
 from covos.serve.workers import Note, Progress, Task, TaskWorker
-from serve.serving import Held, Written, begun, wait_for, wait_until
+from serve.serving import Deaf, Held, Written, begun, wait_for, wait_until
 
 
 def test_a_download_that_is_stopped_while_it_waits_is_not_in_the_making(tmp_path: Path) -> None:
@@ -133,9 +135,9 @@ def test_work_that_is_stopped_while_it_waits_for_its_process_is_not_done(deleted
         noted.clear()
     else:
         queue.cancel(clip)
+    wait_for(queue, clip)  # though the task before it goes on
     held.unlink()
     list(before)
-    wait_for(queue, clip)
     assert not clip.run.exists()
     assert clip.folder.exists() != deleted
     assert (noted == []) == deleted
@@ -143,6 +145,55 @@ def test_work_that_is_stopped_while_it_waits_for_its_process_is_not_done(deleted
         assert (clip.kept.state, queue.view(clip).notes) == ("done", ())
     queue.close()
     networks.close()
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_clip_whose_decoder_never_answers_is_cancelled_within_seconds(
+    deleted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "DEAF", 0.2)
+    networks = TaskWorker(None, root=tmp_path)
+    queue = WorkQueue(networks, limit=4)
+    queue.start()
+    clip, other = begun(tmp_path / "one"), begun(tmp_path / "other")
+    task = Written(folder=str(other.run))
+    queue.put(Work(clip=clip, stage="finding", run=lambda: queue.follow(clip, Deaf())), state="queued")
+    queue.put(Work(clip=other, stage="finding", run=lambda: queue.follow(other, task)), state="queued")
+    wait_until(lambda: clip.done > 0, what="the search does not begin")
+    process = clip.done
+    if deleted:
+        queue.drop(clip)
+        clip.remove()
+    else:
+        assert queue.cancel(clip).stage == "finding", "it says that it works until it has ended"
+    wait_for(queue, clip)
+    if not deleted:
+        view = queue.view(clip)
+        assert (view.state, view.error) == ("cancelled", None)
+        (note,) = view.notes
+        assert "its process was ended" in note
+    assert clip.folder.exists() != deleted
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    wait_for(queue, other)
+    assert (other.run / "masks").read_text() == "found", "another process works on"
+    assert networks.restarts == 1
+    queue.close()
+    networks.close()
+
+
+def test_whoever_has_heard_enough_of_a_decoder_that_never_answers_is_not_held_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "DEAF", 0.2)
+    worker = TaskWorker(None, root=tmp_path)
+    answers = worker.run(Deaf(), name="clip.mp4")
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    assert (worker.is_free, worker.restarts) == (True, 1)
+    list(worker.run(Written(folder=str(tmp_path / "run")), name="clip.mp4"))
+    assert (tmp_path / "run" / "masks").is_file()
+    worker.close()
 
 
 def test_what_a_work_writes_after_its_clip_was_deleted_goes_as_well(tmp_path: Path) -> None:

@@ -220,11 +220,18 @@ class Desk:
             return self.queue.changed(clip)
         return view_of_unread(clip, known)
 
+    def cancel(self, clip: Clip) -> JobView:
+        """Stop what runs or waits for a clip, and a picture of it that does not come; what is done stays."""
+        self._pictures.stop(clip.video)
+        return self.queue.cancel(clip)
+
     def delete(self, clip: Clip) -> None:
         """Stop all work on a clip, and delete it."""
         with self._lock:
             self._clips.pop(clip.id, None)
         self.queue.drop(clip)
+        for worker in self._workers:
+            worker.stop(clip.video)
         clip.remove()
         self._index.drop(clip.id)
 

@@ -112,7 +112,8 @@ class WorkQueue:
             self.over = True
             self._queue.clear()
             self._more.notify_all()
-        self._networks.stop()
+            if self._now is not None:
+                self._now.stopped.set()
 
     def hang_up(self) -> None:
         """Wake all listeners, so that their streams end with the server. Work that ends from now on is not over."""
@@ -265,7 +266,6 @@ class WorkQueue:
         with self._lock:
             if self._now is not None and self._now.clip is clip:
                 self._now.stopped.set()
-                self._networks.stop()
 
     def _forget(self, clip: Clip) -> list[Work]:
         with self._lock:
@@ -274,7 +274,7 @@ class WorkQueue:
         return waiting
 
     def cancel(self, clip: Clip) -> JobView:
-        """Stop what runs or waits for a clip; what is done stays."""
+        """Stop what runs or waits for a clip, within seconds; what is done stays."""
         for work in self._forget(clip):
             with going_on():
                 if work.stage == "finding":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 IDLE = 600.0
 """Seconds after which a process that has nothing to do forgets its models and closes its clips."""
+DEAF = 5.0
+"""Seconds in which a task that was stopped has to end; then its process is ended, as a decoder may never answer."""
+_LOOK = 0.1
+"""Seconds between two looks if a task that does not answer is to end."""
 _OPEN = 4
 _TOGETHER = 1.0
 """Seconds in which a signal that has ended a process reaches the server as well, if it goes to all."""
@@ -196,6 +201,27 @@ def kept_open(table: OrderedDict[Video, OpenedT], video: Video, make: Callable[[
     return table[video]
 
 
+class _Stopping:
+    """The end of a task that somebody asks for: the process is told, and has so long to end it."""
+
+    def __init__(self, asked: threading.Event, flag: Flag) -> None:
+        self._asked, self._flag = asked, flag
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """Tell the process to end the task."""
+        if self._since is None:
+            self._since = time.monotonic()
+            self._flag.set()
+
+    @property
+    def is_deaf(self) -> bool:
+        """True if the task goes on, though it was to end long ago."""
+        if self._asked.is_set():
+            self.begin()
+        return self._since is not None and time.monotonic() - self._since > DEAF
+
+
 class TaskWorker:
     """A process that runs tasks, one after another; made when the first comes, and again after it died.
 
@@ -210,6 +236,7 @@ class TaskWorker:
         self._stop: Flag = get_context("spawn").Event()
         self._worker: Worker | None = None
         self._lock = threading.Lock()
+        self._now: tuple[Video | None, threading.Event] | None = None
         self._closed = threading.Event()
         self.restarts = 0
 
@@ -219,47 +246,73 @@ class TaskWorker:
         Args:
             task: Picklable.
             name: Of the clip, for messages.
-            stopped: Set by whoever wants the task to end, before `stop` is called: that alone stops no task that still
-                waits for the one before it.
+            stopped: Set by whoever wants the task to end, also while it waits for the one before it.
 
         Raises:
-            CancelledError: It was stopped before it began.
+            CancelledError: It was stopped before it began; or it did not end then, and its process was ended.
             CovosError: The task failed, or the process died of it.
         """
-        with self._lock:
-            if self._closed.is_set():
-                raise _ended(name)
-            self._stop.clear()
-            if stopped is not None and stopped.is_set():
-                raise CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
-            worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
-            places = (self._root,) if task.video is None else (*task.video.places, self._root)
-            over = False
-            try:
-                worker.send(task)
-                while not over:
-                    answer = worker.receive()
-                    over = isinstance(answer, _Over)
-                    if isinstance(answer, Note):
-                        yield Note(text=without_paths(answer.text, places, name=name))
-                    elif not isinstance(answer, _Over):
-                        yield answer
-                    elif answer.error is not None:
-                        raise in_public(answer.error, places, name=name)
-            except (EOFError, OSError):
-                # A signal to all processes may reach this one first, and the server a moment later.
-                if self._closed.wait(_TOGETHER if worker.was_stopped else 0):
-                    over = True
-                    raise _ended(name) from None
-                cause = worker.cause_of_death(name)
-                self._worker, self.restarts, over = None, self.restarts + 1, True
-                raise cause from None
-            finally:
-                if not over:  # whoever listened has had enough: the next task must not get these answers
-                    self._stop.set()
-                    with suppress(EOFError, OSError):
-                        while not isinstance(worker.receive(), _Over):
-                            pass
+        stopped = threading.Event() if stopped is None else stopped
+        while not self._lock.acquire(timeout=_LOOK):
+            if stopped.is_set():
+                raise _stopped(name)
+        try:
+            yield from self._run(task, name=name, stopped=stopped)
+        finally:
+            self._now = None
+            self._lock.release()
+
+    def _run(self, task: Task, *, name: str, stopped: threading.Event) -> Iterator[Answer]:
+        if self._closed.is_set():
+            raise _ended(name)
+        self._stop.clear()
+        self._now = task.video, stopped
+        if stopped.is_set():
+            raise _stopped(name)
+        worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
+        stopping = _Stopping(stopped, self._stop)
+        places = (self._root,) if task.video is None else (*task.video.places, self._root)
+        over = False
+        try:
+            worker.send(task)
+            for answer in self._answers(worker, stopping):
+                over = isinstance(answer, _Over)
+                if isinstance(answer, Note):
+                    yield Note(text=without_paths(answer.text, places, name=name))
+                elif not isinstance(answer, _Over):
+                    yield answer
+                elif answer.error is not None:
+                    raise in_public(answer.error, places, name=name)
+            if not over:
+                over = True
+                yield Note(text=_DEAF)
+                raise _stopped(name)
+        except (EOFError, OSError):
+            # A signal to all processes may reach this one first, and the server a moment later.
+            if self._closed.wait(_TOGETHER if worker.was_stopped else 0):
+                over = True
+                raise _ended(name) from None
+            cause = worker.cause_of_death(name)
+            self._worker, self.restarts, over = None, self.restarts + 1, True
+            raise cause from None
+        finally:
+            if not over:  # whoever listened has had enough: the next task must not get these answers
+                stopping.begin()
+                with suppress(EOFError, OSError):
+                    for _ in self._answers(worker, stopping):
+                        pass
+
+    def _answers(self, worker: Worker, stopping: _Stopping) -> Iterator[Answer | _Over]:
+        """Give what a process answers until its task is over; end the process if it is to end and does not."""
+        while not stopping.is_deaf:
+            if worker.connection.poll(_LOOK):
+                answer = worker.receive()
+                yield answer
+                if isinstance(answer, _Over):
+                    return
+        self._worker, self.restarts = None, self.restarts + 1
+        self._stop = get_context("spawn").Event()  # the process may die with the lock of this one
+        worker.end(patience=1.0)
 
     def last(self, task: Task, *, name: str) -> Answer:
         """Run a task, and return the last of what comes of it."""
@@ -278,9 +331,11 @@ class TaskWorker:
                 for _ in self.run(task, name=name):
                     pass
 
-    def stop(self) -> None:
-        """Stop the task that runs: what it has given stays."""
-        self._stop.set()
+    def stop(self, video: Video | None = None) -> None:
+        """Stop the task that runs, of a clip only if it is of that: what it has given stays."""
+        now = self._now
+        if now is not None and (video is None or now[0] == video):
+            now[1].set()
 
     def end(self) -> None:
         """Take no more tasks: the server ends. If the process dies from now on, its task has not failed."""
@@ -293,6 +348,13 @@ class TaskWorker:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.hang_up(patience=1.0)  # what it was at goes on from its journal
+
+
+_DEAF = f"it did not end within {DEAF:.0f} seconds of being stopped, so its process was ended; what it had done stays"
+
+
+def _stopped(name: str) -> CancelledError:
+    return CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
 
 
 def _ended(name: str) -> CancelledError:

@@ -90,7 +90,7 @@ def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
     @router.post("/jobs/{job}/cancel")
     def cancel(job: str) -> JobView:
         """Stop what a job does; what is done stays."""
-        return desk.queue.cancel(desk.clip(job))
+        return desk.cancel(desk.clip(job))
 
     @router.post("/jobs/{job}/retry", status_code=202)
     def retry(job: str) -> JobView:
