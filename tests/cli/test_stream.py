@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -155,6 +156,41 @@ def test_what_is_written_is_read_back(tmp_path: Path, container: str, pixels: st
     found = [frame.to_ndarray(format=pixels) for frame in decoded(file)]
     assert np.array_equal(found, images)
     assert [frame.time for frame in decoded(file)] == [0, 0.04]
+
+
+@pytest.mark.parametrize(
+    ("container", "pixels", "behind"),
+    [
+        # Matroska's muxer ends a cluster when the next one begins: it is a frame behind.
+        *(("matroska", pixels, 1) for pixels in ("gray", "rgb24", "rgba")),
+        *(("nut", pixels, 0) for pixels in ("gray", "rgb24", "rgba")),
+        ("mpegts", "gray", 0),
+        ("mpegts", "rgb24", 0),
+        ("flv", "rgb24", 0),
+        ("y4m", "rgb24", 0),
+    ],
+)
+def test_a_reader_of_a_pipe_has_each_frame_before_the_next_but_one_comes(
+    monkeypatch: pytest.MonkeyPatch, container: str, pixels: str, behind: int
+) -> None:
+    channels = {"gray": (), "rgb24": (3,), "rgba": (4,)}[pixels]
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    noise, came = np.random.default_rng(0), b""
+    with io.TextIOWrapper(os.fdopen(writer, "wb")) as stdout, os.fdopen(reader, "rb", buffering=0) as pipe:
+        monkeypatch.setattr("sys.stdout", stdout)
+        sink = LiveSink("-", container=container, pixels=pixels, size=SIZE, frame_rate=Fraction(25))  # type: ignore[arg-type]
+        for index in range(5):
+            image = noise.integers(0, 255, (*SIZE, *channels), dtype=np.uint8)
+            sink.write(image, seconds=Fraction(index, 25))
+            came += pipe.read() or b""
+            if index >= behind:
+                with av.open(io.BytesIO(came)) as found:
+                    assert len(list(found.decode(video=0))) == index + 1 - behind
+        sink.close()
+        came += pipe.read() or b""
+    with av.open(io.BytesIO(came)) as found:
+        assert len(list(found.decode(video=0))) == 5
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((48, 64), 6), ((720, 1280), 1)])

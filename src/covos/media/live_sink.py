@@ -93,7 +93,11 @@ class LiveSink:
         self._padding = (height % 2, width % 2) if even else (0, 0)
         try:
             muxer = "yuv4mpegpipe" if kind == "y4m" else kind
-            self._container = av.open(file, "w", format=muxer, container_options={"flush_packets": "1"})
+            options = {"flush_packets": "1"}
+            if kind == "matroska":
+                # Of a cluster nothing is written before the next one begins. By default one holds a second and more.
+                options["cluster_time_limit"] = "0"
+            self._container = av.open(file, "w", format=muxer, container_options=options)
             stream: Any = self._container.add_stream(codec, rate=frame_rate)
             stream.height, stream.width = height + self._padding[0], width + self._padding[1]
             # A container without times has a rate, which it takes from the time base.
