@@ -151,6 +151,32 @@ def test_a_pipe_gives_a_frame_as_soon_as_it_is_whole(monkeypatch: pytest.MonkeyP
         assert np.array_equal(taken, frames)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize("container", ["rawvideo", "nut"])
+def test_a_signal_while_a_frame_is_written_to_a_pipe_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    reader, writer = os.pipe()
+    size = (512, 1024)  # more than a pipe holds
+
+    def interrupt() -> None:
+        with os.fdopen(reader, "rb", buffering=0) as pipe:
+            pipe.read(1)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            while pipe.read(1 << 20):
+                pass
+
+    reading = threading.Thread(target=interrupt)
+    with io.TextIOWrapper(os.fdopen(writer, "wb")) as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        sink = LiveSink("-", container=container, pixels="gray", size=size, frame_rate=RATE)
+        reading.start()
+        with pytest.raises(KeyboardInterrupt):
+            sink.write(np.zeros(size, np.uint8), seconds=Fraction(0))
+        sink.close()
+    reading.join()
+
+
 @pytest.fixture
 def streaming() -> Iterator[subprocess.Popen[bytes]]:
     """The command on a pipe that stays open, in a process of its own."""

@@ -87,7 +87,7 @@ class LiveSink:
         codec, stored = codec_of(kind, pixels)
         refuse_file(place, overwrite=overwrite)
         self._place, self._pixels, self._broken = place, pixels, False
-        file: str | IO[bytes] | _AtOnce = _standard_output() if place == PIPE else place
+        file = _standard_output() if place == PIPE else place
         self.size = height, width = size
         even = stored == "yuv420p"
         self._padding = (height % 2, width % 2) if even else (0, 0)
@@ -239,20 +239,11 @@ def said(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-class _AtOnce:
-    """Writes what it is given at once: a pipe of which nothing is kept back until more comes."""
+def _standard_output() -> str | IO[bytes]:
+    """Return what writes to standard output.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, content: bytes) -> int:
-        """Write bytes."""
-        self._file.write(content)
-        self._file.flush()
-        return len(content)
-
-
-def _standard_output() -> IO[bytes] | _AtOnce:
-    """Return what writes to standard output; a file, which may be sought in, keeps its buffer."""
+    Of a pipe it is the address at which FFmpeg writes itself. So nothing waits in a buffer of Python's, and no signal
+    is handled while PyAV calls a file of Python's: it would be lost there. A file may be sought in, and has its buffer.
+    """
     output: IO[bytes] = sys.stdout.buffer
-    return output if output.seekable() else _AtOnce(output)
+    return output if output.seekable() else f"pipe:{output.fileno()}"
