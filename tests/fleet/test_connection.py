@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from covos.core.errors import EnvironmentProblem
-from covos.fleet import connection
+from covos.fleet import cluster, connection
 
 UNSTARTED = ConnectionAbortedError(
     "Initialization failure from server:\nTraceback (most recent call last):\n"
@@ -19,9 +19,18 @@ UNSTARTED = ConnectionAbortedError(
 class StandIn:
     """The part of Ray that connects. It fails by these errors, one after the other, and connects then."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors: Exception, connected: bool = False, has: dict[str, float] | Exception | None = None):
         self.errors = list(errors)
         self.calls: list[str] = []
+        self.connected, self.has = connected, has or {"CPU": 2.0}
+
+    def is_initialized(self) -> bool:
+        return self.connected
+
+    def cluster_resources(self) -> dict[str, float]:
+        if isinstance(self.has, Exception):
+            raise self.has
+        return self.has
 
     def init(self, **settings: object) -> None:
         self.calls.append("init")
@@ -77,3 +86,22 @@ def test_what_another_try_would_not_mend_is_told_at_once(
     with pytest.raises(EnvironmentProblem, match="cannot be reached"):
         connection.connect(ray, scheme + head)
     assert (ray.calls, pauses) == (calls, [])
+
+
+@pytest.mark.parametrize(("connected", "left"), [(False, ["init", "shutdown"]), (True, [])])
+@pytest.mark.parametrize(
+    ("has", "told"),
+    [
+        (None, "has no GPU"),
+        (ConnectionError("gone"), "the connection to the cluster local is lost"),
+        (RuntimeError("of Ray's own"), "of Ray's own"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_left_by_who_has_connected_to_it(
+    monkeypatch: pytest.MonkeyPatch, has: Exception | None, told: str, connected: bool, left: list[str]
+) -> None:
+    ray = StandIn(connected=connected, has=has)
+    monkeypatch.setattr(cluster, "_ray", lambda: ray)
+    with pytest.raises((EnvironmentProblem, RuntimeError), match=told):
+        cluster.Cluster(address="local", device="cuda", count=None, retry=0)
+    assert ray.calls == left

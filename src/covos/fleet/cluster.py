@@ -106,14 +106,18 @@ class Cluster(Hands[Any]):
             connect(self._ray, address)
         try:
             there = self._ray.cluster_resources()
-        except disconnections() as error:
+            gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
+            if device == "cuda" and not gpus:
+                raise EnvironmentProblem(
+                    f"the cluster {address} has no GPU",
+                    why="Ray knows of none",
+                    fix="use --device cpu, or add machines",
+                )
+        except BaseException as error:  # nobody else would leave the cluster
             self.dismiss([])
-            raise lost(address, error) from error
-        gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
-        if device == "cuda" and not gpus:
-            raise EnvironmentProblem(
-                f"the cluster {address} has no GPU", why="Ray knows of none", fix="use --device cpu, or add machines"
-            )
+            if isinstance(error, disconnections()):
+                raise lost(address, error) from error
+            raise
         cpus = int(there.get("CPU", 1))
         # A little more: 1 / 0.1 is 10 in the end, not 9.
         most = gpus * int(1 / gpu_share + 1e-6) or max(1, cpus // threads)
