@@ -1,10 +1,10 @@
-"""Draw the figures of explained.md, limits.md and formats.md from the example clip, by the packaged networks.
+"""Draw the figures of explained.md, limits.md and formats.md from the example clips, by the packaged networks.
 
 python docs/tools/figures.py                            # all of them, into docs/pictures
 python docs/tools/figures.py coattention motion         # some of them
 
-Everything is computed from `examples/car.mp4` alone. If a figure needs something that the clip does not have, such as a
-moving camera, the clip is changed here, and the page says so.
+Everything is computed from the two clips in `examples`. If a figure needs something that they do not have, such as a
+moving camera, a clip is changed here, and the page says so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -36,12 +37,20 @@ from covos.media.images import read_image
 from covos.media.opening import open_source
 from covos.models.coattention import join_memories
 
-EXAMPLE = ROOT / "examples" / "car.mp4"
+CARS = ROOT / "examples" / "car.mp4"
+BOTTLES = ROOT / "examples" / "bottle.mp4"
 PICTURES = ROOT / "docs" / "pictures"
 QUERY = 29
 """Frame that shows both cars whole."""
 POINTS = {"the red car": (0.56, 0.45), "the other car": (0.26, 0.62), "the road": (0.80, 0.75)}
 """Places to ask from, as shares of the width and the height of that frame."""
+PUT_DOWN = 110
+"""Frame of the bottles in which a hand puts the left one down."""
+POINTS_OF_BOTTLES = {
+    "the bottle in the hand": (0.16, 0.58),
+    "a bottle that stands": (0.51, 0.60),
+    "the hand": (0.18, 0.22),
+}
 CLOSE = (slice(100, 300), slice(300, 656))
 """Rows and columns of the red car in that frame."""
 Size = tuple[int, int]
@@ -55,35 +64,37 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=PICTURES, help="a folder")
     asked = parser.parse_args()
     model = covos.load_model(runtime="torch")  # the attention is computed here from its modules
-    with open_source(EXAMPLE) as source:
-        frames = list(source)
     for name in asked.names or FIGURES:
+        clip, figure = FIGURES[name]
         file = asked.output / f"{name}.webp"
-        write(file, FIGURES[name](model, frames))
+        with open_source(clip) as source:
+            write(file, figure(model, list(source)))
         print(f"{file}: {file.stat().st_size // 1000} kB")
 
 
-def coattention(model: covos.Model, frames: list[Frame]) -> ImageArray:
-    """Draw where three places of a frame look in its references: a row for each place."""
+def coattention(
+    model: covos.Model, frames: list[Frame], *, query: int, points: Mapping[str, tuple[float, float]]
+) -> ImageArray:
+    """Draw where places of a frame look in its references: a row for each place."""
     engine, network = model.engine, model.network
     chosen = uniform_references(len(frames), references=DEFAULT_REFERENCES)
-    needed = engine.encoder.needed(sorted({*chosen, QUERY}), frame_count=len(frames))
+    needed = engine.encoder.needed(sorted({*chosen, query}), frame_count=len(frames))
     seen = [frames[index] for index in needed]
     (known,) = engine.remember(engine.encoder.observe(seen, wanted=chosen))
     memory = join_memories(known.memories)
-    (observed,) = engine.encoder.observe(seen, wanted=[QUERY])
+    (observed,) = engine.encoder.observe(seen, wanted=[query])
     with engine.encoder.computing():
         v = engine.encoder.encode([observed]).v_BCHW
         attention = attention_of(network.coattention, v, memory)[0].cpu().numpy()
     rows, columns = v.shape[2:]
     maps = attention.reshape(rows, columns, len(chosen), rows, columns)
     cells, captions = [], []
-    for name, (x, y) in POINTS.items():
+    for name, (x, y) in points.items():
         at = int(y * rows), int(x * columns)
         heat = maps[at] / maps[at].max()
-        cells += [_marked(frames[QUERY].image, at, (rows, columns))]
+        cells += [_marked(frames[query].image, at, (rows, columns))]
         cells += [heated(frames[index].image, each) for index, each in zip(chosen, heat, strict=True)]
-        captions += [f"frame {QUERY}: {name}", *(f"reference, frame {index}" for index in chosen)]
+        captions += [f"frame {query}: {name}", *(f"reference, frame {index}" for index in chosen)]
     return contact_sheet(cells, columns=1 + len(chosen), cell_width=240, captions=captions)
 
 
@@ -214,7 +225,7 @@ def _dark(image: ImageArray, number: int) -> ImageArray:
 def backgrounds(model: covos.Model, frames: list[Frame]) -> ImageArray:
     """Draw the cars before other backgrounds: a picture, with their shadow, with light around the edges, and blur."""
     first = 15  # some frames before the one that is shown tell how light the ground is without the cars
-    result = covos.segment(EXAMPLE, range=range(first, QUERY + 1), matte=True, model=model)
+    result = covos.segment(CARS, range=range(first, QUERY + 1), matte=True, model=model)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         write(folder / "sand.png", _sand(frames[QUERY].size))
@@ -251,18 +262,37 @@ def _sky(size: Size) -> ImageArray:
     return np.broadcast_to(np.rint((1 - down) * [196, 224, 250] + down * [255, 252, 240]), (*size, 3)).astype(np.uint8)
 
 
+def bottles(model: covos.Model, frames: list[Frame]) -> ImageArray:
+    """Draw the bottles that covos finds, and under them the one that it follows after a click."""
+    shown = {20: "nothing moves", PUT_DOWN: "a bottle is put down", 135: "it stands", 160: "the hand is gone"}
+    found = covos.segment(BOTTLES, model=model)
+    click = tuple(
+        round(share * side)
+        for share, side in zip(
+            POINTS_OF_BOTTLES["the bottle in the hand"], frames[PUT_DOWN].image.shape[1::-1], strict=True
+        )
+    )
+    followed = covos.segment(BOTTLES, points={PUT_DOWN: [click]}, model=model)
+    cells = [draw_overlay(frames[index].image, each[index].labels) for each in (found, followed) for index in shown]
+    captions = [f"frame {index}: {text}" for index, text in shown.items()]
+    captions += [f"frame {index}, after a click" for index in shown]
+    return contact_sheet(cells, columns=len(shown), cell_width=300, captions=captions)
+
+
 def _lit(image: ImageArray) -> ImageArray:
     """Return a picture that can be seen on a page: a dark one is shown four times as bright."""
     return image if image.mean() > 30 else np.clip(image.astype(np.int32) * 4, 0, 255).astype(np.uint8)
 
 
 Figure = Callable[[covos.Model, list[Frame]], ImageArray]
-FIGURES: dict[str, Figure] = {
-    "coattention": coattention,
-    "motion": motion,
-    "limits": limits,
-    "memory": memory,
-    "backgrounds": backgrounds,
+FIGURES: dict[str, tuple[Path, Figure]] = {
+    "coattention": (CARS, partial(coattention, query=QUERY, points=POINTS)),
+    "coattention_bottles": (BOTTLES, partial(coattention, query=PUT_DOWN, points=POINTS_OF_BOTTLES)),
+    "motion": (CARS, motion),
+    "limits": (CARS, limits),
+    "bottles": (BOTTLES, bottles),
+    "memory": (CARS, memory),
+    "backgrounds": (CARS, backgrounds),
 }
 
 if __name__ == "__main__":
