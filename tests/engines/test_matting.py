@@ -296,9 +296,9 @@ def test_a_band_that_grows_leaves_no_step_on_the_grid_of_the_tiles(monkeypatch: 
     grown = engine(GUESS).find(image, alpha, index=3)
     assert len(told) == 2, "the band grew"
     part = matting._part(alpha > 0)
-    at_once = solve(
-        matting._Solving(image[part], alpha[part], *[np.zeros_like(alpha[part])] * 2, run=engine(GUESS)._tiles), told[1]
-    )
+    nothing = np.zeros_like(alpha[part])
+    whole = matting._Solving(image[part], alpha[part], nothing, nothing, run=engine(GUESS)._tiles, colours=False)
+    at_once = solve(whole, told[1])
     np.testing.assert_allclose(grown[part], at_once, atol=1e-6)
 
 
@@ -374,3 +374,23 @@ def test_a_single_picture_is_solved_by_its_colours_too() -> None:
     assert np.abs(still - truth).mean() < 0.97 * np.abs(moving - truth).mean()
     sure = (moving == 0) | (moving == 1)
     np.testing.assert_array_equal(still[sure & (truth == 0)], 0)
+
+
+def test_the_network_begins_a_single_picture_with_what_its_colours_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = soft_disc()
+    image, mask = mixed(truth), soft_disc(radius=57, blur=1.0)
+    told: list[np.ndarray] = []
+
+    def solved(_image: np.ndarray, opacity: np.ndarray, band: np.ndarray) -> np.ndarray:
+        told.append(np.where(band, np.float32(0.375), opacity > 0.5).astype(np.float32))
+        return told[-1]
+
+    monkeypatch.setattr(matting, "solve_band", solved)
+    network, ladder = HandsThrough(GUESS), Ladder(device=CPU, precision=torch.float32)
+    found = MatteEngine(network, ladder=ladder, still=True).find(image, mask)  # type: ignore[arg-type]
+    unsure = (found > 0) & (found < 1)
+    assert unsure.any()
+    assert np.median(found[unsure]) == pytest.approx(0.375, abs=0.01)
+    before = len(told)
+    MatteEngine(network, ladder=ladder).find(image, mask)  # type: ignore[arg-type]
+    assert len(told) == before, "a frame of a video is not solved so"

@@ -26,7 +26,7 @@ from covos.engines.ladder import Ladder
 from covos.engines.sharp import with_sharp_edges
 from covos.engines.steady import FLOW_HEIGHT, grey, way_to
 from covos.engines.tiles import LARGEST, MARGIN, Patchwork, Tile, in_groups, padded, tiles_over
-from covos.engines.trimap import solve_trimap
+from covos.engines.trimap import solve_band
 from covos.engines.ways import moved
 from covos.masks.distance import distance_to
 from covos.masks.matte import brought_together, opacity_of, stretched
@@ -79,8 +79,9 @@ class MatteEngine:
     Args:
         network: In evaluation mode, on the device of the ladder.
         ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
-        still: True for a single picture. It has the time to be solved by its colours, too (`covos.engines.trimap`): on
-            real pictures, both together are better than either. A video takes what is steady from frame to frame.
+        still: True for a single picture. It has the time to be solved by its colours, too (`covos.engines.trimap`). The
+            network begins with that, and it counts in the answer: on real pictures, both together are better than
+            either. A video takes what is steady from frame to frame.
     """
 
     def __init__(self, network: MatteNetwork, *, ladder: Ladder, still: bool = False) -> None:
@@ -133,16 +134,15 @@ class MatteEngine:
         asked = _asked(own, reach=reach) if band is None else band[part]
         if not asked.any():
             return (own > 0.5).astype(np.float32)
-        solving = _Solving(image[part], own, before, known, run=self._tiles)
+        solving = _Solving(image[part], own, before, known, run=self._tiles, colours=self._still)
         alpha = solving.solve(asked)
         if band is not None:
             return np.where(asked, alpha, own).astype(np.float32)
         if (wider := _grown(alpha, own, asked, reach=reach)) is not None:
             alpha, asked = solving.solve(wider), wider
         sharp = with_sharp_edges(alpha, own, image[part], reach=reach, scale=scale_of(image.shape[0]))
-        if self._still:
-            solved = solve_trimap(image[part], np.where(asked, 0.5, own > 0.5).astype(np.float32))
-            sharp = brought_together(sharp, solved, share=SOLVED)
+        if solving.solved is not None:
+            sharp = brought_together(sharp, solving.solved, share=SOLVED)
         return np.where(asked, sharp, alpha).astype(np.float32)
 
     def _moved(self, image: ImageArray, part: _Part, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
@@ -268,7 +268,11 @@ def matted(
 
 
 class _Solving:
-    """A frame while its alpha is found: for its band, and once more where the band grew."""
+    """A frame while its alpha is found: for its band, and once more where the band grew.
+
+    With ``colours``, the first alpha of the network is not that of a few samples but `solve_band`'s, which is kept as
+    ``solved``.
+    """
 
     def __init__(
         self,
@@ -278,8 +282,10 @@ class _Solving:
         known: ProbabilityArray,
         *,
         run: _RunTiles,
+        colours: bool,
     ) -> None:
-        self._image, self._guide, self._run = image, guide, run
+        self._image, self._guide, self._run, self._colours = image, guide, run, colours
+        self.solved: ProbabilityArray | None = None
         self._padded = [padded(each) for each in (image, guide, before, known)]
 
     def solve(self, band: MaskArray) -> ProbabilityArray:
@@ -313,10 +319,13 @@ class _Solving:
         row_of, column_of = (padded(np.arange(side, dtype=np.int32)[:, None])[:, MARGIN] for side in band.shape)
         rows, columns = np.divmod(np.flatnonzero(asked), asked.shape[1])
         inner[row_of[rows], column_of[columns]] = True
-        sides = sample_sides(self._image, self._guide, band, asked=inner).told
+        sides = sample_sides(self._image, self._guide, band, asked=inner)
+        if self._colours:
+            self.solved = solve_band(self._image, self._guide, band)
+            sides = sides._replace(alpha=self.solved[inner])
         number = np.zeros(band.shape, np.int32)
-        number[inner] = np.arange(len(sides), dtype=np.int32)
-        return padded(number), sides
+        number[inner] = np.arange(len(sides.alpha), dtype=np.int32)
+        return padded(number), sides.told
 
 
 def _part(seen: MaskArray) -> _Part:

@@ -71,9 +71,7 @@ def _trust(guide: ProbabilityArray, image: ImageArray, *, reach: float, scale: f
     picture = _slope(brightness.astype(np.float32))
     on_contour = _mean(picture * slope, side) / np.maximum(_mean(slope, side), 1e-4)
     trust = SHARE * _ramp(near, STEEP) * _ramp(on_contour / (_mean(picture, side) + _LEAST_SLOPE), ON_EDGE)
-    if times > 1:
-        trust = cv2.resize(trust, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(trust, np.float32)
+    return trust if times <= 1 else np.asarray(cv2.resize(trust, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _slope(values: NDArray[np.float32]) -> NDArray[np.float32]:

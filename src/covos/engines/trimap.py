@@ -13,7 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from covos.core.types import ImageArray, ProbabilityArray
+from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.engines.colour_lines import ColourLines
 from covos.engines.pairs import best_pairs
 from covos.masks.matte import check_pair
@@ -58,6 +58,11 @@ def solve_trimap(image: ImageArray, trimap: ProbabilityArray, *, seed: int = 0) 
     part = tuple(slice(max(0, int(each[0]) - AROUND), int(each[-1]) + AROUND + 1) for each in (rows, columns))
     found[part] = np.where(unknown[part], _solved(image[part], trimap[part], seed=seed), found[part])
     return found
+
+
+def solve_band(image: ImageArray, opacity: ProbabilityArray, band: MaskArray) -> ProbabilityArray:
+    """Find the opacity of a band by colours alone: the trimap is a mask's, H x W float32, but for the band, H x W."""
+    return solve_trimap(image, np.where(band, 0.5, opacity > 0.5).astype(np.float32))
 
 
 def _solved(image: ImageArray, trimap: ProbabilityArray, *, seed: int) -> ProbabilityArray:
