@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from covos.core.errors import CancelledError, EnvironmentProblem
 from covos.serve.clip import RECORD, Clip, Kept
+from covos.serve.running import _Server
 from covos.serve.views import view_of
 from covos.serve.workers import Progress, TaskWorker
 from serve.serving import QUICK, Endless, serving
@@ -120,3 +123,19 @@ def test_an_impatient_second_ctrl_c_is_no_failure(tmp_path: Path) -> None:
             time.sleep(0.05)  # two that come together are one
         rest, _ = server.communicate(timeout=PATIENCE)
     assert "Traceback" not in rest, rest
+
+
+def test_a_second_ctrl_c_in_the_midst_of_the_first_is_known_as_one() -> None:
+    log = logging.getLogger("uvicorn.error")
+
+    def end() -> None:
+        if not log.disabled:
+            server.handle_exit(signal.SIGINT, None)
+
+    server = _Server(uvicorn.Config(lambda: None), end=end)
+    try:
+        server.handle_exit(signal.SIGINT, None)
+        assert log.disabled, "uvicorn would print where everything waits"
+        assert (server.should_exit, server.force_exit) == (True, True)
+    finally:
+        log.disabled = False

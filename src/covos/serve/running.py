@@ -38,10 +38,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, *, end: Callable[[], None]) -> None:
         super().__init__(config)
         self._end = end
+        self._told = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:  # an impatient second Ctrl-C: uvicorn would show where everything waits
+        if self._told:  # an impatient second Ctrl-C: uvicorn would show where everything waits
             logging.getLogger("uvicorn.error").disabled = True
+        self._told = True  # first of all: the second may come in the midst of what follows
         self._end()  # open streams of events would hold the server up
         super().handle_exit(sig, frame)
 
