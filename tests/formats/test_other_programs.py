@@ -125,8 +125,7 @@ def test_masks_of_cvat_images_by_its_sdk(saved: Callable[..., Path], make: Calla
 @pytest.mark.filterwarnings("ignore")  # its own, and those of pycocotools with numpy 2
 @pytest.mark.parametrize("make", [maps, ring])
 def test_cvat_images_by_datumaro(saved: Callable[..., Path], tmp_path: Path, make: Callable[[], list[Labels]]) -> None:
-    """It wants older releases of OpenCV and pandas than the others, so it is there only by hand."""
-    datumaro = pytest.importorskip("datumaro", reason="datumaro is not installed beside these releases of OpenCV")
+    datumaro = pytest.importorskip("datumaro", reason="datumaro is not installed: `make test` does that")
     file = saved("cvat=images", make()) / "cvat.xml"
     (tmp_path / "pictures").rename(file.parent / "images")  # where it looks for them
     read = datumaro.Dataset.import_from(str(file), "cvat")
