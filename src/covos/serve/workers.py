@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 IDLE = 600.0
 """Seconds after which a process that has nothing to do forgets its models and closes its clips."""
-DEAF = 5.0
+DEAF = 10.0
 """Seconds in which a task that was stopped has to end; then its process is ended, as a decoder may never answer."""
 _LOOK = 0.1
 """Seconds between two looks if a task that does not answer is to end."""
@@ -312,7 +312,7 @@ class TaskWorker:
                     return
         self._worker, self.restarts = None, self.restarts + 1
         self._stop = get_context("spawn").Event()  # the process may die with the lock of this one
-        worker.end(patience=1.0)
+        worker.hang_up(patience=1.0)  # no signal: what it would print of its end is no failure
 
     def last(self, task: Task, *, name: str) -> Answer:
         """Run a task, and return the last of what comes of it."""
