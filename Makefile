@@ -173,7 +173,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/readability.py $(call keep,readability)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
-	$(BIN)/python benchmarks/memory.py $(call keep,memory)
+	$(BIN)/python benchmarks/memory.py --quality balanced best $(call keep,memory)
 	$(BIN)/python benchmarks/shards.py
 	$(BIN)/python benchmarks/memory_long.py --floor $(call keep,memory_long)
 	$(BIN)/python benchmarks/memory_long.py $(call keep,memory_long)

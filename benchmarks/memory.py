@@ -2,11 +2,12 @@
 
     python benchmarks/memory.py
     python benchmarks/memory.py --sizes 854x480 --runtimes torch openvino onnxruntime --frames 32   # docs/long.md
+    python benchmarks/memory.py --quality best
 
 Each run is a process of its own, on a clip that is made for it. Its resident memory, in MB: of the libraries, once they
-are loaded; at its highest; and what grows from frame 40 to the last one. No object is one subject that is found, others
-are shown on the first frame, and followed. A run makes two calls of a network at a time, as on any machine of two
-processors and more. Linux alone.
+are loaded; at its highest; and what grows from frame 40 to the last one. No object is one subject that is found, and by
+`best` followed as well. Others are shown on the first frame, and followed. A run makes two calls of a network at a
+time, as on any machine of two processors and more. Linux alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from recorded import keep
 
 SIZES = ("854x480", "1920x1080", "3840x2160")
 RUNTIMES = ("torch", "openvino", "onnxruntime")
+QUALITIES = ("balanced", "best")
 FRAMES = 64
 FIRST = 40
 """Frame from which the growth is measured: by then, all is loaded, and each buffer is full."""
@@ -78,7 +80,7 @@ def write_clip(path: Path, *, height: int, width: int, frames: int = FRAMES) -> 
         container.mux(stream.encode())
 
 
-def run_here(clip: Path, folder: Path, *, runtime: str, objects: int) -> Taken:
+def run_here(clip: Path, folder: Path, *, runtime: str, quality: str, objects: int) -> Taken:
     """Run in this process, which has done nothing before, as on two processors: two calls of a network at a time."""
     import importlib
     import os
@@ -101,11 +103,11 @@ def run_here(clip: Path, folder: Path, *, runtime: str, objects: int) -> Taken:
     configure_threads(pipeline=True)
     importlib.import_module(choose_computing(device="cpu", runtime=runtime).runtime)
     libraries = resident()
-    task = Find()
+    task = Find(quality=quality)
     if objects:
         with open_source(clip) as source:
             shown = labels(0, height=source.info.height, width=source.info.width, objects=objects)
-        task = Follow(prompts=(MaskPrompt(labels=shown),))
+        task = Follow(prompts=(MaskPrompt(labels=shown),), quality=quality)
     start = growth = 0.0
     for event in Job(Plan(source=str(clip), task=task, device="cpu", runtime=runtime), folder):
         if isinstance(event, FrameDone) and event.index == FIRST:
@@ -117,11 +119,13 @@ def run_here(clip: Path, folder: Path, *, runtime: str, objects: int) -> Taken:
     return Taken(libraries, most / MEGABYTE, growth)
 
 
-def measured(clip: Path, *, runtime: str, objects: int) -> Taken:
+def measured(clip: Path, *, runtime: str, quality: str, objects: int) -> Taken:
     """Run in a process of its own."""
     with tempfile.TemporaryDirectory() as root:
-        call = [sys.executable, __file__, "--inside", str(clip), str(Path(root) / "out"), runtime, str(objects)]
-        done = subprocess.run(call, check=True, capture_output=True, text=True)
+        words = [str(clip), str(Path(root) / "out"), runtime, quality, str(objects)]
+        done = subprocess.run(
+            [sys.executable, __file__, "--inside", *words], check=True, capture_output=True, text=True
+        )
     return Taken(*map(float, done.stdout.splitlines()[-1].split()))
 
 
@@ -141,14 +145,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WIDTHxHEIGHT")
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=[choose_computing(device="cpu").runtime])
+    parser.add_argument("--quality", nargs="+", choices=QUALITIES, default=QUALITIES[:1])
     parser.add_argument("--objects", nargs="+", type=int, choices=range(6), default=(0, 1, 5))
     parser.add_argument("--frames", type=int, default=FRAMES, help="of each clip; the most is reached within 30")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
-    parser.add_argument("--inside", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--inside", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.inside:
-        clip, folder, runtime, objects = asked.inside
-        print(*astuple(run_here(Path(clip), Path(folder), runtime=runtime, objects=int(objects))))
+        clip, folder, runtime, quality, objects = asked.inside
+        print(*astuple(run_here(Path(clip), Path(folder), runtime=runtime, quality=quality, objects=int(objects))))
         return
     rows: list[list[str | float]] = []
     with tempfile.TemporaryDirectory() as root:
@@ -158,17 +163,19 @@ def main() -> None:
             write_clip(clip, height=height, width=width, frames=asked.frames)
             for runtime in filter(is_installed, asked.runtimes):
                 make_graphs(runtime)
-                most: list[float] = []
-                for objects in asked.objects:
-                    taken = measured(clip, runtime=runtime, objects=objects)
-                    most.append(taken.run)
-                    print(
-                        f"{size:>9}, {runtime:11}, {f'{objects} followed' if objects else 'found':10}: "
-                        f"libraries {taken.libraries:.0f} MB, the run {taken.run:.0f} MB more, "
-                        f"{taken.growth:.1f} MB of them after frame {FIRST}",
-                        flush=True,
-                    )
-                rows.append([f"{size}, {runtime}", *most])
+                for quality in asked.quality:
+                    most: list[float] = []
+                    for objects in asked.objects:
+                        taken = measured(clip, runtime=runtime, quality=quality, objects=objects)
+                        most.append(taken.run)
+                        what = f"{objects} followed" if objects else "found"
+                        print(
+                            f"{size:>9}, {runtime:11}, {quality:8}, {what:10}: "
+                            f"libraries {taken.libraries:.0f} MB, the run {taken.run:.0f} MB more, "
+                            f"{taken.growth:.1f} MB of them after frame {FIRST}",
+                            flush=True,
+                        )
+                    rows.append([f"{size}, {runtime}, {quality}", *most])
     columns = ["MB beside the libraries", *(f"{each} followed" if each else "found" for each in asked.objects)]
     keep(asked.json, "runs", columns=columns, rows=rows, digits=[0, *[0] * len(asked.objects)])
 

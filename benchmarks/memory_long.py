@@ -125,7 +125,9 @@ def task_of(name: str, clip: Path):  # noqa: ANN201 - one of three kinds
     shown = np.zeros(SIZE, np.uint8)
     shown[14:34, 40:60] = 1
     prompts = (MaskPrompt(labels=cv2.resize(shown, size, interpolation=cv2.INTER_NEAREST) > 0),)
-    return {"find": Find(), "follow": Follow(prompts=prompts), "discover": Discover(most=3)}.get(name, Find())
+    tasks = {"follow": Follow(prompts=prompts), "discover": Discover(most=3)}
+    best = {"find best": Find(quality="best"), "follow best": Follow(prompts=prompts, quality="best")}
+    return (tasks | best).get(name, Find())
 
 
 def written(clip: Path, folder: Path, name: str) -> Grown:
@@ -201,6 +203,8 @@ def batched(clip: Path, folder: Path, name: str) -> Grown:
 KINDS: dict[str, Callable[[Path, Path, str], Grown]] = {
     "find": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
     "follow": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
+    "find best": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
+    "follow best": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
     "discover": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
     "covos.stream": streamed,
     "covos.segment": kept,
