@@ -171,9 +171,10 @@ def correct(
     after = replace(after, origin=origin)
     told = tuple(step.text for step in after.origin.steps_down[len(before.origin.steps_down) :])
     if "matte" in settings:
-        computing = {"device": device, "precision": precision, "runtime": runtime}
         told_of("matte")
-        after, lacking = _with_matte(after, settings["matte"], listen=listen, **computing)
+        after, lacking = _with_matte(
+            after, settings["matte"], device=device, precision=precision, runtime=runtime, listen=listen
+        )
         told = (*told, *lacking)
     told_of("writing")
     saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
@@ -269,14 +270,20 @@ def _show(
 
 
 def _with_matte(
-    result: Segmentation, matte: Mapping[str, str], *, listen: Listener | None, **computing: Any
+    result: Segmentation,
+    matte: Mapping[str, str],
+    *,
+    device: str,
+    precision: Precision,
+    runtime: ChosenRuntime,
+    listen: Listener | None,
 ) -> tuple[Segmentation, tuple[str, ...]]:
     """Find the matte of the frames that have changed, by the network of the run; say so if that is not there."""
     try:
         name = find_matter(matte["name"]).name
     except CovosError as error:
         return result, (f"the frames that have changed have no matte: {error.what}",)
-    found = result.with_matte(name, anew=False, listen=listen, **computing)
+    found = result.with_matte(name, device=device, precision=precision, runtime=runtime, anew=False, listen=listen)
     return found, ()
 
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -145,13 +145,14 @@ def _by_covos(asked: RunAsked, folder: Path) -> Doing:
     model = load_planned(plan)
 
     def run(part: range | None) -> int:
-        chosen, place = (plan, "all") if part is None else (_plan(asked, range=part), "part")
+        chosen, place = (plan, "all") if part is None else (_plan(asked, part=part), "part")
         return sum(isinstance(event, FrameDone) for event in Job(chosen, folder / place, load=lambda _: model))
 
     return run
 
 
-def _plan(asked: RunAsked, **changes: Any) -> Plan:
+def _plan(asked: RunAsked, *, part: range | None = None) -> Plan:
+    from covos.media.range import WHOLE, as_range
     from covos.plan import Plan
     from covos.prompts.values import MaskPrompt
     from covos.task import choose_task
@@ -167,7 +168,7 @@ def _plan(asked: RunAsked, **changes: Any) -> Plan:
         device="cpu",
         runtime=asked.runtime,
         precision=asked.precision,
-        **changes,
+        range=WHOLE if part is None else as_range(part),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypedDict, TypeVar
 
 import cv2
 import numpy as np
@@ -76,6 +76,18 @@ def join_rows(features: Sequence[FeaturesT]) -> FeaturesT:
     return type(features[0])(*map(torch.cat, zip(*features, strict=True)))
 
 
+class EncoderSettings(TypedDict):
+    """The arguments that make an encoder of a network; see `FrameEncoder`."""
+
+    device: torch.device
+    precision: torch.dtype
+    area: int
+    batch: int
+    mirrored: bool
+    cuts: Collection[int]
+    ladder: Ladder
+
+
 class FrameEncoder(Generic[FeaturesT]):
     """Runs the encoder of a network on the frames of a video.
 
@@ -135,22 +147,25 @@ class FrameEncoder(Generic[FeaturesT]):
         On a processor, a batch of frames of twice the area or more has fewer of them: it takes as much memory, and as
         long a time.
         """
-        area = round(share * self.area)
-        batch = max(1, int(self.batch / share)) if share >= 2 and self.device.type == "cpu" else self.batch
-        return self._like(area=area, mirrored=mirrored, batch=batch)
+        settings = self._settings()
+        settings["area"], settings["mirrored"] = round(share * self.area), mirrored
+        if share >= 2 and self.device.type == "cpu":
+            settings["batch"] = max(1, int(self.batch / share))
+        return FrameEncoder(self._network, **settings)
 
     def cut_at(self, cuts: Collection[int]) -> FrameEncoder[FeaturesT]:
         """Return the same encoder, on the same ladder, for a video with these cuts."""
-        return self._like(cuts=cuts)
+        settings = self._settings()
+        settings["cuts"] = cuts
+        return FrameEncoder(self._network, **settings)
 
     def fresh(self) -> FrameEncoder[FeaturesT]:
         """Return the same encoder on a ladder of its own, for another video."""
-        return self._like(cuts=(), ladder=self.ladder.fresh())
+        settings = self._settings()
+        settings["cuts"], settings["ladder"] = (), self.ladder.fresh()
+        return FrameEncoder(self._network, **settings)
 
-    def _like(self, **changes: Any) -> FrameEncoder[FeaturesT]:
-        return FrameEncoder(self._network, **(self._settings() | changes))
-
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self) -> EncoderSettings:
         """Return the arguments that make the same encoder of the network."""
         return {
             "device": self.device,

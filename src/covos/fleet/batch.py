@@ -149,7 +149,7 @@ class Batch:
             carried=[name for clip in clips for name in clip.carried],
         )
         self._workers, self._ray, self._threads, self._gpu_share = workers, ray, threads, gpus_per_worker
-        self._patience = {"retry": retry, "limit": clip_timeout}
+        self._retry, self._limit = retry, clip_timeout
 
     @property
     def summary(self) -> str:
@@ -209,11 +209,14 @@ class Batch:
                 precision=str(self._settings.plan.get("precision", AUTO)),
                 runtime=str(self._settings.plan.get("runtime", AUTO)),
                 note=note,
-                **self._patience,
+                retry=self._retry,
+                limit=self._limit,
             )
         follows = any(map(self._settings.follows, self.clips))
         most = self._workers or choose_workers(device, follows=follows)
-        return Processes(device=device, count=min(most, len(self.clips)), listen=count, **self._patience)
+        return Processes(
+            device=device, count=min(most, len(self.clips)), listen=count, retry=self._retry, limit=self._limit
+        )
 
 
 def batch(

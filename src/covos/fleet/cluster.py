@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib import import_module
-from typing import Any
+from typing import Any, Unpack
 
 from covos._version import __version__
 from covos.core.device import configure_threads
@@ -20,7 +20,7 @@ from covos.core.limits import Limits, limits, set_limits
 from covos.core.progress import counted
 from covos.engines.choices import AUTO
 from covos.fleet.connection import connect, disconnections, lost
-from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
+from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands, HandSettings
 from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 from covos.runs.terms import PRECISIONS
@@ -98,7 +98,7 @@ class Cluster(Hands[Any]):
         gpu_share: float = 1.0,
         precision: str = AUTO,
         runtime: str = AUTO,
-        **settings: Any,
+        **settings: Unpack[HandSettings],
     ) -> None:
         self._ray, self._address = _ray(), address
         self._mine = not self._ray.is_initialized()

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, Required, TypedDict, TypeVar
 
 from covos.core.errors import CovosError, EnvironmentProblem
 from covos.fleet.work import Errand, Row, kept_frames
@@ -30,6 +30,16 @@ class Counted:
     """A worker reports the number of frames of its errand that are done."""
 
     frames: int
+
+
+class HandSettings(TypedDict, total=False):
+    """The settings of each kind of workers, but for their number; see `Hands`."""
+
+    retry: Required[int]
+    limit: float | None
+    listen: Callable[[str, int], None]
+    note: Callable[[str], None]
+    clock: Callable[[], float]
 
 
 class Hands(ABC, Generic[HandT]):

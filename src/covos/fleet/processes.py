@@ -6,13 +6,13 @@ import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Unpack
 
 from covos.core.device import available_devices, configure_threads, usable_cpus
 from covos.core.errors import CovosError
 from covos.core.memory import free_memory
 from covos.core.process import Worker, ready
-from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
+from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands, HandSettings
 from covos.fleet.work import BatchEndsError, Errand, Row, run_errand
 from covos.jobs import ModelCache
 
@@ -48,11 +48,12 @@ class Processes(Hands["Numbered"]):
 
     Args:
         device: See `Plan`; with several GPUs, ``"auto"`` and ``"cuda"`` give each worker the next.
+        count: Workers.
         **settings: See `Hands`.
     """
 
-    def __init__(self, *, device: str, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, *, device: str, count: int, **settings: Unpack[HandSettings]) -> None:
+        super().__init__(count=count, **settings)
         self._devices = _gpus_for(device) or [device]
         self._free = list(range(self.count))
 

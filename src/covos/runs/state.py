@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypedDict, Unpack
 
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
@@ -30,6 +30,21 @@ EARLIER: Final = "journal.earlier.jsonl"
 
 Touched: TypeAlias = Callable[[Sequence[int], Sequence[int]], tuple[int, ...] | None]
 """Returns the frames to compute again, by the pictures that changed, and those that could not be read; None for all."""
+
+
+class _Changes(TypedDict, total=False):
+    """The fields of a run's record that change while it is under way; see `RunTerms` and `RunHead`."""
+
+    formats: tuple[str, ...]
+    complete: bool
+    whole: bool
+    mendable: bool
+    redo: None
+    written: tuple[str, ...]
+    outputs: tuple[str, ...]
+    made: dict[str, int]
+    steps_down: tuple[LadderStep, ...]
+    cuts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +285,7 @@ class RunState:
         assert self._now is not None, "the run was begun"
         return self._now
 
-    def _note(self, **changes: object) -> None:
+    def _note(self, **changes: Unpack[_Changes]) -> None:
         self._write(self._begun.model_copy(update=changes))
 
     def _write(self, now: RunFile) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict, Unpack
 
 from pydantic import AfterValidator, Field
 
@@ -80,6 +80,20 @@ class Kept(Record):
     opened: tuple[str, int] | None = None
     cuts: tuple[int, ...] = ()
     modified: int | None = None
+
+
+class Changes(TypedDict, total=False):
+    """The fields of a record that change after it was made; see `Kept`."""
+
+    state: JobState
+    task: Stage
+    revision: int
+    error: Problem | None
+    edges: Edges
+    results: dict[str, Ready]
+    hidden: tuple[int, ...]
+    opened: tuple[str, int]
+    cuts: tuple[int, ...]
 
 
 class Clip:
@@ -251,7 +265,7 @@ class Clip:
             if not self.gone:
                 write_record(self.kept, self.folder / RECORD)
 
-    def change(self, **changes: object) -> None:
+    def change(self, **changes: Unpack[Changes]) -> None:
         """Change fields of the record, and write it."""
         with self.lock:
             self.kept = self.kept.model_copy(update=changes)
@@ -321,13 +335,14 @@ class Clip:
         with self.lock:
             self._outdate(edges=edges)
 
-    def _outdate(self, **changes: object) -> None:
+    def _outdate(self, **changes: Unpack[Changes]) -> None:
         """Change what masks, objects or edges depend on: downloads of before are thrown away."""
         self.version += 1
         self.broken.clear()
         for name in self.kept.results:
             forget_download(self.folder / "results" / name)
-        self.change(**changes, results={})
+        changes["results"] = {}
+        self.change(**changes)
 
     def begin_track(self) -> None:
         """Begin a track: what it finds is an edit when it ends, however that is."""

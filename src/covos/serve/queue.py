@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from covos.core.errors import CancelledError, CovosError, explained
 from covos.core.types import JobState
 from covos.masks.frame_mask import FrameMask
-from covos.serve.clip import Clip
+from covos.serve.clip import Changes, Clip
 from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
 from covos.serve.log import going_on, log_work
 from covos.serve.schema import JobView, Problem, Stage, Wanted
@@ -188,7 +188,7 @@ class WorkQueue:
         if waiting >= self.limit:
             raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix="try again in a minute")
 
-    def put(self, work: Work, *, limited: bool = True, **changes: object) -> None:
+    def put(self, work: Work, *, limited: bool = True, **changes: Unpack[Changes]) -> None:
         """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
 
         The changes, such as ``state="queued"``, hold for the clip from then on, so that whoever asks at once does not
@@ -201,7 +201,8 @@ class WorkQueue:
                 with work.clip.lock:
                     before = work.clip.kept
                     try:
-                        work.clip.change(**changes, task=work.stage)
+                        changes["task"] = work.stage
+                        work.clip.change(**changes)
                     except BaseException:  # it does not wait: nothing would ever change its state again
                         work.clip.kept = before
                         raise
