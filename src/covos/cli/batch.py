@@ -213,7 +213,7 @@ def _notes(rows: Sequence[Row]) -> Iterator[str]:
 
     results = [row for row in rows if row.doubtful is not None and row.frames]
     empty = [row.name for row in results if row.empty == row.frames]
-    doubtful = [row.name for row in results if 2 * (row.doubtful or 0) > row.frames and row.name not in empty]
+    doubtful = [row.name for row in results if 2 * (row.doubtful or 0) > row.frames and row.empty != row.frames]
     for names, one, several in ((empty, "has", "have"), (doubtful, "is", "are")):
         if names:
             verb = one if len(names) == 1 else several

@@ -26,6 +26,8 @@ SUMMARY: Final = "batch.csv"
 """Its name in the folder of the output, unless another file is asked for."""
 EVERY: Final = 10.0
 """Seconds after which it is written anew while the batch runs."""
+SHARE: Final = 0.02
+"""Share of a batch's time that writing it anew takes at most: that of very many clips is written less often."""
 COLUMNS: Final = (
     "name", "input", "folder", "status", "frames", "seconds", "frames_per_second", "doubtful", "confidence",
     "empty", "first_doubtful", "attempts", "warnings", "exit_code", "error", "why", "fix",
@@ -65,7 +67,7 @@ class Summary:
         self.rows = {row.name: row for row in rows}
         named = (*carried, *(name for row in self.rows.values() for name in row.carried))
         self._carried = _columns_of(dict.fromkeys(named))
-        self._clock, self._written = clock, clock()
+        self._clock, self._due = clock, clock() + EVERY
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
@@ -96,7 +98,7 @@ class Summary:
     def add(self, row: Row) -> None:
         """Take what became of a clip."""
         self.rows[row.name] = row
-        if self._clock() - self._written >= EVERY:
+        if self._clock() >= self._due:
             self.write()
 
     def cut_short(self) -> str:
@@ -113,6 +115,7 @@ class Summary:
         Raises:
             EnvironmentProblem: It cannot be written.
         """
+        began = self._clock()
         write = _as_parquet if self._suffix == ".parquet" else _as_csv
         content = write(self.rows.values(), self._carried)
         if is_remote(self.place):
@@ -121,7 +124,8 @@ class Summary:
             Path(self.place).parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(Path(self.place)) as temporary:
                 temporary.write_bytes(content)
-        self._written = self._clock()
+        now = self._clock()
+        self._due = now + max(EVERY, (now - began) / SHARE)
 
 
 def _columns_of(carried: Iterable[str]) -> dict[str, str]:
