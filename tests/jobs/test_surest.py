@@ -19,6 +19,7 @@ from covos.engines.choices import VIEWS, View
 from covos.engines.follow import FollowEngine
 from covos.events import Advanced, FrameDone, Started
 from covos.job import Job
+from covos.media.source import Source
 from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.values import PointPrompt
@@ -188,6 +189,24 @@ def test_a_steered_subject_is_followed_without_what_was_taken_away(
     monkeypatch.setattr(surest, "SURE", 2.0)
     found = list(covos.stream(clip, model=model, quality="best", within=[box], refine=refine))
     assert any(not np.allclose(a.probability, b.probability, atol=1e-3) for a, b in zip(steered, found, strict=True))
+
+
+@pytest.mark.usefixtures("_stretches")
+def test_a_steered_subject_takes_no_further_pass_through_the_video(
+    model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[Source] = []
+    read = Source.__iter__
+
+    def noting(self: Source) -> Any:
+        passes.append(self)
+        return read(self)
+
+    monkeypatch.setattr(Source, "__iter__", noting)
+    assert len(list(covos.stream(clip, model=model, quality="best"))) == FRAMES
+    usual = len(passes)
+    assert len(list(covos.stream(clip, model=model, quality="best", within=[(0, 0, 40, 40)]))) == FRAMES
+    assert len(passes) == 2 * usual > 0
 
 
 @pytest.mark.usefixtures("_stretches")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import tee
 from typing import Any
 
+from covos.core.ahead import prefetch
 from covos.core.types import FrameResult
 from covos.engines.backward import Spool
 from covos.engines.choices import AROUND, DEFAULT_FINDING, Finding, choose_direction
-from covos.engines.encoding import SharedEncoder
+from covos.engines.encoding import FrameEncoder, SharedEncoder
 from covos.engines.find import FindEngine
-from covos.engines.find_passes import FindPass, Restore, observed
+from covos.engines.find_passes import AHEAD, FindPass, Restore, observed
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_passes import follow_back
 from covos.engines.follow_result import Given
+from covos.engines.kept import KeptEncoder
+from covos.engines.motion import Observed
 from covos.engines.shots import Shots
 from covos.engines.stages import StageProgress
 from covos.engines.steer import keep_in_regions, steer_results
@@ -33,6 +37,7 @@ def steer_subject(
     finding: Finding = DEFAULT_FINDING,
     shots: Shots | None = None,
     known: Iterable[Restore] = (),
+    looks: KeptEncoder | None = None,
 ) -> Iterator[FrameResult | StageProgress]:
     """Segment the subject of a video and steer it, a frame at a time, at constant memory.
 
@@ -48,11 +53,12 @@ def steer_subject(
         finding: See `find_subject`, here and for what comes after.
         shots: As there.
         known: As there. Not used where anything is followed: its memory must come to hold what it held.
+        looks: Is shown each frame as it is read, for what follows the steered subject.
     """
     begun = FindPass(source, engine, finding=finding, shots=shots)
     finder, references, cuts = begun.engine, begun.references(), begun.shots.cuts
     if follower is None or not rule.follows:
-        frames = observed(source, finder.encoder)
+        frames = _observed(source, finder.encoder, looks)
         yield from begun.restored(frames, known)
         for result in begun.found(frames, references):
             yield keep_in_regions(result, rule=rule)
@@ -67,9 +73,24 @@ def steer_subject(
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from follow_back(source, own, given, memory=memory, spool=spool)
-        one, other = tee(observed(source, encoder))
+        one, other = tee(_observed(source, encoder, looks))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool, ahead=False)
         found = finder.stream(one, references, fusion=begun.fusion, refine=finding.refine, ahead=False)
         both = zip(followed, found, strict=True)
         yield from steer_results(((result, beside) for beside, result in both), rule=rule)
+
+
+def _observed(source: Source, encoder: FrameEncoder[Any], looks: KeptEncoder | None) -> Iterator[Observed]:
+    if looks is None:
+        return observed(source, encoder)
+    return prefetch(_observed_by_both(source, encoder, looks), depth=AHEAD)
+
+
+def _observed_by_both(source: Source, encoder: FrameEncoder[Any], looks: KeptEncoder) -> Iterator[Observed]:
+    """Observe frames that are read once, at the size of each: what moves is not the same in another size."""
+    with closing(prefetch(source, depth=AHEAD)) as frames:
+        one, other = tee(frames)
+        for each, larger in zip(encoder.observe(one), looks.observe(other), strict=True):
+            looks.show(larger)
+            yield each

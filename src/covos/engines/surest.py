@@ -145,7 +145,7 @@ def find_and_follow(
     """
     own = FindPass(source, engine, finding=replace(finding, refine="none"), shots=shots)
     shots = own.shots
-    looks = _looks(follower, shots)
+    looks = looks_of(follower, shots)
     finder = own.engine = own.engine.sharing(looks)
 
     def results() -> Iterator[FrameResult | StageProgress]:
@@ -175,27 +175,29 @@ def follow_found(
     found: Iterator[FrameResult | StageProgress],
     follower: FollowEngine,
     *,
+    looks: KeptEncoder,
     shots: Shots,
     memory: int = DEFAULT_MEMORY,
 ) -> Iterator[FrameResult | StageProgress]:
     """Follow a subject that was found from its surest frames, and give the mean of both.
 
     Args:
-        source: Read for the references, once to follow, and once to give the results.
-        found: The subject as it was found, from the first frame on; and progress, which is passed on.
+        source: Read for the references, and once to give the results.
+        found: The subject as it was found, from the first frame on; and progress, which is passed on. It shows each
+            frame to ``looks`` before it gives the result.
         follower: See `find_and_follow`, here and for what comes after.
+        looks: From `looks_of`.
         shots: The shots of the source.
         memory: As there.
 
     Yields:
         One result for each frame that was found, in order, and how far the stages before it are.
     """
-    looks = _looks(follower, shots)
-    following = _Following(source, follower, looks, shots=shots, memory=memory)
-    yield from following.through(found, again=observed(source, looks, show=looks.show))
+    yield from _Following(source, follower, looks, shots=shots, memory=memory).through(found)
 
 
-def _looks(follower: FollowEngine, shots: Shots) -> KeptEncoder:
+def looks_of(follower: FollowEngine, shots: Shots) -> KeptEncoder:
+    """Return what keeps the frames of a stretch, in the view in which a subject that was found is followed."""
     return KeptEncoder(follower.seeing(FOUND_FOLLOWED_IN).cut_at(shots.cuts).encoder)
 
 
@@ -238,12 +240,8 @@ class _Following:
         found: Iterator[FrameResult | StageProgress],
         *,
         start: int = 0,
-        again: Iterator[Observed] | None = None,
     ) -> Iterator[FrameResult | StageProgress]:
-        """Give the mean of what is found and what is followed, from a frame on with which a stretch begins.
-
-        ``again`` shows the frames to what keeps them, unless they were shown as the subject was found.
-        """
+        """Give the mean of what is found and what is followed, from a frame on with which a stretch begins."""
         frames: Iterator[Frame] = (each for each in prefetch(self._source, depth=AHEAD) if each.index >= start)
         with ExitStack() as stack:
             usual = references_of(self._source, self._usual.finder, self._shots)
@@ -254,7 +252,7 @@ class _Following:
             self._larger = self._larger.within(stack.enter_context(closing(larger)))
             for stretch in stretches_of(self._shots):
                 if stretch.start >= start:
-                    yield from self._in_stretch(stretch, found, frames, again or iter(()))
+                    yield from self._in_stretch(stretch, found, frames)
                     self._looks.forget(before=stretch.stop)
         yield from found  # a source that gives more frames than it promised is found to its end
 
@@ -263,7 +261,6 @@ class _Following:
         stretch: range,
         found: Iterator[FrameResult | StageProgress],
         frames: Iterator[Frame],
-        again: Iterator[Observed],
     ) -> Iterator[FrameResult | StageProgress]:
         """Take the frames of a stretch from the pass that finds; yield one result for each, after progress.
 
@@ -277,7 +274,6 @@ class _Following:
                     yield result
                     continue
                 choice.see(result)
-                next(again, None)
                 if not np.isnan(result.confidence):  # else it was not computed
                     logit = _logit(result.probability)
                     waiting.put(FramePrediction(index=result.frame.index, log_odds=logit[None], objects=()))

@@ -11,11 +11,12 @@ from covos.core.types import FrameResult
 from covos.engines.choices import Finding
 from covos.engines.find import FindEngine
 from covos.engines.find_passes import Restore, find_subject
+from covos.engines.kept import KeptEncoder
 from covos.engines.stages import StageProgress
 from covos.engines.steer import keep_in_regions
 from covos.engines.steer_pass import steer_subject
 from covos.engines.steering_rule import SteeringRule
-from covos.engines.surest import follow_found, refined_mean
+from covos.engines.surest import follow_found, looks_of, refined_mean
 from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER
@@ -79,8 +80,10 @@ class SteeredWork(SubjectWork):
         known = () if journal is None else (record.restore for record in journal.replay())
         return self._steered(self._task.finding, known=known)
 
-    def _steered(self, finding: Finding, *, known: Iterable[Restore] = ()) -> Iterator[FrameResult | StageProgress]:
-        """Give the steered results, the first of them as they are known."""
+    def _steered(
+        self, finding: Finding, *, known: Iterable[Restore] = (), looks: KeptEncoder | None = None
+    ) -> Iterator[FrameResult | StageProgress]:
+        """Give the steered results, the first of them as they are known; ``looks`` is shown the frames."""
         masks = self._masks()
         return steer_subject(
             self._source,
@@ -92,13 +95,16 @@ class SteeredWork(SubjectWork):
             finding=finding,
             shots=self._shots,
             known=known,
+            looks=looks,
         )
 
     def _then_followed(self) -> Iterator[FrameResult | StageProgress]:
         """Follow the subject that is left from where it was found most surely, and give the mean of both."""
         # The mean is refined, not what goes into it.
-        steered = self._steered(replace(self._task.finding, refine="none"))
-        means = follow_found(self._source, steered, self.model.follower(DEFAULT_FOLLOWER), shots=self._shots)
+        follower = self.model.follower(DEFAULT_FOLLOWER)
+        looks = looks_of(follower, self._shots)
+        steered = self._steered(replace(self._task.finding, refine="none"), looks=looks)
+        means = follow_found(self._source, steered, follower, looks=looks, shots=self._shots)
         ended = partial(self._ended, rule=self._masks().rule, engine=self._engine)
         return (each if isinstance(each, StageProgress) else ended(each) for each in means)
 
