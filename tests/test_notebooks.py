@@ -40,11 +40,14 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The part of the example clip that the notebooks look at."""
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example clips: of the cars, the frames that the notebooks look at."""
+    folder = tmp_path_factory.mktemp("clips")
     with av.open(str(EXAMPLES / "car.mp4")) as clip:
-        pictures = (each.to_ndarray(format="rgb24") for each in itertools.islice(clip.decode(video=0), 36))
-        return write_clip(tmp_path_factory.mktemp("clips") / "car.mp4", pictures, preset="ultrafast")
+        pictures = (each.to_ndarray(format="rgb24") for each in itertools.islice(clip.decode(video=0), 46))
+        write_clip(folder / "car.mp4", pictures, preset="ultrafast")
+    shutil.copy(EXAMPLES / "bottle.mp4", folder)
+    return folder
 
 
 @pytest.mark.slow
@@ -53,7 +56,7 @@ def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs_on_small_networks(
     notebook: Path,
-    few_frames: Path,
+    clips: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -65,8 +68,7 @@ def test_every_cell_runs_on_small_networks(
     monkeypatch.setattr(covos, "train", lambda *given, **named: train(*given, **named | FAST))
     folder = tmp_path / "docs" / "notebooks"
     folder.mkdir(parents=True)
-    (tmp_path / "examples").mkdir()
-    shutil.copy(few_frames, tmp_path / "examples" / "car.mp4")
+    shutil.copytree(clips, tmp_path / "examples")
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {}
     for number, cell in enumerate(code_cells(notebook), 1):
@@ -119,7 +121,7 @@ def test_it_is_kept_with_its_outputs(notebook: Path) -> None:
 
 
 def test_they_are_small_and_linked() -> None:
-    assert len(NOTEBOOKS) >= 4
+    assert len(NOTEBOOKS) >= 6
     assert sum(notebook.stat().st_size for notebook in NOTEBOOKS) < MOST_BYTES
     pages = "".join(page.read_text() for page in (*FOLDER.parent.glob("*.md"), FOLDER.parents[1] / "README.md"))
     assert all(f"notebooks/{notebook.name}" in pages for notebook in NOTEBOOKS)
