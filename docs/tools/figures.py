@@ -187,9 +187,8 @@ def limits(model: covos.Model, frames: list[Frame]) -> ImageArray:
     part = [frame.image for frame in frames[12:48:2]]
     cases: dict[str, tuple[int, list[ImageArray]]] = {
         "it works: frame 30": (9, part),
-        "enters at the rim: holes": (2, part),
         "upside down: a shadow is taken along": (9, [np.ascontiguousarray(image[::-1]) for image in part]),
-        "the subject fills the frame: holes": (9, [_close(image) for image in part]),
+        "it fills the frame: most is missing": (9, [_close(image) for image in part]),
         "a picture in the picture is the subject": (9, [_inset(image, number) for number, image in enumerate(part)]),
         "seven per cent of the light: coarse": (9, [_dark(image, number) for number, image in enumerate(part)]),
     }
