@@ -12,6 +12,7 @@ it in the fourth step, unless torchrun has started it again; anything else is no
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -29,6 +30,9 @@ from covos.core.errors import InputError
 from covos.models.cosnet.network import COSNETS
 from covos.training import run_folder, state
 from covos.training.cosnet import CosnetTask
+
+IN_EACH = ("torch._dynamo", "torch.distributed.launcher.api", "torch.distributed.run")
+"""Modules that each fork would load for itself. Optimisers load the first, for two seconds."""
 
 
 def work(words: Sequence[str]) -> int:
@@ -67,6 +71,8 @@ def forked(options: Sequence[str], words: Sequence[str], *, folder: Path) -> sub
 
     The folder takes what they print, which the answer has.
     """
+    for name in IN_EACH:
+        importlib.import_module(name)
     out, err = folder / "stdout", folder / "stderr"
     child = in_child(lambda: _printing(lambda: _launched(options, words), out, err), seconds=300)
     assert child.end == "answered", child.answer
