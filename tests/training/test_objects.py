@@ -19,7 +19,7 @@ from covos.training import Console, LiteTask, StepDone, register, registry
 
 SMALL: dict[str, Any] = {
     "steps": 2, "frames_per_step": 2, "group_sizes": [2], "crops": [(64, 96)], "crop_chances": [1.0], "warmup": 1,
-    "validate_every": 2, "checkpoint_every": 1, "device": "cpu", "precision": "fp32", "workers": 0, "check": False,
+    "validate_every": 2, "checkpoint_every": 2, "device": "cpu", "precision": "fp32", "workers": 0, "check": False,
 }  # fmt: skip
 
 
@@ -89,10 +89,10 @@ def test_a_run_goes_on_with_its_own_data_alone(root: Path, tmp_path: Path) -> No
 
     whole = open_dataset(root)
     training, validation = whole.split(0.7, seed=3)
-    given: dict[str, Any] = {**SMALL, "validation": validation}
+    given: dict[str, Any] = {**SMALL, "validation": validation, "checkpoint_every": 1}
     straight = covos.train("lite-finetune", training, tmp_path / "straight", **given)
     with pytest.raises(StopError):
-        covos.train("lite-finetune", training, tmp_path / "run", **{**given, "steps": 2}, on_event=_second(stop))
+        covos.train("lite-finetune", training, tmp_path / "run", **given, on_event=_second(stop))
     few = training.subset(names(training)[0][:1])
     with pytest.raises(CheckpointError, match=r"begun with other data\s+why: gone are: "):
         covos.train("lite-finetune", few, tmp_path / "run", **given)
