@@ -163,7 +163,7 @@ def _measuring(words: Sequence[str]) -> list[str]:
         if option in kept:
             at = kept.index(option)
             del kept[at : at + 2]
-    return [Path(word).name.upper() if word.startswith("/") else word for word in kept]
+    return [Path(word).name.upper() if word.startswith(("/", "..")) else word for word in kept]
 
 
 def _commit() -> str:

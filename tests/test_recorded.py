@@ -222,6 +222,7 @@ HISTORY = {
         "| | `grabcut` |": "of older weights",
         "| | none: J |": "of older weights",
         "| fitted on |": "fits that were dropped",
+        "| | packaged | trained on |": "of weights that were dropped",
     },
 }
 """Tables that were measured once, which the page says beside them; with the reason why no benchmark keeps them."""
