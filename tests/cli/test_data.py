@@ -171,3 +171,16 @@ def test_pack_replaces_nothing_unasked(tmp_path, capsys):
     assert main([*order, "-y", "-q"]) == 0
     assert main([*order, "-y", "--size", "many"]) == 2
     assert "write 256MB" in capsys.readouterr().err
+
+
+def test_a_data_set_without_the_list_that_others_have_is_named(tmp_path, capsys):
+    shutil.copytree(TIANCHI, tmp_path / "sets" / "listed")
+    shutil.copytree(TIANCHI, tmp_path / "sets" / "bare", ignore=shutil.ignore_patterns("ImageSets"))
+    sheet = str(tmp_path / "sheet.png")
+    for verb in (["inspect"], ["statistics"], ["preview", "-o", sheet, "--videos", "1", "--frames", "1"]):
+        assert main(["data", *verb, str(tmp_path / "sets"), "--subset", "train"]) == 0
+        captured = capsys.readouterr()
+        told = captured.out + captured.err
+        assert told.count("bare is opened whole: it has no lists, so none that is called train") == 1
+        assert main(["data", *verb, str(tmp_path / "sets" / "bare"), "--subset", "train"]) == 2
+        assert "the subset 'train' does not exist" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from covos.core.errors import SourceError, UsageError
-from covos.data import open_collection, open_dataset
+from covos.data import NoSubsetError, open_collection, open_dataset
 
 from .conftest import Tree
 
@@ -70,6 +70,27 @@ def test_a_subset_of_a_collection_never_opens_what_other_lists_name(tree):
         "pictures": ["a"],
     }
     assert "no subset 'train'" in collection.skipped["other"]
+    assert [dataset.notes for dataset in collection] == [
+        (),
+        ("pictures is opened whole: it has no lists, so none that is called train",),
+    ]
+
+
+def test_a_subset_that_no_data_set_has_opens_nothing(tree):
+    """Else what was trained on would be measured on, under the name of a list."""
+    Tree(tree.root / "pictures").pictures("a")
+    Tree(tree.root / "videos").video("JPEGImages/v", "Annotations/v")
+    Tree(tree.root / "listed").davis("bear")
+    for name in ("pictures", "videos", "listed"):
+        with pytest.raises(NoSubsetError, match=r"the subset 'nonsense' does not exist"):
+            open_collection(tree.root / name, subset="nonsense")
+    tree.text("pictures/ImageSets/val.txt", "a\n")
+    with pytest.raises(NoSubsetError, match="pictures with masks have no lists"):
+        open_collection(tree.root / "pictures", subset="val")
+    with pytest.raises(NoSubsetError, match="no data set there has the subset 'nonsense'") as caught:
+        open_collection(tree.root, subset="nonsense")
+    assert "pictures: pictures with masks have no lists" in caught.value.why
+    assert "listed: the lists in ImageSets are: train" in caught.value.why
 
 
 def test_a_folder_without_data_sets_is_an_error(tree):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import covos
 from covos.cli import main
 from covos.core.errors import CheckpointError, InputError, UsageError
 from covos.core.records import write_record
-from covos.data import Dataset, open_dataset
+from covos.data import Dataset, NoSubsetError, open_dataset
 from covos.models.averaging import average
 from covos.models.cards import card_path, read_card
 from covos.training import measure
@@ -90,6 +91,26 @@ def test_a_data_set_that_is_open_is_measured_on_whole(trained: Path, tianchi: Pa
     assert len(found.scored["tianchi"].sequences) == 2
     with pytest.raises(UsageError, match="a data set that is open"):
         measure(trained / "last.safetensors", whole, subset="train", **LIKE_A_TRAINING)
+
+
+def test_a_list_that_there_is_not_is_never_the_whole_data_set(
+    trained: Path, tianchi: Path, stills: Path, capsys
+) -> None:
+    weights = trained / "last.safetensors"
+    bare = stills.parent / "bare"
+    shutil.copytree(tianchi, bare, ignore=shutil.ignore_patterns("ImageSets"))
+    for data in (stills, bare, stills.parent):
+        with pytest.raises(NoSubsetError, match="nonsense"):
+            measure(weights, data, subset="nonsense", **LIKE_A_TRAINING)
+    assert main(["validate", str(weights), "--data", str(stills), "--subset", "nonsense"]) == 2
+    assert "the subset 'nonsense' does not exist" in capsys.readouterr().err
+
+
+def test_data_measured_whole_beside_a_list_are_named(trained: Path, tianchi: Path, stills: Path, capsys) -> None:
+    shutil.copytree(tianchi, stills.parent / "listed")
+    line = ["validate", str(trained / "last.safetensors"), "--data", str(stills.parent), "--subset", "train"]
+    assert main([*line, "--every", "9", "--device", "cpu", "--precision", "fp32"]) == 0
+    assert "note: pictures is opened whole: it has no lists" in capsys.readouterr().err
 
 
 def test_a_recipe_that_is_given_divides_in_its_way(trained: Path, tianchi: Path) -> None:

@@ -102,7 +102,9 @@ def statistics(
         return
     existing.refuse_existing(files, overwrite=overwrite)
     found = []
-    for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
+    datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
+    _say_notes(datasets)
+    for dataset in datasets:
         total = sum(len(video) for video in dataset)
         with Progress(f"measure {dataset.name}", total=total, quiet=quiet) as progress:
             found.append(measure(dataset, on_frames=progress.advance))
@@ -151,6 +153,7 @@ def preview(
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
     existing.refuse_existing([] if skip_existing else paths, overwrite=overwrite)
+    _say_notes(datasets)
     for path, dataset in zip(paths, datasets, strict=True):
         if existing.skips([path], overwrite=overwrite, skip=skip_existing):
             continue
@@ -210,6 +213,12 @@ def _open(
     for name, reason in collection.skipped.items():
         say(f"skipped {root.rstrip('/')}/{name}: {reason}", err=True)
     return collection.datasets
+
+
+def _say_notes(datasets: tuple[Dataset, ...]) -> None:
+    """Say what was noted on opening; `inspect` has it among its warnings."""
+    for note in (note for dataset in datasets for note in dataset.notes):
+        say(f"note: {note}", err=True)
 
 
 def _write_json(path: Path, datasets: list[dict[str, Any]]) -> None:

@@ -200,15 +200,16 @@ def open_collection(
 
     Args:
         root: A data set, or a folder of data sets; each may be packed in shards.
-        subset: Open these videos alone (``"train"``) wherever a data set has subsets. A data set without any is opened
-            whole, one that has others only is skipped: what is for measuring must not slip into a training.
+        subset: Open these videos alone (``"train"``). A data set at the root has to have them. Of a folder of data sets
+            one has to. Then those without any subsets are opened whole, and a note of theirs says so; those that have
+            others only are skipped: what is for measuring must not slip into a training.
         encoding: Meaning of the annotations' values; None judges each data set.
         ratio: As for `open_dataset`, of each data set; still pictures, which are trained on whole, are then the
             training's alone.
         seed: Seed of that division; None is 0.
 
     Raises:
-        SourceError: No such folder, or no data set is found.
+        SourceError: No such folder, no data set is found, or none has the subset.
         InputError: A data set is found and cannot be opened.
         UsageError: As for `open_dataset`.
     """
@@ -216,39 +217,41 @@ def open_collection(
     refuse_seed_alone(ratio=ratio, seed=seed)
 
     def opened(folder: Place) -> Dataset:
-        if ratio is not None:
-            return open_dataset(folder, subset=subset, encoding=encoding, ratio=ratio, seed=seed)
-        return _subset_or_whole(folder, subset, encoding)
+        return open_dataset(folder, subset=subset, encoding=encoding, ratio=ratio, seed=seed)
 
     if detect(root):
         return Collection(root=root, datasets=(opened(root),), skipped={})
-    datasets, skipped = [], {}
-    for name, path in subfolders(root).items():
-        folder = _folder(path)
-        if detect(folder) is None:
-            skipped[name] = "no data set: its folders are of no known layout"
-            continue
-        try:
-            datasets.append(opened(folder))
-        except NoSubsetError as error:
-            skipped[name] = f"no subset {subset!r}: {error.why}"
-    if not datasets:
+    places = {name: _folder(path) for name, path in subfolders(root).items()}
+    folders = {name: folder for name, folder in places.items() if detect(folder)}
+    skipped = {name: "no data set: its folders are of no known layout" for name in places if name not in folders}
+    if not folders:
         raise SourceError(
             f"{root}: no data set was found",
             why="; ".join((*(f"{name}: {reason}" for name, reason in skipped.items()), _LOOKED_FOR)),
             fix="give a folder that holds one of these, or folders that do",
         )
-    return Collection(root=root, datasets=tuple(datasets), skipped=skipped)
-
-
-def _subset_or_whole(root: Place, subset: str | None, encoding: Encoding | None) -> Dataset:
-    try:
-        return open_dataset(root, subset=subset, encoding=encoding)
-    except NoSubsetError:
-        whole = open_dataset(root, encoding=encoding)
-        if whole.splits:
-            raise
-        return whole
+    datasets: dict[str, Dataset] = {}
+    lacking: dict[str, str] = {}
+    for name, folder in folders.items():
+        try:
+            datasets[name] = opened(folder)
+        except NoSubsetError as error:
+            lacking[name] = error.why
+    if not datasets:
+        raise NoSubsetError(
+            f"{root}: no data set there has the subset {subset!r}",
+            why="; ".join(f"{name}: {reason}" for name, reason in lacking.items()),
+            fix="name a list that one of them has, or leave the subset out",
+        )
+    for name, reason in lacking.items():
+        whole = open_dataset(folders[name], encoding=encoding) if ratio is None else None
+        if whole is None or whole.splits:
+            skipped[name] = f"no subset {subset!r}: {reason}"
+        else:
+            said = f"{name} is opened whole: it has no lists, so none that is called {subset}"
+            datasets[name] = replace(whole, notes=(*whole.notes, said))
+    found = tuple(datasets[name] for name in folders if name in datasets)
+    return Collection(root=root, datasets=found, skipped=skipped)
 
 
 def refuse_missing(root: Place | str) -> None:

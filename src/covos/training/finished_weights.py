@@ -53,7 +53,7 @@ def measure(
         data: The folder of a data set or of several, of which the part is measured on that the recipe holds back; a
             data set that is open, which is measured on whole; or several of these.
         recipe: As for `covos.train`; None takes the one that the card of the weights has.
-        subset: Measure on this list of each folder instead, such as ``"val"``.
+        subset: Measure on this list of each folder instead, such as ``"val"``; see `covos.data.open_collection`.
         every: Frames from one that is scored to the next.
         device: See `covos.train`, as for ``precision``.
         precision: See ``device``.
@@ -62,7 +62,7 @@ def measure(
 
     Raises:
         UsageError: A name or value is wrong, or there is no recipe; or the kind of network is not measured on videos.
-        InputError: There is nothing to measure on.
+        InputError: There is nothing to measure on, or a folder has no list of that name.
         CheckpointError: The weights are of another network than the recipe's, or damaged.
         EnvironmentProblem: The device is not there.
     """
@@ -144,7 +144,7 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
     """Return what is measured on, by name: of a folder the part that a training by the recipe measures on.
 
     Raises:
-        InputError: There is nothing.
+        InputError: There is nothing, or a folder has no such list.
         UsageError: A list of a data set that is open is asked for.
     """
     sets: list[Dataset] = []
