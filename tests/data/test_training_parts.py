@@ -6,6 +6,7 @@ import pytest
 
 from covos.core.errors import UsageError
 from covos.data import NoSubsetError, open_collection, open_dataset
+from covos.data.subsets import open_subset
 from covos.training.gather import gather
 
 from .conftest import Tree
@@ -91,6 +92,11 @@ def test_refusals(tianchi, tree):
     with pytest.raises(NoSubsetError, match=r"dataset\.split\(0\.8, seed=0\)"):
         open_dataset(tree.root, subset="val", ratio=0.8)
     assert len(open_dataset(tree.root, subset="train", ratio=0.8)) == 3
+    for opened in (open_dataset, open_subset):
+        with pytest.raises(NoSubsetError) as caught:
+            opened(tree.root, subset="val")
+        assert "ratio" not in str(caught.value), "no ratio divides still pictures"
+        assert "move them to another folder" in caught.value.fix
 
 
 def test_still_pictures_of_a_collection_are_left_to_the_training(tree):

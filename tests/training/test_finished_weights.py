@@ -113,6 +113,29 @@ def test_data_measured_whole_beside_a_list_are_named(trained: Path, tianchi: Pat
     assert "note: pictures is opened whole: it has no lists" in capsys.readouterr().err
 
 
+def test_data_that_no_ratio_divides_are_not_told_to_take_one(
+    trained: Path, tianchi: Path, stills: Path, capsys
+) -> None:
+    weights = trained / "last.safetensors"
+    assert main(["validate", str(weights), "--data", str(stills), "--set", "ratio=0.8"]) == 3
+    told = " ".join(capsys.readouterr().err.split())
+    assert "pictures has fewer than 200 still pictures, all of which are trained on" in told
+    assert "--set ratio" not in told
+    alone = stills.parent / "alone"
+    for part in ("JPEGImages", "Annotations"):
+        shutil.copytree(tianchi / part / "600101", alone / part / "600101")
+    with pytest.raises(InputError, match="alone has one video, which is trained on") as caught:
+        measure(weights, alone, ratio=0.8, **LIKE_A_TRAINING)
+    assert "covos.data.open_dataset(FOLDER)" in caught.value.fix
+    assert measure("covos-lite", open_dataset(stills), **LIKE_A_TRAINING).sets["pictures"].pictures
+    with pytest.raises(InputError, match="nothing to measure") as caught:
+        measure(weights, [stills, tianchi], ratio=0.0, **LIKE_A_TRAINING)
+    assert "--set ratio=0.8" in caught.value.fix, "it divides the videos"
+    with pytest.raises(InputError, match="this recipe measures on videos alone") as caught:
+        measure("covos-follow", stills, **LIKE_A_TRAINING)
+    assert caught.value.fix == "give videos with masks"
+
+
 def test_a_recipe_that_is_given_divides_in_its_way(trained: Path, tianchi: Path) -> None:
     weights = trained / "last.safetensors"
     held = {

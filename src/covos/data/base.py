@@ -27,6 +27,10 @@ Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 
 
+APART = "to hold some back, move them to another folder, or in Python: train, val = dataset.split(0.8, seed=0)"
+"""The remedy where no list and no ratio divides."""
+
+
 class NoSubsetError(SourceError):
     """A data set has no subset of the name that was asked for: a wrong name, not a file that cannot be read."""
 

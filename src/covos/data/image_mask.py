@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from covos.core.errors import SourceError
 from covos.core.places import Place, name_of
-from covos.data.base import NoSubsetError, Options
+from covos.data.base import APART, NoSubsetError, Options
 from covos.data.dataset import Dataset
 from covos.data.encoding import detect_encoding
 from covos.data.trees import has_pictures, pair, pictures, subfolders
@@ -32,7 +32,7 @@ def read(root: Place, options: Options) -> Dataset:
         raise NoSubsetError(
             f"{root}: the subset {options.subset!r} does not exist",
             why="pictures with masks have no lists of subsets",
-            fix="leave the subset out, and split them yourself: train, val = dataset.split(0.8, seed=0)",
+            fix=f"leave the subset out; {APART}",
         )
     frames, extra = pair(pictures(_only(root, _IMAGES)), pictures(_only(root, _MASKS)))
     annotations = [frame.annotation for frame in frames if frame.annotation is not None]

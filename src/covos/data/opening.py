@@ -11,7 +11,7 @@ from covos.core.places import Packed, Place
 from covos.core.progress import counted
 from covos.core.shards import as_place
 from covos.data import davis, image_mask, tianchi, youtube_vos
-from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
+from covos.data.base import APART, Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
 from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION, VALIDATION_SUBSETS, divide, validation_list
 from covos.data.trees import subfolders
@@ -100,7 +100,7 @@ def open_dataset(
     except NoSubsetError as error:
         own = _validation_list(root, chosen, subset, encoding=encoding)
         if own is None:
-            raise _with_ratio(error, subset) from None
+            raise (error if chosen == "image-mask" else _with_ratio(error, subset)) from None
         dataset = LAYOUTS[chosen].read(root, Options(subset=own, resolution=resolution, encoding=encoding))
         dataset = replace(dataset, notes=(*dataset.notes, f"{subset} is this data set's list {own}"))
     if not dataset.videos:
@@ -135,7 +135,7 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int | No
         raise NoSubsetError(
             f"{whole.root}: the subset {subset!r} has no videos",
             why="a training takes still pictures whole, and divides a list of two or more annotated videos",
-            fix="open it without a subset, and divide it yourself: train, val = dataset.split(0.8, seed=0)",
+            fix=f"open it without a subset; {APART}",
         )
     return part
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from covos.core.errors import SourceError
 from covos.core.places import Place
-from covos.data.base import Layout, NoSubsetError
+from covos.data.base import APART, Layout, NoSubsetError
 from covos.data.dataset import Dataset
 from covos.data.opening import open_dataset, refuse_seed_alone
 from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
@@ -53,7 +53,9 @@ def open_subset(
     if subset is None and not whole.splits:
         return whole
     fix = "name one of them: --subset (subset=...)" if whole.splits else "leave the subset out to take all videos"
-    if subset in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
+    if whole.layout == "image-mask":
+        fix += f"; {APART}"
+    elif subset in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
         fix += f"; or add --ratio {RATIO} (ratio={RATIO}), for the videos that a training divides off"
     raise (SourceError if subset is None else NoSubsetError)(
         f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",

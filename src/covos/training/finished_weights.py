@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from covos.models.registry import ModelEntry, find_model, settings_of_file
 from covos.training.arguments import precision_of, sources_of
 from covos.training.gather import Data, gather
 from covos.training.measuring import VALIDATION_STRIDE, measure_all, named
+from covos.training.pools import LEAST
 from covos.training.recipe import Recipe
 from covos.training.registry import kind_of, load_recipe, make_task, recipes
 from covos.training.state import origin_of
@@ -149,6 +150,7 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
     """
     sets: list[Dataset] = []
     reasons: list[str] = []
+    trained: list[Dataset] = []
     for source in sources:
         if isinstance(source, Dataset):
             if subset is not None:
@@ -171,15 +173,38 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
             )
             sets += found.validation
             reasons += found.unmeasured
+            trained += found.train
     sets = [each for each in sets if any(video.annotated for video in each)]
     if not sets:
-        raise InputError(
-            "there is nothing to measure on",
-            why="; ".join(reasons)
-            or "the recipe holds nothing back of these data: they have no list of validation, and it divides none",
-            fix="name a list (subset=..., --subset val), or divide the videos (ratio=0.8, --set ratio=0.8)",
-        )
+        raise _nothing(trained, reasons, pictures=recipe.measures_pictures)
     return named(sets)
+
+
+def _nothing(trained: Sequence[Dataset], reasons: Sequence[str], *, pictures: bool) -> InputError:
+    """Return the error of data of which nothing is held back; a ratio is its remedy only where it divides any."""
+    stills = [each.name for each in trained if any(video.kind == "image" for video in each)]
+    alone = [each.name for each in trained if each.name not in stills and len(each) == 1]
+    why = [*reasons, *(f"{name} has one video, which is trained on" for name in alone)]
+    if pictures:
+        kept = f"fewer than {LEAST} still pictures, all of which are trained on: a ratio divides videos alone"
+        why += [f"{name} has {kept}" for name in stills]
+    else:
+        why += [f"{name} has still pictures, and this recipe measures on videos alone" for name in stills]
+    if not trained or len(stills) + len(alone) < len(trained):
+        fix = "name a list (subset=..., --subset val), or divide the videos (ratio=0.8, --set ratio=0.8)"
+    elif pictures or alone:
+        fix = (
+            "before you train, put some into a folder of their own, and measure on all of it in Python: "
+            "covos.training.measure(weights, covos.data.open_dataset(FOLDER)); or: covos predict, and covos evaluate"
+        )
+    else:
+        fix = "give videos with masks"
+    return InputError(
+        "there is nothing to measure on",
+        why="; ".join(why)
+        or "the recipe holds nothing back of these data: they have no list of validation, and it divides none",
+        fix=fix,
+    )
 
 
 def recipe_of(card: Card) -> Recipe:
