@@ -154,6 +154,10 @@ def test_pictures_are_videos_of_one_frame(tmp_path: Path) -> None:
     Image.new("L", (80, 48), 255).save(root / "masks" / "00000.png")
     assert run(root, tmp_path / "out", "-q") == 0
     assert sorted(files(tmp_path / "out" / "Annotations")) == ["00000/00000.png", "00005/00005.png"]
+    line = ["evaluate", str(tmp_path / "out"), str(root), "--protocol", "davis2016-all"]
+    assert main([*line, "--json", str(tmp_path / "scores.json"), "-q"]) == 0
+    scored = json.loads((tmp_path / "scores.json").read_text())
+    assert [each["name"] for each in scored["sequences"]] == ["00000"], "the other has no mask"
 
 
 def test_what_is_done_is_not_done_again(davis: Path, tmp_path: Path, capsys: Capture) -> None:

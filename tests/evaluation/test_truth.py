@@ -5,13 +5,15 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from covos.cli import main
 from covos.core.errors import AnnotationError, SourceError, UsageError
-from covos.data import open_dataset
+from covos.data import open_dataset, pack
 from covos.evaluation import evaluate
+from covos.masks import write_label_map
 from covos.results.loading import load_result
 
 
@@ -244,3 +246,65 @@ def test_a_part_that_a_training_divides_off(tmp_path: Path, davis: Path, masks) 
     line = ["evaluate", str(predictions), str(davis), "--protocol", "davis2017-semi", "-q", "--subset", "val"]
     assert main([*line, "--ratio", "0.67", "--split-seed", "3"]) == 0
     assert main(line) != 0
+
+
+@pytest.fixture
+def stills(tmp_path: Path, masks) -> tuple[Path, Path]:
+    """Three pictures of two sizes with masks, a fourth without; and the masks that `covos predict` would write."""
+    root, predictions = tmp_path / "own", tmp_path / "pred" / "Annotations"
+    for number, size in enumerate([(48, 64), (40, 50), (48, 64), (40, 50)], start=1):
+        labels = np.zeros(size, np.uint8)
+        labels[8:30, 10:40] = 1
+        for folder in (root / "images", root / "masks", predictions / f"{number}"):
+            folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size[::-1], (90, 120, 60)).save(root / "images" / f"{number}.jpg")
+        write_label_map(predictions / f"{number}" / f"{number}.png", labels)
+        if number < 4:
+            Image.fromarray(labels * np.uint8(255)).save(root / "masks" / f"{number}.png")
+    return root, predictions
+
+
+def test_still_pictures_are_a_sequence_each(stills: tuple[Path, Path]) -> None:
+    root, predictions = stills
+    write_label_map(predictions / "2" / "2.png", np.zeros((40, 50), np.uint8))
+    for truth in (root, root / "masks", open_dataset(root)):
+        for given in (predictions, predictions.parent):
+            found = evaluate(given, truth, protocol="davis2016-all")
+            assert [(each.name, each.scores.j.mean) for each in found.sequences] == [("1", 1), ("2", 0), ("3", 1)]
+            assert found.notes == ("not scored, as the ground truth has no such sequence: 4",)
+    several = evaluate(predictions, root / "masks", protocol="davis2016-all", workers=2)
+    assert several.scores == found.scores
+
+
+def test_still_pictures_that_cannot_be_scored(stills: tuple[Path, Path]) -> None:
+    root, predictions = stills
+    with pytest.raises(AnnotationError, match="no frames left to score") as caught:
+        evaluate(predictions, root, protocol="davis2016")
+    assert "davis2016-all" in caught.value.fix
+    with pytest.raises(AnnotationError, match=r"no picture of .* can be scored"):
+        evaluate(predictions, open_dataset(root).subset("4"), protocol="davis2016-all")
+    with pytest.raises(UsageError, match="has no videos"):
+        evaluate(predictions, open_dataset(root)[:0], protocol="davis2016-all")
+    Image.new("L", (64, 48)).save(root / "masks" / "3.png")
+    with pytest.raises(AnnotationError, match=r"masks/3\.png has no object"):
+        evaluate(predictions, root, protocol="davis2016-all")
+    shutil.rmtree(predictions / "1")
+    with pytest.raises(AnnotationError, match="lacks 1 of 3 sequences: 1") as caught:
+        evaluate(predictions, root, protocol="davis2016-all")
+    assert "alone" not in caught.value.fix, "the folder of its mask has those of others"
+
+
+def test_still_pictures_in_shards(stills: tuple[Path, Path], tmp_path: Path) -> None:
+    root, predictions = stills
+    pack(root, tmp_path / "shards")
+    assert evaluate(predictions, tmp_path / "shards", protocol="davis2016-all").scores.jf == 1
+    with pytest.raises(AnnotationError, match="shards cannot be scored against"):
+        evaluate(root / "masks", tmp_path / "shards", protocol="davis2016-all")
+
+
+def test_pictures_with_masks_are_one_video_where_the_prediction_is(tmp_path: Path, masks) -> None:
+    pictures(tmp_path / "clip" / "JPEGImages", size=masks.size)
+    masks.write(tmp_path / "clip" / "Annotations", masks.moving())
+    masks.write(tmp_path / "out" / "masks", masks.moving())
+    found = evaluate(tmp_path / "out", tmp_path / "clip", protocol="davis2016")
+    assert [(each.name, len(each.frames)) for each in found.sequences] == [("clip", 4)]

@@ -50,6 +50,11 @@ def evaluate(
     too, or the root of a DAVIS, YouTube-VOS or TIANCHI tree. If it is an open data set, its videos are scored and no
     others: the part that was held back from a training, say.
 
+    Still pictures with masks are sequences of one frame each, if the predictions have a folder each as `covos.predict`
+    writes them (``NAME/NAME.png``). Those without a mask are not scored. Else a folder of pictures with masks is the
+    frames of one video. The protocols that drop the first and the last frame leave nothing of a still picture: take
+    ``davis2016-all``, or for several objects ``davis2017-unsup``.
+
     Memory does not depend on the length of a clip, but for two numbers a frame and object (under
     ``davis2017-unsup``, a frame, object and proposal).
 
@@ -89,12 +94,14 @@ def evaluate(
     root: Place
     if isinstance(truth, Dataset):
         refuse_division(subset=subset, ratio=ratio, seed=seed)
-        _refuse_stills(truth)
+        _refuse_empty(truth)
         root, annotated = truth.root, truth_of(truth, protocol=rules)
     else:
         root = as_place(truth)
         refuse_swapped(Path(predictions), root)
-        annotated = find_truth(root, protocol=rules, subset=subset, ratio=ratio, seed=seed)
+        annotated = find_truth(
+            root, predictions=Path(predictions), protocol=rules, subset=subset, ratio=ratio, seed=seed
+        )
     pairs, notes = pair_up(Path(predictions), annotated, root=root, protocol=rules)
     report = progress or (lambda done, total: None)
     report(0, len(pairs))
@@ -130,12 +137,12 @@ def _refuse_other_things(predictions: object, truth: object) -> None:
         )
 
 
-def _refuse_stills(dataset: Dataset) -> None:
-    if not dataset.videos or any(video.kind == "image" for video in dataset):
+def _refuse_empty(dataset: Dataset) -> None:
+    if not dataset.videos:
         raise UsageError(
-            f"{dataset.root}: the data set has {'still pictures' if dataset.videos else 'no videos'}",
-            why="the protocols score videos",
-            fix="score still pictures by covos.evaluation.Saliency; of videos give one at least",
+            f"{dataset.root}: the data set has no videos",
+            why="the protocols score videos, or still pictures as videos of one frame",
+            fix="give one at least",
         )
 
 

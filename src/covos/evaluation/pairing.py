@@ -134,7 +134,8 @@ def _missing_sequences(
         fix = f"predict these too, or ask for another subset (--subset, subset=): {listed(begun)}"
     else:
         fix = "predict these too, or give a ground truth that holds only the sequences to score"
-    if (common := next((name for name in truth.sequences if name in found), None)) and not predicted:
+    common = next((name for name in truth.sequences if name in found), None)
+    if common and not predicted and not truth.pictures:  # a picture's mask lies beside those of the others
         fix = f"{fix}; to score {common} alone: {_command(found[common].where, truth.sequences[common], protocol)}"
     return AnnotationError(
         f"{predictions} lacks {len(missing)} of {len(truth.sequences)} sequences: {listed(missing)}",

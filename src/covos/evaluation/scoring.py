@@ -42,7 +42,7 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
     if not scores:
         if first.masks.void is not None and protocol.objects != "foreground":
             raise _of_one_object(first.where, what="the ground truth ")
-        raise _no_object(pair.truth.where)
+        raise _no_object(pair.truth.where if len(pair.truth.stems) > 1 else first.where)
     ids = first.masks.ids if protocol.objects == "first-frame" else ()
     return SequenceScores(
         name=pair.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError, listed
@@ -26,11 +26,14 @@ class Truth:
     seen: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
     """By sequence and object id, True if the object's class occurs in training; empty where not known."""
     notes: tuple[str, ...] = ()
+    pictures: bool = False
+    """True if each sequence is a still picture, named as its mask is."""
 
 
 def find_truth(
     root: Place,
     *,
+    predictions: Path,
     protocol: ScoringProtocol,
     subset: str | None = None,
     ratio: float | None = None,
@@ -40,6 +43,9 @@ def find_truth(
 
     The protocol says which annotations of a DAVIS tree are meant, and whether frames may lack one. With a ratio, the
     subset is that of a division (see `covos.data.open_dataset`).
+
+    Nothing in a folder of masks, or of pictures and masks, says if they are the frames of one video. The predictions
+    tell: masks in a folder each, ``NAME/NAME.png``, are of still pictures, and each is a sequence.
     """
     refuse_seed_alone(ratio=ratio, seed=seed)
 
@@ -50,11 +56,23 @@ def find_truth(
 
     layout = detect(root) if root.is_dir() else None
     if layout is None or layout == "image-mask":
+        whole = subset is None and ratio is None
+        if whole and layout is not None and _of_stills(predictions):
+            return truth_of(opened(root), protocol=protocol)
         sequences = find_sequences(_of_masks(root))
-        if subset is None and ratio is None:
-            return Truth(sequences=sequences)
+        if whole:
+            only = next(iter(sequences.values()))
+            if len(sequences) > 1 or not isinstance(only, MaskFolder) or not _of_stills(predictions):
+                return Truth(sequences=sequences)
+            each = {stem: replace(only, name=stem, files={stem: path}) for stem, path in only.files.items()}
+            return Truth(sequences=each, pictures=True)
         return _listed(sequences, root, subset, opened)
     return truth_of(opened(root), protocol=protocol)
+
+
+def _of_stills(predictions: Path) -> bool:
+    """Return True if predictions are laid out as `covos predict` lays those of still pictures out."""
+    return any(sequence.stems == (name,) for name, sequence in find_sequences(predictions).items())
 
 
 def _of_masks(root: Place) -> Path:
@@ -62,17 +80,25 @@ def _of_masks(root: Place) -> Path:
     if isinstance(root, Packed):
         raise AnnotationError(
             f"{root} cannot be scored against",
-            why="only shards of a DAVIS, YouTube-VOS or TIANCHI tree can be; these hold masks or pictures alone",
+            why="only shards of a DAVIS, YouTube-VOS or TIANCHI tree can be, or of pictures segmented by covos predict",
             fix="unpack them, for example with tar xf",
         )
     return root
 
 
 def truth_of(dataset: Dataset, *, protocol: ScoringProtocol) -> Truth:
-    """Return the annotations of the videos of a data set."""
-    sequences = {video.name: _sequence(video, dataset, protocol=protocol) for video in dataset.videos}
+    """Return the annotations of the videos of a data set, or of its still pictures that have a mask."""
+    pictures = any(video.kind == "image" for video in dataset)
+    scored = [video for video in dataset if video.annotated or not pictures]
+    if not scored:
+        raise AnnotationError(
+            f"no picture of {dataset.root} can be scored",
+            why="none of those that are open has a mask",
+            fix="open pictures with masks",
+        )
+    sequences = {video.name: _sequence(video, dataset, protocol=protocol) for video in scored}
     seen, notes = _seen(dataset) if protocol.average == "seen-unseen" else ({}, ())
-    return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes))
+    return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes), pictures=pictures)
 
 
 def dataset_around(root: Place) -> Dataset | None:
