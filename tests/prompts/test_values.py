@@ -15,7 +15,7 @@ from covos.core.errors import UsageError
 from covos.core.types import Box, Point
 from covos.masks import write_label_map
 from covos.prompts.placing import join_points
-from covos.prompts.values import MaskPrompt, PointPrompt, as_boxes, as_points, as_prompts, check_points
+from covos.prompts.values import MaskPrompt, PointPrompt, as_boxes, as_points, as_prompts, as_regions, check_points
 
 INFO = source_info(frame_count=8, duration=None)
 
@@ -136,3 +136,22 @@ def test_a_mask_may_be_a_file_an_array_a_picture_bytes_or_an_open_file(tmp_path:
         assert prompt.frame == 3
         assert np.array_equal(prompt.labels, labels)
     assert as_prompts(masks=[str(path), path]) == (MaskPrompt(file=path), MaskPrompt(file=path))
+
+
+@pytest.mark.parametrize("what", ["masks", "points", "boxes"])
+@pytest.mark.parametrize("frame", [-1, -7, 0.5, "0", None])
+def test_a_key_that_is_no_number_of_a_frame_is_refused(what: str, frame: object) -> None:
+    rows = {"masks": np.ones((4, 4), bool), "points": [(1, 2)], "boxes": [(0, 0, 2, 2)]}
+    with pytest.raises(UsageError, match=rf"{what} of frame {frame!r}, which does not exist"):
+        as_prompts(**{what: {frame: rows[what]}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("role", ["within", "exclude"])
+def test_regions_of_a_frame_that_does_not_exist_are_refused(role: str) -> None:
+    with pytest.raises(UsageError, match=f"{role} of frame -1, which does not exist"):
+        as_regions(**{role: {-1: [(0, 0, 2, 2)]}})  # type: ignore[arg-type]
+
+
+def test_a_key_may_be_any_whole_number() -> None:
+    (shown,) = as_prompts(points={np.int64(3): [(1, 2)]})
+    assert (shown.frame, type(shown.frame)) == (3, int)

@@ -8,6 +8,7 @@ They are part of a `covos.plan.Plan`: they pickle, and they print as JSON.
 from __future__ import annotations
 
 import math
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
 from covos.media.inputs import FileInMemory
 
 FIRST: Final = -1
-"""In place of the number of a frame: the first frame that is taken of the source."""
+"""In place of the number of a frame in a record: the first frame that is taken of the source. Callers leave it out."""
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
 Masks: TypeAlias = MaskSource | Sequence[MaskSource] | Mapping[int, MaskSource]
@@ -207,6 +208,7 @@ Prompt: TypeAlias = MaskPrompt | PointPrompt
 """Shows objects that are to be followed."""
 Steering: TypeAlias = PointPrompt | RegionPrompt
 """Steers the subject that is found: a region, or points on what it is not."""
+Frame = TypeVar("Frame", int, None)
 Shown = TypeVar("Shown", bound=MaskPrompt | PointPrompt | RegionPrompt)
 
 
@@ -238,14 +240,16 @@ def as_prompts(
     """Turn the masks, points and boxes of a caller into prompts.
 
     Raises:
-        UsageError: Points or boxes are not such rows.
+        UsageError: Points or boxes are not such rows, or a key is no number of a frame.
     """
     shown: list[Prompt] = []
     several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes | bytearray)
-    for frame, mask in [(FIRST, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
-        shown.append(_mask_prompt(mask, frame=frame))
-    shown += [PointPrompt(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
-    shown += [PointPrompt(frame=frame, box=box) for frame, rows in _by_frame(boxes) for box in as_boxes(rows)]
+    every = [(FIRST, each) for each in masks] if several else _by_frame(masks, what="masks", alone=FIRST)  # type: ignore[union-attr]
+    shown += [_mask_prompt(mask, frame=frame) for frame, mask in every]
+    for frame, rows in _by_frame(points, what="points", alone=FIRST):
+        shown.append(PointPrompt(frame=frame, points=as_points(rows)))
+    for frame, rows in _by_frame(boxes, what="boxes", alone=FIRST):
+        shown += [PointPrompt(frame=frame, box=box) for box in as_boxes(rows)]
     return tuple(shown)
 
 
@@ -258,12 +262,11 @@ def as_regions(*, within: Rows | None = None, exclude: Rows | None = None) -> tu
         exclude: Boxes of which it is taken away, given in the same way.
 
     Raises:
-        UsageError: They are no such rows.
+        UsageError: They are no such rows, or a key is no number of a frame.
     """
     regions: list[RegionPrompt] = []
     for role, given in (("within", within), ("exclude", exclude)):
-        placed = given.items() if isinstance(given, Mapping) else () if given is None else [(None, given)]
-        for frame, rows in placed:
+        for frame, rows in _by_frame(given, what=role, alone=None):
             regions += [RegionPrompt(box=box, role=role, frame=frame) for box in as_boxes(rows)]  # type: ignore[arg-type]
     return tuple(regions)
 
@@ -286,10 +289,27 @@ def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     return MaskPrompt(labels=np.asarray(mask), frame=frame)
 
 
-def _by_frame(given: Any) -> Iterable[tuple[int, Any]]:
+def _by_frame(given: Any, *, what: str, alone: Frame) -> list[tuple[int | Frame, Any]]:
+    """Return what is given for each frame; ``alone`` stands in place of the number where it is given without one."""
     if given is None:
-        return ()
-    return given.items() if isinstance(given, Mapping) else [(FIRST, given)]
+        return []
+    return (
+        [(_key(each, what), rows) for each, rows in given.items()] if isinstance(given, Mapping) else [(alone, given)]
+    )
+
+
+def _key(frame: object, what: str) -> int:
+    try:
+        number = operator.index(frame)  # type: ignore[arg-type] # what has none raises
+    except TypeError:
+        number = FIRST
+    if number < 0:
+        raise UsageError(
+            f"{what} of frame {frame!r}, which does not exist",
+            why="frames of the source are whole numbers from 0",
+            fix=f"give its number, as in {what}={{40: ...}}; or leave the number out: {what}=...",
+        )
+    return number
 
 
 def as_points(points: object, *, labels: object = None) -> tuple[Point, ...]:
