@@ -155,3 +155,16 @@ def test_regions_of_a_frame_that_does_not_exist_are_refused(role: str) -> None:
 def test_a_key_may_be_any_whole_number() -> None:
     (shown,) = as_prompts(points={np.int64(3): [(1, 2)]})
     assert (shown.frame, type(shown.frame)) == (3, int)
+
+
+@pytest.mark.parametrize("what", ["masks", "points", "boxes"])
+@pytest.mark.parametrize("empty", [(), [], {}])
+def test_what_shows_nothing_is_refused(what: str, empty: object) -> None:
+    with pytest.raises(UsageError, match="is empty|points cannot be read|boxes cannot be read"):
+        as_prompts(**{what: empty})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("role", ["within", "exclude"])
+def test_regions_of_no_frame_are_refused(role: str) -> None:
+    with pytest.raises(UsageError, match=f"{role} is empty"):
+        as_regions(**{role: {}})  # type: ignore[arg-type]

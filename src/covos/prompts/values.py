@@ -240,10 +240,12 @@ def as_prompts(
     """Turn the masks, points and boxes of a caller into prompts.
 
     Raises:
-        UsageError: Points or boxes are not such rows, or a key is no number of a frame.
+        UsageError: Points or boxes are not such rows, a key is no number of a frame, or what is given is empty.
     """
     shown: list[Prompt] = []
     several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes | bytearray)
+    if several and not masks:
+        raise _shows_nothing("masks")
     every = [(FIRST, each) for each in masks] if several else _by_frame(masks, what="masks", alone=FIRST)  # type: ignore[union-attr]
     shown += [_mask_prompt(mask, frame=frame) for frame, mask in every]
     for frame, rows in _by_frame(points, what="points", alone=FIRST):
@@ -262,7 +264,7 @@ def as_regions(*, within: Rows | None = None, exclude: Rows | None = None) -> tu
         exclude: Boxes of which it is taken away, given in the same way.
 
     Raises:
-        UsageError: They are no such rows, or a key is no number of a frame.
+        UsageError: They are no such rows, a key is no number of a frame, or what is given is empty.
     """
     regions: list[RegionPrompt] = []
     for role, given in (("within", within), ("exclude", exclude)):
@@ -293,9 +295,15 @@ def _by_frame(given: Any, *, what: str, alone: Frame) -> list[tuple[int | Frame,
     """Return what is given for each frame; ``alone`` stands in place of the number where it is given without one."""
     if given is None:
         return []
-    return (
-        [(_key(each, what), rows) for each, rows in given.items()] if isinstance(given, Mapping) else [(alone, given)]
-    )
+    if not isinstance(given, Mapping):
+        return [(alone, given)]
+    if not given:
+        raise _shows_nothing(what)
+    return [(_key(each, what), rows) for each, rows in given.items()]
+
+
+def _shows_nothing(what: str) -> UsageError:
+    return UsageError(f"{what} is empty", why="it shows nothing", fix="show something; or give None, or leave it out")
 
 
 def _key(frame: object, what: str) -> int:
