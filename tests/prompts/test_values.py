@@ -160,7 +160,7 @@ def test_a_key_may_be_any_whole_number() -> None:
 @pytest.mark.parametrize("what", ["masks", "points", "boxes"])
 @pytest.mark.parametrize("empty", [(), [], {}])
 def test_what_shows_nothing_is_refused(what: str, empty: object) -> None:
-    with pytest.raises(UsageError, match="is empty|points cannot be read|boxes cannot be read"):
+    with pytest.raises(UsageError, match=r"is empty|points cannot be read|boxes cannot be read"):
         as_prompts(**{what: empty})  # type: ignore[arg-type]
 
 

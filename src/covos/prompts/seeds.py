@@ -22,7 +22,7 @@ from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
-from covos.prompts.values import PointPrompt, check_labels, check_points, point_name, refuse_many_points
+from covos.prompts.values import PointPrompt, check_labels, check_mask, check_points, point_name, refuse_many_points
 
 
 class Seeds:
@@ -314,8 +314,8 @@ class Seeds:
     def add_mask(self, frame: int, mask: np.ndarray[Any, Any], *, identity: int | None, resize: bool) -> int:
         """Show one object on a frame; see `covos.sessions.session.Session.add_mask`."""
         identity = self.check_place(frame, identity)
-        solid = np.asarray(mask) != 0
         what = f"the mask of object {identity} on frame {frame}"
+        solid = check_mask(mask, what=what)
         fitted = self._fitted(solid.view(np.uint8), frame, what=what, resize=resize).astype(np.bool_)
         self.add(frame, {identity: fitted}, given_as="mask")
         return identity

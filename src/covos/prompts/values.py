@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.limits import limits, raising
 from covos.core.records import ObjectId, Record, Side
-from covos.core.types import Box, Point, SourceInfo
+from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
 from covos.media.inputs import FileInMemory
@@ -56,6 +56,32 @@ def check_labels(labels: np.ndarray[Any, Any], *, frame: int) -> np.ndarray[Any,
             fix="give H x W whole numbers from 0 to 255, or bool",
         )
     return ids.astype(np.uint8)
+
+
+def check_mask(mask: object, *, what: str) -> MaskArray:
+    """Return a caller's mask of one object as H x W bool, True where it is not 0.
+
+    Args:
+        mask: H x W of bool, or of numbers that are 0 and one other value. A float is 0 or 1.
+        what: Its name for messages.
+
+    Raises:
+        UsageError: It is no array of numbers, or has further values: a probability, a soft edge, several objects.
+    """
+    values = np.asarray(mask)
+    solid: MaskArray = values if values.dtype == np.bool_ else values != 0
+    if values.dtype.kind not in "biuf":
+        raise UsageError(f"{what} cannot be read", why=f"it holds {values.dtype}", fix="give bool, or 0 and 1")
+    inside = values[solid]
+    one = 1 if values.dtype.kind == "f" else inside.flat[0] if inside.size else 0
+    if (inside != one).any():
+        other = inside[inside != one][0]
+        raise UsageError(
+            f"{what} has more values than 0 and {one:g}, such as {other:g}",
+            why="each pixel is of the object or is not",
+            fix="threshold it first, as in mask=probability > 0.5; a map of object ids goes to add_labels",
+        )
+    return solid
 
 
 class _CodedLabels(Record):

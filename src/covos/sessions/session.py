@@ -150,14 +150,15 @@ class Session:
         Args:
             frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
-            mask: H x W of the frame's size, bool or numbers: everything that is not 0 is the object.
+            mask: H x W of the frame's size: bool, or 0 and one other value, which is the object; of floats 0 and 1.
             resize: If true, a mask of another size is resized (nearest neighbour).
 
         Returns:
             The id.
 
         Raises:
-            UsageError: The frame does not exist, the id cannot be, the mask is empty or of another size.
+            UsageError: The frame does not exist, the id cannot be, the mask is empty, of another size, or has further
+                values, such as a probability.
         """
         return self.seeds.add_mask(frame, mask, identity=object_id, resize=resize)
 
