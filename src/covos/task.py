@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from covos.core.errors import UsageError
+from covos.core.places import path_text
 from covos.core.records import Value
 from covos.engines.choices import (
     APART,
@@ -345,7 +346,9 @@ def read_prompts(
     alpha = (MaskPrompt(alpha=True),) if alpha_as_mask else ()
     given = as_prompts(masks=masks, points=points, boxes=boxes)
     shown = (*alpha, *given, *as_regions(within=within, exclude=exclude))
-    return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts), trusted=trust_prompts))
+    if prompts is None:
+        return shown
+    return (*shown, *read_prompt_file(Path(path_text(prompts, what="the prompt file")), trusted=trust_prompts))
 
 
 def read_objects(text: str) -> Objects:

@@ -20,6 +20,7 @@ from covos.cli.bench import bench
 from covos.cli.convert import convert
 from covos.cli.correct import correct
 from covos.cli.doctor import doctor
+from covos.cli.empty import refuse_empty
 from covos.cli.evaluate import evaluate
 from covos.cli.export import export
 from covos.cli.failures import report
@@ -129,6 +130,7 @@ def command(verbs: typer.Typer) -> Any:
     """Return the command of click that typer makes of all verbs; it takes longer than to run some."""
     made = typer.main.get_command(verbs)
     word(made)
+    refuse_empty(made)
     return made
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from covos.core.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -111,6 +113,22 @@ class Packed:
 
 Place: TypeAlias = Path | Packed
 """A file or folder, on a disk or in an archive."""
+
+
+def path_text(given: str | os.PathLike[str], *, what: str) -> str:
+    """Return a path that a caller gives as text; ``what`` names it in the message.
+
+    Raises:
+        UsageError: It is empty, which `pathlib.Path` takes for the current folder.
+    """
+    text = os.fspath(given)
+    if not text:
+        raise UsageError(
+            f"the path of {what} is empty",
+            why="it names no file and no folder; a variable may not be set",
+            fix='give the path; "." is the current folder',
+        )
+    return text
 
 
 def name_of(folder: Place) -> str:

@@ -20,7 +20,7 @@ from pydantic import AfterValidator
 from covos.core.errors import SourceError, listed
 from covos.core.files import read_at
 from covos.core.guarded import open_regular, parse_json
-from covos.core.places import Packed, Place
+from covos.core.places import Packed, Place, path_text
 from covos.core.records import Count, Record, parse_record, read_record
 from covos.core.remote import explaining, is_remote, reached
 
@@ -211,10 +211,11 @@ def as_place(given: str | os.PathLike[str]) -> Place:
     """Return the place that a path or a URL names: the folder that was packed, if shards lie there.
 
     Raises:
+        UsageError: It is empty.
         SourceError: Shards lie there and cannot be read, or a URL has none.
         EnvironmentProblem: The file system of a URL cannot be reached.
     """
-    text = os.fspath(given)
+    text = path_text(given, what="the data set")
     if is_remote(text):
         return Packed(Shards(text.rstrip("/")))
     path = Path(text)

@@ -16,7 +16,7 @@ import cv2
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.fresh import fork_server
 from covos.core.limits import limits, set_limits
-from covos.core.places import Place
+from covos.core.places import Place, path_text
 from covos.core.progress import counted
 from covos.core.shards import as_place
 from covos.data import Dataset
@@ -91,6 +91,7 @@ def evaluate(
     if workers < 1:
         raise UsageError(f"{workers} workers", why="a process at least must score", fix="give 1 or more")
     _refuse_other_things(predictions, truth)
+    path_text(predictions, what="the masks")
     root: Place
     if isinstance(truth, Dataset):
         refuse_division(subset=subset, ratio=ratio, seed=seed)

@@ -27,6 +27,7 @@ from PIL import Image, ImageOps
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
 from covos.core.files import read_at
 from covos.core.guarded import parse_fraction
+from covos.core.places import path_text
 from covos.core.types import Deinterlace, Frame, ImageArray, SourceInfo, Times
 from covos.media.damage import damage_of_part
 from covos.media.depth import Deep
@@ -164,14 +165,14 @@ def as_source(source: Any) -> str | InMemory:
         source: See `Input`. An iterable is read to its end.
 
     Raises:
-        UsageError: It is none of these, or an open file in text mode.
+        UsageError: It is none of these, an empty path, or an open file in text mode.
         SourceError: The frames are not H x W x 3 uint8, not of one size, or there are none.
         EnvironmentProblem: The temporary disk is full.
     """
     if isinstance(source, InMemory):
         return source
     if isinstance(source, str | os.PathLike):
-        return str(os.fspath(source))
+        return path_text(source, what="the source")
     if isinstance(source, bytes | bytearray | memoryview):
         return FileInMemory(bytes(source), name="input")
     if hasattr(source, "read"):

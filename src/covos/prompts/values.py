@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.limits import limits, raising
+from covos.core.places import path_text
 from covos.core.records import ObjectId, Record, Side
 from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
@@ -72,12 +73,10 @@ def check_mask(mask: object, *, what: str) -> MaskArray:
     solid: MaskArray = values if values.dtype == np.bool_ else values != 0
     if values.dtype.kind not in "biuf":
         raise UsageError(f"{what} cannot be read", why=f"it holds {values.dtype}", fix="give bool, or 0 and 1")
-    inside = values[solid]
-    one = 1 if values.dtype.kind == "f" else inside.flat[0] if inside.size else 0
-    if (inside != one).any():
-        other = inside[inside != one][0]
+    one = 1 if values.dtype.kind == "f" else values[solid][0] if solid.any() else 0
+    if (others := values[solid & (values != one)]).size:
         raise UsageError(
-            f"{what} has more values than 0 and {one:g}, such as {other:g}",
+            f"{what} has more values than 0 and {one:g}, such as {others[0]:g}",
             why="each pixel is of the object or is not",
             fix="threshold it first, as in mask=probability > 0.5; a map of object ids goes to add_labels",
         )
@@ -309,7 +308,7 @@ def fixed_rule(regions: Iterable[RegionPrompt]) -> SteeringRule:
 
 def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
-        return MaskPrompt(file=Path(mask), frame=frame)
+        return MaskPrompt(file=Path(path_text(mask, what="a mask")), frame=frame)
     if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
         # Read as a file is, which separates ids from colours and refuses interpolated masks.
         held = FileInMemory(mask if hasattr(mask, "read") else bytes(mask), name="mask.png")

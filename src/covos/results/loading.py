@@ -12,6 +12,7 @@ from pathlib import Path
 from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
+from covos.core.places import path_text
 from covos.core.progress import counted
 from covos.core.types import ObjectStatus, SourceInfo
 from covos.engines.choices import AUTO
@@ -76,7 +77,7 @@ def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] 
 def _loaded(
     path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None, before_edges: bool = False
 ) -> Segmentation:
-    read = read_masks(Path(path), before_edges=before_edges)
+    read = read_masks(Path(path_text(path, what="the masks")), before_edges=before_edges)
     report = _report_beside(read.path)
     result = _alone(read) if report is None else _with_report(read, report, folder=read.path.parent)
     if source is None:

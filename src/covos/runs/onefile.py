@@ -28,6 +28,7 @@ from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.numbered import refuse_pattern
+from covos.core.places import path_text
 from covos.formats.base import Format
 from covos.formats.composition import PLAIN, Composition, with_options
 from covos.formats.each import EachObjectFormat
@@ -226,10 +227,10 @@ def choose_output(
         keep: See `Output`.
 
     Raises:
-        UsageError: It is standard output, or a pattern of names; a format is unknown; or it is one file, and there are
-            several inputs, or not just one of the formats makes such a file.
+        UsageError: It is empty, standard output, or a pattern of names; a format is unknown; or it is one file, and
+            there are several inputs, or not just one of the formats makes such a file.
     """
-    if os.fspath(where) == "-":
+    if path_text(where, what="the output") == "-":
         raise UsageError(
             "standard output (-) for a result",
             why="the files of a result are finished at their end, which a pipe does not allow",

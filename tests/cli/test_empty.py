@@ -1,0 +1,61 @@
+"""Empty values: refused on the command line and in Python, where pathlib would take the current folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import covos
+from covos.cli import main
+from covos.core.errors import UsageError
+from covos.data import open_dataset
+from covos.task import read_prompts
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (["segment", "", "-o", "out"], "INPUT"),
+        (["segment", "a.mp4", "", "-o", "out"], "INPUT"),
+        (["segment", "a.mp4", "-o", ""], "--output"),
+        (["segment", "a.mp4", "--output=", "-f", "palette"], "--output"),
+        (["segment", "a.mp4", "-o", "out", "--prompts", ""], "--prompts"),
+        (["segment", "a.mp4", "-o", "out", "--mask", ""], "--mask"),
+        (["evaluate", "", "", "--protocol", "davis2016"], "PRED"),
+        (["evaluate", "a", "b", "--protocol", "davis2016", "--json", ""], "--json"),
+        (["predict", "", "-o", "out"], "DATASET"),
+        (["data", "inspect", ""], "ROOT"),
+    ],
+)
+def test_an_empty_value_is_refused(
+    line: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line) == 2
+    assert f"error: {name} is empty\n" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: covos.segment(""),
+        lambda: covos.stream(""),
+        lambda: covos.Plan(source=""),
+        lambda: covos.load_result(""),
+        lambda: covos.evaluate("", "truth", protocol="davis2016"),
+        lambda: covos.evaluate("masks", "", protocol="davis2016"),
+        lambda: open_dataset(""),
+        lambda: read_prompts(masks=""),
+        lambda: read_prompts(masks={0: ""}),
+        lambda: read_prompts(prompts=""),
+    ],
+)
+def test_an_empty_path_is_refused_in_python(
+    call: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="is empty"):
+        call()
