@@ -148,9 +148,28 @@ def test_labels_on_the_command_line(texts: list[str], labels: Labelling) -> None
     assert Labelling.of_settings(json.loads(json.dumps(labels.settings))) == labels
 
 
+@pytest.mark.parametrize("key", [1, "1", np.int64(1), np.uint8(1)])
+def test_an_id_may_be_any_whole_number_or_its_digits(key: object) -> None:
+    assert as_labelling({key: "car", 2: "dog"}) == Labelling(own={1: "car", 2: "dog"})
+    assert Plan(source="a.mp4", label={key: "car"}).label == Labelling(own={1: "car"})
+
+
+def test_the_json_of_labels_comes_back() -> None:
+    labels = Labelling(every="thing", own={1: "car"})
+    assert as_labelling(json.loads(labels.model_dump_json())) == labels
+    assert as_labelling({}) == NO_LABELS
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: as_labelling({"one": "car"}),
+        lambda: as_labelling({1.5: "car"}),
+        lambda: as_labelling({1: 5}),
+        lambda: as_labelling({1: "car", "1": "dog"}),
+        lambda: as_labelling({"own": "car"}),
+        lambda: as_labelling({300: "car"}),
+        lambda: Plan(source="a.mp4", label={"one": "car"}),
         lambda: read_labels(["1=car", "1=dog"]),
         lambda: read_labels(["car", "dog"]),
         lambda: read_labels(["0=car"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
@@ -135,25 +136,37 @@ def check_label(label: str) -> str:
     return text
 
 
-def as_labelling(given: Any) -> Any:
+def as_labelling(given: Any) -> Labelling:
     """Return what a caller gives as a `Labelling`: a label, labels by object id, or None; a record stays one.
 
+    Ids are whole numbers of any type, or their digits as text, as JSON has keys. The JSON of a record is taken too.
+
     Raises:
-        UsageError: It is nothing of this, or an id cannot be.
+        UsageError: It is nothing of this, an id cannot be, or an object has two labels.
     """
     if given is None:
         return NO_LABELS
+    if isinstance(given, Labelling):
+        return given
     if isinstance(given, str):
         return Labelling(every=given)
-    if isinstance(given, Mapping) and all(isinstance(key, int) for key in given) and given:
-        if wrong := [key for key in given if not 1 <= key <= 254]:
+    try:
+        if isinstance(given, Mapping) and given.keys() <= Labelling.model_fields.keys():
+            return Labelling.model_validate(dict(given))
+        own = {_id_of(key): label for key, label in given.items()}
+        if wrong := [key for key in own if not 1 <= key <= 254]:
             raise UsageError(f"object {wrong[0]} has a label", why="ids are 1 to 254", fix="give it one of these")
-        return Labelling(own=dict(given))
-    if isinstance(given, Labelling | dict):
-        return given
+        if len(own) == len(given):
+            return Labelling(own=own)
+    except (AttributeError, TypeError, ValueError):  # no mapping, no id, no text; pydantic's errors are the last
+        pass
     raise UsageError(
         f"label = {given!r}", why="it is neither a label nor labels by object id", fix='write "car", or {1: "car"}'
-    )
+    ) from None
+
+
+def _id_of(key: Any) -> int:
+    return int(key) if isinstance(key, str) and _is_number(key) else operator.index(key)
 
 
 def read_labels(texts: Iterable[str]) -> Labelling:
