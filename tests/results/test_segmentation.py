@@ -18,6 +18,7 @@ from PIL import Image
 
 import covos
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.types import ObjectStatus
 from covos.masks import draw_overlay, encode
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
@@ -193,11 +194,13 @@ class Detections(SimpleNamespace):
 
 def check_detections(frames: list, result: covos.Segmentation) -> None:
     assert [len(found.xyxy) for found in frames] == [0] + [1] * 5 + [2, 2]
+    numbers = {each["name"]: each["id"] for each in result.to_coco()["categories"]}
     for found, frame in zip(frames, result, strict=True):
         if not frame.objects:
             continue
         assert found.tracker_id.tolist() == sorted(frame.objects)
-        assert found.class_id.tolist() == [0] * len(frame.objects)
+        assert found.class_id.tolist() == [numbers[name] - 1 for name in found.data["class_name"]]
+        np.testing.assert_allclose(found.confidence, [0.75 if each == 7 else 0.25 for each in sorted(frame.objects)])
         assert found.mask.dtype == np.bool_
         for box, mask, identity in zip(found.xyxy.astype(int), found.mask, found.tracker_id, strict=True):
             np.testing.assert_array_equal(mask, frame.labels == identity)
@@ -208,17 +211,34 @@ def check_detections(frames: list, result: covos.Segmentation) -> None:
             assert mask[box[3] - 1].any()
 
 
-def test_supervision_gets_what_its_class_takes(result: covos.Segmentation, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def labelled(result: covos.Segmentation) -> covos.Segmentation:
+    """Object 7 is a dog, with a confidence of its own."""
+    states = (ObjectStatus(id=7, state="present", confidence=0.75),)
+    frames = tuple(replace(frame, states=states) for frame in result)
+    origin = replace(result.origin, settings={"label": {"7": "dog", "every": "car"}})
+    return replace(result, frames=frames, origin=origin)
+
+
+def test_supervision_gets_labels_and_confidence(labelled: covos.Segmentation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "supervision", SimpleNamespace(Detections=Detections))
-    check_detections(result.to_supervision(), result)
+    last = labelled.to_supervision()[-1]
+    assert (last.data["class_name"].tolist(), last.class_id.tolist()) == (["car", "dog"], [1, 0])
+    unknown = replace(labelled, frames=tuple(replace(each, confidence=math.nan) for each in labelled))
+    assert unknown.to_supervision()[-1].confidence is None
 
 
-def test_supervision_itself(result: covos.Segmentation) -> None:
+def test_supervision_gets_what_its_class_takes(labelled: covos.Segmentation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "supervision", SimpleNamespace(Detections=Detections))
+    check_detections(labelled.to_supervision(), labelled)
+
+
+def test_supervision_itself(labelled: covos.Segmentation) -> None:
     try:
         importlib.import_module("supervision")
     except ImportError:
         pytest.skip("supervision is not installed")
-    check_detections(result.to_supervision(), result)
+    check_detections(labelled.to_supervision(), labelled)
 
 
 def test_without_supervision(result: covos.Segmentation, monkeypatch: pytest.MonkeyPatch) -> None:

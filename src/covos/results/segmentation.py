@@ -329,10 +329,14 @@ class Segmentation:
     def to_supervision(self) -> list[Any]:
         """Return a ``supervision.Detections`` for each frame: masks, boxes, and object ids as ``tracker_id``.
 
+        Labels are ``data["class_name"]``. ``class_id`` is the number of the category in COCO files less 1, from 0.
+        ``confidence`` is that of each object, or of the frame where none is known of the object; None if it has none.
+
         Raises:
             EnvironmentProblem: The package `supervision` is not installed.
         """
-        return [_detections(_supervision(), frame) for frame in self.frames]
+        labels = Labelling.of_settings(self.origin.settings)
+        return [_detections(_supervision(), frame, labels) for frame in self.frames]
 
 
 def _supervision() -> Any:
@@ -344,14 +348,18 @@ def _supervision() -> Any:
         ) from error
 
 
-def _detections(supervision: Any, frame: FrameMask) -> Any:
+def _detections(supervision: Any, frame: FrameMask, labels: Labelling) -> Any:
     if not frame.objects:
         return supervision.Detections.empty()
     boxes = np.array([rle.bbox for rle in frame.objects.values()], np.float32)
     boxes[:, 2:] += boxes[:, :2]
+    known = {each.id: each.confidence for each in frame.states}
+    confidence = np.array([known.get(identity, frame.confidence) for identity in frame.objects], np.float32)
     return supervision.Detections(
         xyxy=boxes,
         mask=np.stack([decode(rle) for rle in frame.objects.values()]),
-        class_id=np.zeros(len(boxes), np.int64),
+        confidence=None if np.isnan(confidence).any() else confidence,
+        class_id=np.array([labels.category(identity) - 1 for identity in frame.objects], np.int64),
         tracker_id=np.array(list(frame.objects), np.int64),
+        data={"class_name": np.array([labels.of(identity) for identity in frame.objects])},
     )
