@@ -207,6 +207,8 @@ def test_a_wrong_choice_is_answered_with_the_choices() -> None:
 
 def test_json_of_frames_in_memory_is_refused_when_it_is_read() -> None:
     text = Plan(source=[np.zeros((4, 6, 3), np.uint8)]).model_dump_json()
+    with pytest.raises(UsageError, match="a dict is no source"):
+        Plan(source={})
     with pytest.raises(UsageError, match="1 frames in memory cannot be read back"):
         Plan.model_validate_json(text)
 

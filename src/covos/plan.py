@@ -48,9 +48,9 @@ Damaged: TypeAlias = Literal["hold", "empty"]
 
 
 def _source(given: Any) -> str | InMemory:
-    if isinstance(given, dict):
+    if isinstance(given, dict) and "in_memory" in given:
         raise UsageError(
-            f"a plan of {given.get('in_memory', 'no source')} cannot be read back",
+            f"a plan of {given['in_memory']} cannot be read back",
             why="its JSON names frames that were in memory, and does not hold them",
             fix="make the plan anew with the frames, pickle it, or write them to a file",
         )

@@ -201,6 +201,29 @@ def test_refusals_come_before_the_model(clip: Path) -> None:
         assert len(session.shown) == 2
 
 
+@pytest.mark.parametrize(
+    ("frame", "identity", "said"), [(1.5, 1, "frame 1.5"), (-1, 1, "frame -1"), (0, "a", "object a")]
+)
+def test_what_is_no_frame_or_no_object_is_refused_in_three_lines(
+    model: Model, clip: Path, frame: int, identity: int, said: str
+) -> None:
+    with model.session(clip) as session:
+        for act in (
+            lambda: session.add_points(frame, identity, points=ON),
+            lambda: session.add_box(frame, identity, box=(0, 0, 9, 9)),
+            lambda: session.add_mask(frame, identity, mask=square()),
+        ):
+            with pytest.raises(UsageError) as caught:
+                act()
+            assert said in caught.value.what
+        assert not session.shown
+
+
+def test_numbers_of_numpy_are_numbers(model: Model, clip: Path) -> None:
+    with model.session(clip) as session:
+        assert session.add_points(np.int64(1), np.int64(3), points=ON).object == 3
+
+
 def test_an_id_that_was_freed_brings_nothing_of_the_old_object(model: Model, random_follower: Path, clip: Path) -> None:
     with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=far())

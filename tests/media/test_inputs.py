@@ -88,6 +88,21 @@ def test_refusals(given: object, what: str) -> None:
     assert what in caught.value.what
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (["a.png", "b.png"], "frame 0 in memory is a path: a.png"),
+        (iter([Path("a.png")]), "frame 0 in memory is a path: a.png"),
+        ({}, "a dict is no source"),
+        ({0: np.zeros((4, 6, 3), np.uint8)}, "a dict is no source"),
+    ],
+)
+def test_what_is_no_source(given: object, what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_input(given)
+    assert what in caught.value.what
+
+
 def test_a_part_of_a_clip(make_clip: Callable[..., Path]) -> None:
     clip = make_clip(frames=8)
     with open_source(clip) as source:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -165,7 +165,7 @@ def as_source(source: Any) -> str | InMemory:
         source: See `Input`. An iterable is read to its end.
 
     Raises:
-        UsageError: It is none of these, an empty path, or an open file in text mode.
+        UsageError: It is none of these, an empty path, a list of paths, or an open file in text mode.
         SourceError: The frames are not H x W x 3 uint8, not of one size, or there are none.
         EnvironmentProblem: The temporary disk is full.
     """
@@ -180,7 +180,7 @@ def as_source(source: Any) -> str | InMemory:
         return FileInMemory(source, name=Path(name).name if isinstance(name, str) else "input")
     if isinstance(source, Image.Image) or (isinstance(source, np.ndarray) and source.ndim == 3):
         return FramesInMemory([_picture(source, index=0)], single=True)
-    if isinstance(source, Iterable):
+    if isinstance(source, Iterable) and not isinstance(source, Mapping):
         return _frames(source)
     raise UsageError(
         f"a {type(source).__name__} is no source",
@@ -257,6 +257,12 @@ def _frames(frames: Iterable[object]) -> FramesInMemory:
 
 
 def _picture(given: object, *, index: int) -> ImageArray:
+    if isinstance(given, str | os.PathLike):
+        raise UsageError(
+            f"frame {index} in memory is a path: {os.fspath(given)}",
+            why="frames in memory are pictures, and the files of a list are not opened",
+            fix='give their folder, or a glob such as "frames/*.png", or the pictures themselves',
+        )
     image = _pixels(given) if isinstance(given, Image.Image) else np.asarray(given)
     if image.ndim != 3 or image.shape[2] not in {3, 4} or image.dtype != np.uint8 or not image.size:
         raise SourceError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import cv2
 import numpy as np
@@ -152,7 +152,7 @@ class Seeds:
         """
         self.check_frame(frame)
         chosen = max({*self.objects, *self.births}, default=0) + 1 if identity is None else identity
-        if not 1 <= chosen <= MAX_ID:
+        if not isinstance(chosen, SupportsIndex) or not 1 <= chosen <= MAX_ID:
             raise UsageError(
                 f"object {chosen}",
                 why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",

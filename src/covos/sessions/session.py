@@ -259,6 +259,7 @@ class Session:
                 negative points only and no mask to take from, or they leave nothing of it.
             SourceError: The frame cannot be read.
         """
+        self.seeds.check_place(frame, object_id)  # the record would refuse a number in words of its own
         return self.show(PointPrompt(frame=frame, object=object_id, points=as_points(points, labels=labels)))
 
     def add_box(self, frame: int, object_id: int | None = None, *, box: Sequence[float]) -> PromptedMask:
@@ -280,6 +281,7 @@ class Session:
             raise UsageError(
                 f"{1 + len(more)} boxes for one object", why="a box holds one object", fix="add them one at a time"
             )
+        self.seeds.check_place(frame, object_id)
         return self.show(PointPrompt(frame=frame, object=object_id, box=one))
 
     def look(self, frame: int) -> None:
