@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -182,6 +183,25 @@ class TestNotebook:
         text = replace(result, info=replace(result.info, path="<b>&.mp4"))[:0]._repr_html_()
         assert "&lt;b&gt;&amp;.mp4" in text
         assert "<img" not in text
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        (lambda result: result.between(100, 200), "0 frames: nothing to save"),
+        (lambda result: result[:0], "0 frames: nothing to save"),
+        (lambda result: result[::-1], "frames that do not run forward"),
+        (lambda result: result[5:1:-2], "frames that do not run forward"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused(
+    result: covos.Segmentation, tmp_path: Path, part: Callable[[covos.Segmentation], covos.Segmentation], what: str
+) -> None:
+    with pytest.raises(UsageError, match=what):
+        part(result).save(tmp_path / "out", formats=["coco"])
+    assert not (tmp_path / "out").exists()
+    result[3::-1][::-1].save(tmp_path / "forward", formats=["coco"])
+    assert covos.load_result(tmp_path / "forward") == result[:4]
 
 
 class Detections(SimpleNamespace):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.device import Precision
-from covos.core.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.labelling import NO_LABELS, Label, Labelling, as_labelling
 from covos.core.types import ImageArray, SourceInfo
 from covos.engines.choices import AUTO
@@ -195,10 +196,12 @@ class Segmentation:
             keep: If true, the folder of one file stays beside it, with its report.
 
         Raises:
-            UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known.
+            UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known; there
+                are no frames, or they do not run forward, as those of ``result[::-1]``.
             SourceError: The source is gone or has changed.
             EnvironmentProblem: The disk is full or not writable, or another run is at work in the folder.
         """
+        self._refuse_unsavable()
         output = choose_output(
             folder, formats, composition=composition, still=self.info.is_still, frame=only_frame(self.info),
             overwrite=overwrite, keep=keep,
@@ -211,6 +214,21 @@ class Segmentation:
         taken = OutputFolder(output.folder, overwrite=overwrite)
         saved = named.write(taken, formats=output.formats, edges=edges, labelled=given, passes=output.passes)
         return output.take(saved)
+
+    def _refuse_unsavable(self) -> None:
+        """Refuse to save no frames, and frames that do not run forward: they would be read back in another order."""
+        if not self.frames:
+            raise UsageError(
+                "0 frames: nothing to save",
+                why="no frame of the source is part of this result",
+                fix="save another part: result[:50], or result.between(1.0, 2.5), in seconds of the source",
+            )
+        if any(one.index >= two.index for one, two in pairwise(self.frames)):
+            raise UsageError(
+                "frames that do not run forward cannot be saved",
+                why="files have the order of the source, and so has what is read back from them",
+                fix="save them forward, and reverse what load_result returns: load_result(folder)[::-1]",
+            )
 
     def write(
         self,
