@@ -113,7 +113,8 @@ def segment(
 
     Args:
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
-            RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
+            RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file. Arrays are
+            not copied: leave them as they are as long as the result is used.
         model: A name, a weights file, or a model from `load_model` (``device``, ``precision`` and ``runtime`` are then
             its own).
         quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,

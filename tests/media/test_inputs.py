@@ -88,6 +88,18 @@ def test_refusals(given: object, what: str) -> None:
     assert what in caught.value.what
 
 
+@pytest.mark.parametrize("give", [np.stack, list, lambda frames: frames[0]], ids=["array", "list", "picture"])
+def test_frames_that_were_written_to_are_refused(give: Callable[[list[np.ndarray]], object]) -> None:
+    given = give([frame.copy() + 1 for frame in FRAMES])
+    held = as_source(given)
+    first = images(held)
+    assert all(np.array_equal(one, two) for one, two in zip(images(held), first, strict=True))
+    (given if isinstance(given, np.ndarray) else given[0])[:] = 0
+    with pytest.raises(SourceError, match=r"in memory .*changed: frame 0 is no longer what it was"):
+        images(held)
+    images(given)  # given anew, they are taken as they are
+
+
 @pytest.mark.parametrize(
     ("given", "what"),
     [
