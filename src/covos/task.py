@@ -38,6 +38,7 @@ from covos.engines.choices import (
 from covos.models.choices import Fusion, Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.prompts.file import read_prompt_file
+from covos.prompts.frames import frame_name
 from covos.prompts.values import (
     MaskPrompt,
     Masks,
@@ -48,7 +49,6 @@ from covos.prompts.values import (
     Steering,
     as_prompts,
     as_regions,
-    frame_name,
     show_objects,
 )
 

@@ -8,11 +8,10 @@ They are part of a `covos.plan.Plan`: they pickle, and they print as JSON.
 from __future__ import annotations
 
 import math
-import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import IO, Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -27,9 +26,8 @@ from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
 from covos.media.inputs import FileInMemory
+from covos.prompts.frames import FIRST, NamedFrame, at, frame_name, frame_of_key
 
-FIRST: Final = -1
-"""In place of the number of a frame in a record: the first frame that is taken of the source. Callers leave it out."""
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
 Masks: TypeAlias = MaskSource | Sequence[MaskSource] | Mapping[int, MaskSource]
@@ -128,7 +126,7 @@ class MaskPrompt(Record):
         file: A mask file: its values are the ids; a 0/255 mask shows one object.
         labels: Instead of a file, an H x W array of object ids, or of bool.
         alpha: Instead of either, True: the object is the opaque part of the frame itself.
-        frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
+        frame: Number of the frame in the whole source, from 0; left out, the first that is taken.
         object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
         label: Name of the objects in annotations.
     """
@@ -138,7 +136,7 @@ class MaskPrompt(Record):
     file: Path | None = None
     labels: Labels | None = None
     alpha: bool = False
-    frame: int = FIRST
+    frame: NamedFrame = FIRST
     object: int | None = None
     label: str | None = None
 
@@ -171,7 +169,7 @@ class PointPrompt(Record):
     """One object on one frame, shown by points and a box.
 
     Attributes:
-        frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
+        frame: Number of the frame in the whole source, from 0; left out, the first that is taken.
         object: Its id; None where it is left open.
         points: Points on the object, and points beside it.
         box: A box around it.
@@ -180,7 +178,7 @@ class PointPrompt(Record):
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: int = FIRST
+    frame: NamedFrame = FIRST
     object: int | None = None
     points: tuple[Point, ...] = ()
     box: Box | None = None
@@ -222,7 +220,7 @@ class RegionPrompt(Record):
 
     box: Box
     role: Literal["within", "exclude"]
-    frame: int | None = None
+    frame: NamedFrame | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what the report says of it."""
@@ -254,11 +252,6 @@ def on_frames(prompts: Iterable[Shown], *, info: SourceInfo) -> list[Shown]:
     return [cast("Shown", each.model_copy(update=first)) if each.frame == FIRST else each for each in prompts]
 
 
-def frame_name(frame: int) -> str:
-    """Return the name of a frame for messages."""
-    return "the first frame" if frame == FIRST else f"frame {frame}"
-
-
 def as_prompts(
     *, masks: Masks | None = None, points: Rows | None = None, boxes: Rows | None = None
 ) -> tuple[Prompt, ...]:
@@ -274,9 +267,9 @@ def as_prompts(
     every = [(FIRST, each) for each in masks] if several else _by_frame(masks, what="masks", alone=FIRST)  # type: ignore[union-attr]
     shown += [_mask_prompt(mask, frame=frame) for frame, mask in every]
     for frame, rows in _by_frame(points, what="points", alone=FIRST):
-        shown.append(PointPrompt(frame=frame, points=as_points(rows)))
+        shown.append(PointPrompt(**at(frame), points=as_points(rows)))
     for frame, rows in _by_frame(boxes, what="boxes", alone=FIRST):
-        shown += [PointPrompt(frame=frame, box=box) for box in as_boxes(rows)]
+        shown += [PointPrompt(**at(frame), box=box) for box in as_boxes(rows)]
     return tuple(shown)
 
 
@@ -308,12 +301,12 @@ def fixed_rule(regions: Iterable[RegionPrompt]) -> SteeringRule:
 
 def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
-        return MaskPrompt(file=Path(path_text(mask, what="a mask")), frame=frame)
+        return MaskPrompt(file=Path(path_text(mask, what="a mask")), **at(frame))
     if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
         # Read as a file is, which separates ids from colours and refuses interpolated masks.
         held = FileInMemory(mask if hasattr(mask, "read") else bytes(mask), name="mask.png")
-        return MaskPrompt(labels=read_label_map(held.path), frame=frame)
-    return MaskPrompt(labels=np.asarray(mask), frame=frame)
+        return MaskPrompt(labels=read_label_map(held.path), **at(frame))
+    return MaskPrompt(labels=np.asarray(mask), **at(frame))
 
 
 def _by_frame(given: Any, *, what: str, alone: Frame) -> list[tuple[int | Frame, Any]]:
@@ -324,25 +317,11 @@ def _by_frame(given: Any, *, what: str, alone: Frame) -> list[tuple[int | Frame,
         return [(alone, given)]
     if not given:
         raise _shows_nothing(what)
-    return [(_key(each, what), rows) for each, rows in given.items()]
+    return [(frame_of_key(each, what=what), rows) for each, rows in given.items()]
 
 
 def _shows_nothing(what: str) -> UsageError:
     return UsageError(f"{what} is empty", why="it shows nothing", fix="show something; or give None, or leave it out")
-
-
-def _key(frame: object, what: str) -> int:
-    try:
-        number = operator.index(frame)  # type: ignore[arg-type] # what has none raises
-    except TypeError:
-        number = FIRST
-    if number < 0:
-        raise UsageError(
-            f"{what} of frame {frame!r}, which does not exist",
-            why="frames of the source are whole numbers from 0",
-            fix=f"give its number, as in {what}={{40: ...}}; or leave the number out: {what}=...",
-        )
-    return number
 
 
 def as_points(points: object, *, labels: object = None) -> tuple[Point, ...]:
