@@ -200,7 +200,7 @@ def open_collection(
 
     Args:
         root: A data set, or a folder of data sets; each may be packed in shards.
-        subset: Open these videos alone (``"train"``). A data set at the root has to have them. Of a folder of data sets
+        subset: Open these videos alone (``"train"``). A data set at the root has to have them. In a folder of data sets
             one has to. Then those without any subsets are opened whole, and a note of theirs says so; those that have
             others only are skipped: what is for measuring must not slip into a training.
         encoding: Meaning of the annotations' values; None judges each data set.
