@@ -28,6 +28,7 @@ import covos  # its types bring torch, once somebody asks for them (`typing.get_
 from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.core.memory import give_back
+from covos.core.places import path_text
 from covos.core.types import FrameResult, JobState
 from covos.engines.choices import Cuts
 from covos.engines.held import with_held_masks
@@ -98,7 +99,7 @@ class Job:
         self.model_failed = False
         self.cuts: tuple[int, ...] = ()
         if folder is not None and not isinstance(folder, OutputFolder):
-            folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
+            folder = OutputFolder(Path(path_text(folder, what="the output")), overwrite=overwrite, resumable=True)
         if folder is not None and plan.edges.soft_options:
             refuse_idle((*RunState(folder).formats, *plan.formats), plan.edges.soft_options)
         self._folder = folder

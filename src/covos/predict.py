@@ -16,7 +16,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, S
 from covos.core.files import refuse_links
 from covos.core.guarded import read_guarded
 from covos.core.numbered import as_folder, refuse_pattern
-from covos.core.places import Packed, Place, absolute
+from covos.core.places import Packed, Place, absolute, path_text
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, Video
 from covos.data.opening import refuse_division
@@ -118,7 +118,7 @@ def predict(
         IncompleteError: Some videos could not be read.
         EnvironmentProblem: The disk is full or not writable.
     """
-    dataset, output = _opened(dataset, subset=subset, ratio=ratio, seed=seed), _folder(output)
+    output, dataset = _folder(output), _opened(dataset, subset=subset, ratio=ratio, seed=seed)
     _refuse_without_pictures(dataset)
     _refuse_parts(dataset)
     model = loaded(model)
@@ -258,7 +258,7 @@ def _opened(given: object, *, subset: str | None, ratio: float | None, seed: int
 def _folder(given: object) -> Path:
     if isinstance(given, (str, os.PathLike)):
         refuse_pattern(given, fix=as_folder)
-        return Path(given)
+        return Path(path_text(given, what="the output"))
     raise UsageError(
         f"output={shortened(given)} is no folder",
         why=f"it is a {type(given).__name__}",

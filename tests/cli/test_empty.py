@@ -10,8 +10,10 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.data import open_dataset
+from covos.data import open_dataset, pack
+from covos.predict import predict
 from covos.task import read_prompts
+from covos.training.arguments import folder_of
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,11 @@ def test_an_empty_value_is_refused(
         lambda: covos.evaluate("", "truth", protocol="davis2016"),
         lambda: covos.evaluate("masks", "", protocol="davis2016"),
         lambda: open_dataset(""),
+        lambda: covos.Job(covos.Plan(source="a.mp4"), ""),
+        lambda: predict("data", output=""),
+        lambda: pack("data", ""),
+        lambda: pack("", "out"),
+        lambda: folder_of(""),
         lambda: read_prompts(masks=""),
         lambda: read_prompts(masks={0: ""}),
         lambda: read_prompts(prompts=""),

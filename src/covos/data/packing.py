@@ -17,7 +17,7 @@ from typing import Final
 from covos.core.errors import SourceError, UsageError
 from covos.core.files import atomic_path, hidden_beside
 from covos.core.guarded import read_guarded
-from covos.core.places import Packed, inside, name_of
+from covos.core.places import Packed, inside, name_of, path_text
 from covos.core.records import write_record
 from covos.core.shards import INDEX, Shard, ShardIndex, Shards
 from covos.data.opening import open_collection
@@ -72,10 +72,10 @@ def pack(
 
     Raises:
         SourceError: No data set is found, a file cannot be read, or a name cannot be kept.
-        UsageError: ``size`` is below 1, or something lies at ``output``.
+        UsageError: ``size`` is below 1, a path is empty, or something lies at ``output``.
         EnvironmentProblem: The disk is full or not writable.
     """
-    root, output = Path(root), Path(output)
+    root, output = Path(path_text(root, what="the data set")), Path(path_text(output, what="the output"))
     if size < 1:
         raise UsageError(f"size={size} is no size of a shard", why="it is a number of bytes", fix="256 MB is common")
     collection = open_collection(root)

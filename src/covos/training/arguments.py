@@ -12,6 +12,7 @@ import torch
 
 from covos.core.device import choose_precision
 from covos.core.errors import UsageError, one_of
+from covos.core.places import path_text
 from covos.data import Dataset, Video
 from covos.training.events import TrainingEvent
 from covos.training.gather import Data
@@ -43,7 +44,7 @@ def folder_of(given: object) -> Path:
             why=f"it is a {type(given).__name__}",
             fix='give a path: covos.train(recipe, data, "runs/mine")',
         )
-    return Path(given)
+    return Path(path_text(given, what="the run"))
 
 
 def sources_of(given: object) -> list[Data]:
