@@ -52,6 +52,7 @@ class Corrected:
         partly: Frame and object where points have taken a part of the thing under them away and left the rest of it,
             with the share of the object there that is gone, in 0 to 1.
         followed: False if all that was shown is what the masks have there, so that nothing had to be followed.
+        notes: Say of which mask files soft edges were cut, and where.
     """
 
     saved: Saved
@@ -60,6 +61,7 @@ class Corrected:
     agreed: tuple[tuple[int, int], ...] = ()
     partly: tuple[tuple[int, int, float], ...] = ()
     followed: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def correct(
@@ -157,7 +159,7 @@ def correct(
         way = session.direction(direction)
         told_of(*(("backward", "forward") if way == "both" else (way,)))
         after = session.propagate(direction, listen=listen)
-        followed = session.has_followed
+        followed, notes = session.has_followed, session.seeds.cut_notes
     labels = labels.over(Labelling.of_settings(settings))
     said: dict[str, Any] = {
         **after.origin.settings,
@@ -180,7 +182,9 @@ def correct(
     saved = write_aside(after, chosen, told=told, overwrite=overwrite, labelled=labels, listen=listen)
     frames, changed = _changes(before, after)
     agreed, partly = _agreed(named, before, after), _partly(named, before, after)
-    return Corrected(saved=saved, frames=frames, changed=changed, agreed=agreed, partly=partly, followed=followed)
+    return Corrected(
+        saved=saved, frames=frames, changed=changed, agreed=agreed, partly=partly, followed=followed, notes=notes
+    )
 
 
 def _read(

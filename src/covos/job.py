@@ -220,6 +220,8 @@ class Job:
             work = work_of(plan, source=source, load=self._model)
             for text in (*work.warnings, *memory_notes(source.info, objects=work.followed)):
                 yield Warned(text=text)
+            for text in work.notes:
+                yield Noted(text=text)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
             model = work.prepare()

@@ -31,7 +31,7 @@ from covos.engines.choices import (
     Cuts,
 )
 from covos.formats.table import DEFAULT_FORMATS, check_formats
-from covos.masks import read_label_map
+from covos.masks import read_shown_map
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.inputs import InMemory, as_source
 from covos.media.opening import check_rate
@@ -147,7 +147,7 @@ class Plan(Value):
         """
         shown = self.task.prompts if isinstance(self.task, Follow) else ()
         for file in mask_files(shown):
-            read_label_map(file)
+            read_shown_map(file)
 
     @property
     def name(self) -> str:

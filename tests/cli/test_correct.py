@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import covos
 from clips import bright_clip
@@ -44,6 +46,15 @@ def followed(random_follower: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Such a run beside its clip: once for all tests, for a correction changes nothing in it."""
     folder = tmp_path_factory.mktemp("followed")
     return follow(bright_clip(folder / "clip.mp4"), folder, random_follower)
+
+
+@pytest.fixture
+def run_of_subject(clip: Path, random_follower: Path, tmp_path: Path) -> Path:
+    """Make a run of one object."""
+    shown = picture(tmp_path / "shown.png", of_1=(12, 0, 16, 16))
+    options = ["--mask", str(shown), "--follower", str(random_follower), "-f", "npz"]
+    assert main(["segment", str(clip), "-o", str(tmp_path / "one"), *options, *SETTINGS]) == 0
+    return tmp_path / "one"
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -87,6 +98,30 @@ def test_a_correction_changes_its_object_and_nothing_else(
     ]  # fmt: skip
     newest = covos.load_result(tmp_path / "newer")
     np.testing.assert_array_equal(newest[4].labels == 2, expected)  # shown by the first correction
+
+
+def test_a_painted_mask_and_a_matte_of_covos_correct(
+    clip: Path, run_of_subject: Path, random_follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    painted = np.zeros(SIZE, np.uint8)
+    cv2.ellipse(painted, (30, 22), (14, 11), 0, 0, 360, 255, -1, cv2.LINE_AA)
+    Image.fromarray(painted).save(tmp_path / "brush.png")
+    Image.fromarray(np.dstack([painted, painted, painted, painted])).save(tmp_path / "layer.png")
+    for name in ("brush", "layer"):
+        capsys.readouterr()
+        fix = tmp_path / f"{name}.png"
+        assert correct(run_of_subject, tmp_path / name, random_follower, "--mask", f"{fix}@4") == 0
+        np.testing.assert_array_equal(covos.load_result(tmp_path / name)[4].labels == 1, painted >= 128)
+        assert f"note: {fix}: " in (said := capsys.readouterr().err)
+        assert "the object is taken from 128 of 255 on" in said
+    (tmp_path / "hard").mkdir()
+    for index in range(8):
+        picture(tmp_path / "hard" / f"{index:05d}.png", of_1=(14, 10, 18, 20))
+    command = ["convert", str(tmp_path / "hard"), "-o", str(tmp_path / "soft"), "--source", str(clip)]
+    assert main([*command, "-f", "matte", "--feather", "3"]) == 0
+    matte = tmp_path / "soft" / "matte" / "00004.png"
+    assert correct(run_of_subject, tmp_path / "again", random_follower, "--mask", f"{matte}@4") == 0
+    assert f"note: {matte}: its edge is soft" in capsys.readouterr().err
 
 
 def test_a_mask_takes_the_place_of_what_the_run_was_shown_on_its_frame(

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from covos.cli import main
 from covos.cli.prompting import mask_prompt
@@ -59,6 +61,19 @@ def test_a_mask_is_followed_into_every_frame(clip: Path, mask: Path, follower: P
             assert 0 <= said["confidence"] <= 1
             assert said["state"] == "present" or int(identity) not in row["objects"]
     assert report["frames"][0]["states"]["2"] == {"state": "present", "confidence": 1.0}
+
+
+def test_a_painted_mask_is_followed_and_a_note_says_where_it_ends(
+    clip: Path, follower: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    painted = np.zeros(SIZE, np.uint8)
+    cv2.ellipse(painted, (30, 22), (14, 11), 0, 0, 360, 255, -1, cv2.LINE_AA)
+    Image.fromarray(painted).save(tmp_path / "brush.png")
+    command = ["segment", str(clip), "-o", str(tmp_path / "out"), "--device", "cpu", "--follower", str(follower)]
+    assert main([*command, "--mask", str(tmp_path / "brush.png")]) == 0
+    labels = read_label_map(min((tmp_path / "out" / "masks").glob("*.png")))
+    np.testing.assert_array_equal(labels == 1, painted >= 128)
+    assert f"note: {clip.name}: {tmp_path / 'brush.png'}: its edge is soft; " in capsys.readouterr().err
 
 
 def test_a_stopped_run_goes_on_and_ends_the_same(

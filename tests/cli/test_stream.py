@@ -17,6 +17,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -64,6 +65,21 @@ def test_edges_and_a_matte_are_in_what_is_written(make_clip, tmp_path: Path) -> 
     assert ((alphas["soft"] > 20) & (alphas["soft"] < 235)).sum() > 1.5 * (
         (alphas["plain"] > 20) & (alphas["plain"] < 235)
     ).sum()
+
+
+def test_a_painted_mask_is_cut_at_half_and_a_note_says_so(make_clip, tmp_path: Path, capsys) -> None:
+    painted = np.zeros((48, 64), np.uint8)
+    cv2.ellipse(painted, (30, 22), (14, 11), 0, 0, 360, 255, -1, cv2.LINE_AA)
+    labels = (painted >= 128).astype(np.uint8)
+    outs = []
+    for name, pixels in {"hard.png": labels * 255, "soft.png": painted}.items():
+        Image.fromarray(pixels).save(tmp_path / name)
+        outs.append(tmp_path / f"{name}.mkv")
+        command = ["stream", str(make_clip("clip.mp4", frames=2)), str(outs[-1]), "--show", "mask", "--device", "cpu"]
+        assert main([*command, "--mask", str(tmp_path / name)]) == 0
+        assert (f"note: {tmp_path / name}: its edge" in capsys.readouterr().err) == (name == "soft.png")
+    for hard, soft in zip(*map(decoded, outs), strict=True):
+        np.testing.assert_array_equal(hard.to_ndarray(), soft.to_ndarray())
 
 
 def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_bad_files(prompts: Seeds, tmp_path: Path) -> None:
     write_label_map(tmp_path / "empty.png", np.zeros(SIZE, np.uint8))
     with pytest.raises(AnnotationError, match="shows no object"):
         prompts.add_file(tmp_path / "empty.png", frame=1)
-    soft = Image.fromarray(box(5, 5, 30).astype(np.uint8) * 255).resize((200, 150), Image.Resampling.BILINEAR)
+    soft = Image.fromarray(box(5, 5, 30).astype(np.uint8) * 9).resize((200, 150), Image.Resampling.BILINEAR)
     soft.resize(SIZE[::-1], Image.Resampling.BILINEAR).save(tmp_path / "soft.png")
     with pytest.raises(AnnotationError, match="looks resized with interpolation"):
         prompts.add_file(tmp_path / "soft.png", frame=1)

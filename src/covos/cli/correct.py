@@ -154,7 +154,7 @@ def correct(
         changed = "".join(f", object {each} in {count}" for each, count in made.changed.items())
         written = ", ".join(str(path) for path in made.saved.paths)
         say(f"{made.frames} of {counted(made.saved.frames, 'frame')} changed{changed}: {written}", err=True)
-        for text in made.saved.notes:
+        for text in (*made.notes, *made.saved.notes):
             say(f"note: {text}", err=True)
         if not made.followed:
             say("note: nothing has changed, so nothing was followed", err=True)

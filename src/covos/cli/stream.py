@@ -137,7 +137,7 @@ def stream(
     refuse_file(output, overwrite=overwrite)
     refuse_missing(source, container=input_format)
     find_model(model)
-    shown = None if mask is None else _mask(mask)
+    shown = None if mask is None else _mask(mask, quiet=quiet)
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
     configure_threads()  # one call at a time, which has all processors: a frame depends on those before
@@ -226,10 +226,13 @@ def _drawn(result: FrameResult, show: Show) -> NDArray[np.uint8]:
     return np.asarray(np.rint(share * composed.colours + (1 - share) * behind), np.uint8)
 
 
-def _mask(file: Path) -> NDArray[np.uint8]:
-    from covos.masks import read_label_map
+def _mask(file: Path, *, quiet: bool) -> NDArray[np.uint8]:
+    from covos.masks import read_shown_map
 
-    return read_label_map(file)
+    shown = read_shown_map(file)
+    if shown.note and not quiet:
+        say(f"note: {shown.note}", err=True)
+    return shown.labels
 
 
 def _rate(text: str | None) -> Fraction | None:

@@ -5,13 +5,13 @@ from covos.masks.label_files import (
     fit_labels,
     read_binary_mask,
     read_label_map,
-    read_objects,
     write_label_map,
 )
 from covos.masks.letterbox import letterbox
 from covos.masks.matte import read_soft_mask
 from covos.masks.object_ids import NAMELESS, VOID, davis_palette, objects_in, present_ids
 from covos.masks.rle import RLE, decode, encode
+from covos.masks.shown import read_objects, read_shown_map
 
 __all__ = [
     "NAMELESS",
@@ -29,6 +29,7 @@ __all__ = [
     "read_binary_mask",
     "read_label_map",
     "read_objects",
+    "read_shown_map",
     "read_soft_mask",
     "write_label_map",
 ]

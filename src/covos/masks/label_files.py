@@ -23,7 +23,6 @@ from covos.masks.object_ids import (
     ids_of_picture,
     interpolated,
     looks_interpolated,
-    objects_in,
     split_alpha,
 )
 
@@ -195,23 +194,4 @@ def fit_labels(
         fix="rotate the mask as the frame is displayed"
         if rotated
         else "export it at that size; beside --mask, --resize-masks (resize=True) resizes it",
-    )
-
-
-def read_objects(
-    path: Place,
-    *,
-    size: tuple[int, int],
-    resize: bool = False,
-    own_size: Callable[[], tuple[int, int]] | None = None,
-) -> dict[int, MaskArray]:
-    """Read the mask of each object in a file, as `objects_in` gives them, at a (height, width); see `fit_labels`."""
-    labels = read_label_map(path)
-    objects = objects_in(fit_labels(labels, size=size, path=path, resize=resize, own_size=own_size))
-    if objects:
-        return objects
-    raise AnnotationError(
-        f"{path} shows no object",
-        why="its objects are too small to be left after resizing" if labels.any() else "every pixel is background",
-        fix="export it at the frame's size" if labels.any() else "give a mask with an object in it, or leave it out",
     )

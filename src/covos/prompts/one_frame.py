@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
 from covos.masks.scaling import to_size
+from covos.masks.shown import HALF
 from covos.media.range import place_of
 
 if TYPE_CHECKING:
     from covos.core.types import MaskArray
     from covos.media.source import Source
-
-OPAQUE = 128
-"""Alpha, of 255, from which a pixel is of the object."""
 
 
 def alpha_mask(source: Source, frame: int) -> MaskArray:
@@ -36,7 +34,7 @@ def alpha_mask(source: Source, frame: int) -> MaskArray:
             why="every pixel of it is opaque",
             fix="give a mask (--mask), or leave out --alpha-as-mask (alpha_as_mask=True)",
         )
-    opaque = read.alpha >= OPAQUE
+    opaque = read.alpha >= HALF
     if not opaque.any():
         raise UsageError(
             f"{source.info.path}: the alpha of frame {frame} shows no object",

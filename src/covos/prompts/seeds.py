@@ -49,6 +49,7 @@ class Seeds:
         self._waiting: dict[Key, PointPrompt] = {}
         self._nameless: dict[int, int] = {}
         """Objects that a mask without an id showed first, each with its frame."""
+        self._cut_notes: dict[str, None] = {}
 
     @property
     def current(self) -> tuple[SeedMask, ...]:
@@ -113,6 +114,11 @@ class Seeds:
             f"are of one object, give all its id: --mask FILE@{frames[-1]}:{min(self._nameless)}, or in Python "
             "that value in place of 255 or True"
         )
+
+    @property
+    def cut_notes(self) -> tuple[str, ...]:
+        """Say of which mask files soft edges were cut, and where; see `covos.masks.shown`."""
+        return tuple(self._cut_notes)
 
     def get(self, frame: int, identity: int) -> SeedMask | None:
         """Return the seed of an object on a frame, if there is one."""
@@ -293,8 +299,10 @@ class Seeds:
         """Show the objects of a mask file on a frame; see `covos.sessions.session.Session.add_file`."""
         self.check_place(frame, identity)
         own = None if self._own_size is None else partial(self._own_size, frame)
-        masks = read_objects(file, size=self._size, resize=resize, own_size=own)
-        return self._add_named(frame, masks, identity, name=str(file), given_as=file.name, replacing=False)
+        masks, note = read_objects(file, size=self._size, resize=resize, own_size=own)
+        named = self._add_named(frame, masks, identity, name=str(file), given_as=file.name, replacing=False)
+        self._cut_notes |= dict.fromkeys([note] if note else [])
+        return named
 
     def add_labels(
         self, frame: int, labels: np.ndarray[Any, Any], *, identity: int | None = None, resize: bool = False

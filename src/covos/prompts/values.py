@@ -24,7 +24,7 @@ from covos.core.places import path_text
 from covos.core.records import ObjectId, Record, Side
 from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
-from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
+from covos.masks import RLE, VOID, decode, encode, present_ids, read_shown_map
 from covos.media.inputs import FileInMemory
 from covos.prompts.frames import FIRST, NamedFrame, at, frame_name, frame_of_key
 
@@ -303,9 +303,9 @@ def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
         return MaskPrompt(file=Path(path_text(mask, what="a mask")), **at(frame))
     if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
-        # Read as a file is, which separates ids from colours and refuses interpolated masks.
+        # Read as a file is, which separates ids from colours and refuses interpolated ids.
         held = FileInMemory(mask if hasattr(mask, "read") else bytes(mask), name="mask.png")
-        return MaskPrompt(labels=read_label_map(held.path), **at(frame))
+        return MaskPrompt(labels=read_shown_map(held.path).labels, **at(frame))
     return MaskPrompt(labels=np.asarray(mask), **at(frame))
 
 

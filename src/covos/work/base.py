@@ -57,6 +57,11 @@ class TaskWork(ABC):
         return ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes of how something that was given is understood, before anything is computed."""
+        return ()
+
+    @property
     def steps_down(self) -> tuple[LadderStep, ...]:
         """The steps that were taken so far because the memory ran out."""
         return () if self._loaded is None else tuple(self._loaded.engine.ladder.steps)

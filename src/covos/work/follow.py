@@ -55,6 +55,11 @@ class SessionWork(TaskWork):
         note = self._session.seeds.nameless_note
         return (note,) if note else ()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note of each mask file whose soft edges were cut."""
+        return self._session.seeds.cut_notes
+
     def prepare(self) -> Model:
         """Load the model, and refuse a follower that does not go with it."""
         self.model.describe_follower(self._follower)
