@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -21,6 +22,7 @@ from covos.core.types import Colour, FrameResult
 from covos.formats.composition import Composition
 from covos.formats.options import composed_formats
 from covos.formats.table import check_formats, make_writer
+from covos.formats.toned import tones_told
 from covos.masks import write_label_map
 from covos.media.inputs import open_input
 from covos.media.opening import open_source
@@ -279,8 +281,7 @@ def test_pictures_of_16_bits_that_state_hdr_keep_it(tmp_path: Path) -> None:
     with open_source(pictures) as source:
         assert (source.info.tags.hdr, source.info.tags.bits) == (Colour(primaries=9, transfer=PQ, matrix=9), 16)
         tones = [frame.image for frame in source]
-        assert any("HDR (PQ): they are tone-mapped" in text for text in source.health.warnings)
-        assert any("rgba=hdr" in text for text in source.health.warnings)
+        assert not any("HDR" in text for text in source.health.warnings)
     (again,) = written_of(tmp_path / "second", "rgba=hdr", pictures).paths
     own = pixels_of(pictures / names[0])
     for name in names[:2]:
@@ -323,3 +324,51 @@ def test_pictures_that_are_read_with_8_bits_say_that_nothing_keeps_their_hdr(tmp
     assert "nothing keeps it" in said
     writer = written_of(tmp_path / "out", "rgba=hdr", tmp_path / "hdr.avif")
     assert any("no HDR or BT.2020 that can be kept" in text for text in writer.warnings)
+
+
+@pytest.mark.parametrize(
+    ("formats", "told"),
+    [
+        (("prores=hdr", "palette", "matte"), None),
+        (("prores=hdr", "webm", "green"), "the source is HDR (PQ): webm, green are tone-mapped, of ordinary range; "),
+        (("overlay",), "the source is HDR (PQ): overlay is tone-mapped, of ordinary range; "),
+    ],
+)
+def test_a_run_says_which_of_its_files_lost_hdr(tmp_path: Path, formats: tuple[str, ...], told: str | None) -> None:
+    video, masks, out = write(tmp_path / "hdr.mov", transfer=PQ), tmp_path / "masks", tmp_path / "out"
+    masks.mkdir()
+    for index in range(FRAMES):
+        write_label_map(masks / f"{index:05d}.png", results([None])[0].labels)
+    words = ["convert", str(masks), "--source", str(video), "-o", str(out), "-q"]
+    assert main([*words, *(word for name in formats for word in ("-f", name))]) == 0
+    report = json.loads((out / "report.json").read_text())
+    said = [text for text in (*report["health"]["warnings"], *report["warnings"]) if "HDR" in text or "tone" in text]
+    kept = "prores keeps PQ" if "webm" in formats else "prores=hdr, ffv1=hdr, rgba=hdr, exr=hdr would keep PQ"
+    assert said == ([] if told is None else [f"{told}{kept}"])
+
+
+def test_a_run_says_which_of_its_files_lost_the_colours_of_bt2020(tmp_path: Path) -> None:
+    video = write(tmp_path / "wide.mov", transfer=SDR_2020)
+    with open_source(video) as source:
+        names = ("webm", "ffv1=hdr")
+        folder = OutputFolder(tmp_path / "out")
+        writers = [make_writer(name, folder, info=source.info, source_path=video) for name in names]
+        for each in results(source):
+            for writer in writers:
+                writer.write(each)
+        for writer in writers:
+            writer.close()
+        assert source.health.warnings == ()
+        (told,) = tones_told(writers, info=source.info)
+    assert told == "the source has the colours of BT.2020: webm has those of BT.709; ffv1 keeps them"
+
+
+@pytest.mark.parametrize(
+    ("transfer", "told"), [(PQ, "it is HDR (PQ): it is tone-mapped"), (SDR_2020, "it has the colours of BT.2020")]
+)
+def test_a_background_whose_tones_are_lost_says_so(tmp_path: Path, transfer: int, told: str) -> None:
+    behind = write(tmp_path / "behind.mov", transfer=transfer)
+    plain = tmp_path / "plain.png"
+    Pillow.new("RGB", (WIDTH, HEIGHT), (90, 100, 110)).save(plain)
+    writer = written_of(tmp_path / "out", f"background={behind}", plain)
+    assert any(f"{behind}: {told}" in text for text in writer.warnings)

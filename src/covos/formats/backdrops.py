@@ -34,6 +34,7 @@ from covos.masks.edges import Length, in_pixels
 from covos.media.opening import open_source
 from covos.media.range import Place, read_seconds
 from covos.media.source import Source
+from covos.media.tones import transfer_of
 
 WHITE: Final = "#ffffff"
 BLUR: Final = "blur"
@@ -237,9 +238,19 @@ class Clip:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The fault that was found, in plain words."""
+        """The fault that was found, and the tones that were lost, in plain words."""
         stopped = () if self._stopped is None else (f"{self._stopped}: its last good frame stays",)
-        return tuple(f"{self._name}: {text}" for text in (*self._source.health.warnings, *stopped))
+        return tuple(f"{self._name}: {text}" for text in (*self._source.health.warnings, *self._toned, *stopped))
+
+    @property
+    def _toned(self) -> tuple[str, ...]:
+        own = self._source.info.tags.hdr
+        tones = None if own is None else transfer_of(transfer=own.transfer, primaries=own.primaries)
+        if tones is None or self._source.info.codec == "exr":
+            return ()
+        if tones[0] == "SDR":
+            return ("it has the colours of BT.2020: they are brought to those of BT.709",)
+        return (f"it is HDR ({tones[0]}): it is tone-mapped, of ordinary range",)
 
     def at(self, time: Fraction) -> NDArray[Any]:
         """Return the picture at a time in seconds, H x W x 3 RGB; times never fall."""

@@ -68,6 +68,8 @@ class Format(ABC):
     """True if it lays all of the subject over another picture."""
     needs_pictures: ClassVar[bool] = True
     """False if it is made from the masks alone."""
+    has_colours: ClassVar[bool] = True
+    """False if the colours of the source are not seen in it: it is made from the masks, or is a matte."""
     own_sizes: ClassVar[bool] = False
     """True if frames keep their sizes where that of the source changes; else all have one, and others are fitted in."""
     bytes_per_pixel: ClassVar[float] = 0.0
@@ -252,6 +254,13 @@ class Format(ABC):
     def _told(self) -> Tags:
         """The tags of the source, with the colours that are written."""
         return self._info.tags.unmapped if self._keeps_hdr else self._info.tags
+
+    @property
+    def tones(self) -> Literal["kept", "mapped"] | None:
+        """What became of the HDR or BT.2020 of the source; None where it has none, or its colours are not written."""
+        if self._info.tags.hdr is None or not (self._written and self.needs_pictures and self.has_colours):
+            return None
+        return "kept" if self._keeps_hdr else "mapped"
 
     @property
     def _hdr_notes(self) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ class MatteVideoFormat(EachObjectFormat, CarriedFormat):
     """
 
     name = "matte-video"
+    has_colours = False
     carriers = ("prores", "ffv1")
     choices = (_PLAIN, *carriers)
     flags = (*EachObjectFormat.flags, *choices)

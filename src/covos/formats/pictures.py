@@ -109,6 +109,7 @@ class MatteFormat(_OfBits):
     """
 
     name = output = "matte"
+    has_colours = False
 
     @classmethod
     def size_of(cls, value: str | None) -> float:

@@ -44,6 +44,7 @@ class PictureReader:
     are reduced to 8 bits, HDR and BT.2020 are brought to ordinary tones (`covos.media.tones`), and alpha is kept.
     ``size``, (width, height), is that of the first picture before rotation; ``warn`` is called with each oddity met. If
     ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`). Readers of one file may share ``orientations``.
+    ``hdr_is_stated`` is true if the file's facts have its HDR: then whoever writes says which formats keep it.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class PictureReader:
         warn: Callable[[str], None],
         uses_alpha: bool = True,
         orientations: Orientations | None = None,
+        hdr_is_stated: bool = False,
     ) -> None:
         self._name = name
         self._size = size
         self._warn = warn
         self._uses_alpha = uses_alpha
+        self._hdr_is_stated = hdr_is_stated
         self._orientations = orientations or Orientations()
         self._reformatter = VideoReformatter()
         self._smaller = _Reformatters()
@@ -161,7 +164,8 @@ class PictureReader:
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         matrix = self._matrix(picture)
         if tones is not None:
-            self._warn(tones_note(tones[0]))
+            if not self._hdr_is_stated:
+                self._warn(tones_note(tones[0]))
             deep = self._reformat(picture, "gbrap16le" if alpha else "gbrp16le", matrix=matrix)
             picture, matrix = self._toning.apply(deep, transfer=tones[0], wide=tones[1]), None
         return self._reformat(picture, pixel_format, matrix=matrix).to_ndarray()

@@ -123,10 +123,11 @@ class FramesSource(Source):
             warnings.append(f"another picture begins in {shown}, which is not read: split it there")
         if self._bits is not None and self._bits < 16:
             warnings.append(f"samples of 16 bits hold values of {self._bits}: white is {(1 << self._bits) - 1}")
-        if self._stated is not None and self.info.codec != "exr":
+        # Of pictures whose tones can be kept, whoever writes says which formats do.
+        if self._stated is not None and self.info.tags.hdr is None:
             tones = transfer_of(transfer=self._stated.transfer, primaries=self._stated.primaries)
             assert tones is not None, "it is HDR or BT.2020"
-            warnings.append(tones_note(tones[0], pictures=True, kept=self.info.tags.hdr is not None))
+            warnings.append(tones_note(tones[0], pictures=True))
         if self._has_alpha:
             warnings.append(ALPHA_NOTE)
         return Health(

@@ -103,13 +103,12 @@ def pq_of(light: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.asarray(np.rint(65535 * ((c1 + c2 * power) / (1 + c3 * power)) ** np.float32(m2)), np.uint16)
 
 
-def tones_note(transfer: Transfer, *, pictures: bool = False, kept: bool = True) -> str:
-    """Say that a source is brought to ordinary tones, and which formats keep it.
+def tones_note(transfer: Transfer, *, pictures: bool = False) -> str:
+    """Say that a source is brought to ordinary tones, and that no format keeps its own.
 
     Args:
         transfer: Of the source.
-        pictures: True if they are pictures, False for a video.
-        kept: False if they are read with eight bits.
+        pictures: True if they are pictures, which are read with eight bits, False for a video.
     """
     they, are = ("the pictures", "are") if pictures else ("the video", "is")
     if transfer == "SDR":
@@ -118,9 +117,9 @@ def tones_note(transfer: Transfer, *, pictures: bool = False, kept: bool = True)
     else:
         it = "they are" if pictures else "it is"
         said = f"{they} {are} HDR ({transfer}): {it} tone-mapped, and overlays and cut-outs are of ordinary range"
-    if not kept:
+    if pictures:
         return f"{said}; of these files only 8 bits can be read, so nothing keeps it: PNG of 16 bits with cICP would do"
-    return f"{said}; prores=hdr, ffv1=hdr, rgba=hdr and exr=hdr keep it"
+    return said
 
 
 @cache

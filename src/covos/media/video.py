@@ -282,6 +282,7 @@ class VideoSource(Source):
             warn=self._warn,
             uses_alpha=self._uses_alpha,
             orientations=self._orientations,
+            hdr_is_stated=self._hdr_is_stated,
         )
 
     def _first_picture(self, *, has_size: bool) -> VideoFrame:
@@ -303,6 +304,7 @@ class VideoSource(Source):
         )
 
     def _describe(self, container: InputContainer, stream: VideoStream, picture: VideoFrame) -> SourceInfo:
+        self._hdr_is_stated = hdr_of(picture) is not None
         ((_, first),) = self._whole([(0, Decoded(picture=picture, packet=-1))])  # warns of what it does
         pixels = self._reader().pixels(first.picture)
         self.has_alpha = pixels.shape[2] == 4

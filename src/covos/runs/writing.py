@@ -22,6 +22,7 @@ from covos.engines.steps import LadderStep
 from covos.formats.background_writers import BackgroundWriters
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
+from covos.formats.toned import tones_told
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.soft import Depth, is_of_8_bits
 from covos.media.source import Health
@@ -150,6 +151,7 @@ class RunWriter:
         self._report = Report(info=info, origin=origin, named=writing.named)
         path = Path(info.path)
         writers = [make_writer(name, folder, info=info, source_path=path, labels=labels) for name in self._formats]
+        self._each = tuple(writers)
         self._writers = BackgroundWriters(writers, depth=QUEUE)
         if writing.kept is not None:
             writing.kept.unlink(missing_ok=True)  # an earlier result's: a journal would go on with it
@@ -200,7 +202,7 @@ class RunWriter:
         outputs = (*there, *self._writers.close())
         seconds = time.perf_counter() - self._began
         self._stack.close()
-        health, warnings = writing.health(), self._writers.warnings
+        health, warnings = writing.health(), self._lost
         own = (uncomputed_note(self._uncomputed), writing.labelled.unused_note(self._report.objects))
         warnings, notes = (*(text for text in own if text), *warnings), (*self._bits_notes(), *self._writers.notes)
         resumed = 0 if journal is None else journal.resumed
@@ -233,6 +235,11 @@ class RunWriter:
             quality=self._report.quality,
             notes=(*self._report.notes, *health.notes, *notes),
         )
+
+    @property
+    def _lost(self) -> tuple[str, ...]:
+        """Things that the formats could not keep."""
+        return *tones_told(self._each, info=self._writing.info), *self._writers.warnings
 
     def _bits_notes(self) -> Iterator[str]:
         if not self._coarse:
@@ -284,7 +291,7 @@ class RunWriter:
                 self._writing.folder,
                 health=self._writing.health(),
                 seconds=seconds,
-                warnings=self._writers.warnings,
+                warnings=self._lost,
                 problem=_as_problem(error),
                 steps_down=self._writing.steps_down(),
             )
