@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
 from covos.media.opening import open_source
-from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
+from covos.media.presets import FFV1, H264, PRORES_422, PRORES_4444, QTRLE, VP9_ALPHA, Preset
 from covos.media.writer import VideoWriter
 from rewritten import rewritten
 
@@ -86,6 +86,26 @@ def test_pictures_and_alpha_come_back(write, preset: Preset, size: tuple[int, in
         if preset.has_alpha:
             assert error[..., 3].max() <= (1 if preset is PRORES_4444 else 8)
             assert (inside[..., 3][:, 0] <= 1).all()
+
+
+@pytest.mark.parametrize("size", [(47, 64), (47, 63), (16, 33), (17, 849)])
+def test_prores_422_adds_no_row_and_its_last_column_has_its_own_colour(tmp_path: Path, size: tuple[int, int]) -> None:
+    height, width = size
+    image = np.full((height, width, 3), (30, 60, 200), np.uint8)
+    image[:, -1] = 220, 40, 30
+    path = tmp_path / "out.mov"
+    with VideoWriter(
+        path, height=height, width=width, time_base=MS, frame_rate=Fraction(25), preset=PRORES_422
+    ) as writer:
+        writer.write(image, pts=0)
+    assert writer.padding == (0, width % 2)
+    ((_, found),) = pictures(path)
+    assert found.shape[:2] == (height, width + width % 2)
+    # An even last column shares its colour with the one before; an odd one has that of the column that was added.
+    inside = np.s_[:, : width - 1 - (1 - width % 2)]
+    assert np.abs(found[inside][..., :3].astype(int) - image[inside]).max() <= 12
+    if width % 2:
+        assert np.abs(found[:, width - 1, :3].astype(int) - image[:, -1]).max() <= 12
 
 
 @each

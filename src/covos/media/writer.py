@@ -84,7 +84,10 @@ class VideoWriter:
         self._samples = np.uint16 if preset.deep and tags.bits > 8 else np.uint8
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
-        self.padding = (height % 2, width % 2) if preset.needs_even_size else (0, 0)
+        self.padding = (
+            height % 2 if preset.needs_even == "sizes" else 0,
+            width % 2 if preset.needs_even != "nothing" else 0,
+        )
         self.offset = Fraction(0)
         self._warnings: dict[str, None] = {}
         self._notes: dict[str, None] = {}
