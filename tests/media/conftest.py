@@ -47,6 +47,7 @@ def film(tmp_path: Path) -> Callable[..., Path]:
         container_options: dict[str, str] | None = None,
         turn: dict[str, Any] | None = None,
         sound: str | None = None,
+        sound_samples: str | None = None,
         sound_start: float = 0.0,
         sound_seconds: float = 1.2,
         prepare: Callable[[Any], None] = lambda stream: None,
@@ -61,6 +62,8 @@ def film(tmp_path: Path) -> Callable[..., Path]:
                 stream.set_display_rotation(**turn)
             prepare(stream)
             voice = container.add_stream(sound, rate=48000) if sound else None
+            if sound_samples:
+                voice.codec_context.format = sound_samples
             for index in range(count):
                 frame = av.VideoFrame.from_ndarray(scene(index, size), format="rgb24")
                 frame.pts = index if pts is None else pts[index]

@@ -262,6 +262,30 @@ def test_other_sound_is_encoded_again_in_step(
     assert new_wave[4000:40_000].std() == pytest.approx(wave[4000:40_000].std(), rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("preset", "name", "sound", "samples", "codec", "label"),
+    [
+        (PRORES_4444, "film.mkv", "flac", "s32", "pcm_s24le", "PCM of 24 bits"),
+        (PRORES_4444, "film.mkv", "tta", "s32", "pcm_s24le", "PCM of 24 bits"),
+        (PRORES_4444, "film.mov", "pcm_s32be", None, "pcm_s24le", "PCM of 24 bits"),
+        (PRORES_4444, "film.mov", "pcm_f64le", None, "pcm_f32le", "PCM of 32 bits, floating"),
+        (QTRLE, "film.mkv", "wavpack", "fltp", "pcm_f32le", "PCM of 32 bits, floating"),
+        (FFV1, "film.mkv", "tta", "s32", "flac", "FLAC of 24 bits"),
+        (FFV1, "film.mov", "pcm_s32be", None, "flac", "FLAC of 24 bits"),
+    ],
+)
+def test_sound_of_more_than_16_bits_keeps_them(
+    film: Film, tmp_path: Path, preset: Preset, name: str, sound: str, samples: str | None, codec: str, label: str
+) -> None:
+    path, target = film(name, sound=sound, sound_samples=samples), tmp_path / f"out{preset.suffix}"
+    writer = copy(path, target, preset)
+    assert any(f"is encoded again as {label}" in text for text in writer.warnings)
+    (_, wave, _), (_, new_wave, new_codec) = heard(path), heard(target)
+    assert new_codec == codec
+    length = min(len(wave), len(new_wave))
+    assert np.abs(wave[:length] - new_wave[:length]).max() <= 2**-22, "16 bits would leave 2**-16"
+
+
 def copy(path: Path, target: Path, preset: Preset) -> VideoWriter:
     return rewritten(path, target, preset=preset, picture=lambda image: frame_of(preset, image)).writer
 

@@ -5,6 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+SoundDepth = Literal["16 bits", "24 bits", "floating"]
+"""Samples that sound needs so that none of its bits are lost; lossy sound needs 16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundEncoder:
+    """FFmpeg's encoder of sound of more than 16 bits, its samples by FFmpeg's name, and its codec's name for people."""
+
+    name: str
+    samples: str
+    label: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundRules:
@@ -15,6 +27,10 @@ class SoundRules:
         label: Name of the encoder's codec for people.
         rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
         slowest_mp3: Samples a second below which the container holds no MP3.
+        samples: FFmpeg's name of the samples that the encoder gets; None for its own choice.
+        deep: The encoder for 24 bits, and for floating samples if they have none of their own; None if ``encoder`` is
+            for all.
+        floating: The encoder for floating samples.
     """
 
     copied: frozenset[str]
@@ -23,6 +39,16 @@ class SoundRules:
     label: str
     rates: frozenset[int] = frozenset()
     slowest_mp3: int = 0
+    samples: str | None = None
+    deep: SoundEncoder | None = None
+    floating: SoundEncoder | None = None
+
+    def keeping(self, depth: SoundDepth) -> SoundRules:
+        """Return the rules with the encoder that keeps samples of this depth, where there is one."""
+        chosen = {"24 bits": self.deep, "floating": self.floating or self.deep}.get(depth)
+        if chosen is None:
+            return self
+        return replace(self, encoder=chosen.name, samples=chosen.samples, label=chosen.label)
 
     def copies(self, codec: str, *, rate: int) -> bool:
         """Return True if sound of this codec and so many samples a second is copied."""
@@ -86,6 +112,8 @@ MOV_SOUND = SoundRules(
     refusal="editing programs do not expect in mov",
     encoder="pcm_s16le",
     label="PCM of 16 bits",
+    deep=SoundEncoder(name="pcm_s24le", samples="s32", label="PCM of 24 bits"),
+    floating=SoundEncoder(name="pcm_f32le", samples="flt", label="PCM of 32 bits, floating"),
 )
 WEBM_SOUND = SoundRules(
     copied=frozenset({"opus", "vorbis"}),
@@ -100,6 +128,7 @@ MKV_SOUND = SoundRules(
     refusal="mkv cannot hold",
     encoder="flac",
     label="FLAC of 16 bits",
+    deep=SoundEncoder(name="flac", samples="s32", label="FLAC of 24 bits"),
 )
 
 H264 = Preset(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
 
-    from covos.media.presets import SoundRules
+    from covos.media.presets import SoundDepth, SoundRules
 
 _USUAL_RATE = 48000
 # Their channels are always one of FFmpeg's own orders.
@@ -82,12 +82,13 @@ class SoundTrack:
                     order = f"has its channels in an order of its own ({layout})" if layout else "cannot be examined"
                     warn(f"the sound is {codec} that {order}: it is left out")
                     continue
+                fitting = rules.keeping(_depth_of(stream))
                 if not copies:
                     say = note if _always_loses(stream) else warn
-                    say(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
+                    say(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {fitting.label}")
                 # Sound that is kept without a loss is cut without one.
                 same = copies and (is_plain_pcm(codec) or codec in _LOSSLESS)
-                own = replace(rules, encoder=codec) if same else rules
+                own = replace(rules, encoder=codec) if same else fitting
                 lane = _EncodedLane(stream, output, rules=own, layout=layout, warn=warn, cut=cut)
             self._lanes[stream.index] = lane
         kept = [stream for stream in streams if stream.index in self._lanes]
@@ -171,6 +172,17 @@ def _always_loses(stream: AudioStream) -> bool:
     """Tell if the codec of a stream has no way to keep sound whole: DTS and WavPack may keep it, AAC cannot."""
     codec = stream.codec_context.codec
     return codec.lossy and not codec.lossless
+
+
+def _depth_of(stream: AudioStream) -> SoundDepth:
+    """Return the depth of the samples of a stream, as far as they are worth keeping."""
+    codec, samples = stream.codec_context.codec, stream.codec_context.format
+    # DTS is decoded to floating samples where it has a loss.
+    if samples is None or _always_loses(stream) or (samples.name.startswith("flt") and codec.canonical_name == "dts"):
+        return "16 bits"
+    if samples.name.startswith(("flt", "dbl")):
+        return "floating"
+    return "24 bits" if samples.bits > 16 else "16 bits"
 
 
 class _Lane:
@@ -271,6 +283,8 @@ class _EncodedLane(_Lane):
         rules = self._rules
         taken = not rules.rates or self._rate in rules.rates
         stream: AudioStream = output.add_stream(rules.encoder, rate=self._rate if taken else _USUAL_RATE)  # type: ignore[assignment]
+        if rules.samples is not None:
+            stream.codec_context.format = rules.samples
         if self._is_pcm:
             self._pcm = PcmReader.of(self._codec, channels=self._channels(), layout=self._layout)
             stream.layout = self._pcm.layout
