@@ -103,7 +103,7 @@ def _shape(path: Path) -> str:
 
 
 def _holes(files: Sequence[Path]) -> list[str]:
-    """Say which numbers are left out, where most pictures are numbered in one step."""
+    """Say which numbers are left out, and that videos close up there, where most pictures are numbered in one step."""
     numbered: dict[tuple[str, str], list[int]] = {}
     for path in files:
         if found := _NUMBER.fullmatch(path.stem):
@@ -124,4 +124,9 @@ def _holes(files: Sequence[Path]) -> list[str]:
         return []
     count = sum((last - first) // step + 1 for first, last in spans)
     named = [str(first) if first == last else f"{first} to {last}" for first, last in spans]
-    return [f"the numbering of the pictures leaves out {count}: {listed(named, shown=_MOST_NAMED)}"]
+    before = spans[0][0] - step
+    return [
+        f"the numbering of the pictures leaves out {count}: {listed(named, shown=_MOST_NAMED)}; videos are "
+        f"{counted(count, 'frame')} shorter than the series, and what follows {before} comes earlier: fill the gaps "
+        "first if the times count"
+    ]
