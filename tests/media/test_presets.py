@@ -142,6 +142,27 @@ def test_the_last_frame_is_shown_as_long_as_the_one_before(write, preset: Preset
 
 
 @each
+@pytest.mark.parametrize(
+    ("pts", "base", "varies"),
+    [
+        (UNEVEN, MS, True),
+        ([0, 1, 2, 4, 5], Fraction(1, 25), True),
+        ([0, 33, 67, 100, 133, 167], MS, False),
+        ([0, 20, 40, 61, 81], Fraction(1, 600), False),
+        ([0, 40, 80, 120], MS, False),
+    ],
+)
+def test_a_rate_that_varies_is_noted_where_programs_edit_it(
+    write, preset: Preset, pts: list[int], base: Fraction, varies: bool
+) -> None:
+    writer, *_ = write(preset, pts, base=base)
+    told = [text for text in writer.notes if "the time from frame to frame varies" in text]
+    assert len(told) == (varies and preset not in {H264, VP9_ALPHA})
+    if told and pts is UNEVEN:
+        assert "from 1 to 1483 ms" in told[0]
+
+
+@each
 @pytest.mark.parametrize("start", [-100, 11_000])
 def test_a_start_that_cannot_be_kept_is_moved_and_said(write, preset: Preset, start: int) -> None:
     writer, path, _ = write(preset, [start + time for time in UNEVEN])

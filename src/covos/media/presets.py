@@ -88,6 +88,11 @@ class Preset:
         """True if its colours need a matrix."""
         return self.pixel_format.startswith("yuv")
 
+    @property
+    def is_for_editing(self) -> bool:
+        """True if editing programs take it further; the others are for players and web pages."""
+        return self.container in {"mov", "matroska"}
+
     def pixels_of(self, bits: int) -> str:
         """Return the pixels that are encoded of frames with so many bits a sample."""
         return (

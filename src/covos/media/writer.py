@@ -38,6 +38,8 @@ runs at 64 x 48, four gave another file."""
 _LONGEST = (1 << 31) - 1  # units of time that a frame may last in any container
 # Players show a video that starts late as black until then. Broadcast recordings start hours late.
 _LATEST_START = Fraction(10)
+_ROUNDING = Fraction(2, 1000)
+"""Seconds by which frames of one rate may differ in length: containers count in thousandths, QuickTime in 1/600."""
 
 
 class VideoWriter:
@@ -93,6 +95,7 @@ class VideoWriter:
         self._notes: dict[str, None] = {}
         self._held: Packet[VideoStream] | None = None
         self._last: int | None = None
+        self._steps: tuple[int, int] | None = None  # the shortest and the longest
         self._shift = 0
         self._done = False
         self._sound: SoundTrack | None = None
@@ -142,7 +145,7 @@ class VideoWriter:
     @property
     def notes(self) -> tuple[str, ...]:
         """Changes that take nothing worth speaking of, in plain words."""
-        return tuple(self._notes)
+        return (*self._notes, *self._rate_notes())
 
     def write(self, image: NDArray[Any], *, pts: int) -> None:
         """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise.
@@ -186,6 +189,8 @@ class VideoWriter:
                 self._sound.begin(start, offset=self.offset)
         else:
             self._step = pts - self._last
+            shortest, longest = self._steps or (self._step, self._step)
+            self._steps = min(shortest, self._step), max(longest, self._step)
         self._last = pts
         picture.pts = pts + self._shift
         picture.time_base = self._time_base
@@ -315,6 +320,17 @@ class VideoWriter:
             if self._held is not None:
                 self._container.mux_one(self._held)
             self._held = packet
+
+    def _rate_notes(self) -> Iterator[str]:
+        if self._steps is None or not self._preset.is_for_editing:
+            return
+        shortest, longest = (step * self._time_base for step in self._steps)
+        if longest - shortest > _ROUNDING:
+            least, most = (f"{float(1000 * each):.0f}" for each in (shortest, longest))
+            yield (
+                f"the time from frame to frame varies, from {least} to {most} ms, but editing programs work at one "
+                "rate: make the clip's rate constant first"
+            )
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
