@@ -202,7 +202,15 @@ def test_refusals_come_before_the_model(clip: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "identity", "said"), [(1.5, 1, "frame 1.5"), (-1, 1, "frame -1"), (0, "a", "object a")]
+    ("frame", "identity", "said"),
+    [
+        (1.5, 1, "frame 1.5"),
+        (1.0, 1, "frame 1.0"),
+        (-1, 1, "frame -1"),
+        ("a", 1, "frame a"),
+        (0, "a", "object a"),
+        (0, 1.0, "object 1.0"),
+    ],
 )
 def test_what_is_no_frame_or_no_object_is_refused_in_three_lines(
     model: Model, clip: Path, frame: int, identity: int, said: str
@@ -222,6 +230,10 @@ def test_what_is_no_frame_or_no_object_is_refused_in_three_lines(
 def test_numbers_of_numpy_are_numbers(model: Model, clip: Path) -> None:
     with model.session(clip) as session:
         assert session.add_points(np.int64(1), np.int64(3), points=ON).object == 3
+        assert session.add_mask(np.int64(2), np.int64(4), mask=square()) == 4
+        session.add_absent(np.int64(3), np.int64(4))
+        told = json.loads(json.dumps(session.seeds.describe()))
+    assert [(each["frame"], each["object"]) for each in told] == [(1, 3), (2, 4), (3, 4)]
 
 
 def test_an_id_that_was_freed_brings_nothing_of_the_old_object(model: Model, random_follower: Path, clip: Path) -> None:

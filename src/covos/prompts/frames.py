@@ -37,17 +37,22 @@ def frame_name(frame: int) -> str:
     return "the first frame" if frame == FIRST else f"frame {frame}"
 
 
+def whole_number(number: Any) -> int | None:
+    """Return a whole number of any type, such as NumPy's, as Python's int, which JSON takes; None for anything else."""
+    try:
+        return operator.index(number)
+    except TypeError:
+        return None
+
+
 def frame_of_key(key: object, *, what: str) -> int:
     """Return the number of a frame that a caller gives as the key of a mapping; ``what`` names the mapping.
 
     Raises:
         UsageError: It is no whole number, or below 0.
     """
-    try:
-        number = operator.index(key)  # type: ignore[arg-type] # what has none raises
-    except TypeError:
-        number = FIRST
-    if number < 0:
+    number = whole_number(key)
+    if number is None or number < 0:
         raise UsageError(
             f"{what} of frame {key!r}, which does not exist",
             why="frames of the source are whole numbers from 0",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
+from covos.prompts.frames import whole_number
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
 from covos.prompts.values import PointPrompt, check_labels, check_mask, check_points, point_name, refuse_many_points
 
@@ -146,21 +147,27 @@ class Seeds:
         """Return the objects that the user has said not to be on a frame, each with its empty mask, H x W bool."""
         return {seed.object: decode(seed.mask) for seed in self.current if seed.frame == frame and seed.is_absent}
 
-    def check_frame(self, frame: int) -> None:
-        """Refuse a frame that does not exist or is not taken, with a UsageError."""
-        place_of(frame, self.info)
+    def check_frame(self, frame: int) -> int:
+        """Return the number of a frame as Python's int; a UsageError if it does not exist or is not taken."""
+        number = whole_number(frame)
+        if number is None:
+            raise UsageError(
+                f"frame {frame} does not exist", why="frames are numbered from 0", fix="give a whole number"
+            )
+        place_of(number, self.info)
+        return number
 
     def check_place(self, frame: int, identity: int | None) -> int:
-        """Refuse a frame or an id that cannot be; return the id, the next free one in place of None.
+        """Refuse a frame or an id that cannot be; return the id as Python's int, the next free one in place of None.
 
         Raises:
             UsageError: See above, or there would be more frames or objects than can be.
         """
         self.check_frame(frame)
-        chosen = max({*self.objects, *self.births}, default=0) + 1 if identity is None else identity
-        if not isinstance(chosen, SupportsIndex) or not 1 <= chosen <= MAX_ID:
+        chosen = max({*self.objects, *self.births}, default=0) + 1 if identity is None else whole_number(identity)
+        if chosen is None or not 1 <= chosen <= MAX_ID:
             raise UsageError(
-                f"object {chosen}",
+                f"object {identity if chosen is None else chosen}",
                 why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",
                 fix=f"give it a free one of these; what is more than {MAX_ID} objects takes another run",
             )
@@ -273,8 +280,9 @@ class Seeds:
                 refused; an object would be covered wholly, or is there already and ``replacing`` is off.
         """
         after, begun = dict(self._states[-1]), self._begun[-1]
+        frame = self.check_frame(frame)
+        masks = {self.check_place(frame, identity): mask for identity, mask in masks.items()}
         for identity, mask in masks.items():
-            self.check_place(frame, identity)
             self._check_mask(frame, identity, mask, absent=given_as in {ABSENT, CONFIRMED})
             if not replacing and (frame, identity) in after.keys() - begun:
                 raise UsageError(
