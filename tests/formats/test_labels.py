@@ -189,6 +189,24 @@ def test_what_is_no_label_is_refused(make: Callable[[], object]) -> None:
     assert "label" in caught.value.what
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({1: "car", "1": "dog"}, "object 1 has two labels"),
+        ({1: 5}, "the label of object 1 is 5"),
+        ({"one": "car"}, "object 'one' has a label"),
+        ({"9" * 5000: "car"}, "has a label"),
+        ({300: "car"}, "object 300 has a label"),
+        ({"own": "car"}, "cannot be read"),
+        (["car"], "neither a label nor labels by object id"),
+    ],
+)
+def test_each_fault_of_labels_is_told_as_itself(given: Any, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        as_labelling(given)
+    assert said in str(caught.value)
+
+
 def test_an_object_after_its_label_is_refused_with_what_to_write() -> None:
     with pytest.raises(UsageError) as raised:
         read_labels(["race car=2"])

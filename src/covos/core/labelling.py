@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import ConfigDict, Field, field_validator
 
 from covos.core.errors import UsageError, listed
-from covos.core.records import ObjectId, Record
+from covos.core.records import ObjectId, Record, parse_record
 
 NAMELESS: Final = "object"
 """The label of objects that have none: covos finds objects and does not name what they are."""
@@ -150,23 +150,38 @@ def as_labelling(given: Any) -> Labelling:
         return given
     if isinstance(given, str):
         return Labelling(every=given)
-    try:
-        if isinstance(given, Mapping) and given.keys() <= Labelling.model_fields.keys():
-            return Labelling.model_validate(dict(given))
-        own = {_id_of(key): label for key, label in given.items()}
-        if wrong := [key for key in own if not 1 <= key <= 254]:
-            raise UsageError(f"object {wrong[0]} has a label", why="ids are 1 to 254", fix="give it one of these")
-        if len(own) == len(given):
-            return Labelling(own=own)
-    except (AttributeError, TypeError, ValueError):  # no mapping, no id, no text; pydantic's errors are the last
-        pass
-    raise UsageError(
-        f"label = {given!r}", why="it is neither a label nor labels by object id", fix='write "car", or {1: "car"}'
-    ) from None
+    fix = 'write "car", or {1: "car"}'
+    if not isinstance(given, Mapping):
+        raise UsageError(f"label = {given!r}", why="it is neither a label nor labels by object id", fix=fix)
+    if given.keys() <= Labelling.model_fields.keys():
+        return parse_record(
+            Labelling, lambda: dict(given), what=f"label = {given!r} cannot be read", fix=fix, error=UsageError
+        )
+    own: dict[int, str] = {}
+    for key, label in given.items():
+        identity = _id_of(key)
+        if identity in own:
+            raise UsageError(
+                f"object {identity} has two labels",
+                why=f"{own[identity]!r} and {label!r}, under two keys that are the same number",
+                fix="give each object one label",
+            )
+        if not isinstance(label, str):
+            raise UsageError(f"the label of object {identity} is {label!r}", why="it is no text", fix=fix)
+        own[identity] = label
+    return Labelling(own=own)
 
 
 def _id_of(key: Any) -> int:
-    return int(key) if isinstance(key, str) and _is_number(key) else operator.index(key)
+    try:
+        identity = int(key) if isinstance(key, str) and _is_number(key) else operator.index(key)
+    except (TypeError, ValueError) as error:  # the latter of thousands of digits
+        raise UsageError(
+            f"object {key!r} has a label", why="an id is a whole number", fix='write {1: "car"}, say'
+        ) from error
+    if not 1 <= identity <= 254:
+        raise UsageError(f"object {identity} has a label", why="ids are 1 to 254", fix="give it one of these")
+    return identity
 
 
 def read_labels(texts: Iterable[str]) -> Labelling:
