@@ -41,6 +41,28 @@ def test_an_empty_value_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        (["segment", "", "-o", "out"], "give it a value"),
+        (["segment", "a.mp4", "-o", "out", "--model", ""], "give it a value, or leave it out"),
+    ],
+)
+def test_the_advice_fits_what_is_empty(
+    line: list[str], fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line) == 2
+    assert capsys.readouterr().err.endswith(f"  fix: {fix}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_label_is_told_what_a_label_is(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["segment", str(clip), "-o", str(tmp_path / "out"), "--label", ""]) == 2
+    assert "error: '' is no label\n" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda: covos.segment(""),

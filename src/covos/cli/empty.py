@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from covos.core.errors import UsageError
+
+_OWN_WORDS: Final = {"label"}
+"""Options that say themselves, and better, what they take."""
 
 
 def refuse_empty(command: Any) -> None:
     """Let a command, and those below it, refuse empty values of its arguments and options.
 
-    An option that is empty by default keeps this as a value.
+    An option that is empty by default keeps this as a value; a label has words of its own.
 
     Args:
         command: As typer makes it.
     """
     for each in command.params:
-        if each.default != "":
+        if each.default != "" and each.name not in _OWN_WORDS:
             _check(each)
     for each in getattr(command, "commands", {}).values():
         refuse_empty(each)
@@ -31,7 +34,7 @@ def _check(parameter: Any) -> None:
             raise UsageError(
                 f"{name or parameter.human_readable_name} is empty",
                 why="it names nothing; a variable in it may not be set",
-                fix="write what it is to be; . is the current folder",
+                fix="give it a value" if parameter.required else "give it a value, or leave it out",
             )
         return process(context, value)
 
