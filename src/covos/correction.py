@@ -15,6 +15,7 @@ import numpy as np
 from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
+from covos.core.places import path_text
 from covos.engines.choices import AUTO, DEFAULT_MEMORY, DEFAULT_QUALITY, SUBJECT, Direction, Quality
 from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
@@ -125,8 +126,11 @@ def correct(
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: Weights are missing, or the disk is full or not writable.
     """
-    given = [prompts] if isinstance(prompts, (str, os.PathLike)) else [*prompts]
-    files = [Path(each) for each in given if isinstance(each, (str, os.PathLike))]
+    given = [
+        Path(path_text(each, what="the prompt file")) if isinstance(each, (str, os.PathLike)) else each
+        for each in ([prompts] if isinstance(prompts, (str, os.PathLike)) else prompts)
+    ]
+    files = [each for each in given if isinstance(each, Path)]
     shown = _only_corrections(_read(given, trusted=trust_prompts))
     before = load_result(run, source=source)
     settings = before.origin.settings
@@ -187,13 +191,11 @@ def correct(
     )
 
 
-def _read(
-    given: Sequence[Prompt | RegionPrompt | str | os.PathLike[str]], *, trusted: bool
-) -> list[Prompt | RegionPrompt]:
+def _read(given: Sequence[Prompt | RegionPrompt | Path], *, trusted: bool) -> list[Prompt | RegionPrompt]:
     """Return the prompts, and in the place of each prompt file those that it has."""
     shown: list[Prompt | RegionPrompt] = []
     for each in given:
-        shown += read_prompt_file(Path(each), trusted=trusted) if isinstance(each, (str, os.PathLike)) else [each]
+        shown += read_prompt_file(each, trusted=trusted) if isinstance(each, Path) else [each]
     return shown
 
 

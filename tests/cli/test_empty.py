@@ -80,11 +80,18 @@ def test_an_empty_label_is_told_what_a_label_is(clip: Path, tmp_path: Path, caps
         lambda: read_prompts(masks=""),
         lambda: read_prompts(masks={0: ""}),
         lambda: read_prompts(prompts=""),
+        lambda: covos.correct("run", "out", prompts=""),
+        lambda: covos.correct("run", "out", prompts=[""]),
+        lambda: covos.Batch("", "out"),
+        lambda: covos.Batch(["a.mp4", ""], "out"),
+        lambda: covos.Batch("a.mp4", ""),
+        lambda: covos.Batch("a.mp4", "out", summary=""),
     ],
 )
 def test_an_empty_path_is_refused_in_python(
     call: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("a.mp4").touch()  # an input that is there, beside the one that is empty
     with pytest.raises(UsageError, match="is empty"):
         call()

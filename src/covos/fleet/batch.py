@@ -10,6 +10,7 @@ from typing import Any
 
 from covos.core.errors import CovosError, UsageError
 from covos.core.numbered import as_folder, refuse_pattern
+from covos.core.places import path_text
 from covos.core.remote import is_remote
 from covos.engines.choices import AUTO
 from covos.fleet.clips import read_clips
@@ -127,8 +128,8 @@ class Batch:
         # A setting that is wrong is refused before anything begins.
         usual = self._settings.planned(_NO_CLIP, source="-")
         refuse_pattern(output, fix=as_folder)
-        place = os.fspath(output)
-        target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
+        place = path_text(output, what="the output")
+        target = joined(place, SUMMARY) if summary is None else path_text(summary, what="the summary")
         for each in dict.fromkeys((place, target)):
             refuse_unusable(each)
         clips = read_clips(

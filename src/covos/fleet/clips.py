@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from covos.core.errors import CovosError, SourceError, UsageError
+from covos.core.places import path_text
 from covos.core.remote import is_remote
 from covos.fleet.manifests import TABLES, Clip, is_pattern, name_of, path_of, read_manifest
 from covos.fleet.packed import in_shard, shard_files
@@ -47,10 +48,10 @@ def read_clips(
     Raises:
         SourceError: An input stands for nothing, or all matches of a pattern are left out.
         InputError: A manifest cannot be read, or rows of it are wrong: it names all of them.
-        UsageError: Two clips would share a folder, or a manifest sets something that does not exist.
+        UsageError: An input is empty, two clips would share a folder, or a manifest sets something that does not exist.
         EnvironmentProblem: The file system of a URL cannot be reached.
     """
-    clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each), check, leave))
+    clips = tuple(clip for each in inputs for clip in _clips(path_text(each, what="an input"), check, leave))
     _refuse_shared(clips)
     return clips
 
