@@ -308,3 +308,16 @@ def test_pictures_with_masks_are_one_video_where_the_prediction_is(tmp_path: Pat
     masks.write(tmp_path / "out" / "masks", masks.moving())
     found = evaluate(tmp_path / "out", tmp_path / "clip", protocol="davis2016")
     assert [(each.name, len(each.frames)) for each in found.sequences] == [("clip", 4)]
+
+
+def test_a_clip_is_scored_as_one_video_with_a_still_picture_beside_its_prediction(tmp_path: Path, masks) -> None:
+    masks.write(tmp_path / "truth" / "clip", masks.moving())
+    pictures(tmp_path / "whole" / "clip" / "JPEGImages", size=masks.size)
+    masks.write(tmp_path / "whole" / "clip" / "Annotations", masks.moving())
+    masks.write(tmp_path / "out" / "clip", masks.moving())
+    (tmp_path / "out" / "photo").mkdir()
+    shutil.copy(tmp_path / "out" / "clip" / "00000.png", tmp_path / "out" / "photo" / "photo.png")
+    for truth in ("truth", "truth/clip", "whole/clip"):
+        found = evaluate(tmp_path / "out", tmp_path / truth, protocol="davis2016")
+        assert [(each.name, len(each.frames)) for each in found.sequences] == [("clip", 4)], truth
+        assert found.notes == ("not scored, as the ground truth has no such sequence: photo",)

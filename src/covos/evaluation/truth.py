@@ -45,7 +45,8 @@ def find_truth(
     subset is that of a division (see `covos.data.open_dataset`).
 
     Nothing in a folder of masks, or of pictures and masks, says if they are the frames of one video. The predictions
-    tell: masks in a folder each, ``NAME/NAME.png``, are of still pictures, and each is a sequence.
+    tell: masks in a folder each, ``NAME/NAME.png``, are of still pictures, and each is a sequence. Only those count
+    that have the name of a true mask: a tree of predictions may hold those of clips and of pictures.
     """
     refuse_seed_alone(ratio=ratio, seed=seed)
 
@@ -57,12 +58,15 @@ def find_truth(
     layout = detect(root) if root.is_dir() else None
     if layout is None or layout == "image-mask":
         whole = subset is None and ratio is None
-        if whole and layout is not None and _of_stills(predictions):
-            return truth_of(opened(root), protocol=protocol)
+        stills = _stills(predictions) if whole else frozenset()
+        if stills and layout is not None:
+            dataset = opened(root)
+            if any(video.name in stills for video in dataset):
+                return truth_of(dataset, protocol=protocol)
         sequences = find_sequences(_of_masks(root))
         if whole:
             only = next(iter(sequences.values()))
-            if len(sequences) > 1 or not isinstance(only, MaskFolder) or not _of_stills(predictions):
+            if len(sequences) > 1 or not isinstance(only, MaskFolder) or stills.isdisjoint(only.stems):
                 return Truth(sequences=sequences)
             each = {stem: replace(only, name=stem, files={stem: path}) for stem, path in only.files.items()}
             return Truth(sequences=each, pictures=True)
@@ -70,9 +74,9 @@ def find_truth(
     return truth_of(opened(root), protocol=protocol)
 
 
-def _of_stills(predictions: Path) -> bool:
-    """Return True if predictions are laid out as `covos predict` lays those of still pictures out."""
-    return any(sequence.stems == (name,) for name, sequence in find_sequences(predictions).items())
+def _stills(predictions: Path) -> frozenset[str]:
+    """Return the names of those predictions that are laid out as `covos predict` lays those of still pictures out."""
+    return frozenset(name for name, sequence in find_sequences(predictions).items() if sequence.stems == (name,))
 
 
 def _of_masks(root: Place) -> Path:
