@@ -21,6 +21,7 @@ from covos.core.progress import counted
 from covos.core.shards import as_place
 from covos.data import Dataset
 from covos.data.opening import refuse_division
+from covos.evaluation.mask_trees import find_sequences
 from covos.evaluation.pairing import Pair, pair_up
 from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
@@ -97,13 +98,13 @@ def evaluate(
         refuse_division(subset=subset, ratio=ratio, seed=seed)
         _refuse_empty(truth)
         root, annotated = truth.root, truth_of(truth, protocol=rules)
+        found = find_sequences(Path(predictions))
     else:
         root = as_place(truth)
         refuse_swapped(Path(predictions), root)
-        annotated = find_truth(
-            root, predictions=Path(predictions), protocol=rules, subset=subset, ratio=ratio, seed=seed
-        )
-    pairs, notes = pair_up(Path(predictions), annotated, root=root, protocol=rules)
+        found = find_sequences(Path(predictions))
+        annotated = find_truth(root, predictions=found, protocol=rules, subset=subset, ratio=ratio, seed=seed)
+    pairs, notes = pair_up(Path(predictions), found, annotated, root=root, protocol=rules)
     report = progress or (lambda done, total: None)
     report(0, len(pairs))
     scored = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from covos.core.errors import AnnotationError, listed
 from covos.core.places import Place
 from covos.core.progress import counted
-from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
+from covos.evaluation.mask_trees import MaskSequence, MaskVideo, single_sequence
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.truth import Truth, dataset_around
 from covos.runs.schema import has_report, load_report
@@ -32,13 +32,16 @@ class Pair:
         return self.truth.name
 
 
-def pair_up(predictions: Path, truth: Truth, *, root: Place, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
-    """Find the prediction of each sequence of the ground truth, which lies at ``root``; also return notes.
+def pair_up(
+    predictions: Path, found: Mapping[str, MaskSequence], truth: Truth, *, root: Place, protocol: ScoringProtocol
+) -> tuple[list[Pair], list[str]]:
+    """Take the prediction of each sequence of the ground truth, which lies at ``root``; also return notes.
+
+    The predictions found are those that :func:`find_sequences` finds at their path.
 
     Sequences go by name; a path that is itself one sequence stands for the only true one, whatever it is called.
     Frames go by name, too. Predictions beyond the ground truth are not scored, and a note says so.
     """
-    found = find_sequences(predictions)
     missing = [name for name in truth.sequences if name not in found]
     if len(missing) == len(truth.sequences) == 1 and (single := single_sequence(predictions, name=missing[0])):
         found = {missing.pop(): single}
@@ -109,7 +112,7 @@ def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringPro
 
 def _missing_sequences(
     missing: list[str],
-    found: dict[str, MaskSequence],
+    found: Mapping[str, MaskSequence],
     *,
     predictions: Path,
     truth: Truth,

@@ -33,7 +33,7 @@ class Truth:
 def find_truth(
     root: Place,
     *,
-    predictions: Path,
+    predictions: Mapping[str, MaskSequence],
     protocol: ScoringProtocol,
     subset: str | None = None,
     ratio: float | None = None,
@@ -74,9 +74,9 @@ def find_truth(
     return truth_of(opened(root), protocol=protocol)
 
 
-def _stills(predictions: Path) -> frozenset[str]:
+def _stills(predictions: Mapping[str, MaskSequence]) -> frozenset[str]:
     """Return the names of those predictions that are laid out as `covos predict` lays those of still pictures out."""
-    return frozenset(name for name, sequence in find_sequences(predictions).items() if sequence.stems == (name,))
+    return frozenset(name for name, sequence in predictions.items() if sequence.stems == (name,))
 
 
 def _of_masks(root: Place) -> Path:
