@@ -127,6 +127,9 @@ def test_data_that_no_ratio_divides_are_not_told_to_take_one(
     with pytest.raises(InputError, match="alone has one video, which is trained on") as caught:
         measure(weights, alone, ratio=0.8, **LIKE_A_TRAINING)
     assert "covos.data.open_dataset(FOLDER)" in caught.value.fix
+    with pytest.raises(InputError, match="tianchi has 3 videos, of which one alone is trained on") as caught:
+        measure(weights, tianchi, ratio=0.8, videos=1, **LIKE_A_TRAINING)
+    assert "covos.data.open_dataset(FOLDER)" in caught.value.fix, "a ratio divides several"
     assert measure("covos-lite", open_dataset(stills), **LIKE_A_TRAINING).sets["pictures"].pictures
     with pytest.raises(InputError, match="nothing to measure") as caught:
         measure(weights, [stills, tianchi], ratio=0.0, **LIKE_A_TRAINING)

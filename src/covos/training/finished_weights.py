@@ -151,6 +151,7 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
     sets: list[Dataset] = []
     reasons: list[str] = []
     trained: list[Dataset] = []
+    folders: list[str] = []
     for source in sources:
         if isinstance(source, Dataset):
             if subset is not None:
@@ -163,6 +164,7 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
         elif subset is not None:
             sets += open_collection(os.fspath(source), subset=subset)
         else:
+            folders.append(os.fspath(source))
             found = gather(
                 [source],
                 seed=recipe.split_seed,
@@ -176,15 +178,19 @@ def held_back(sources: Iterable[Data], *, recipe: Recipe, subset: str | None) ->
             trained += found.train
     sets = [each for each in sets if any(video.annotated for video in each)]
     if not sets:
-        raise _nothing(trained, reasons, pictures=recipe.measures_pictures)
+        raise _nothing(trained, reasons, folders=folders, pictures=recipe.measures_pictures)
     return named(sets)
 
 
-def _nothing(trained: Sequence[Dataset], reasons: Sequence[str], *, pictures: bool) -> InputError:
+def _nothing(
+    trained: Sequence[Dataset], reasons: Sequence[str], *, folders: Sequence[str], pictures: bool
+) -> InputError:
     """Return the error of data of which nothing is held back; a ratio is its remedy only where it divides any."""
     stills = [each.name for each in trained if any(video.kind == "image" for video in each)]
-    alone = [each.name for each in trained if each.name not in stills and len(each) == 1]
-    why = [*reasons, *(f"{name} has one video, which is trained on" for name in alone)]
+    alone = [each for each in trained if each.name not in stills and len(each) == 1]
+    # A training takes a part of a data set: by a list, by a limit, and only what has masks.
+    whole = {each.root: len(each) for folder in folders for each in open_collection(folder)} if alone else {}
+    why = [*reasons, *(f"{each.name} has {_one_of(whole[each.root])} is trained on" for each in alone)]
     if pictures:
         kept = f"fewer than {LEAST} still pictures, all of which are trained on: a ratio divides videos alone"
         why += [f"{name} has {kept}" for name in stills]
@@ -205,6 +211,10 @@ def _nothing(trained: Sequence[Dataset], reasons: Sequence[str], *, pictures: bo
         or "the recipe holds nothing back of these data: they have no list of validation, and it divides none",
         fix=fix,
     )
+
+
+def _one_of(videos: int) -> str:
+    return "one video, which" if videos == 1 else f"{videos} videos, of which one alone"
 
 
 def recipe_of(card: Card) -> Recipe:
