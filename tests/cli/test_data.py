@@ -184,3 +184,5 @@ def test_a_data_set_without_the_list_that_others_have_is_named(tmp_path, capsys)
         assert told.count("bare is opened whole: it has no lists, so none that is called train") == 1
         assert main(["data", *verb, str(tmp_path / "sets" / "bare"), "--subset", "train"]) == 2
         assert "the subset 'train' does not exist" in capsys.readouterr().err
+    assert main(["data", "statistics", str(tmp_path / "sets"), "--subset", "train", "-q"]) == 0
+    assert capsys.readouterr().err == ""

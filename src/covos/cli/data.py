@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 from covos.cli import existing, options
-from covos.cli.terminal import say
+from covos.cli.terminal import say, say_notes
 from covos.core.errors import printable
 from covos.core.progress import counted
 
@@ -103,7 +103,7 @@ def statistics(
     existing.refuse_existing(files, overwrite=overwrite)
     found = []
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
-    _say_notes(datasets)
+    say_notes(datasets, quiet=quiet)
     for dataset in datasets:
         total = sum(len(video) for video in dataset)
         with Progress(f"measure {dataset.name}", total=total, quiet=quiet) as progress:
@@ -153,7 +153,7 @@ def preview(
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
     existing.refuse_existing([] if skip_existing else paths, overwrite=overwrite)
-    _say_notes(datasets)
+    say_notes(datasets)
     for path, dataset in zip(paths, datasets, strict=True):
         if existing.skips([path], overwrite=overwrite, skip=skip_existing):
             continue
@@ -213,12 +213,6 @@ def _open(
     for name, reason in collection.skipped.items():
         say(f"skipped {root.rstrip('/')}/{name}: {reason}", err=True)
     return collection.datasets
-
-
-def _say_notes(datasets: tuple[Dataset, ...]) -> None:
-    """Say what was noted on opening; `inspect` has it among its warnings."""
-    for note in (note for dataset in datasets for note in dataset.notes):
-        say(f"note: {note}", err=True)
 
 
 def _write_json(path: Path, datasets: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from covos.cli import groups, options
 from covos.cli.grouping import grouped
-from covos.cli.terminal import say
+from covos.cli.terminal import say, say_notes
 from covos.cli.verdict import refuse_damaged
 from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
@@ -53,8 +53,7 @@ def predict(
     refuse_pattern(output, fix=as_folder)
     find_model(finding.model)
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
-    for note in () if quiet else videos.notes:
-        say(f"note: {note}", err=True)
+    say_notes([videos], quiet=quiet)
     from covos.model import load_model  # brings torch: what is wrong is refused before
 
     configure_threads(pipeline=True)

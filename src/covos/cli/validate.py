@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covos.cli import existing, options
-from covos.cli.terminal import say
+from covos.cli.terminal import say, say_notes
 from covos.core.memory import refuse_small_address_space
 from covos.training.registry import recipe_names
 
@@ -98,8 +98,7 @@ def _begin(ready: FinishedWeights) -> None:
 
     sets = ", ".join(f"{name} ({counted(len(each), 'item')})" for name, each in ready.datasets.items())
     say(f"{ready.entry.name}, by the recipe of {ready.recipe.model}, measured on {sets}", err=True)
-    for note in (note for each in ready.datasets.values() for note in each.notes):
-        say(f"note: {note}", err=True)
+    say_notes(ready.datasets.values())
     for name, seen in ready.known.items():
         of = len(ready.datasets[name])
         say(f"note: by their card, the weights were trained on {len(seen)} of the {of} videos of {name}", err=True)
