@@ -257,7 +257,7 @@ class Format(ABC):
 
     @property
     def tones(self) -> Literal["kept", "mapped"] | None:
-        """What became of the HDR or BT.2020 of the source; None where it has none, or its colours are not written."""
+        """The fate of HDR or BT.2020 of the source; None where it has none, or its colours are not written."""
         if self._info.tags.hdr is None or not (self._written and self.needs_pictures and self.has_colours):
             return None
         return "kept" if self._keeps_hdr else "mapped"
