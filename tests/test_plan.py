@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from fractions import Fraction
@@ -175,15 +176,33 @@ def test_a_plan_is_a_value_whatever_becomes_of_an_array() -> None:
         plan.task.prompts[0].labels[0, 0] = 3  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("frame", [{}, {"frame": 7}], ids=["the first", "a named one"])
+def test_a_prompt_reads_back_as_python_and_as_json(frame: dict[str, int]) -> None:
+    box = Box(x0=0, y0=0, x1=9, y1=9)
+    for prompt in (PointPrompt(box=box, **frame), MaskPrompt(file="a.png", **frame)):
+        kind = type(prompt)
+        assert kind.model_validate_json(prompt.model_dump_json()) == prompt
+        assert kind.model_validate(json.loads(prompt.model_dump_json())) == prompt
+        assert kind(**prompt.model_dump()) == prompt
+        plan = Plan(source="clip.mp4", task=Follow(prompts=(prompt,)))
+        assert Plan.model_validate(json.loads(plan.model_dump_json())) == plan
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [
         (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for the first frame cannot be read"),
         (lambda: MaskPrompt(labels=np.full((4, 4), 0.5), frame=3), "the label map for frame 3 cannot be read"),
         (MaskPrompt, "has no mask"),
-        (lambda: MaskPrompt(file="a.png", frame=-1), "frame -1 does not exist"),
-        (lambda: PointPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), frame=-1), "frame -1 does not exist"),
-        (lambda: RegionPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), role="within", frame=-2), "frame -2 does not exist"),
+        (lambda: MaskPrompt(file="a.png", frame=-2), "frame -2 does not exist"),
+        (lambda: PointPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), frame=-2), "frame -2 does not exist"),
+        (lambda: RegionPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), role="within", frame=-1), "frame -1 does not exist"),
+        (
+            lambda: RegionPrompt.model_validate_json(
+                '{"box": {"x0": 0, "y0": 0, "x1": 9, "y1": 9}, "role": "within", "frame": -1}'
+            ),
+            "frame -1 does not exist",
+        ),
         (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has several masks"),
         (lambda: Plan(source="a.mp4", device="nonsense"), "unknown device 'nonsense'"),
         (lambda: Plan(source="a.mp4", frame_rate=-1), "frame rate -1 is not positive"),

@@ -34,7 +34,7 @@ from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded, t
 from covos.core.records import Record
 from covos.core.types import Box, Point
 from covos.masks.label_files import as_pictures
-from covos.prompts.frames import FIRST, at
+from covos.prompts.frames import FIRST
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 SUFFIXES = (".json", ".toml")
@@ -116,9 +116,9 @@ def read_prompt_file(path: Path, *, trusted: bool = False) -> tuple[Prompt | Reg
                 why="neither positive nor negative lists any",
                 fix="give it one",
             )
-        prompts.append(PointPrompt(**at(each.frame), object=each.object, points=tuple(points), label=each.label))
+        prompts.append(PointPrompt(frame=each.frame, object=each.object, points=tuple(points), label=each.label))
     for box in content.boxes:
-        prompts.append(PointPrompt(**at(box.frame), object=box.object, box=_box(box.box), label=box.label))
+        prompts.append(PointPrompt(frame=box.frame, object=box.object, box=_box(box.box), label=box.label))
     prompts += [RegionPrompt(box=_box(each.box), role="within", frame=each.frame) for each in content.within]
     prompts += [RegionPrompt(box=_box(each.box), role="exclude", frame=each.frame) for each in content.exclude]
     if not prompts:
@@ -160,7 +160,7 @@ def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterato
                 fix='give it "file", or "alpha": true',
             )
         if entry.file is None:
-            yield MaskPrompt(alpha=True, **at(entry.frame), object=entry.object, label=entry.label)
+            yield MaskPrompt(alpha=True, frame=entry.frame, object=entry.object, label=entry.label)
             continue
         file = path.parent / entry.file
         # Links are followed first: one inside the folder may lead out of it.
@@ -176,7 +176,7 @@ def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterato
                 why="mask files are looked for beside the prompt file",
                 fix="correct the path, or put the file there",
             )
-        yield MaskPrompt(file=file, **at(entry.frame), object=entry.object, label=entry.label)
+        yield MaskPrompt(file=file, frame=entry.frame, object=entry.object, label=entry.label)
 
 
 def _resolved(path: Path) -> Path:

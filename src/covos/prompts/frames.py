@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator
 
 from covos.core.errors import UsageError
 
@@ -13,8 +13,8 @@ FIRST: Final = -1
 """In place of the number of a frame in a record: the first frame that is taken of the source. Callers leave it out."""
 
 
-def _checked(frame: int, info: ValidationInfo) -> int:
-    if frame < 0 and not (frame == FIRST and info.mode == "json"):  # the JSON of a plan has it
+def _named(frame: int) -> int:
+    if frame < 0:
         raise UsageError(
             f"frame {frame} does not exist",
             why="frames of the source are numbered from 0",
@@ -23,13 +23,14 @@ def _checked(frame: int, info: ValidationInfo) -> int:
     return frame
 
 
-NamedFrame: TypeAlias = Annotated[int, AfterValidator(_checked)]
-"""The number of a frame in the whole source, from 0; `FIRST` is a default alone."""
+def _named_or_first(frame: int) -> int:
+    return frame if frame == FIRST else _named(frame)
 
 
-def at(frame: int | None) -> dict[str, Any]:
-    """Return the argument ``frame`` of a prompt; none for the first frame that is taken, `FIRST` or None."""
-    return {} if frame is None or frame == FIRST else {"frame": frame}
+NamedFrame: TypeAlias = Annotated[int, AfterValidator(_named)]
+"""The number of a frame in the whole source, from 0."""
+NamedOrFirst: TypeAlias = Annotated[int, AfterValidator(_named_or_first)]
+"""The number of a frame in the whole source, from 0; or `FIRST`, which a record that is written and read back has."""
 
 
 def frame_name(frame: int) -> str:

@@ -26,7 +26,7 @@ from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_shown_map
 from covos.media.inputs import FileInMemory
-from covos.prompts.frames import FIRST, NamedFrame, at, frame_name, frame_of_key
+from covos.prompts.frames import FIRST, NamedFrame, NamedOrFirst, frame_name, frame_of_key
 
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
@@ -136,7 +136,7 @@ class MaskPrompt(Record):
     file: Path | None = None
     labels: Labels | None = None
     alpha: bool = False
-    frame: NamedFrame = FIRST
+    frame: NamedOrFirst = FIRST
     object: int | None = None
     label: str | None = None
 
@@ -178,7 +178,7 @@ class PointPrompt(Record):
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: NamedFrame = FIRST
+    frame: NamedOrFirst = FIRST
     object: int | None = None
     points: tuple[Point, ...] = ()
     box: Box | None = None
@@ -267,9 +267,9 @@ def as_prompts(
     every = [(FIRST, each) for each in masks] if several else _by_frame(masks, what="masks", alone=FIRST)  # type: ignore[union-attr]
     shown += [_mask_prompt(mask, frame=frame) for frame, mask in every]
     for frame, rows in _by_frame(points, what="points", alone=FIRST):
-        shown.append(PointPrompt(**at(frame), points=as_points(rows)))
+        shown.append(PointPrompt(frame=frame, points=as_points(rows)))
     for frame, rows in _by_frame(boxes, what="boxes", alone=FIRST):
-        shown += [PointPrompt(**at(frame), box=box) for box in as_boxes(rows)]
+        shown += [PointPrompt(frame=frame, box=box) for box in as_boxes(rows)]
     return tuple(shown)
 
 
@@ -301,12 +301,12 @@ def fixed_rule(regions: Iterable[RegionPrompt]) -> SteeringRule:
 
 def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
-        return MaskPrompt(file=Path(path_text(mask, what="a mask")), **at(frame))
+        return MaskPrompt(file=Path(path_text(mask, what="a mask")), frame=frame)
     if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
         # Read as a file is, which separates ids from colours and refuses interpolated ids.
         held = FileInMemory(mask if hasattr(mask, "read") else bytes(mask), name="mask.png")
-        return MaskPrompt(labels=read_shown_map(held.path).labels, **at(frame))
-    return MaskPrompt(labels=np.asarray(mask), **at(frame))
+        return MaskPrompt(labels=read_shown_map(held.path).labels, frame=frame)
+    return MaskPrompt(labels=np.asarray(mask), frame=frame)
 
 
 def _by_frame(given: Any, *, what: str, alone: Frame) -> list[tuple[int | Frame, Any]]:
