@@ -21,6 +21,7 @@ from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
+from covos.prompts.decoded import DecodedMasks
 from covos.prompts.frames import whole_number
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
 from covos.prompts.values import PointPrompt, check_labels, check_mask, check_points, point_name, refuse_many_points
@@ -438,7 +439,7 @@ class Seeds:
         by_frame: dict[int, dict[int, RLE]] = {}
         for seed in to_follow(self.current):
             by_frame.setdefault(place_of(seed.frame, self.info), {})[seed.object] = seed.mask
-        return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
+        return {frame: DecodedMasks(masks) for frame, masks in by_frame.items()}
 
     def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
         """Return for each seed frame its objects and the hashes of their masks, in the order of the memory."""
@@ -490,19 +491,3 @@ def _shared(one: PointPrompt, other: PointPrompt) -> list[tuple[Point, Point]]:
     """Return the points of two prompts that lie in one pixel."""
     places = {point.pixel: point for point in one.points}
     return [(places[point.pixel], point) for point in other.points if point.pixel in places]
-
-
-class _Decoded(Mapping[int, MaskArray]):
-    """Masks that are kept as run lengths: dozens of seed frames of many objects must not fill the memory."""
-
-    def __init__(self, masks: Mapping[int, RLE]) -> None:
-        self._masks = masks
-
-    def __getitem__(self, identity: int) -> MaskArray:
-        return decode(self._masks[identity])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._masks)
-
-    def __len__(self) -> int:
-        return len(self._masks)
