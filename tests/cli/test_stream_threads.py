@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -177,19 +179,27 @@ def test_a_signal_while_a_frame_is_written_to_a_pipe_is_not_lost(
     reading.join()
 
 
-@pytest.fixture
-def streaming() -> Iterator[subprocess.Popen[bytes]]:
+@contextmanager
+def started(*options: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command on a pipe that stays open, in a process of its own."""
-    words = [sys.executable, "-c", CHILD, str(Path(__file__).parents[1]), "stream", "-", "-", *RAW, *OUT]
+    words = [sys.executable, "-c", CHILD, str(Path(__file__).parents[1]), "stream", "-", "-", *RAW, *OUT, *options]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     # Without a buffer of Python's, nothing would be kept back.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(words, bufsize=0, env=environment, **pipes) as process:  # type: ignore[call-overload]
         stuck = threading.Timer(90, process.kill)  # so that a test fails, and does not hang
         stuck.start()
+        try:
+            yield process
+        finally:
+            stuck.cancel()
+            process.kill()
+
+
+@pytest.fixture
+def streaming() -> Iterator[subprocess.Popen[bytes]]:
+    with started() as process:
         yield process
-        stuck.cancel()
-        process.kill()
 
 
 @pytest.mark.slow
@@ -211,6 +221,43 @@ def test_a_signal_ends_a_stream_of_which_nothing_more_comes(
     assert streaming.wait(60) == code
     assert streaming.stdout.read() == b""
     assert streaming.stderr.read() == (b"interrupted\n" if code == 130 else b"terminated\n")
+
+
+@pytest.fixture
+def stalled() -> Iterator[subprocess.Popen[bytes]]:
+    """The command in the midst of a frame that its pipe does not hold, whose reader reads no more."""
+    height, width = 512, 1024
+    with started("--size", f"{width}x{height}") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        given = memoryview(np.full((height, width), 255, np.uint8)).cast("B")
+        while given:
+            given = given[process.stdin.write(given) or 0 :]
+        assert process.stdout.read(1)
+        yield process
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_stream_whose_reader_reads_no_more(
+    stalled: subprocess.Popen[bytes], number: int, code: int
+) -> None:
+    assert stalled.stderr is not None
+    stalled.send_signal(number)
+    assert stalled.wait(60) == code
+    assert stalled.stderr.read() == (b"interrupted\n" if code == 130 else b"terminated\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_second_signal_ends_it_at_once(stalled: subprocess.Popen[bytes]) -> None:
+    assert stalled.stderr is not None
+    while stalled.poll() is None:
+        stalled.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert stalled.returncode == -signal.SIGINT
+    assert stalled.stderr.read() == b""
 
 
 @pytest.mark.slow

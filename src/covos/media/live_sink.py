@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Literal, Self, TypeAlias
@@ -14,6 +15,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.interruptible import Interruptible
 from covos.media.tags import tag_picture, usual_colour
 
 PIPE: Final = "-"
@@ -39,6 +41,8 @@ _SUFFIXES: Final = {
 }
 CONTAINERS: Final = tuple(_CODECS)
 _ROUGH: Final = ("matroska", "flv")
+_PATIENCE: Final = 5.0
+"""Seconds that the end waits, after a signal, for whoever reads what is written."""
 
 
 def refuse_file(place: str, *, overwrite: bool) -> None:
@@ -120,6 +124,7 @@ class LiveSink:
             raise self._problem(error) from error
         self._count = 0
         self._last = -1
+        self._thread = Interruptible(name="covos write", patience=_PATIENCE)
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +136,9 @@ class LiveSink:
 
     def write(self, image: NDArray[np.uint8], *, seconds: Fraction) -> None:
         """Write a frame of the sink's pixels and size, at its time.
+
+        A signal that comes while the place takes nothing is raised at once, also if a part of the frame is written.
+        `close` is what may follow then.
 
         Raises:
             BrokenPipeError: Whoever read the pipe is gone.
@@ -152,10 +160,21 @@ class LiveSink:
         self._last = max(when, self._last + 1)
         picture.pts, picture.time_base = self._last, self._unit
         self._count += 1
-        self._mux(picture)
+        self._thread.call(partial(self._mux, picture))
 
     def close(self) -> None:
-        """Write what the encoder still has, and the end of the container."""
+        """Write what the encoder still has, and the end of the container.
+
+        After a signal whoever reads has five seconds for it, and for the rest of the frame that was being written. Then
+        the output is left as it is.
+
+        Raises:
+            BrokenPipeError: Whoever read the pipe is gone.
+            EnvironmentProblem: The disk is full, or the place is gone.
+        """
+        self._thread.end(self._finish)
+
+    def _finish(self) -> None:
         if self._broken:
             return
         self._mux(None)
@@ -242,8 +261,8 @@ def said(error: BaseException) -> str:
 def _standard_output() -> str | IO[bytes]:
     """Return what writes to standard output.
 
-    Of a pipe it is the address at which FFmpeg writes itself. So nothing waits in a buffer of Python's, and no signal
-    is handled while PyAV calls a file of Python's: it would be lost there. A file may be sought in, and has its buffer.
+    Of a pipe it is the address at which FFmpeg writes itself, so that nothing waits in a buffer of Python's. A file may
+    be sought in, and has its buffer.
     """
     output: IO[bytes] = sys.stdout.buffer
     return output if output.seekable() else f"pipe:{output.fileno()}"
