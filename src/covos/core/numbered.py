@@ -5,6 +5,7 @@ covos numbers pictures itself. Written to, ``seq.%04d.png`` or ``seq.####.exr`` 
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from covos.core.errors import UsageError
 
-_PLACE = re.compile(r"%(0?\d+)?[diu](?![a-z])|#{2,}", re.IGNORECASE)
+_PLACE = re.compile(r"%(?:0?\d+)?[diu](?![a-z])|#{2,}", re.IGNORECASE)
 
 
 def refuse_pattern(where: str | os.PathLike[str], *, fix: Callable[[Path], str]) -> None:
@@ -35,6 +36,18 @@ def refuse_pattern(where: str | os.PathLike[str], *, fix: Callable[[Path], str])
         why="covos numbers pictures itself, in a folder of their format",
         fix=fix(plain),
     )
+
+
+def as_glob(name: str) -> str | None:
+    """Return the pattern that matches all pictures of a numbered name: ``seq.*.png``, of ``seq.%04d.png``.
+
+    None if the last part of the name has no place for a number, or no file can have it.
+    """
+    path = Path(name)
+    if _PLACE.search(path.name) is None or "\0" in name:
+        return None
+    last = "*".join(glob.escape(part) for part in _PLACE.split(path.name))
+    return str(Path(glob.escape(str(path.parent))) / last)
 
 
 def as_folder(plain: Path) -> str:
