@@ -46,7 +46,7 @@ class Answers:
     def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.meanwhile = meanwhile
 
-    def last(self, task: Task, *, name: str) -> Answer:
+    def last(self, task: Task, *, name: str, job: str) -> Answer:
         assert isinstance(task, Click)
         self.meanwhile()
         mask = mask_of(task.frame, task.object).objects[task.object]
@@ -54,7 +54,7 @@ class Answers:
         rest = [each for each in task.seeds if (each.frame, each.object) != (task.frame, task.object)]
         return Clicked(object=task.object, mask=mask, seeds=(*rest, seed))
 
-    def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Answer]:
+    def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Answer]:
         if isinstance(task, Export):
             return
         assert isinstance(task, Track)

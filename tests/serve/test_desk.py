@@ -133,14 +133,16 @@ def test_pictures_of_a_clip_that_never_come_hold_no_other_up(
     deleted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "DEAF", 0.2)
-    clip = begun(tmp_path / "clips" / "one")
+    clip, other = (begun(tmp_path / "clips" / name) for name in ("one", "other"))
+    assert clip.video == other.video
     desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
-    answers = desk._pictures.run(Deaf(video=clip.video), name="clip.mp4")
+    end = desk.delete if deleted else desk.cancel
+    answers = desk._pictures.run(Deaf(video=clip.video), name="clip.mp4", job=clip.id)
     next(answers)
-    desk._pictures.stop(replace(clip.video, path="other.mp4"))
+    end(other)
     assert desk._pictures._now is not None
-    assert not desk._pictures._now[1].is_set(), "the picture is of another clip"
-    (desk.delete if deleted else desk.cancel)(clip)
+    assert not desk._pictures._now[1].is_set(), "the picture is of another job, though of the same file"
+    end(clip)
     with pytest.raises(CancelledError):
         list(answers)
     assert desk._pictures.is_free
@@ -173,7 +175,7 @@ def test_no_message_names_the_places_of_a_clip(tmp_path: Path) -> None:
     said = f"{run} holds another result, {tmp_path}/films/other.mp4 and {clip.folder}/edits do not"
 
     class Networks:
-        def run(self, task: Any, *, name: str, stopped: object) -> Iterator[Note]:
+        def run(self, task: Any, *, name: str, job: str, stopped: object) -> Iterator[Note]:
             yield Note(text=said)
             raise UsageError(said, why=said, fix="")
 

@@ -181,9 +181,9 @@ def test_a_track_knows_the_cuts(clip: Clip) -> None:
     tasks: list[Task] = []
 
     class Noting(Answers):
-        def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Answer]:
+        def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Answer]:
             tasks.append(task)
-            return super().run(task, name=name)
+            return super().run(task, name=name, job=job, stopped=stopped)
 
     queue = queue_of(Noting())
     clip.cut_at((4,))

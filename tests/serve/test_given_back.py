@@ -44,7 +44,7 @@ class Painter(Answers):
         self.known: list[set[int]] = []
         """Columns of the subject, as each prompt was told them."""
 
-    def last(self, task: Task, *, name: str) -> Answer:
+    def last(self, task: Task, *, name: str, job: str) -> Answer:
         assert isinstance(task, Click)
         assert task.known is not None
         subject = task.known.objects.get(SUBJECT)

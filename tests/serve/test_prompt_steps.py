@@ -28,7 +28,7 @@ from serve.test_editing import Answers, editing_of, mask_of, queue_of
 class Painter(Answers):
     """Each point adds its column to a mask, or takes it away; a box is its columns; a mask is as it is given."""
 
-    def last(self, task: Task, *, name: str) -> Answer:
+    def last(self, task: Task, *, name: str, job: str) -> Answer:
         assert isinstance(task, Click)
         own = np.zeros(SIZE, np.bool_)
         if task.known is not None and task.object in task.known.objects:

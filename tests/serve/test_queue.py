@@ -42,7 +42,7 @@ def test_notes_are_of_the_last_time_and_a_step_before_the_work_is_named(tmp_path
     seen, notes = list[str](), [Note(text="the first time"), Note(text="the second time")]
 
     class Networks:
-        def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Progress | Note]:
+        def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Progress | Note]:
             yield Progress(done=9, total=9, step="looking for cuts")
             seen.append(queue.view(clip).step)
             yield Progress(done=1, total=9)

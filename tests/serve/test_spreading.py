@@ -51,13 +51,13 @@ class Staged:
         self.tasks: list[Task] = []
         self.meanwhile = lambda: None
 
-    def last(self, task: Task, *, name: str) -> Answer:
+    def last(self, task: Task, *, name: str, job: str) -> Answer:
         mask = objects_of(labels({task.object: self.places[task.object]}))[task.object]  # type: ignore[attr-defined]
         seed = SeedMask(frame=task.frame, object=task.object, mask=mask, given_as="points")  # type: ignore[attr-defined]
         rest = [each for each in task.seeds if (each.frame, each.object) != (seed.frame, seed.object)]  # type: ignore[attr-defined]
         return Clicked(object=seed.object, mask=mask, seeds=(*rest, seed))
 
-    def run(self, task: Task, *, name: str, stopped: object) -> Iterator[Answer]:
+    def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Answer]:
         self.tasks.append(task)
         for way, start, count in task.parts:  # type: ignore[attr-defined]
             for at in range(count):

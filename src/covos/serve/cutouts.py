@@ -84,7 +84,7 @@ class Cutouts:
             width=width,
             invert=invert,
         )
-        answer = self._pictures.last(task, name=clip.kept.name)
+        answer = self._pictures.last(task, name=clip.kept.name, job=clip.id)
         assert isinstance(answer, bytes)
         return answer
 
@@ -95,7 +95,7 @@ class Cutouts:
         if matte is not None and of == mask:
             return matte
         worker = self._networks if self._networks.is_free else self._clicks
-        answer = worker.last(FindMatte(video=clip.video, mask=mask), name=clip.kept.name)
+        answer = worker.last(FindMatte(video=clip.video, mask=mask), name=clip.kept.name, job=clip.id)
         assert isinstance(answer, Matted)
         with self._lock:
             self._found[place] = mask, answer.matte

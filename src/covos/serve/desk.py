@@ -222,7 +222,7 @@ class Desk:
 
     def cancel(self, clip: Clip) -> JobView:
         """Stop what runs or waits for a clip, and a picture of it that does not come; what is done stays."""
-        self._pictures.stop(clip.video)
+        self._pictures.stop(clip.id)
         return self.queue.cancel(clip)
 
     def delete(self, clip: Clip) -> None:
@@ -231,7 +231,7 @@ class Desk:
             self._clips.pop(clip.id, None)
         self.queue.drop(clip)
         for worker in self._workers:
-            worker.stop(clip.video)
+            worker.stop(clip.id)
         clip.remove()
         self._index.drop(clip.id)
 
@@ -296,7 +296,7 @@ class Desk:
     def _make_proxy(self, clip: Clip) -> None:
         task = MakeProxy(video=clip.video, target=str(clip.proxy))
         try:
-            for _ in self._proxies.run(task, name=clip.kept.name):
+            for _ in self._proxies.run(task, name=clip.kept.name, job=clip.id):
                 pass
         except Exception as error:
             why = explained(error).why
@@ -308,14 +308,15 @@ class Desk:
         """Return a frame as a JPEG or a WebP."""
         index = check_frame(asked, info=clip.info)
         task = Picture(video=clip.video, index=index, width=width, kind=kind)
-        answer = self._pictures.last(task, name=clip.kept.name)
+        answer = self._pictures.last(task, name=clip.kept.name, job=clip.id)
         assert isinstance(answer, bytes)
         return answer
 
     def look(self, clip: Clip, asked: Shown) -> None:
         """Get ready for a click on a frame, if nothing else is to be done; returns at once."""
         frame = check_frame(asked, info=clip.info)
-        self._offer(self._clicks, Look(video=clip.video, seeds=clip.history.seeds, frame=frame), name=clip.kept.name)
+        task = Look(video=clip.video, seeds=clip.history.seeds, frame=frame)
+        self._offer(self._clicks, task, name=clip.kept.name, job=clip.id)
 
     def in_public(self, error: CovosError) -> CovosError:
         """Return an error without the server's paths."""
@@ -323,5 +324,5 @@ class Desk:
         return in_public(error, [*places, str(self.rules.root)], name="a file of the server")
 
     @staticmethod
-    def _offer(worker: TaskWorker, task: Task, *, name: str) -> None:
-        threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name}, daemon=True).start()
+    def _offer(worker: TaskWorker, task: Task, *, name: str, job: str = "") -> None:
+        threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name, "job": job}, daemon=True).start()

@@ -123,7 +123,8 @@ class Downloads:
             check_formats([format])
             return format, ()
         hidden = (str(file), str(file.parent))
-        for _ in self._pictures.run(CheckFormat(format=format, hidden=hidden), name="the background"):
+        task = CheckFormat(format=format, hidden=hidden)
+        for _ in self._pictures.run(task, name="the background", job=clip.id):
             pass
         return format, hidden
 

@@ -206,7 +206,7 @@ class Editing:
 
     def _clicked(self, clip: Clip, task: Click) -> tuple[RLE, tuple[SeedMask, ...]]:
         try:
-            answer = self._clicks.last(task, name=clip.kept.name)
+            answer = self._clicks.last(task, name=clip.kept.name, job=clip.id)
         except CovosError as error:
             raise with_indices(error, info=clip.info) from None
         assert isinstance(answer, Clicked), "a click gives a mask or an error"

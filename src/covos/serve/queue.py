@@ -317,7 +317,7 @@ class WorkQueue:
                 self.tell(clip, "masks", {"from": min(fresh), "to": max(fresh) + 1})
                 fresh.clear()
 
-        for answer in self._networks.run(task, name=clip.kept.name, stopped=stopped):
+        for answer in self._networks.run(task, name=clip.kept.name, job=clip.id, stopped=stopped):
             if isinstance(answer, FrameMask):
                 fresh.extend(take(answer))
             elif isinstance(answer, Matted):

@@ -236,16 +236,17 @@ class TaskWorker:
         self._stop: Flag = get_context("spawn").Event()
         self._worker: Worker | None = None
         self._lock = threading.Lock()
-        self._now: tuple[Video | None, threading.Event] | None = None
+        self._now: tuple[str, threading.Event] | None = None
         self._closed = threading.Event()
         self.restarts = 0
 
-    def run(self, task: Task, *, name: str, stopped: threading.Event | None = None) -> Iterator[Answer]:
+    def run(self, task: Task, *, name: str, job: str = "", stopped: threading.Event | None = None) -> Iterator[Answer]:
         """Run a task, and yield what comes of it.
 
         Args:
             task: Picklable.
             name: Of the clip, for messages.
+            job: Id of the clip that it is done for, which `stop` takes; empty of none.
             stopped: Set by whoever wants the task to end, also while it waits for the one before it.
 
         Raises:
@@ -257,16 +258,16 @@ class TaskWorker:
             if stopped.is_set():
                 raise _stopped(name)
         try:
-            yield from self._run(task, name=name, stopped=stopped)
+            yield from self._run(task, name=name, job=job, stopped=stopped)
         finally:
             self._now = None
             self._lock.release()
 
-    def _run(self, task: Task, *, name: str, stopped: threading.Event) -> Iterator[Answer]:
+    def _run(self, task: Task, *, name: str, job: str, stopped: threading.Event) -> Iterator[Answer]:
         if self._closed.is_set():
             raise _ended(name)
         self._stop.clear()
-        self._now = task.video, stopped
+        self._now = job, stopped
         if stopped.is_set():
             raise _stopped(name)
         worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
@@ -314,9 +315,9 @@ class TaskWorker:
         self._stop = get_context("spawn").Event()  # the process may die with the lock of this one
         worker.hang_up(patience=1.0)  # no signal: what it would print of its end is no failure
 
-    def last(self, task: Task, *, name: str) -> Answer:
-        """Run a task, and return the last of what comes of it."""
-        *_, answer = self.run(task, name=name)
+    def last(self, task: Task, *, name: str, job: str = "") -> Answer:
+        """Run a task, and return the last of what comes of it; see `run`."""
+        *_, answer = self.run(task, name=name, job=job)
         return answer
 
     @property
@@ -324,17 +325,20 @@ class TaskWorker:
         """The process has nothing to do."""
         return not self._lock.locked()
 
-    def offer(self, task: Task, *, name: str) -> None:
-        """Run a task that gives nothing, if the process has nothing else to do; whatever goes wrong with it."""
+    def offer(self, task: Task, *, name: str, job: str = "") -> None:
+        """Run a task that gives nothing, if the process has nothing else to do; whatever goes wrong with it.
+
+        See `run`.
+        """
         if self.is_free:
             with suppress(CovosError):
-                for _ in self.run(task, name=name):
+                for _ in self.run(task, name=name, job=job):
                     pass
 
-    def stop(self, video: Video | None = None) -> None:
-        """Stop the task that runs, of a clip only if it is of that: what it has given stays."""
+    def stop(self, job: str | None = None) -> None:
+        """Stop the task that runs, with the id of a clip only if it is done for that: what it has given stays."""
         now = self._now
-        if now is not None and (video is None or now[0] == video):
+        if now is not None and (job is None or now[0] == job):
             now[1].set()
 
     def end(self) -> None:
