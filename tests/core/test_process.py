@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
+from multiprocessing.connection import Connection
 
 import pytest
 
@@ -30,3 +32,23 @@ def test_ctrl_c_while_a_process_begins_ends_it_without_a_word(
     assert worker.was_stopped
     assert capfd.readouterr().err == ""
     worker.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_process_that_not_even_a_kill_ends_is_waited_for_no_longer_than_one_has_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker(Connection.recv)  # type: ignore[arg-type]  # ends at the first message
+    pid = worker._process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as stuck:  # so is one that waits for a disk
+            stuck.setattr(worker._process, "kill", lambda: None)
+            began = time.monotonic()
+            worker.hang_up(patience=0.1)
+            assert time.monotonic() - began < process.PATIENCE / 4
+        assert worker._process.is_alive()
+    finally:
+        worker._process.kill()
+        worker.join()

@@ -184,7 +184,7 @@ class Worker:
         self._process.join(patience)
         if self._process.is_alive():
             self._process.kill()
-            self._process.join(PATIENCE)  # one that waits for a disk that does not answer dies only once that has
+            self._process.join(patience)  # one that waits for a disk that does not answer dies only once that has
 
 
 def _begin(
