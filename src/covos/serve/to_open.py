@@ -12,6 +12,7 @@ from covos.media.range import WHOLE, Range
 from covos.results.trimming import KeptFrames
 from covos.runs.schema import ReportContent, has_report, load_report
 from covos.serve.run_source import check_same, source_of
+from covos.serve.workers import Video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def look_at(path: Path, *, range: Range = WHOLE) -> ToOpen:
     report = load_report(path)
     known = report.source.info(folder=path)
     source = source_of(known, path)
-    with open_input(str(source), range=Range.taken(known)) as opened:
+    with Video.read_as(known, path=str(source), range=Range.taken(known)).open() as opened:
         check_same(opened.info, count=len(report.frames), size=(known.height, known.width), run=path)
     return ToOpen(path=path.absolute(), range=range, part=_part(report, known, range))
 
