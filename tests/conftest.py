@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from fractions import Fraction
@@ -244,3 +245,11 @@ def tree(folder: Path) -> list[str]:
 @pytest.fixture(name="tree")
 def _tree() -> Callable[[Path], list[str]]:
     return tree
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C is an error here, also if the tests were started in the background, where shells let it be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

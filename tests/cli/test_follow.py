@@ -128,7 +128,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--mask", f"{mask}@0:x"], 2, "'0:x' is no frame, or frame and object"),
         (["--mask", f"{mask}:-1"], 2, "'-1' is no object"),
         (["--mask", str(tmp_path / "small.png")], 3, "the mask is 32x24, the frame 64x48"),
-        (["--mask", str(tmp_path / "small.png")], 3, "--resize-masks (resize=True)"),
+        (["--mask", str(tmp_path / "small.png")], 3, "--resize-masks resizes it"),
         (["--mask", str(tmp_path / "empty.png")], 3, "shows no object"),
         (["--mask", str(tmp_path / "none.png")], 3, "none.png"),
         (["--mask", str(mask), "--mask", str(mask)], 2, "object 2 is given twice on frame 0"),

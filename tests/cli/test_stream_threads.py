@@ -153,6 +153,7 @@ def test_a_pipe_gives_a_frame_as_soon_as_it_is_whole(monkeypatch: pytest.MonkeyP
         assert np.array_equal(taken, frames)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 @pytest.mark.parametrize("container", ["rawvideo", "nut"])
 def test_a_signal_while_a_frame_is_written_to_a_pipe_is_not_lost(

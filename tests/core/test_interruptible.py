@@ -52,6 +52,7 @@ def test_errors_come_where_the_call_was_made_and_end_nothing(thread: Interruptib
         thread.end(lambda: 1 / 0)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_the_end_leaves_a_call_that_goes_on_for_ever_behind(thread: Interruptible, held: threading.Event) -> None:
     last: list[int] = []
@@ -61,6 +62,7 @@ def test_the_end_leaves_a_call_that_goes_on_for_ever_behind(thread: Interruptibl
     assert not last
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_the_last_call_is_made_if_an_interrupted_one_ends_in_time(held: threading.Event) -> None:
     thread, made = Interruptible(name="test", patience=60), []
@@ -71,6 +73,7 @@ def test_the_last_call_is_made_if_an_interrupted_one_ends_in_time(held: threadin
     assert made == [True, False]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_a_signal_ends_the_wait_for_the_last_call(thread: Interruptible, held: threading.Event) -> None:
     with pytest.raises(KeyboardInterrupt):

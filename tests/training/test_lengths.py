@@ -69,7 +69,7 @@ def test_the_options_of_the_command(tianchi: Path, tmp_path: Path, capsys: pytes
     assert main([*run, "--steps", "5"]) == 3
     said = capsys.readouterr().err
     assert "holds a run of another length" in said
-    assert "add --extend (extend=True) to make it longer, or give a new run another folder (-o)" in said
+    assert "add --extend to make it longer, or give a new run another folder (-o)" in said
     assert main([*run, "--steps", "5", "--extend"]) == 0
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 5
     assert main([*command, "--no-check", "-o", str(tmp_path / "passes"), "--epochs", "1"]) == 0
