@@ -11,8 +11,9 @@ Tables, each if its data are given, and the times always:
 - the same pictures with a mask, as `--matte` sees them: nobody says where the unknown pixels are, and the whole picture
   counts. The mask is alpha > 1/2: rough (opened by 5 x 5 pixels, made four times smaller and larger again, blurred by
   2.5 pixels), rough and hard (a drawn edge along the same contour), or nearly right (blurred by one pixel).
-  solve_trimap solves the band that covos-matte has chosen. A single picture has the mean of both (see
-  `covos.engines.matting.MatteEngine`), a frame of a video covos-matte's own. ``--only masks`` prints this table alone.
+  solve_trimap solves the band that covos-matte has chosen. A single picture begins with that, and has a share of it in
+  the answer (see `covos.engines.matting.MatteEngine`); a frame of a video has covos-matte's own. ``--only masks``
+  prints this table alone.
 - clips that are composed by a seed of sprites that were not trained on, drawn things and pictures. The probability is a
   spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
 - the same clips as `--matte` sees them: nobody says where the unknown pixels are, and the alpha of the frame counts,
@@ -51,6 +52,7 @@ from covos.data import open_dataset, read_image
 from covos.engines.doubts import without_doubts
 from covos.engines.ladder import Ladder
 from covos.engines.matting import LEAST_REACH, REACH, MatteEngine, _asked, load_matte_engine
+from covos.engines.trimap import solve_band
 from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.foreground import foreground_colours
 from covos.masks.matte import stretched
@@ -268,7 +270,7 @@ def _found_by_mask(
     between = time.process_time()
     guide = without_doubts(mask, reach=reach)
     band = _asked(guide, reach=reach)
-    solved = covos.solve_trimap(image, np.where(band, 0.5, guide > 0.5).astype(np.float32))
+    solved = solve_band(image, guide, band)
     after = time.process_time()
     both = still.find(image, mask, index=index)
     taken = between - began, after - between, time.process_time() - after

@@ -64,10 +64,7 @@ def _part(report: ReportContent, known: SourceInfo, range: Range) -> Range:
     """Return the part of a run by the numbers of its frames, as `covos.results.trimming.trimmed` takes it."""
     if not range:
         return Range.taken(known)
-    rows = [
-        _Row(number=row.index if row.source_index is None else row.source_index, pts=row.pts, time_base=known.time_base)
-        for row in report.frames
-    ]
+    rows = [_Row(number=row.number, pts=row.pts, time_base=known.time_base) for row in report.frames]
     taken = range.frames(KeptFrames(info=replace(known, frame_count=len(rows)), frames=rows))
     kept = rows[taken.start : taken.stop : taken.step]
     every = known.every * taken.step
