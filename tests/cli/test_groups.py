@@ -81,7 +81,7 @@ def test_each_option_reaches_its_field() -> None:
     )
     given: dict[str, Any] = {
         "background": "sea.mp4", "background_start": "1", "background_end": "9", "light_wrap": "2",
-        "alpha": "premultiplied", "keep_hdr": True,
+        "alpha": "premultiplied", "keep_hdr": True, "constant_rate": "25",
     }  # fmt: skip
     assert groups.Composing(**given).composition() == Composition(**given)
     for flag in ("shadow", "each_object", "invert"):

@@ -50,6 +50,7 @@ def taken(option: str) -> set[str]:
         ("shadow", {"background"}),
         ("keep_hdr", {"prores", "ffv1", "rgba", "exr"}),
         ("times source", VIDEOS),
+        ("constant_rate", VIDEOS),
     ],
 )
 def test_an_option_is_taken_by_the_formats_that_show_it(option: str, formats: set[str]) -> None:

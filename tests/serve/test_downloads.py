@@ -128,7 +128,7 @@ def test_values_and_a_file_for_each_object(client: httpx.Client, job: str) -> No
     assert [each["value"] for each in formats["matte"]["choices"]] == ["8", "16"]
     assert formats["matte"]["choices"][1]["bytes"] > formats["matte"]["choices"][0]["bytes"]
     assert [each["value"] for each in formats["matte-video"]["choices"]] == ["h264", "prores", "ffv1"]
-    assert formats["prores"]["options"] == ["alpha", "each_object", "invert"]
+    assert formats["prores"]["options"] == ["alpha", "each_object", "invert", "constant_rate"]
     assert formats["webm"]["soft"]
     assert formats["webm"]["video"]
     assert not formats["coco"]["soft"]
@@ -157,6 +157,12 @@ def test_a_part_keeps_the_times_of_the_source_if_asked(client: httpx.Client, job
 
     assert begin("zero") == pytest.approx(0, abs=0.01)
     assert begin("source") == pytest.approx(0.16, abs=0.01)
+
+
+def test_videos_have_another_rate_if_asked(client: httpx.Client, job: str) -> None:
+    with av.open(io.BytesIO(made(client, job, "overlay", {"composition": {"constant_rate": 50}}))) as video:
+        assert video.streams.video[0].average_rate == 50
+        assert len([*video.decode(video=0)]) == 16
 
 
 def test_hdr_is_kept_if_asked_and_is_an_option_of_clips_that_have_it(client: httpx.Client, tmp_path: Path) -> None:

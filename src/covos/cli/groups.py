@@ -138,6 +138,7 @@ class Composing:
     each_object: options.EachObject = False
     keep_hdr: options.KeepHdr = False
     invert: options.Invert = False
+    constant_rate: options.ConstantRate = None
 
     def composition(self) -> Composition:
         """Return what is asked of the outputs.

@@ -137,6 +137,15 @@ Invert: TypeAlias = Annotated[
 ]
 
 
+ConstantRate: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE",
+        help="Write videos at this rate, such as 25 or 29.97: frames are repeated or dropped by their times.",
+    ),
+]
+
+
 Labels: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -365,7 +374,7 @@ _PANELS: dict[str, tuple[Any, ...]] = {
     "Background and alpha": (
         Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject, KeepHdr, Invert,
     ),
-    "The result": (Overwrite, SkipExisting, Keep),
+    "The result": (ConstantRate, Overwrite, SkipExisting, Keep),
     "The machine": (Device, Precision, TrainingPrecision, Runtime),
 }  # fmt: skip
 """The groups in which the help of a verb shows these options, in this order; all others come first."""

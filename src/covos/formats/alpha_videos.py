@@ -57,6 +57,12 @@ class WebmFormat(_AlphaFormat):
 class _EditedFormat(AlphaKindFormat, _AlphaFormat):
     """A video with alpha for editing programs: ``premultiplied`` as well."""
 
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept also the options of videos."""
+        super().check_value(value)
+        cls.check_video(value)
+
     @property
     def _is_premultiplied(self) -> bool:
         return super()._is_premultiplied and not self._info.is_still  # PNG has straight alpha, and nothing else

@@ -31,6 +31,7 @@ from covos.formats.composition import (
     split_options,
 )
 from covos.masks.edges import Length, in_pixels
+from covos.media.conform import ConstantRate
 from covos.media.opening import open_source
 from covos.media.range import Place, read_seconds
 from covos.media.source import Source
@@ -53,6 +54,7 @@ class Backdrop(Record):
         carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
         plain: True if alpha is that without a matte.
+        rate: Frames a second of the video, see `covos.formats.composition.Composition`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -65,6 +67,7 @@ class Backdrop(Record):
     carrier: CarrierName | None = None
     invert: bool = False
     plain: bool = False
+    rate: ConstantRate | None = None
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -75,14 +78,19 @@ class Backdrop(Record):
     @classmethod
     def parse(cls, value: str) -> Backdrop:
         """Read ``beach.mp4,start=2,wrap=1%,shadow``."""
-        main, options = split_options(
+        main, options = cls.split(value)
+        carrier, others = carrier_in(options)
+        return cls(what=main or WHITE, carrier=carrier, **others)  # type: ignore[arg-type]
+
+    @staticmethod
+    def split(value: str) -> tuple[str, dict[str, str]]:
+        """Split a value as of `parse` into what lies there and the options."""
+        return split_options(
             value,
-            known=("start", "end", "wrap"),
+            known=("start", "end", "wrap", "rate"),
             flags=("shadow", "invert", PLAIN_ALPHA, *CARRIERS),
             whole=lambda name: is_there(Path(name)),
         )
-        carrier, others = carrier_in(options)
-        return cls(what=main or WHITE, carrier=carrier, **others)  # type: ignore[arg-type]
 
     @property
     def colour(self) -> str | None:
@@ -164,6 +172,7 @@ class Blurred(Record):
         carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
         plain: True if alpha is that without a matte.
+        rate: As of `Backdrop`.
     """
 
     radius: Length = "5%"
@@ -171,16 +180,22 @@ class Blurred(Record):
     carrier: CarrierName | None = None
     invert: bool = False
     plain: bool = False
+    rate: ConstantRate | None = None
 
     @classmethod
     def parse(cls, value: str | None) -> Blurred:
         """Read ``2%,wrap=1%``."""
-        main, options = split_options(value or "", known=("wrap",), flags=("invert", PLAIN_ALPHA, *CARRIERS))
+        main, options = cls.split(value or "")
         carrier, others = carrier_in(options)
         found = cls(**({"radius": main} if main else {}), carrier=carrier, **others)  # type: ignore[arg-type]
         if not in_pixels(found.radius, 1.0):
             raise UsageError(f"blur={value}", why="it has no radius", fix="write blur, or blur=2%")
         return found
+
+    @staticmethod
+    def split(value: str) -> tuple[str, dict[str, str]]:
+        """Split a value as of `parse` into the radius and the options."""
+        return split_options(value, known=("wrap", "rate"), flags=("invert", PLAIN_ALPHA, *CARRIERS))
 
 
 @lru_cache(maxsize=8)

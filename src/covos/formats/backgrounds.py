@@ -36,8 +36,9 @@ class _LaidFormat(CarriedFormat):
     lays_over = True
 
     @classmethod
-    def _check_carrier(cls, value: str) -> None:
-        """Refuse a way of writing whose package is missing."""
+    def check_video(cls, value: str) -> None:
+        """Refuse also a way of writing whose package is missing."""
+        super().check_video(value)
         if cls.carrier_name(value) == "exr":
             check_exr_installed()
 
@@ -98,7 +99,12 @@ class BackgroundFormat(_LaidFormat):
     def check_value(cls, value: str) -> None:
         """Accept what a `Backdrop` is made of, if its file can be read."""
         Backdrop.parse(value).check()
-        cls._check_carrier(value)
+        cls.check_video(value)
+
+    @classmethod
+    def parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
+        """See `Backdrop`."""
+        return Backdrop.split(value or "")
 
     @classmethod
     def files_of(cls, value: str | None) -> tuple[Path, ...]:
@@ -117,15 +123,6 @@ class BackgroundFormat(_LaidFormat):
     def wrap(self) -> str:
         """See `Backdrop`."""
         return self._backdrop.wrap
-
-    @property
-    def _is_inverted(self) -> bool:
-        return self._backdrop.invert
-
-    @classmethod
-    def is_plain(cls, value: str | None) -> bool:
-        """See `Backdrop`."""
-        return Backdrop.parse(value or WHITE).plain
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -181,7 +178,12 @@ class BlurFormat(_LaidFormat):
     def check_value(cls, value: str) -> None:
         """Accept a radius above zero, and ``wrap=LENGTH`` after it."""
         Blurred.parse(value)
-        cls._check_carrier(value)
+        cls.check_video(value)
+
+    @classmethod
+    def parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
+        """See `Blurred`."""
+        return Blurred.split(value or "")
 
     @classmethod
     def carrier_name(cls, value: str | None) -> CarrierName | None:
@@ -196,15 +198,6 @@ class BlurFormat(_LaidFormat):
     def wrap(self) -> str:
         """See `Backdrop`."""
         return self._blurred.wrap
-
-    @property
-    def _is_inverted(self) -> bool:
-        return self._blurred.invert
-
-    @classmethod
-    def is_plain(cls, value: str | None) -> bool:
-        """See `Blurred`."""
-        return Blurred.parse(value).plain
 
     def behind(self, result: ComposedResult) -> NDArray[Any]:
         """Return the source out of focus."""
@@ -222,12 +215,6 @@ class GreenFormat(_LaidFormat):
 
     flags: ClassVar[tuple[str, ...]] = ("invert", PLAIN_ALPHA, *CARRIERS)
     composes: ClassVar[Mapping[str, str]] = {"invert": "invert"}
-
-    @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept its flags."""
-        super().check_value(value)
-        cls._check_carrier(value)
 
     @classmethod
     def carrier_name(cls, value: str | None) -> CarrierName | None:

@@ -77,6 +77,8 @@ class Format(ABC):
     0 stands for formats that are small beside the source itself."""
     flags: ClassVar[tuple[str, ...]] = ()
     """Options of its value that have no value themselves."""
+    keyed: ClassVar[Mapping[str, str]] = {}
+    """Options of its value that have a value themselves, each with an example of it: ``{"rate": "25"}``."""
     picture_suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes that its picture of one frame may have, the usual one first; none if it makes no picture of a frame."""
     choices: ClassVar[tuple[str, ...]] = ()
@@ -114,7 +116,7 @@ class Format(ABC):
             UsageError: It is of the wrong kind, or names a file that is not there.
             SourceError: It names a file that cannot be read.
         """
-        if not cls.flags and not cls.choices:
+        if not cls.flags and not cls.keyed and not cls.choices:
             raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
         main, options = cls.parsed(value)
         if main not in cls.choices and (main or not options):
@@ -124,7 +126,8 @@ class Format(ABC):
     @classmethod
     def _remedy(cls, main: str) -> str:
         """Return what to write in place of a value that it does not know."""
-        every = [*dict.fromkeys((*(choice for choice in cls.choices if choice), *cls.flags))]
+        keyed = (f"{key}={example}" for key, example in cls.keyed.items())
+        every = [*dict.fromkeys((*(choice for choice in cls.choices if choice), *cls.flags, *keyed))]
         near = get_close_matches(main.lower(), every, n=1)
         known = ", ".join(f"{cls.name}={each}" for each in every)
         return f"did you mean {cls.name}={near[0]}?" if near else f"write one of {cls.name}, {known}"
@@ -132,7 +135,7 @@ class Format(ABC):
     @classmethod
     def parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
         """Split a value into what comes first and its options."""
-        return split_options(value or "", known=(), flags=cls.flags)
+        return split_options(value or "", known=cls.keyed, flags=cls.flags)
 
     @classmethod  # noqa: B027 - most formats need nothing more
     def check_installed(cls) -> None:
@@ -156,6 +159,11 @@ class Format(ABC):
             value = ",".join([str(options.pop("")), *([value] if value else [])])
         said = with_options(value, options)
         return f"{cls.name}={said}" if said else cls.name
+
+    @classmethod
+    def takes(cls, field: str, value: str | None) -> bool:
+        """Tell if a field of a composition is seen in what it writes with a value."""
+        return field in cls.composes
 
     @classmethod
     def files_of(cls, value: str | None) -> tuple[Path, ...]:
@@ -201,6 +209,11 @@ class Format(ABC):
     def size_of(cls, value: str | None) -> float:
         """Return the size on disk, in bytes a pixel of the source and frame."""
         return cls.bytes_per_pixel
+
+    @classmethod
+    def frames_of(cls, value: str | None, info: SourceInfo) -> int:
+        """Return the frames that it writes of a source."""
+        return info.frame_count
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from covos.formats.light import to_light
 from covos.formats.pictures import write_png, write_webp
 from covos.formats.profile import profile_of
 from covos.formats.tiff import write_tiff
-from covos.formats.videos import VideoFormat
+from covos.formats.videos import OF_VIDEOS, VideoFormat
 from covos.media.presets import FFV1_OPAQUE, H264, PRORES_422, Preset
 
 _QUALITY = 95
@@ -127,6 +127,12 @@ class CarriedFormat(VideoFormat):
 
     carriers: ClassVar[tuple[CarrierName, ...]] = tuple(CARRIERS)
     """The carriers that it offers."""
+
+    @classmethod
+    def takes(cls, field: str, value: str | None) -> bool:
+        """Tell if it is seen; what concerns videos is not where each picture is a file."""
+        is_video = cls._carrier_of(value).preset is not None
+        return super().takes(field, value) and (is_video or field not in OF_VIDEOS)
 
     @classmethod
     @abstractmethod

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, model_validator
 from covos.core.errors import UsageError
 from covos.core.records import Record
 from covos.masks.edges import Length
+from covos.media.conform import ConstantRate
 from covos.media.range import Place, Range
 
 AlphaKind: TypeAlias = Literal["straight", "premultiplied"]
@@ -38,6 +39,8 @@ class Composition(Record):
         shadow: If true, the new background is darkened where the subject darkens the source.
         keep_hdr: If true, `prores`, `ffv1`, `rgba` and `exr` have the tones of a source in HDR or BT.2020.
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
+        constant_rate: Frames a second of the videos, such as ``25`` or ``"29.97"``: frames are repeated or dropped by
+            their times, and the sound stays. None keeps the times of the source.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,6 +54,7 @@ class Composition(Record):
     each_object: bool = False
     keep_hdr: bool = False
     invert: bool = False
+    constant_rate: ConstantRate | None = None
 
     @model_validator(mode="after")
     def _sense(self) -> Composition:

@@ -17,7 +17,7 @@ _SHOWN = 6
 
 
 def _composing(field: str) -> _Shows:
-    return lambda kind, _value: field in kind.composes
+    return lambda kind, value: kind.takes(field, value)
 
 
 def _alpha(which: str) -> _Shows:
@@ -75,7 +75,7 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
         every.append("background")
     composed = []
     for kind, value in map(parse_format, every):
-        said = {field: given for field, given in chosen.items() if field in kind.composes}
+        said = {field: given for field, given in chosen.items() if kind.takes(field, value)}
         if said.get("alpha") == kind.alpha_kinds[0] and not kind.parsed(value)[0]:
             del said["alpha"]  # it is so anyway, and the name stays that of a run which did not say it
         composed.append(kind.composed(value, said))

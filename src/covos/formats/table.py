@@ -203,8 +203,11 @@ def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tup
 
 def expected_sizes(formats: Sequence[str], *, info: SourceInfo) -> dict[str, int]:
     """Return the bytes that each of some formats will take about; 0 for those that are small beside the source."""
-    pixels = info.frame_count * info.height * info.width
-    return {name: round(kind.size_of(value) * pixels) for name in formats for kind, value in [parse_format(name)]}
+    asked = [(name, *parse_format(name)) for name in formats]
+    return {
+        name: round(kind.size_of(value) * kind.frames_of(value, info) * info.height * info.width)
+        for name, kind, value in asked
+    }
 
 
 def spoken_size(size: int) -> str:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from numpy.typing import NDArray
 
-from covos.core.types import FrameResult, ImageArray, Tags
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.base import Format
+from covos.formats.composition import Composition
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
 from covos.masks.draw import draw_on_planes
+from covos.media.conform import constant_rate
 from covos.media.presets import H264, Preset
-from covos.media.tags import is_timecode_rate, later, thinned
+from covos.media.tags import at_rate, is_timecode_rate, later, thinned
 from covos.media.writer import VideoWriter
+
+OF_VIDEOS: Final[Mapping[str, str]] = {"constant_rate": "rate"}
+"""Fields of a composition that every video knows, each with the name of its option in the format's value."""
 
 
 class VideoFormat(Format):
@@ -32,10 +39,41 @@ class VideoFormat(Format):
     shape = "video"
     picture_suffixes = (".png",)
     preset: ClassVar[Preset] = H264
+    keyed: ClassVar[Mapping[str, str]] = {"rate": "25"}
 
     def __init_subclass__(cls) -> None:
+        cls.composes = {**cls.composes, **OF_VIDEOS}  # whatever it knows beside
         if hasattr(cls, "name"):
             cls.output, cls.has_alpha = f"{cls.name}{cls.preset.suffix}", cls.preset.has_alpha
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Refuse also what no video can be."""
+        super().check_value(value)
+        cls.check_video(value)
+
+    @classmethod
+    def check_video(cls, value: str) -> None:
+        """Refuse options of the video that cannot be read, or that nothing shows since pictures are written."""
+        options = cls.parsed(value)[1]
+        for field, key in OF_VIDEOS.items():
+            if key in options and not cls.takes(field, value):
+                raise UsageError(
+                    f"{cls.name}={value}", why=f"its pictures are files, and {key} is of videos", fix=f"leave {key} out"
+                )
+        Composition(constant_rate=options.get("rate"))
+
+    @classmethod
+    def rate_of(cls, value: str | None) -> Fraction | None:
+        """Return the constant rate that a value asks for."""
+        rate = cls.parsed(value)[1].get("rate")
+        return None if rate is None else constant_rate(rate)
+
+    @classmethod
+    def frames_of(cls, value: str | None, info: SourceInfo) -> int:
+        """Return those of the constant rate, if one is asked for."""
+        rate = cls.rate_of(value)
+        return super().frames_of(value, info) if not rate else round(info.frame_count * rate / (info.frame_rate or 25))
 
     @abstractmethod
     def picture(self, result: FrameResult) -> NDArray[Any]:
@@ -87,6 +125,7 @@ class VideoFormat(Format):
                 width=info.width,
                 time_base=time_base,
                 frame_rate=info.frame_rate,
+                constant_rate=self.rate_of(self._value),
                 preset=self._chosen,
                 audio_from=self._source_path if info.has_audio and not self._videos else None,
                 pixel_aspect=info.pixel_aspect,
@@ -126,12 +165,14 @@ class VideoFormat(Format):
         # At a rate that it does not count, the timecode of a later frame is unknown; so is that of each n-th one.
         counted = is_timecode_rate(rate, drops=False)
         timecode = later(tags.timecode, self._info.start + index * every, rate=rate) if counted else tags.timecode
-        if every > 1:
-            try:
+        try:
+            if (constant := self.rate_of(self._value)) is not None:
+                timecode = at_rate(timecode, rate=rate, wanted=constant)
+            elif every > 1:
                 timecode = thinned(timecode, every=every, rate=rate)
-            except ValueError as error:
-                self._lost.append(f"the timecode {timecode} is not kept: {error}")
-                return replace(tags, timecode=None)
+        except ValueError as error:
+            self._lost.append(f"the timecode {timecode} is not kept: {error}")
+            return replace(tags, timecode=None)
         return replace(tags, timecode=timecode)
 
     def _finish_all(self) -> tuple[Path, ...]:

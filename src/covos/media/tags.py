@@ -186,6 +186,27 @@ def thinned(timecode: str, *, every: int, rate: Fraction) -> str:
     return f"{timecode[:9]}{frame // every:0{len(timecode) - 9}d}"
 
 
+def at_rate(timecode: str, *, rate: Fraction, wanted: Fraction) -> str:
+    """Return the timecode of a frame as it is counted at another rate; the clock stays the same.
+
+    Args:
+        timecode: Of the frame at the rate of the source.
+        rate: Frames a second of the source.
+        wanted: Frames a second by which it is to be counted.
+
+    Raises:
+        ValueError: There is none; its text says why.
+    """
+    frame, drops = timecode_parts(timecode)[3:]
+    kind = "timecode with dropped numbers" if drops else "timecode"
+    if not is_timecode_rate(wanted, drops=drops):
+        raise ValueError(f"{kind} does not count {float(wanted):.5g} frames a second")
+    number = frame * Fraction(round(wanted), round(rate))
+    if number.denominator != 1:
+        raise ValueError(f"at {float(wanted):.5g} frames a second no frame begins at that of {float(rate):.5g}")
+    return f"{timecode[:9]}{int(number):0{len(timecode) - 9}d}"
+
+
 def _dropped(rate: Fraction, *, drops: bool) -> int:
     # Two numbers at 29.97, at the beginning of each minute but the tenth ones.
     return round(rate) // 15 if drops else 0

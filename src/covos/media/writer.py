@@ -17,6 +17,7 @@ from covos.core.device import codec_threads, encoder_threads
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Planes, Tags
+from covos.media.conform import Conformed
 from covos.media.displayed import from_full_white, plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
@@ -24,7 +25,7 @@ from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -55,8 +56,10 @@ class VideoWriter:
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
-    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, gives the last frame's length. ``tags``
-    says of what colours the frames are, and which timecode the first one has: the file says so, too.
+    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, gives the last frame's length. With a
+    ``constant_rate`` the pictures are repeated or dropped until there are so many a second, see
+    `covos.media.conform.Conformed`; the sound keeps its times. ``tags`` says of what colours the frames are, and which
+    timecode the first one has: the file says so, too.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
@@ -71,6 +74,7 @@ class VideoWriter:
         width: int,
         time_base: Fraction,
         frame_rate: Fraction | None,
+        constant_rate: Fraction | None = None,
         preset: Preset = H264,
         audio_from: Path | None = None,
         pixel_aspect: Fraction = Fraction(1),
@@ -86,6 +90,9 @@ class VideoWriter:
         self._samples = np.uint16 if preset.deep and tags.bits > 8 else np.uint8
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
+        self._conformed = None if constant_rate is None else Conformed[av.VideoFrame](constant_rate)
+        rate = constant_rate or frame_rate
+        self._unit = 1 / constant_rate if constant_rate else time_base
         self.padding = (
             height % 2 if preset.needs_even == "sizes" else 0,
             width % 2 if preset.needs_even != "nothing" else 0,
@@ -111,7 +118,7 @@ class VideoWriter:
         options = {"max_interleave_delta": "0"}
         if preset.container in {"mp4", "mov"}:
             # The scale of start times, which are kept in thousandths otherwise: FFmpeg's own for the video track.
-            scale = time_base.denominator
+            scale = self._unit.denominator
             while scale < 10_000:
                 scale *= 2
             options |= {"movflags": "+faststart", "movie_timescale": str(scale)}
@@ -125,8 +132,8 @@ class VideoWriter:
         )
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
-            self._stream = self._add_video(frame_rate, pixel_aspect=pixel_aspect)
-            self._add_names(tags, frame_rate)
+            self._stream = self._add_video(rate, pixel_aspect=pixel_aspect)
+            self._add_names(tags, rate)
             if audio_from is not None:
                 self._sound = SoundTrack(
                     Path(audio_from),
@@ -192,12 +199,20 @@ class VideoWriter:
             shortest, longest = self._steps or (self._step, self._step)
             self._steps = min(shortest, self._step), max(longest, self._step)
         self._last = pts
-        picture.pts = pts + self._shift
-        picture.time_base = self._time_base
+        shown = pts + self._shift
+        if self._conformed is None:
+            self._encode([(picture, shown)])
+        else:
+            self._encode(self._conformed.push(picture, time=shown * self._time_base))
+
+    def _encode(self, pictures: Iterable[tuple[VideoFrame, int]]) -> None:
+        """Encode pictures at their times in the file, and the sound up to them."""
         with self._explained():
-            self._mux(self._stream.encode(picture))
-            if self._sound is not None:
-                self._sound.advance(picture.pts * self._time_base)
+            for picture, time in pictures:
+                picture.pts, picture.time_base = time, self._unit
+                self._mux(self._stream.encode(picture))
+                if self._sound is not None:
+                    self._sound.advance(time * self._unit)
 
     def close(self) -> None:
         """Finish the file and give it its name, or leave nothing if that fails. Closing again does nothing."""
@@ -210,14 +225,18 @@ class VideoWriter:
                 why="a video needs at least one frame",
                 fix="write frames before closing",
             )
+        end, length = (self._last + self._shift + self._step) * self._time_base, self._step * self._time_base
+        if self._conformed is not None:
+            self._encode(self._conformed.end(end))
+            length = self._unit
         with self._explained():
             self._mux(self._stream.encode(None))
             if self._held is not None:
                 # More than the muxers hold comes of a damaged rate.
-                self._held.duration = min(round(self._step * self._time_base / self._held.time_base), _LONGEST)
+                self._held.duration = min(round(length / self._held.time_base), _LONGEST)
                 self._container.mux_one(self._held)
             if self._sound is not None:
-                self._sound.finish((self._last + self._shift + self._step) * self._time_base)
+                self._sound.finish(end)
             self._container.close()
             self._place.close()
         self._done = True
@@ -273,7 +292,7 @@ class VideoWriter:
             context.thread_count, context.thread_type = encoder_threads(), ThreadType.FRAME
             if min(height, width) < _LEAST_AHEAD:
                 context.options = {**context.options, "x264-params": "mbtree=0"}
-        context.time_base = self._time_base
+        context.time_base = self._unit
         if preset.pixel_aspect == "kept":
             context.sample_aspect_ratio = pixel_aspect
         context.color_primaries = self._colour.primaries
@@ -322,14 +341,14 @@ class VideoWriter:
             self._held = packet
 
     def _rate_notes(self) -> Iterator[str]:
-        if self._steps is None or not self._preset.is_for_editing:
+        if self._steps is None or self._conformed is not None or not self._preset.is_for_editing:
             return
         shortest, longest = (step * self._time_base for step in self._steps)
         if longest - shortest > _ROUNDING:
             least, most = (f"{float(1000 * each):.0f}" for each in (shortest, longest))
             yield (
                 f"the time from frame to frame varies, from {least} to {most} ms, but editing programs work at one "
-                "rate: make the clip's rate constant first"
+                "rate: write it at that of your timeline, for example with --constant-rate 25"
             )
 
     def _warn(self, text: str) -> None:
