@@ -129,23 +129,25 @@ def test_a_file_that_is_opened_again_goes_on_with_the_work_of_before(tmp_path: P
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_pictures_of_a_clip_that_never_come_hold_no_other_up(
-    deleted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("process", ["_pictures", "_clicks", pytest.param("_networks", marks=pytest.mark.thorough)])
+def test_a_picture_or_a_click_that_never_comes_holds_no_other_up(
+    process: str, deleted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "DEAF", 0.2)
     clip, other = (begun(tmp_path / "clips" / name) for name in ("one", "other"))
     assert clip.video == other.video
     desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
     end = desk.delete if deleted else desk.cancel
-    answers = desk._pictures.run(Deaf(video=clip.video), name="clip.mp4", job=clip.id)
+    worker: TaskWorker = getattr(desk, process)
+    answers = worker.run(Deaf(video=clip.video), name="clip.mp4", job=clip.id)
     next(answers)
     end(other)
-    assert desk._pictures._now is not None
-    assert not desk._pictures._now[1].is_set(), "the picture is of another job, though of the same file"
+    assert worker._now is not None
+    assert not worker._now[1].is_set(), "the task is of another job, though of the same file"
     end(clip)
     with pytest.raises(CancelledError):
         list(answers)
-    assert desk._pictures.is_free
+    assert worker.is_free
     desk.close()
 
 

@@ -221,8 +221,12 @@ class Desk:
         return view_of_unread(clip, known)
 
     def cancel(self, clip: Clip) -> JobView:
-        """Stop what runs or waits for a clip, and a picture of it that does not come; what is done stays."""
-        self._pictures.stop(clip.id)
+        """Stop what runs or waits for a clip, and a click or a picture of it that does not come; what is done stays.
+
+        The video that browsers play is made on.
+        """
+        for worker in (self._clicks, self._pictures, self._networks):
+            worker.stop(clip.id)
         return self.queue.cancel(clip)
 
     def delete(self, clip: Clip) -> None:

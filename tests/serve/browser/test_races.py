@@ -111,6 +111,33 @@ def test_undo_says_what_it_undoes_after_a_click_that_waited(page: Any, job: str)
     undone(page, before)
 
 
+def test_a_click_that_does_not_answer_can_be_stopped(page: Any, said: list[str], job: str) -> None:
+    before = opened(page, job)
+    page.evaluate(
+        """() => {
+          const real = window.fetch;
+          let free = () => {};
+          window.fetch = async (address, options = {}) => {
+            if (String(address).endsWith("/cancel")) free();
+            if (!String(address).endsWith("/prompts")) return real(address, options);
+            await new Promise((done) => { free = done; });
+            window.fetch = real;
+            throw new TypeError("the process was ended");
+          };
+        }"""
+    )
+    click(page, 0.9, 0.2)
+    assert not page.is_visible("#stop"), "most clicks are quick"
+    page.wait_for_selector("#stop")
+    with page.expect_response(lambda answer: answer.url.endswith("/cancel")):
+        page.keyboard.press("Escape")
+    page.wait_for_selector(READY)
+    page.wait_for_selector("#offline", state="hidden")
+    assert not page.is_visible("#stop")
+    assert int(page.get_attribute("main", "data-revision")) == before
+    said.clear()
+
+
 def test_an_answer_that_breaks_off_stops_no_later_edit(page: Any, said: list[str], job: str) -> None:
     before = opened(page, job)
     page.evaluate(

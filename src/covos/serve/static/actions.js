@@ -241,6 +241,9 @@ export async function deleteJob(id) {
 
 let line = Promise.resolve(true);
 
+/** Milliseconds after which a click that waits for its mask can be stopped. */
+const LATE = 3000;
+
 /**
  * Do something when all edits before it are done. Its errors are shown while its job is open.
  * @param {string | null} id
@@ -280,6 +283,9 @@ export function prompt(prompt, clicks = []) {
   void inLine(id, async () => {
     /** @type {number | null} */
     let made = null;
+    const waits = setTimeout(() => {
+      if (store.state.id === id) store.set({ late: true });
+    }, LATE);
     try {
       const object = meant.number;
       const was = store.state;
@@ -294,6 +300,7 @@ export function prompt(prompt, clicks = []) {
       hush();
       tell(words, true);
     } finally {
+      clearTimeout(waits);
       if (store.state.id === id) store.dispatch({ type: "answered", click: clicks, asked, object: made });
     }
   });
@@ -343,7 +350,12 @@ export function trackToMark() {
 }
 
 export function stop() {
-  void change("POST", "cancel");
+  const { id, asking } = store.state;
+  if (!asking) return void change("POST", "cancel");
+  // A click that does not answer holds the line up: this goes beside it.
+  edit(id, "POST", "cancel", undefined).catch((error) => {
+    if (store.state.id === id) fail(error);
+  });
 }
 
 /** Go on with a search that failed or was stopped. */

@@ -79,7 +79,7 @@ function cycleView() {
 
 function escape() {
   if (cancelStroke()) return;
-  if (busy(store.state)) actions.stop();
+  if (busy(store.state) || store.state.late) actions.stop();
   else if (store.state.cross) store.set({ cross: null });
   else if (store.state.playing) page.player.pause();
 }

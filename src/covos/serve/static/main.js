@@ -166,7 +166,7 @@ function controls(state) {
   disable("new-object", !hasFrames(state));
   byId("search-on").hidden = state.job?.state !== "cancelled" || working;
   byId("broken-retry").hidden = now !== "failed";
-  byId("stop").hidden = !working || now === "probing";
+  byId("stop").hidden = (!working || now === "probing") && !state.late;
   byId("track").hidden = !byId("stop").hidden;
   for (const id of ["marks-clear", "part"]) disable(id, !marked(state));
   setIcon(byId("play"), state.playing ? "pause" : "play");

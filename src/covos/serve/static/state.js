@@ -45,6 +45,7 @@ export const FIRST = Object.freeze({
   bare: false,
   cross: null,
   asking: 0,
+  late: false,
   clicks: [],
   told: null,
   exporting: null,
@@ -52,7 +53,7 @@ export const FIRST = Object.freeze({
 
 /** What of the state belongs to a job and begins anew with another. */
 const OF_A_JOB = /** @type {const} */ (["job", "upload", "refusal", "opening", "expired", "progress", "timeline", "frame", "live",
-  "playing", "speed", "marks", "object", "invert", "bare", "cross", "asking", "clicks", "told", "exporting"]);
+  "playing", "speed", "marks", "object", "invert", "bare", "cross", "asking", "late", "clicks", "told", "exporting"]);
 
 /** @param {State} state @returns {State} */
 function cleared(state) {
@@ -87,7 +88,7 @@ export function reduce(state, action) {
       const { click, asked, object } = action;
       const clicks = state.clicks.filter((each) => !click.includes(each)); // the job has it now, or it was refused
       const chosen = state.object === asked ? (object ?? asked) : state.object; // another may have been chosen meanwhile
-      return { ...state, asking: Math.max(0, state.asking - 1), clicks, object: chosen };
+      return { ...state, asking: Math.max(0, state.asking - 1), late: false, clicks, object: chosen };
     }
     case "set":
       return { ...state, ...action.changes };

@@ -74,6 +74,7 @@
  * @property {boolean} bare The mask is hidden for a moment.
  * @property {[number, number] | null} cross Crosshair of pointing by keys, in pixels of the clip.
  * @property {number} asking Clicks that wait for their mask.
+ * @property {boolean} late A click waits so long for its mask that it can be stopped.
  * @property {Click[]} clicks Points that wait for their mask; the job has the others.
  * @property {Told | null} told What was done last, shown below the picture for a while.
  * @property {Exporting | null} exporting The download that is fetched as soon as it is ready.
