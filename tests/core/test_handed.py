@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from children import in_child
+from covos.core import handed as handing
 from covos.core.handed import HandedOver
 
 SECONDS = 20
+only_posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks as POSIX has them")
 
 
 def test_all_items_come_in_order() -> None:
@@ -115,3 +120,46 @@ def test_who_waits_is_woken_if_the_thread_cannot_start(monkeypatch: pytest.Monke
     with pytest.raises(RuntimeError, match="new thread"), outer, inner:
         pass
     assert not outer.at_work
+
+
+def test_nobody_waits_for_a_thread_that_was_never_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handing, "_BEGIN", 0.0)
+    with pytest.raises(RuntimeError, match="test: it was not begun; take its items in its with block"):
+        next(HandedOver(range(3), name="test"))
+
+
+@only_posix
+def test_nobody_waits_in_a_fork_for_the_thread_of_the_process_before() -> None:
+    comes = threading.Event()
+
+    def items() -> Iterator[int]:
+        comes.wait(SECONDS)
+        yield 1
+
+    def ask() -> bool:
+        with pytest.raises(RuntimeError, match="its thread is gone"):
+            next(handed)
+        return True
+
+    with HandedOver(items(), name="test") as handed:
+        child = in_child(ask, seconds=SECONDS)
+        comes.set()
+    assert child.end == "answered"
+
+
+@only_posix
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_signal_that_another_thread_gets_ends_the_wait() -> None:
+    comes, too_late = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        assert not comes.wait(0.3), "the other thread waits by now"
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        comes.wait(SECONDS)
+        too_late.set()
+        yield 1
+
+    with pytest.raises(KeyboardInterrupt), HandedOver(items(), name="test", patience=0.01) as handed:
+        next(handed)
+    assert not too_late.is_set()
+    comes.set()

@@ -52,6 +52,12 @@ def test_errors_come_where_the_call_was_made_and_end_nothing(thread: Interruptib
         thread.end(lambda: 1 / 0)
 
 
+def test_a_call_after_the_end_is_refused(thread: Interruptible) -> None:
+    thread.end(lambda: None)
+    with pytest.raises(RuntimeError, match="test: its thread has ended"):
+        thread.call(lambda: None)
+
+
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_the_end_leaves_a_call_that_goes_on_for_ever_behind(thread: Interruptible, held: threading.Event) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from threading import Condition, Thread
+from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
 _NONE: Final[Any] = object()
+_GLANCE: Final = 0.2
+"""Seconds after which who waits looks at the thread, and for a signal: one that comes just before the wait begins, or
+on another thread, does not wake it."""
+_BEGIN: Final = 60.0
+"""Seconds in which the thread has to begin, for who asks before it does."""
 
 
 class HandedOver(Generic[T]):
@@ -63,14 +69,17 @@ class HandedOver(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        """Wait for an item.
+        """Wait for an item, as long as the thread is at work: of a camera or a pipe, the next may never come.
 
         Raises:
             BaseException: The error of the items, after those that were made before.
+            RuntimeError: There is no thread that makes them: the context was not entered, or the process is a fork.
         """
+        asked = monotonic()
         with self._changed:
             while self._item is _NONE and not self._ended:
-                self._changed.wait()
+                self._refuse_alone(asked)
+                self._changed.wait(_GLANCE)
             item, self._item = self._item, _NONE
             self._changed.notify_all()
             if item is not _NONE:
@@ -80,6 +89,14 @@ class HandedOver(Generic[T]):
             raise error or StopIteration
         finally:
             del error  # it holds this frame, by its traceback, and would be held by it
+
+    def _refuse_alone(self, asked: float) -> None:
+        """Refuse to wait for a thread that is gone, or does not begin: it ends the wait itself in all other cases."""
+        if self._thread.ident is None:
+            if monotonic() - asked > _BEGIN:
+                raise RuntimeError(f"{self._thread.name}: it was not begun; take its items in its with block")
+        elif not self._thread.is_alive():
+            raise RuntimeError(f"{self._thread.name}: its thread is gone; a fork has none: begin it in that process")
 
     def _make(self) -> None:
         try:

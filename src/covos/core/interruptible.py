@@ -42,7 +42,10 @@ class Interruptible:
 
         Raises:
             BaseException: The error of ``work``, or that of a signal.
+            RuntimeError: There is no thread for it any more: after `end`, or in a fork.
         """
+        if self._ended or not self._thread.is_alive():  # nobody would ever answer
+            raise RuntimeError(f"{self._thread.name}: its thread has ended; begin another")
         done: Future[ResultT] = Future()
         try:
             self._calls.put((work, done))
