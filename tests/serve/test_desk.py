@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, UsageError
+from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, SourceError, UsageError
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve import workers
@@ -24,6 +25,7 @@ from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.edits import Edit
 from covos.serve.errors import BusyError, NotYetError
+from covos.serve.guard import status_of
 from covos.serve.index import Index
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.rules import Rules
@@ -149,6 +151,37 @@ def test_a_picture_or_a_click_that_never_comes_holds_no_other_up(
         list(answers)
     assert worker.is_free
     desk.close()
+
+
+def test_a_file_that_makes_a_decoder_spin_is_refused_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "LOOK", 0.2)
+    monkeypatch.setattr("covos.serve.arrivals.Probe", Deaf)
+    monkeypatch.setattr("covos.serve.desk.MakeProxy", lambda video, target: Deaf(video=video))
+    file = tmp_path / "films" / "shot.mp4"
+    file.parent.mkdir()
+    file.write_bytes(b"a video")
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    with pytest.raises(SourceError, match=r"^shot\.mp4: it cannot be read") as refused:
+        desk.arrivals.add_path(Video(path=str(file)), name="shot.mp4")
+    assert status_of(refused.value) == 422
+    assert "for 0 seconds, so its process was ended" in refused.value.why
+    assert not desk.clips()
+    assert not [each for each in desk.rules.root.iterdir() if each.is_dir()]
+    assert (desk._pictures.is_free, desk._pictures.restarts) == (True, 1)
+
+    clip = begun(tmp_path / "clips" / "one", source=file)
+    desk._make_proxy(clip)
+    (note,) = desk.queue.view(clip).notes
+    assert note.startswith("it cannot be played here, only looked at frame by frame: nothing came of it")
+    desk.close()
+
+
+def test_the_patience_with_a_file_grows_with_its_size(tmp_path: Path) -> None:
+    file = tmp_path / "film.mov"
+    with file.open("wb") as content:
+        content.truncate(3_000_000_000)
+    assert Video(path=str(file)).patience == 60 + 300
+    assert Video(path=str(tmp_path)).patience == math.inf, "a folder of pictures says nothing of their number"
 
 
 def test_two_servers_never_have_the_same_clips(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class Arrivals:
         return clip
 
     def _begin(self, folder: Path, *, name: str, video: Video) -> Clip:
-        info = self._pictures.last(Probe(video=video), name=name)
+        info = self._pictures.last(Probe(video=video), name=name, patience=video.patience)
         assert isinstance(info, SourceInfo)
         file = Path(video.path).stat()
         return Clip.begin(folder, name=name, video=video, info=info, size=file.st_size, modified=file.st_mtime_ns)

@@ -298,9 +298,9 @@ class Desk:
                 clip.remove()  # once more: the video may have been written since
 
     def _make_proxy(self, clip: Clip) -> None:
-        task = MakeProxy(video=clip.video, target=str(clip.proxy))
         try:
-            for _ in self._proxies.run(task, name=clip.kept.name, job=clip.id):
+            task = MakeProxy(video=clip.video, target=str(clip.proxy))
+            for _ in self._proxies.run(task, name=clip.kept.name, job=clip.id, patience=clip.video.patience):
                 pass
         except Exception as error:
             why = explained(error).why

@@ -7,6 +7,7 @@ that browsers play. Each answers one task after another. Tasks and answers are v
 from __future__ import annotations
 
 import gc
+import math
 import os
 import threading
 import time
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 import cv2
 
 from covos.core.device import configure_threads
-from covos.core.errors import CancelledError, CovosError, explained
+from covos.core.errors import CancelledError, CovosError, SourceError, explained
 from covos.core.memory import give_back
 from covos.core.process import Worker
 from covos.core.types import Deinterlace, SourceInfo
@@ -44,6 +45,8 @@ IDLE = 600.0
 """Seconds after which a process that has nothing to do forgets its models and closes its clips."""
 DEAF = 10.0
 """Seconds in which a task that was stopped has to end; then its process is ended, as a decoder may never answer."""
+LOOK, SLOWEST_DISK = 60.0, 10e6
+"""Seconds that a decoder may take for a frame, and bytes a second that come from a disk at least."""
 _LOOK = 0.1
 """Seconds between two looks if a task that does not answer is to end."""
 _OPEN = 4
@@ -84,6 +87,15 @@ class Video:
     def open(self) -> Source:
         """Open it; see `covos.media.inputs.open_input`."""
         return open_input(self.path, range=self.range, deinterlace=self.deinterlace, frame_rate=self.frame_rate)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that it may take to open it, or to decode a frame; as many as it takes for a folder of pictures.
+
+        A video is read from beginning to end before its first frame is shown.
+        """
+        path = Path(self.path)
+        return LOOK + path.stat().st_size / SLOWEST_DISK if path.is_file() else math.inf
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -202,11 +214,18 @@ def kept_open(table: OrderedDict[Video, OpenedT], video: Video, make: Callable[[
 
 
 class _Stopping:
-    """The end of a task that somebody asks for: the process is told, and has so long to end it."""
+    """The end of a task: somebody asks for it, and the process is told, and has so long; or no answer comes.
 
-    def __init__(self, asked: threading.Event, flag: Flag) -> None:
-        self._asked, self._flag = asked, flag
+    Args:
+        asked: Set by whoever wants it to end.
+        flag: Tells the process.
+        patience: Seconds that it may take for its next answer.
+    """
+
+    def __init__(self, asked: threading.Event, flag: Flag, *, patience: float) -> None:
+        self._asked, self._flag, self._patience = asked, flag, patience
         self._since: float | None = None
+        self._heard = time.monotonic()
 
     def begin(self) -> None:
         """Tell the process to end the task."""
@@ -214,12 +233,27 @@ class _Stopping:
             self._since = time.monotonic()
             self._flag.set()
 
+    def hear(self) -> None:
+        """Wait anew for the next answer."""
+        self._heard = time.monotonic()
+
+    @property
+    def is_silent(self) -> bool:
+        """True if nobody wants the task to end, but nothing comes of it."""
+        return self._since is None and time.monotonic() - self._heard > self._patience
+
     @property
     def is_deaf(self) -> bool:
         """True if the task goes on, though it was to end long ago."""
         if self._asked.is_set():
             self.begin()
         return self._since is not None and time.monotonic() - self._since > DEAF
+
+    def told(self, name: str) -> tuple[tuple[Note, ...], CovosError]:
+        """Return the notes and the error of a task whose process had to be ended; ``name`` is that of the clip."""
+        if self._since is None:
+            return (), _silent(name, self._patience)
+        return (Note(text=_DEAF),), _stopped(name)
 
 
 class TaskWorker:
@@ -240,7 +274,15 @@ class TaskWorker:
         self._closed = threading.Event()
         self.restarts = 0
 
-    def run(self, task: Task, *, name: str, job: str = "", stopped: threading.Event | None = None) -> Iterator[Answer]:
+    def run(
+        self,
+        task: Task,
+        *,
+        name: str,
+        job: str = "",
+        stopped: threading.Event | None = None,
+        patience: float = math.inf,
+    ) -> Iterator[Answer]:
         """Run a task, and yield what comes of it.
 
         Args:
@@ -248,9 +290,11 @@ class TaskWorker:
             name: Of the clip, for messages.
             job: Id of the clip that it is done for, which `stop` takes; empty of none.
             stopped: Set by whoever wants the task to end, also while it waits for the one before it.
+            patience: Seconds that it may take for each answer; then its process is ended.
 
         Raises:
             CancelledError: It was stopped before it began; or it did not end then, and its process was ended.
+            SourceError: An answer did not come in time.
             CovosError: The task failed, or the process died of it.
         """
         stopped = threading.Event() if stopped is None else stopped
@@ -258,12 +302,12 @@ class TaskWorker:
             if stopped.is_set():
                 raise _stopped(name)
         try:
-            yield from self._run(task, name=name, job=job, stopped=stopped)
+            yield from self._run(task, name=name, job=job, stopped=stopped, patience=patience)
         finally:
             self._now = None
             self._lock.release()
 
-    def _run(self, task: Task, *, name: str, job: str, stopped: threading.Event) -> Iterator[Answer]:
+    def _run(self, task: Task, *, name: str, job: str, stopped: threading.Event, patience: float) -> Iterator[Answer]:
         if self._closed.is_set():
             raise _ended(name)
         self._stop.clear()
@@ -271,7 +315,7 @@ class TaskWorker:
         if stopped.is_set():
             raise _stopped(name)
         worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
-        stopping = _Stopping(stopped, self._stop)
+        stopping = _Stopping(stopped, self._stop, patience=patience)
         places = (self._root,) if task.video is None else (*task.video.places, self._root)
         over = False
         try:
@@ -286,8 +330,9 @@ class TaskWorker:
                     raise in_public(answer.error, places, name=name)
             if not over:
                 over = True
-                yield Note(text=_DEAF)
-                raise _stopped(name)
+                notes, error = stopping.told(name)
+                yield from notes
+                raise error
         except (EOFError, OSError):
             # A signal to all processes may reach this one first, and the server a moment later.
             if self._closed.wait(_TOGETHER if worker.was_stopped else 0):
@@ -304,20 +349,21 @@ class TaskWorker:
                         pass
 
     def _answers(self, worker: Worker, stopping: _Stopping) -> Iterator[Answer | _Over]:
-        """Give what a process answers until its task is over; end the process if it is to end and does not."""
-        while not stopping.is_deaf:
+        """Give what a process answers until its task is over; end the process if the task does not end or answer."""
+        while not (stopping.is_deaf or stopping.is_silent):
             if worker.connection.poll(_LOOK):
                 answer = worker.receive()
                 yield answer
                 if isinstance(answer, _Over):
                     return
+                stopping.hear()
         self._worker, self.restarts = None, self.restarts + 1
         self._stop = get_context("spawn").Event()  # the process may die with the lock of this one
         worker.hang_up(patience=1.0)  # no signal: what it would print of its end is no failure
 
-    def last(self, task: Task, *, name: str, job: str = "") -> Answer:
+    def last(self, task: Task, *, name: str, job: str = "", patience: float = math.inf) -> Answer:
         """Run a task, and return the last of what comes of it; see `run`."""
-        *_, answer = self.run(task, name=name, job=job)
+        *_, answer = self.run(task, name=name, job=job, patience=patience)
         return answer
 
     @property
@@ -359,6 +405,14 @@ _DEAF = f"it did not end within {DEAF:.0f} seconds of being stopped, so its proc
 
 def _stopped(name: str) -> CancelledError:
     return CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
+
+
+def _silent(name: str, patience: float) -> SourceError:
+    return SourceError(
+        f"{name}: it cannot be read",
+        why=f"nothing came of it for {patience:.0f} seconds, so its process was ended",
+        fix="the file may be damaged: convert it with ffmpeg; or its disk does not answer",
+    )
 
 
 def _ended(name: str) -> CancelledError:
