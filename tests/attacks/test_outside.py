@@ -13,11 +13,11 @@ from PIL import Image
 
 from attacks.results import Run, written_run
 from covos.core.errors import UsageError
-from covos.core.files import exclusive, open_own, refuse_links
+from covos.core.files import LOCK, exclusive, open_own, refuse_links
 from covos.data import open_dataset
 from covos.model import load_model
 from covos.predict import predict
-from covos.runs.folder import LIST, LOCK, OutputFolder
+from covos.runs.folder import LIST, OutputFolder
 from covos.runs.journal import Journal
 
 CONTENT = b"the victim's own file\n"

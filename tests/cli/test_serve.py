@@ -10,8 +10,7 @@ import pytest
 import covos
 from covos.cli import main
 from covos.cli.serve import EXAMPLES
-from covos.core.files import exclusive
-from covos.runs.folder import LOCK
+from covos.core.files import LOCK, exclusive
 from covos.serve.address import Address
 from covos.serve.rules import Rules
 

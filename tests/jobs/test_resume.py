@@ -18,14 +18,14 @@ import covos
 from checked_output import check_output
 from clips import write_clip
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
-from covos.core.files import exclusive
+from covos.core.files import LOCK, exclusive
 from covos.events import FrameDone, Started
 from covos.job import Job
 from covos.jobs import Outcome, plan_folders, run_job, run_jobs
 from covos.model import Model
 from covos.models.registry import find_model
 from covos.plan import Plan
-from covos.runs.folder import LIST, LOCK
+from covos.runs.folder import LIST
 from covos.runs.schema import ProblemRecord, load_report
 from covos.task import choose_task
 from jobs.stopped_runs import Ended

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.files import LOCK
 from covos.runs.aside import made_aside
-from covos.runs.folder import LIST, LOCK, OutputFolder
+from covos.runs.folder import LIST, OutputFolder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.files import LOCK, exclusive
 from covos.models import registry
 from covos.models.registry import build_any, find_model
 from covos.runtimes import loading
@@ -139,6 +140,14 @@ def test_export_overwrites_only_if_asked(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot be made"):
         export_to(tmp_path / "new", entry=ENTRY)
     assert read_graphs(ENTRY, tmp_path) is None
+
+
+def test_two_exports_never_write_to_one_folder(tmp_path: Path) -> None:
+    with exclusive(tmp_path / LOCK), pytest.raises(EnvironmentProblem, match="is in use") as refused:
+        export_to(tmp_path, entry=ENTRY, overwrite=True)
+    assert f"another covos works in it: process {os.getpid()} on " in refused.value.why
+    assert refused.value.fix == "wait until it is done, or choose another folder"
+    assert not list(tmp_path.glob("*.onnx"))
 
 
 def test_without_onnx_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from covos.core.errors import EnvironmentProblem
-from covos.core.files import exclusive, is_held
-from covos.runs.folder import LOCK
+from covos.core.files import LOCK, exclusive, is_held
 from covos.serve.clip import RECORD
 from covos.serve.places import PAGE
 from covos.serve.roots import choose_root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.errors import CheckpointError, EnvironmentProblem, IncompleteError, InputError, UsageError
+from covos.core.files import LOCK, exclusive
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training import loop
@@ -181,6 +183,16 @@ def test_a_run_is_not_mixed_with_another(root: Path, finished: Path) -> None:
     (finished / "checkpoint.pt").write_bytes(b"broken")
     with pytest.raises(CheckpointError, match="cannot be read"):
         run(root, finished)
+
+
+def test_two_trainings_never_write_to_one_folder(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with exclusive(folder / LOCK), pytest.raises(EnvironmentProblem, match="run is in use") as refused:
+        run(root, folder)
+    assert f"another covos works in it: process {os.getpid()} on " in refused.value.why
+    assert refused.value.fix == "wait until it is done, or give this training another folder"
+    assert not list(folder.iterdir())
 
 
 def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -> None:

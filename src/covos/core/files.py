@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+LOCK = ".covos-lock"
+"""Name of the lock file of a folder in which one run is at work at a time; see `exclusive`."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of a disk or quota that is full for every file."""
 _FULL = NO_SPACE | {errno.EFBIG}

@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from covos.core.errors import CovosError, EnvironmentProblem, InputError, SourceError, UsageError
+from covos.core.files import LOCK
 from covos.core.limits import limits, raising
 from covos.core.remote import explaining, is_remote, reached
 from covos.fleet.packed import from_shard
 from covos.media.images import IMAGE_SUFFIXES
-from covos.runs.folder import LIST, LOCK
+from covos.runs.folder import LIST
 from covos.runs.schema import REPORT, load_report
 
 _GONE, _READ_ALONE = "memory", ("http", "https", "tar", "zip", "data", "github")

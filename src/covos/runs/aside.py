@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from covos.core.files import hidden_beside
-from covos.runs.folder import LIST, LOCK, OutputFolder, explained, remove_if_empty
+from covos.core.files import LOCK, hidden_beside
+from covos.runs.folder import LIST, OutputFolder, explained, remove_if_empty
 from covos.runs.page import HTML
 from covos.runs.schema import REPORT
 from covos.runs.writing import Saved

@@ -16,11 +16,10 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.core.files import atomic_path, exclusive, open_own, refuse_link, refuse_links
+from covos.core.files import LOCK, atomic_path, exclusive, open_own, refuse_link, refuse_links
 from covos.core.limits import limits
 
 LIST = ".covos-files"
-LOCK = ".covos-lock"
 PROJECT = "covos.json"
 _claiming = threading.Lock()
 """Held while a file is claimed: writers do so from several threads. One for all folders, which other processes get."""

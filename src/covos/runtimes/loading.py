@@ -19,6 +19,7 @@ import torch
 
 from covos._version import __version__
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.files import LOCK, exclusive
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import build_any
 from covos.runtimes.choice import EXTRAS, Computing, is_installed
@@ -27,7 +28,7 @@ from covos.runtimes.kept import note_use, remove_unused
 from covos.runtimes.sessions import load_program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
@@ -85,16 +86,15 @@ def export_to(folder: Path, *, entry: ModelEntry, overwrite: bool = False) -> Gr
     Raises:
         UsageError: The model's network has no stages, or a file exists.
         CheckpointError: The weights file is damaged or does not fit.
-        EnvironmentProblem: The package ``onnx`` is not installed, or the folder cannot be written to.
+        EnvironmentProblem: The package ``onnx`` is not installed, the folder cannot be written to, or another export
+            writes there.
         CovosError: A graph does not give what torch does.
     """
     kind = kind_of(entry)
     network = build_any(entry)
     files = graph_files(entry, folder, stages=kind.stages(network))
-    if there := [file for file in files if file.exists() and not overwrite]:
-        raise UsageError(
-            f"{there[0]} exists", why="nothing is overwritten unless asked", fix="choose another folder, or add -y"
-        )
+    if not overwrite:
+        _refuse_existing(files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,7 +102,17 @@ def export_to(folder: Path, *, entry: ModelEntry, overwrite: bool = False) -> Gr
             f"{folder} cannot be made", why=error.strerror or str(error), fix="choose another folder"
         ) from error
     runtime = next((name for name in EXTRAS if is_installed(name)), None)
-    return export(entry, network, folder=folder, load=None if runtime is None else _exact(runtime))
+    with exclusive(folder / LOCK):  # files of two exports would not belong together
+        if not overwrite:
+            _refuse_existing(files)  # another may have written them meanwhile
+        return export(entry, network, folder=folder, load=None if runtime is None else _exact(runtime))
+
+
+def _refuse_existing(files: Sequence[Path]) -> None:
+    if there := [file for file in files if file.exists()]:
+        raise UsageError(
+            f"{there[0]} exists", why="nothing is overwritten unless asked", fix="choose another folder, or add -y"
+        )
 
 
 def graphs_folder(entry: ModelEntry) -> Path:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 from covos.core.errors import CovosError, explained
-from covos.core.files import exclusive
+from covos.core.files import LOCK, exclusive
 from covos.plan import Plan
-from covos.runs.folder import LOCK
 from covos.runs.writing import is_finished
 from covos.serve.arrivals import Arrivals
 from covos.serve.backdrops import Backdrops

@@ -9,10 +9,9 @@ from itertools import count
 from pathlib import Path
 
 from covos.core.errors import CovosError, EnvironmentProblem
-from covos.core.files import is_held
+from covos.core.files import LOCK, is_held
 from covos.core.records import read_record
 from covos.media.range import Range
-from covos.runs.folder import LOCK
 from covos.serve.clip import RECORD, Kept
 from covos.serve.places import PAGE
 from covos.serve.run_source import version_of

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import EnvironmentProblem, UsageError, is_out_of_memory, refusal
+from covos.core.files import LOCK, exclusive
 from covos.core.signals import DeferredSignals
 from covos.training.data_record import refuse_other_data
 from covos.training.distributed import ProcessGroup
@@ -85,6 +86,7 @@ def train(
             are of another network.
         InputError: The data sets lack what the recipe trains on, or many of their files cannot be read.
         UsageError: A step cannot be divided among the processes, or there is no run to extend.
+        EnvironmentProblem: Another training is at work in the folder.
         IncompleteError: The training diverged: a loss or a weight is not a finite number.
         KeyboardInterrupt, SystemExit: A signal came.
     """
@@ -110,12 +112,19 @@ def train(
 def _telling(
     on_event: Callable[[TrainingEvent], None], *, folder: Path, step: int, leads: bool
 ) -> Iterator[Callable[[TrainingEvent], None]]:
-    """Give what takes the events in the block: the listener, and before it the log of the process that leads."""
+    """Give what takes the events in the block: the listener, and before it the log of the process that leads.
+
+    That process keeps other trainings out of the folder.
+
+    Raises:
+        EnvironmentProblem: Another training is at work in it.
+    """
     if not leads:
         yield on_event
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with closing(RunLog(folder, step=step)) as log:
+    alone = exclusive(folder / LOCK, fix="wait until it is done, or give this training another folder")
+    with alone, closing(RunLog(folder, step=step)) as log:
 
         def tell(event: TrainingEvent) -> None:
             log(event)
