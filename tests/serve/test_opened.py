@@ -94,6 +94,7 @@ def test_a_part_of_a_run_is_opened(run: Path, tmp_path: Path) -> None:
     assert look_at(run) == ToOpen(path=run, part=Range(start="f2", end="f10"))
     asked = look_at(run, range=Range(start="0.04", every=2))  # seconds from the first frame of the run, which is 2
     assert asked.part == Range(start="f3", end="f10", every=2)
+    assert look_at(run, range=Range(start="0", end="f10")).part == look_at(run).part, "that is all of it"
     desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
     try:
         clip = desk.open(asked)
@@ -150,6 +151,14 @@ def test_a_part_of_a_clip_is_opened(
         assert desk.open(asked, fresh=True) is not clip
     finally:
         desk.close()
+
+
+def test_a_part_that_has_all_frames_is_the_whole_clip(make_clip: MakeClip) -> None:
+    source = make_clip(frames=12)  # 25 a second
+    for all_of_it in (Range(start="0"), Range(start="f0", end="f12"), Range(end="0.9")):
+        assert look_at(source, range=all_of_it) == look_at(source) == ToOpen(path=source)
+    for part in (Range(start="f1"), Range(end="f11"), Range(every=2)):
+        assert look_at(source, range=part).part != look_at(source).part
 
 
 @pytest.mark.parametrize("kind", ["video", "pictures"])

@@ -44,13 +44,24 @@ def look_at(path: Path, *, range: Range = WHOLE) -> ToOpen:
     """
     if not has_report(path):
         with open_input(str(path), range=range) as opened:
-            return ToOpen(path=path.absolute(), range=range, part=Range.taken(opened.info))
+            info = opened.info
+        if range and _is_all(path, info):
+            return ToOpen(path=path.absolute())
+        return ToOpen(path=path.absolute(), range=range, part=Range.taken(info))
     report = load_report(path)
     known = report.source.info(folder=path)
     source = source_of(known, path)
     with Video.read_as(known, path=str(source), range=Range.taken(known)).open() as opened:
         check_same(opened.info, count=len(report.frames), size=(known.height, known.width), run=path)
     return ToOpen(path=path.absolute(), range=range, part=_part(report, known, range))
+
+
+def _is_all(path: Path, part: SourceInfo) -> bool:
+    """Tell if a part has all frames of a file, as with ``--start 0``: the work on it is that on the whole."""
+    if part.start or part.every > 1:
+        return False
+    with open_input(str(path)) as whole:
+        return whole.info.frame_count == part.frame_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,5 +78,7 @@ def _part(report: ReportContent, known: SourceInfo, range: Range) -> Range:
     rows = [_Row(number=row.number, pts=row.pts, time_base=known.time_base) for row in report.frames]
     taken = range.frames(KeptFrames(info=replace(known, frame_count=len(rows)), frames=rows))
     kept = rows[taken.start : taken.stop : taken.step]
+    if len(kept) == len(rows):
+        return Range.taken(known)
     every = known.every * taken.step
     return Range(start=f"f{kept[0].number}", end=f"f{kept[-1].number + 1}", every=every)
