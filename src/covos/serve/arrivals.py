@@ -14,6 +14,7 @@ from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, TooLargeError
+from covos.serve.leftovers import UPLOADING
 from covos.serve.opened import check_fits, load_run
 from covos.serve.pictures import Probe
 from covos.serve.places import link
@@ -69,12 +70,13 @@ class Arrivals:
         """
         with _kept_if_well(folder):
             self._quota.refuse_over()
-            clip = self._begin(folder, name=name, video=video)
+            info = self._look(video, name=name)
             place = self._new_place()
             folder.rename(place)
-        video = replace(video, path=str(place / Path(video.path).name))
-        info = replace(clip.info, path=video.path)
-        clip = Clip.begin(place, name=name, video=video, info=info, size=clip.kept.size_bytes)
+        with _kept_if_well(place):
+            file = place / Path(video.path).name
+            video, info = replace(video, path=str(file)), replace(info, path=str(file))
+            clip = Clip.begin(place, name=name, video=video, info=info, size=file.stat().st_size)
         self._take(clip)
         return clip
 
@@ -142,14 +144,17 @@ class Arrivals:
         return clip
 
     def _begin(self, folder: Path, *, name: str, video: Video) -> Clip:
+        info, file = self._look(video, name=name), Path(video.path).stat()
+        return Clip.begin(folder, name=name, video=video, info=info, size=file.st_size, modified=file.st_mtime_ns)
+
+    def _look(self, video: Video, *, name: str) -> SourceInfo:
         info = self._pictures.last(Probe(video=video), name=name, patience=video.patience)
         assert isinstance(info, SourceInfo)
-        file = Path(video.path).stat()
-        return Clip.begin(folder, name=name, video=video, info=info, size=file.st_size, modified=file.st_mtime_ns)
+        return info
 
     def _new_folder(self) -> Path:
         """Make the folder of an upload; it becomes the clip's, or is deleted."""
-        folder = self._root / f".upload-{secrets.token_hex(8)}"
+        folder = self._root / f"{UPLOADING}{secrets.token_hex(8)}"
         folder.mkdir()
         return folder
 

@@ -193,7 +193,7 @@ class Clip:
             if (opened := self.folder / OPENED).is_file():
                 history.begin(read_edit(opened, time_base=self.kept.info.time_base))
             with suppress(InputError):  # an edit that is damaged, and those after it
-                for number in range(1, 1 + len(list((self.folder / "edits").glob("*.jsonl")))):
+                for number in range(1, 1 + len(self._edits())):
                     history.add(read_edit(self._edit(number), time_base=self.kept.info.time_base))
             while history.revision > self.kept.revision:
                 history.undo()
@@ -253,6 +253,10 @@ class Clip:
     def _edit(self, number: int) -> Path:
         return self.folder / "edits" / f"{number:06}.jsonl"
 
+    def _edits(self) -> list[Path]:
+        """Return the files of all edits, without what a killed server was writing."""
+        return [file for file in (self.folder / "edits").glob("*.jsonl") if file.stem.isdecimal()]
+
     def note(self, of: Stage | Literal["playing"], text: str) -> None:
         """Tell the user something about a kind of work; what was told already is not told again."""
         with self.lock:
@@ -281,7 +285,7 @@ class Clip:
     @property
     def edited(self) -> datetime:
         """When the user changed it last, by the clock of this machine; when it was made, if he has not."""
-        edits = [file.stat().st_mtime for file in self.folder.joinpath("edits").glob("*.jsonl")]
+        edits = [file.stat().st_mtime for file in self._edits()]
         if not edits:
             return datetime.fromisoformat(self.kept.created).astimezone()
         return datetime.fromtimestamp(max(edits), UTC).astimezone()
@@ -314,7 +318,7 @@ class Clip:
     def add(self, edit: Edit) -> None:
         """Apply an edit, and keep it."""
         with self.lock:
-            for later in self.folder.joinpath("edits").glob("*.jsonl"):
+            for later in self._edits():
                 if int(later.stem) > self.history.revision:
                     later.unlink()
             write_edit(edit, self._edit(self.history.revision + 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from covos.serve.editing import Editing
 from covos.serve.errors import NotThereError, NotYetError, in_public
 from covos.serve.frame_numbers import check_frame
 from covos.serve.index import Index
+from covos.serve.leftovers import remove_leftovers
 from covos.serve.log import going_on
 from covos.serve.pictures import MakeProxy, Picture, PictureKind
 from covos.serve.places import printable
@@ -110,13 +110,12 @@ class Desk:
 
         A clip that cannot be read stays in its folder, and the log names it: the others are there all the same.
         """
+        remove_leftovers(self.rules.root)
         for record in sorted(self.rules.root.glob(f"*/{RECORD}")):
             with going_on():
                 clip = Clip.load(record.parent)
                 self._clips[clip.id] = clip
                 self._go_on(clip)
-        for folder in self.rules.root.glob(".upload-*"):
-            shutil.rmtree(folder, ignore_errors=True)
         self.queue.start()
         self._proxy_thread.start()
         for worker in (self._networks, self._clicks):  # a first click should not wait for them

@@ -186,6 +186,11 @@ class Uploads:
                 yield self.get(folder.name.removeprefix(_NAME))
 
 
+def is_unbegun(folder: Path) -> bool:
+    """Tell if a folder is that of an upload whose record was never written: nobody was told of it."""
+    return folder.name.startswith(_NAME) and not (folder / _RECORD).exists()
+
+
 def shown_name(name: str) -> str:
     """Return the client's name of a file for people: never a path, and not too long."""
     return Path(name.replace("\\", "/")).name[:_LONGEST] or "clip"

@@ -1,0 +1,66 @@
+"""A server that was killed leaves nothing behind that the next one would trip over."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from covos.media.range import WHOLE
+from covos.plan import Plan
+from covos.serve.clip import RECORD, Clip
+from covos.serve.desk import Desk
+from covos.serve.leftovers import remove_leftovers
+from covos.serve.rules import Rules
+from covos.serve.uploads import Uploads
+from covos.serve.workers import TaskWorker, Video
+from serve.serving import begun
+
+HALF = ".000002.0123abcd.partial.jsonl"
+"""An edit that a killed server was writing."""
+
+
+def test_what_nobody_was_told_of_goes_and_what_goes_on_stays(tmp_path: Path) -> None:
+    root = tmp_path / "clips"
+    clip, cut_off = begun(root / ("0" * 16)), begun(root / ".upload-0123")  # as it was looked at, and not yet renamed
+    sent = Uploads(root).begin(name="film.mp4", length=7)
+    never_begun, unsent = root / ("1" * 16), root / "sent-0123"
+    others = root / "my films"  # a user's own folder, though it lies at an odd place
+    for folder in (never_begun, unsent, others):
+        folder.mkdir()
+        (folder / "source.mp4").write_bytes(b"a video")
+    for name in (".proxy.0123abcd.partial.mp4", ".job.0123abcd.partial.json", f"edits/{HALF}"):
+        (clip.folder / name).write_bytes(b"half")
+    remove_leftovers(root)
+    assert {each.name for each in root.iterdir()} == {clip.id, sent.folder.name, others.name}
+    assert {each.name for each in clip.folder.rglob("*")} == {RECORD, "edits"}
+    assert not cut_off.folder.exists()
+
+
+def test_an_edit_that_was_being_written_hinders_no_other(tmp_path: Path) -> None:
+    clip = begun(tmp_path / "one")
+    clip.add(clip.history.edit("object"))
+    (clip.folder / "edits" / HALF).write_text("half")
+    again = Clip.load(clip.folder)
+    assert again.history.revision == 1
+    again.add(again.history.edit("object"))
+    assert again.edited
+    assert Clip.load(clip.folder).history.revision == 2
+
+
+def test_an_upload_whose_record_cannot_be_written_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip"))
+    info = begun(tmp_path / "other").info
+    monkeypatch.setattr(TaskWorker, "last", lambda *_, **__: info)
+    folder = desk.arrivals.begin_upload(7)
+    (folder / "source.mp4").write_bytes(b"a video")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("covos.serve.clip.write_record", fail)
+    video = Video(path=str(folder / "source.mp4"), range=WHOLE)
+    with pytest.raises(OSError, match="No space left"):
+        desk.arrivals.add_upload(folder, video=video, name="shot.mp4")
+    assert not [each for each in desk.rules.root.iterdir() if each.is_dir()]
