@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from covos.core.words import OVERWRITE
+
 KINDS = {
     "UsageError": "The call is wrong (exit code 2)",
     "InputError": "An input cannot be read (exit code 3)",
@@ -57,11 +59,23 @@ def _words(node: ast.expr) -> str:
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(_words(part) for part in node.values)
+    if (doors := _doors(node)) is not None:
+        return doors
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _words(node.left) + _words(node.right)
     if isinstance(node, ast.IfExp):
         return " / ".join(dict.fromkeys((_words(node.body), _words(node.orelse))))
     return "..."
+
+
+def _doors(node: ast.expr) -> str | None:
+    """Return the words of `covos.core.words`: those of the command line, and after them those of Python."""
+    if isinstance(node, ast.Name) and node.id == "OVERWRITE":
+        return f"{OVERWRITE.command} ({OVERWRITE.python})"
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Words" and node.args):
+        return None
+    named = {each.arg: _words(each.value) for each in node.keywords}
+    return " ".join(filter(None, (_words(node.args[0]), named["python"] and f"({named['python']})")))
 
 
 def _cell(text: str) -> str:

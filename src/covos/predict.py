@@ -18,6 +18,7 @@ from covos.core.guarded import read_guarded
 from covos.core.numbered import as_folder, refuse_pattern
 from covos.core.places import Packed, Place, absolute, path_text
 from covos.core.progress import counted
+from covos.core.words import Words
 from covos.data import Dataset, Layout, Video
 from covos.data.opening import refuse_division
 from covos.data.subsets import open_subset
@@ -131,7 +132,7 @@ def predict(
         raise UsageError(
             f"the follower {os.fspath(follower)} where nothing is followed",
             why="one subject is found in each video, by the model alone",
-            fix="leave it out, or let objects be followed: follow=True (--follow)",
+            fix="leave it out, or let objects be followed: " + Words("--follow", python="follow=True"),
         )
     terms = _terms(dataset, model=model, task=task, follower=follower if follow else None)
     terms.begin(output)
@@ -237,7 +238,7 @@ def _fault(outcome: Outcome, video: Video) -> CovosError | None:
         return IncompleteError(
             f"{video.name}: {uncomputed_note(outcome.saved.uncomputed)}",
             why="its precision does not suffice, or the weights are damaged",
-            fix="try another precision (--precision fp32), or other weights",
+            fix="try another precision: " + Words("--precision fp32", python='precision="fp32"') + "; or other weights",
         )
     return None
 

@@ -26,7 +26,9 @@ def test_setting_and_bringing_back(limited: Callable[..., Limits]) -> None:
     assert (limits().frames, limits().depth, limits().pixels) == (7, 3, before.pixels)
     assert package.set_limits(**asdict(before)).frames == 7
     assert limits() == before
-    assert raising("frames", 9).endswith("--limit frames=9, in Python covos.set_limits(frames=9)")
+    assert raising("frames", 9).command.endswith("--limit frames=9")
+    assert raising("frames", 9).python.endswith("covos.set_limits(frames=9)")
+    assert raising("frames", 9).page.endswith("start the server with --limit frames=9")
 
 
 @pytest.mark.parametrize("values", [{"frame": 1}, {"frames": 0}, {"frames": -1}, {"frames": 1.5}, {"frames": True}])

@@ -56,7 +56,7 @@ def test_each_limit_is_told_and_can_be_raised(
     limited(**{limit: most})
     with pytest.raises(SourceError, match=found) as caught:
         open_source(path)
-    assert f"--limit {limit}=" in caught.value.fix
+    assert f"set_limits({limit}=" in caught.value.fix
     assert f"covos.set_limits({limit}=" in caught.value.fix
     limited(**{limit: 100_000})
     assert open_source(path).info.frame_count == 4

@@ -402,7 +402,7 @@ def test_folders_are_folders(tmp_path: Path) -> None:
     for name in ("out", "out.v2", "old.mov", "new.mov/", "x.xyz/"):
         where = f"{tmp_path}/{name}"
         assert not choose_output(where, ["prores"]).is_file
-        with pytest.raises(UsageError, match="--keep"):
+        with pytest.raises(UsageError, match="keep=True"):
             choose_output(where, ["prores"], keep=True)
 
 

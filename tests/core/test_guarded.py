@@ -36,7 +36,7 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
 def test_the_limit_that_is_named_is_enough(limited: Callable[..., Limits]) -> None:
     text = str([*range(100)])
     limited(values=10)
-    with pytest.raises(ValueError, match=r"--limit values=100,") as caught:
+    with pytest.raises(ValueError, match=r"the limit values=100 ") as caught:
         parse_json(text)
     assert "more than 10 values" in str(caught.value)
     limited(values=100)

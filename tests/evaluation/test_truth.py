@@ -57,7 +57,7 @@ def test_a_whole_set_names_the_subset_that_was_meant(tmp_path: Path, davis: Path
     with pytest.raises(AnnotationError, match="1 of 3 sequences: bear") as caught:
         evaluate(predictions, davis, protocol="davis2017-semi")
     assert "the subset val is predicted whole" in caught.value.fix
-    assert "--subset" in caught.value.fix
+    assert "subset=" in caught.value.fix
     with pytest.raises(SourceError, match="'test'"):
         evaluate(predictions, davis, protocol="davis2017-semi", subset="test")
 
@@ -70,7 +70,7 @@ def test_the_annotations_alone_know_the_subsets(tmp_path: Path, davis: Path, mas
     with pytest.raises(AnnotationError, match="1 of 3 sequences: bear") as caught:
         evaluate(predictions, davis / part, protocol="davis2017-semi")
     assert "the subset val is predicted whole" in caught.value.fix
-    assert "--subset" in caught.value.fix
+    assert "subset=" in caught.value.fix
 
 
 def test_one_sequence_of_a_list_is_scored_as_the_message_says(tmp_path: Path, davis: Path, masks) -> None:
@@ -78,7 +78,7 @@ def test_one_sequence_of_a_list_is_scored_as_the_message_says(tmp_path: Path, da
     with pytest.raises(AnnotationError, match="1 of 2 sequences: camel") as caught:
         evaluate(predictions, davis, protocol="davis2017-semi", subset="val")
     assert "or give a ground truth" in caught.value.fix, "no other list than the one that was asked for"
-    _, _, command = caught.value.fix.partition("to score dog alone: covos evaluate ")
+    _, _, command = caught.value.remedy.command.partition("to score dog alone: covos evaluate ")
     one, other, option, name = shlex.split(command)
     assert (option, evaluate(one, other, protocol=name).sequences[0].name) == ("--protocol", "dog")
 
@@ -89,7 +89,7 @@ def test_a_run_of_one_sequence_is_scored_as_the_message_says(tmp_path: Path, dav
     found.save(tmp_path / "out", formats=["palette"])
     with pytest.raises(AnnotationError, match="out lacks 2 of 2 sequences") as caught:
         evaluate(tmp_path / "out", davis, protocol="davis2017-semi", subset="val")
-    _, _, command = caught.value.fix.partition("this is a run of dog; to score it alone: covos evaluate ")
+    _, _, command = caught.value.remedy.command.partition("this is a run of dog; to score it alone: covos evaluate ")
     one, other, option, name = shlex.split(command)
     assert (option, other) == ("--protocol", str(davis / "Annotations" / "480p" / "dog"))
     assert evaluate(one, other, protocol=name).scores.jf == 1

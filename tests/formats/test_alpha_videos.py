@@ -107,7 +107,7 @@ def test_where_there_is_no_object_there_is_no_file(tmp_path: Path, result, info)
 def test_one_object_has_one_file_and_it_is_told(tmp_path: Path, soft, info) -> None:
     writer = written(tmp_path / "one", "ffv1=each", [soft], info())
     assert [path.name for path in writer.paths] == ["ffv1-1.mkv"]
-    assert any("one object" in each and "--objects auto" in each for each in writer.warnings)
+    assert any("one object" in each and "objects: auto" in each for each in writer.warnings)
     assert not any("one object" in each for each in written(tmp_path / "all", "ffv1", [soft], info()).warnings)
 
 

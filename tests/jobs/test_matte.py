@@ -83,17 +83,19 @@ def test_a_run_without_mattes_is_not_taken_for_one_with(clip: Path, tmp_path: Pa
     run(clip, tmp_path / "out", model, "palette", matte=None)
     with pytest.raises(UsageError, match="why: matte: none before, one with weights") as caught:
         run(clip, tmp_path / "out", model, "rgba")
-    assert f"covos convert {tmp_path / 'out'} --matte -f rgba -o {tmp_path / 'out-rgba'}/" in caught.value.fix
-    _, _, said = caught.value.fix.partition("masks that are there: ")
-    _, *arguments = shlex.split(said.partition(" (covos.convert")[0])
+    assert (
+        f"covos convert {tmp_path / 'out'} --matte -f rgba -o {tmp_path / 'out-rgba'}/" in caught.value.remedy.command
+    )
+    _, _, said = caught.value.remedy.command.partition("masks that are there: ")
+    _, *arguments = shlex.split(said.partition("; else")[0])
     assert main([*arguments, "--device", "cpu"]) == 0
     assert load_report(tmp_path / "out-rgba").settings["matte"]["name"] == "covos-matte"
     with pytest.raises(UsageError) as caught:
         run(clip, tmp_path / "out", model, "palette")
-    assert " --matte -f prores " in caught.value.fix, "a hard format has no matte"
+    assert " --matte -f prores " in caught.value.remedy.command, "a hard format has no matte"
     with pytest.raises(UsageError, match="references: 5 before, 3 now") as caught:
         run(clip, tmp_path / "out", model, "rgba", task=Find(references=3))
-    assert "--matte" not in caught.value.fix, "it would be of other masks"
+    assert "--matte" not in caught.value.remedy.command, "it would be of other masks"
 
 
 def test_a_run_with_a_matte_gives_it_to_a_format_that_is_added(

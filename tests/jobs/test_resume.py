@@ -226,7 +226,7 @@ def test_other_settings_are_refused(
     error = run(long_clip, **changes).error
     assert isinstance(error, UsageError)
     assert error.why == difference
-    assert "-y" in error.fix
+    assert "overwrite=True" in error.fix
     assert content(tmp_path / "out") == before
     assert run(long_clip, overwrite=True, **changes).error is None
 

@@ -126,8 +126,8 @@ def test_other_sizes_are_refused(length):
 @pytest.mark.parametrize(
     ("given", "fix"),
     [
-        ({"grow": -1}, "use --shrink 1, in Python shrink='1'"),
-        ({"shrink": "-0.5%"}, "use --grow 0.5%, in Python grow='0.5%'"),
+        ({"grow": -1}, "use shrink='1'"),
+        ({"shrink": "-0.5%"}, "use grow='0.5%'"),
         ({"grow": "-x"}, "write 3, 3px, 0.5% or 5‰"),
         ({"feather": -1}, "write 3, 3px, 0.5% or 5‰"),
     ],

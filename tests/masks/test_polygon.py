@@ -41,7 +41,7 @@ def test_what_is_no_polygon(corners: list[object]) -> None:
 
 def test_an_outline_of_many_steps(limited) -> None:
     assert isinstance(limited(values=1000), Limits)
-    with pytest.raises(AnnotationError, match="--limit values="):
+    with pytest.raises(AnnotationError, match="the limit values="):
         polygon_to_rle([0, 0, 90, 90] * 100, size=(100, 100))
 
 

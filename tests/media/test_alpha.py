@@ -68,7 +68,7 @@ def test_videos_with_alpha(
     with open_source(path) as source:
         frames = list(source)
         assert source.health.complete
-        assert any("--alpha-as-mask" in text for text in source.health.warnings)
+        assert any("alpha as a mask" in text for text in source.health.warnings)
         (again,) = source.select([3])
     assert len(frames) == 4
     for frame in frames:

@@ -165,7 +165,7 @@ def test_masks_without_a_source_name_what_seems_to_be_it(
     (loose / "00003.png").unlink()
     with pytest.raises(UsageError) as caught:
         convert(loose, formats=["overlay"], output=tmp_path / "seen")
-    assert f"--source {clip}" in caught.value.fix
+    assert f"source={str(clip)!r}" in caught.value.fix
     again = covos.load_result(loose, source=clip)
     assert [frame.number for frame in again] == [2, 4, 5, 6]
 
@@ -200,7 +200,7 @@ def test_a_source_that_moved(result: covos.Segmentation, clip: Path, tmp_path: P
     moved = clip.rename(tmp_path / "moved.mp4")
     with pytest.raises(SourceError) as caught:
         convert(tmp_path / "out", formats=["overlay"])
-    assert "--source" in caught.value.fix
+    assert "source=" in caught.value.fix
     assert not (tmp_path / "out-overlay").exists()
     saved = convert(tmp_path / "out", formats=["overlay"], source=moved)
     assert saved.folder == tmp_path / "out-overlay"

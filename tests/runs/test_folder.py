@@ -35,12 +35,12 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path, tree) -> None:
     with pytest.raises(UsageError) as caught:
         OutputFolder(tmp_path)
     assert "thesis.txt" in caught.value.why
-    assert "-y" not in caught.value.fix, "what covos did not write is never replaced"
+    assert "overwrite=True" not in caught.value.fix, "what covos did not write is never replaced"
     assert tree(tmp_path) == ["thesis.txt"]
     fill(OutputFolder(tmp_path / "earlier"), "report.json")
     with pytest.raises(UsageError) as caught:
         OutputFolder(tmp_path / "earlier")
-    assert "-y" in caught.value.fix
+    assert "overwrite=True" in caught.value.fix
 
 
 def test_a_file_is_refused_as_folder_and_as_parent(tmp_path: Path) -> None:

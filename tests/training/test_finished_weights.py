@@ -133,7 +133,7 @@ def test_data_that_no_ratio_divides_are_not_told_to_take_one(
     assert measure("covos-lite", open_dataset(stills), **LIKE_A_TRAINING).sets["pictures"].pictures
     with pytest.raises(InputError, match="nothing to measure") as caught:
         measure(weights, [stills, tianchi], ratio=0.0, **LIKE_A_TRAINING)
-    assert "--set ratio=0.8" in caught.value.fix, "it divides the videos"
+    assert "a recipe with ratio=0.8" in caught.value.fix, "it divides the videos"
     with pytest.raises(InputError, match="this recipe measures on videos alone") as caught:
         measure("covos-follow", stills, **LIKE_A_TRAINING)
     assert caught.value.fix == "give videos with masks"

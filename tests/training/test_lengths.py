@@ -69,7 +69,7 @@ def test_the_options_of_the_command(tianchi: Path, tmp_path: Path, capsys: pytes
     assert main([*run, "--steps", "5"]) == 3
     said = capsys.readouterr().err
     assert "holds a run of another length" in said
-    assert "add --extend to make it longer, or give a new run another folder (-o)" in said
+    assert "add --extend to make it longer, or give a new run another folder" in said
     assert main([*run, "--steps", "5", "--extend"]) == 0
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 5
     assert main([*command, "--no-check", "-o", str(tmp_path / "passes"), "--epochs", "1"]) == 0
@@ -83,7 +83,7 @@ def test_the_options_of_the_command(tianchi: Path, tmp_path: Path, capsys: pytes
 def test_a_finished_run_goes_on(run: Run, tmp_path: Path) -> None:
     settings = (*SMALL, "power=1.0")
     run("cosnet-resnet50", tmp_path / "run", *settings, "steps=4")
-    with pytest.raises(CheckpointError, match=r"steps: 4 there, 8 here(.|\n)*add --extend"):
+    with pytest.raises(CheckpointError, match=r"steps: 4 there, 8 here(.|\n)*add extend=True"):
         run("cosnet-resnet50", tmp_path / "run", *settings, "steps=8")
     seen = run("cosnet-resnet50", tmp_path / "run", *settings, "steps=8", extend=True)
     assert [step.step for step in seen] == [5, 6, 7, 8]

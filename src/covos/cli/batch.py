@@ -229,12 +229,12 @@ def _verdict(result: BatchResult, *, allow_errors: bool) -> int:
         assert first is not None, "a failed clip has an error"
         if len(failed) == len(result.rows):
             if len(failed) > 1:
-                first.fix = f"{first.fix}; {result.summary} has the errors of all {len(failed)} clips"
+                first.remedy += f"; {result.summary} has the errors of all {len(failed)} clips"
             raise first
         raise IncompleteError(
             f"{len(failed)} of {len(result.rows)} clips failed",
             why=f"the first: {first.what}: {first.why}",
-            fix=f"{first.fix} ({result.summary} says it for each clip); then the same command tries them again",
+            fix=first.remedy + f" ({result.summary} says it for each clip); then the same command tries them again",
         )
     damaged = [row.name for row in result.rows if row.status == "damaged"]
     if damaged and not allow_errors:

@@ -25,12 +25,6 @@ _NO_CHOICE = re.compile(
 _NO_VERB = re.compile(r"No such command ")
 _NO_OPTION = re.compile(r"Missing option '(--[\w-]+)'")
 _NO_PART = re.compile(r"No such option:? '?(?P<option>--(start|end|every|times))\b")
-_BESIDE = re.compile(
-    r"(--?[a-z][a-z-]*(?: '[^']*'| \S+)?) \([a-z_]+=(?:True|False|None|\d+|\.\.\.)\)"
-    r"|, in Python (?:covos\.[a-z_]+\([a-z_]+=\w+\)|[a-z_]+='[^']*'|[a-z_]+=[\d.]+)"
-    r"|, or load_result\(path, source=(?:\.\.\.|'[^']*'|\"[^\"]*\")\)"
-)
-"""An option, with the words for it in Python, which messages have beside it."""
 _WHOLE = {
     "predict": ("a challenge scores all frames of a video", "leave it out; covos segment takes parts of videos"),
     "reproduce": ("a benchmark scores all frames of a video", "leave it out; covos segment takes parts of videos"),
@@ -88,7 +82,7 @@ def _explain(error: BaseException) -> tuple[int, tuple[str, str, str]]:
     if _is_usage(error):
         return USAGE_EXIT, _usage_lines(error)
     known = explained(error)
-    return known.exit_code, (known.what, known.why, _BESIDE.sub(r"\1", known.fix))
+    return known.exit_code, (known.what, known.why, known.remedy.command)
 
 
 def _is_broken_pipe(error: BaseException) -> bool:

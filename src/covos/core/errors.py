@@ -11,7 +11,8 @@
     └── EnvironmentProblem          5           disk, memory, device or a missing optional package
 
 Each error says *what* happened, *why*, and how to *fix* it, one line each. The command line prints these
-three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an interruption.
+three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an interruption. A remedy that has other
+words on the command line than in Python has both (`covos.core.words`), and whoever shows it takes its own.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from covos.core.words import Words
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class CovosError(Exception):
@@ -32,23 +35,28 @@ class CovosError(Exception):
     Attributes:
         what: The failure, one line, naming the file or value.
         why: The reason, one line.
-        fix: The remedy that the user has, one line.
+        remedy: What the user can do, one line, in the words of each door.
         exit_code: The exit status that the command line ends with.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, why: str, fix: str) -> None:
-        super().__init__(what, why, fix)
+    def __init__(self, what: str, *, why: str, fix: str | Words) -> None:
         self.what = what
         self.why = why
-        self.fix = fix
+        self.remedy = Words.of(fix)
+        super().__init__(what, why, self.fix)
+
+    @property
+    def fix(self) -> str:
+        """The remedy in the words of Python."""
+        return self.remedy.python
 
     def __reduce__(self) -> tuple[object, ...]:
         # The keyword-only arguments make the default pickling of exceptions fail; workers send errors home.
         # Notes have the traceback of a bug that a worker met.
         notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else None
-        return partial(type(self), self.what, why=self.why, fix=self.fix), (), notes
+        return partial(type(self), self.what, why=self.why, fix=self.remedy), (), notes
 
     def __str__(self) -> str:
         return f"{printable(self.what)}\n  why: {printable(self.why)}\n  fix: {printable(self.fix)}"
@@ -104,6 +112,12 @@ _MACHINE = {
 _NAMES = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
 """Errors of names that no file can have."""
 _SHOWN = 120
+_WHERE = Words("; --debug shows where it happened", python="")
+
+
+def reworded(error: CovosError, change: Callable[[str], str]) -> CovosError:
+    """Return an error of the same class, with a change of each of its texts."""
+    return type(error)(change(error.what), why=change(error.why), fix=error.remedy.changed(change))
 
 
 def explained(error: BaseException) -> CovosError:
@@ -114,7 +128,7 @@ def explained(error: BaseException) -> CovosError:
         return EnvironmentProblem(
             "out of memory",
             why=refusal(error),
-            fix="close other programs, or use a smaller input; --debug shows where it happened",
+            fix="close other programs, or use a smaller input" + _WHERE,
         )
     if isinstance(error, OSError) and error.errno in _NAMES:
         name = f"{error.filename or 'a name'}"
@@ -127,12 +141,16 @@ def explained(error: BaseException) -> CovosError:
         return EnvironmentProblem(
             f"the system refused: {error.filename or 'an operation'}",
             why=error.strerror or type(error).__name__,
-            fix="check free space and permissions; --debug shows where it happened",
+            fix="check free space and permissions" + _WHERE,
         )
     bug = CovosError(
         f"{type(error).__name__}: {error}",
         why="this is a bug of ours, not yours",
-        fix="run the command again with --debug, and report what it prints",
+        fix=Words(
+            "run the command again with --debug, and report what it prints",
+            python="report it with the traceback",
+            page="report it with the log of the server",
+        ),
     )
     bug.add_note("".join(traceback.format_exception(error)))  # it may be sent home from a worker
     return bug

@@ -21,8 +21,9 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from covos.core.errors import CovosError, InputError
-from covos.core.limits import limits, raising
+from covos.core.limits import limits, raised, raising
 from covos.core.places import Packed, size_of
+from covos.core.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ _CHUNK = 1 << 20
 
 @contextmanager
 def open_guarded(
-    file: Place, *, what: str, fix: str, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
+    file: Place, *, what: str, fix: str | Words, error: type[CovosError] = InputError, limit: FileLimit = "bytes"
 ) -> Iterator[io.BufferedReader]:
     """Open a file for reading, if it is a regular one and not too large.
 
@@ -80,7 +81,7 @@ def open_guarded(
         yield opened
 
 
-def read_guarded(file: Place, *, what: str, fix: str, error: type[CovosError] = InputError) -> bytes:
+def read_guarded(file: Place, *, what: str, fix: str | Words, error: type[CovosError] = InputError) -> bytes:
     """Read a whole file; arguments and errors as of `open_guarded`, and the limit is that on bytes."""
     most = limits().bytes
     with open_guarded(file, what=what, fix=fix, error=error) as opened:
@@ -95,7 +96,7 @@ def read_guarded(file: Place, *, what: str, fix: str, error: type[CovosError] = 
     return content.getvalue()
 
 
-def refuse_irregular(file: Path, *, what: str, fix: str, error: type[CovosError], limit: FileLimit) -> None:
+def refuse_irregular(file: Path, *, what: str, fix: str | Words, error: type[CovosError], limit: FileLimit) -> None:
     """Refuse a file as `open_guarded` does, before a library opens it by its name."""
     with open_guarded(file, what=what, fix=fix, error=error, limit=limit):
         pass
@@ -146,7 +147,7 @@ def parse_json(content: str | bytes) -> Any:
     brackets = _count(content, "[") + _count(content, "{")
     values = brackets + _count(content, ",")
     if values > limits().values:
-        raise ValueError(f"it has more than {limits().values} values; {raising('values', values)}")
+        raise ValueError(f"it has more than {limits().values} values; {raised('values', values)}")
     try:
         loaded = json.loads(content)
     except RecursionError:
@@ -197,7 +198,7 @@ def _refuse_depth(loaded: object) -> None:
 
 
 def _too_deep() -> str:
-    return f"it has more than {limits().depth} levels; {raising('depth')}"
+    return f"it has more than {limits().depth} levels; {raised('depth')}"
 
 
 _FRACTION = re.compile(r"\s*[+-]?(\d{1,19}(/\d{1,19})?|\d{0,19}\.\d{1,19}|\d{1,19}\.)\s*", re.ASCII)

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from covos.core.errors import UsageError, listed
 from covos.core.records import ObjectId, Record, parse_record
+from covos.core.words import Words
 
 NAMELESS: Final = "object"
 """The label of objects that have none: covos finds objects and does not name what they are."""
@@ -83,7 +84,7 @@ class Labelling(Record):
             raise UsageError(
                 f"the label {self.own[other[0]]} is of object {other[0]}",
                 why=f"there is no such object: {_ids(known)}",
-                fix='label one of these, or all alike: --label car (label="car")',
+                fix="label one of these, or all alike: " + Words("--label car", python='label="car"'),
             )
 
     def unused_note(self, known: Collection[int]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 from covos.core.errors import UsageError, one_of
+from covos.core.words import Words
 
 LimitName: TypeAlias = Literal[
     "pixels", "total", "frames", "duration", "streams", "bytes", "weights", "values", "depth", "points"
@@ -89,7 +90,20 @@ def parse_limit(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def raising(name: LimitName, needed: int | None = None) -> str:
+def raising(name: LimitName, needed: int | None = None) -> Words:
     """Say how a limit is raised, for the ``fix`` of an error; twice the limit if what is needed is not known."""
-    value = needed or 2 * int(asdict(limits())[name])
-    return f"raise the limit if you trust the file: --limit {name}={value}, in Python covos.set_limits({name}={value})"
+    value = _enough(name, needed)
+    return "raise the limit if you trust the file: " + Words(
+        f"--limit {name}={value}",
+        python=f"covos.set_limits({name}={value})",
+        page=f"start the server with --limit {name}={value}",
+    )
+
+
+def raised(name: LimitName, needed: int | None = None) -> str:
+    """Say the same for the ``why`` of an error, which is alike at all doors."""
+    return f"the limit {name}={_enough(name, needed)} lets it through, if you trust the file"
+
+
+def _enough(name: LimitName, needed: int | None) -> int:
+    return needed or 2 * int(asdict(limits())[name])

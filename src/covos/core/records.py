@@ -16,6 +16,7 @@ from covos.core.errors import CovosError, InputError, UsageError, one_of
 from covos.core.fault_words import fault_words
 from covos.core.files import atomic_path
 from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded, text_of
+from covos.core.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 def read_record(
-    kind: type[RecordT], file: Place, *, what: str, fix: str, error: type[CovosError] = InputError
+    kind: type[RecordT], file: Place, *, what: str, fix: str | Words, error: type[CovosError] = InputError
 ) -> RecordT:
     """Read a record from a JSON file, or from a TOML file if its name ends so, or raise ``error``."""
     content = read_guarded(file, what=what, fix=fix, error=error)
@@ -95,7 +96,7 @@ def read_record(
 
 
 def parse_record(
-    kind: type[RecordT], parsed: Callable[[], object], *, what: str, fix: str, error: type[CovosError]
+    kind: type[RecordT], parsed: Callable[[], object], *, what: str, fix: str | Words, error: type[CovosError]
 ) -> RecordT:
     """Make a record of what a function that parses returns, or raise ``error``."""
     try:

@@ -13,6 +13,7 @@ from covos.core.errors import SourceError, UsageError, listed
 from covos.core.places import Place
 from covos.core.progress import counted
 from covos.core.records import Record
+from covos.core.words import Words
 
 Layout: TypeAlias = Literal["davis", "youtube-vos", "tianchi", "image-mask"]
 Encoding: TypeAlias = Literal["ids", "binary", "soft"]
@@ -27,7 +28,9 @@ Size: TypeAlias = tuple[int, int]
 """(height, width) in pixels."""
 
 
-APART = "to hold some back, move them to another folder, or in Python: train, val = dataset.split(0.8, seed=0)"
+APART = "to hold some back, move them to another folder" + Words(
+    "", python=", or: train, val = dataset.split(0.8, seed=0)"
+)
 """The remedy where no list and no ratio divides."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from covos.core.errors import AnnotationError
 from covos.core.places import Place
+from covos.core.words import Words
 from covos.data.base import Encoding
 from covos.masks.label_files import open_mask
 
@@ -40,7 +41,9 @@ def detect_encoding(annotations: Sequence[Place], *, root: Place) -> Encoding:
     raise AnnotationError(
         f"{root}: its annotations are of different kinds",
         why=f"{first} looks like {one}, {second} like {other}",
-        fix="say which holds for all of them (--encoding, or encoding=: ids, binary or soft), or split the data set",
+        fix="say which holds for all of them: "
+        + Words("--encoding ids", python='encoding="ids"')
+        + ", binary or soft; or split the data set",
     )
 
 

@@ -32,7 +32,7 @@ def read(root: Place, options: Options) -> Dataset:
         raise NoSubsetError(
             f"{root}: the subset {options.subset!r} does not exist",
             why="pictures with masks have no lists of subsets",
-            fix=f"leave the subset out; {APART}",
+            fix="leave the subset out; " + APART,
         )
     frames, extra = pair(pictures(_only(root, _IMAGES)), pictures(_only(root, _MASKS)))
     annotations = [frame.annotation for frame in frames if frame.annotation is not None]

@@ -10,6 +10,7 @@ from covos.core.errors import SourceError, UsageError, listed, one_of
 from covos.core.places import Packed, Place
 from covos.core.progress import counted
 from covos.core.shards import as_place
+from covos.core.words import Words
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import APART, Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
@@ -118,7 +119,9 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int | No
         raise UsageError(
             f"{whole.root}: the subset {subset!r} is no part of a division by ratio",
             why="a training divides videos into those it trains on and those it measures on",
-            fix='take subset="train" or subset="val" with a ratio; without one, any list of the data set',
+            fix="take "
+            + Words("--subset train or --subset val", python='subset="train" or subset="val"')
+            + " with a ratio; without one, any list of the data set",
         )
     train, validation, listed = divide(whole, seed=seed or 0, ratio=checked_ratio(ratio))
     part = train if subset in TRAIN_SUBSETS else validation
@@ -135,7 +138,7 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int | No
         raise NoSubsetError(
             f"{whole.root}: the subset {subset!r} has no videos",
             why="a training takes still pictures whole, and divides a list of two or more annotated videos",
-            fix=f"open it without a subset; {APART}",
+            fix="open it without a subset; " + APART,
         )
     return part
 
@@ -151,8 +154,9 @@ def _with_ratio(error: NoSubsetError, subset: str | None) -> NoSubsetError:
     """Say how to get the part that a training makes, where a list of that name is wanted and there is none."""
     if subset not in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
         return error
-    ratio = f"or, for the videos that a training divides off, add a ratio: subset={subset!r}, ratio=0.8, seed=0"
-    return NoSubsetError(error.what, why=error.why, fix=f"{error.fix}; {ratio} (--ratio 0.8 --split-seed 0)")
+    ratio = Words("--ratio 0.8 --split-seed 0", python=f"subset={subset!r}, ratio=0.8, seed=0")
+    added = "; or, for the videos that a training divides off, add a ratio: " + ratio
+    return NoSubsetError(error.what, why=error.why, fix=error.remedy + added)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -299,5 +303,7 @@ def refuse_seed_alone(*, ratio: float | None, seed: int | None) -> None:
         raise UsageError(
             f"a seed of a division ({seed}) without a ratio",
             why="a data set is divided by a ratio, and without one its videos are taken as they are",
-            fix=f"add the ratio of the training, such as --ratio {RATIO} (ratio={RATIO}), or leave the seed out",
+            fix="add the ratio of the training, such as "
+            + Words(f"--ratio {RATIO}", python=f"ratio={RATIO}")
+            + ", or leave the seed out",
         )

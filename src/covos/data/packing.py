@@ -20,6 +20,7 @@ from covos.core.guarded import read_guarded
 from covos.core.places import Packed, inside, name_of, path_text
 from covos.core.records import write_record
 from covos.core.shards import INDEX, Shard, ShardIndex, Shards
+from covos.core.words import OVERWRITE
 from covos.data.opening import open_collection
 from covos.data.trees import natural
 from covos.data.video import Video
@@ -136,7 +137,7 @@ def _refuse_output(output: Path, *, root: Path, overwrite: bool) -> None:
         raise UsageError(
             f"{output} is not empty",
             why="nothing is overwritten unless asked",
-            fix="-y (overwrite=True) replaces shards; or give another folder",
+            fix=OVERWRITE + " replaces shards; or give another folder",
         )
     others = there - {INDEX} - {shard.file for shard in _packed_before(output)}
     if others or INDEX not in there:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from covos.core.errors import SourceError
 from covos.core.places import Place
+from covos.core.words import Words
 from covos.data.base import APART, Layout, NoSubsetError
 from covos.data.dataset import Dataset
 from covos.data.opening import open_dataset, refuse_seed_alone
@@ -52,11 +53,14 @@ def open_subset(
     whole = open_dataset(root, layout=layout, encoding="ids")
     if subset is None and not whole.splits:
         return whole
-    fix = "name one of them: --subset (subset=...)" if whole.splits else "leave the subset out to take all videos"
+    fix = Words.of("leave the subset out to take all videos")
+    if whole.splits:
+        fix = "name one of them: " + Words("--subset NAME", python="subset=...")
     if whole.layout == "image-mask":
-        fix += f"; {APART}"
+        fix += "; " + APART
     elif subset in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
-        fix += f"; or add --ratio {RATIO} (ratio={RATIO}), for the videos that a training divides off"
+        divided = Words(f"--ratio {RATIO}", python=f"ratio={RATIO}")
+        fix += "; or add " + divided + ", for the videos that a training divides off"
     raise (SourceError if subset is None else NoSubsetError)(
         f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
         why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from covos.core.ahead import prefetch
 from covos.core.errors import SourceError
 from covos.core.types import Frame, FrameResult
+from covos.core.words import OVERWRITE
 from covos.engines.choices import DEFAULT_FINDING, DEFAULT_REFERENCES, Cuts, Finding
 from covos.engines.encoding import FeaturesT, FrameEncoder
 from covos.engines.find import FindEngine
@@ -121,7 +122,7 @@ class FindPass:
                 raise SourceError(
                     f"{self._source.info.path} gives fewer frames than in the run before",
                     why="it was changed, or the disk or network that it is on failed",
-                    fix="put it back as it was, or start anew with -y (overwrite=True)",
+                    fix="put it back as it was, or start anew with " + OVERWRITE,
                 )
             self._before.append(observed)
             yield restore(observed.frame)

@@ -19,6 +19,7 @@ from covos.core.limits import limits, set_limits
 from covos.core.places import Place, path_text
 from covos.core.progress import counted
 from covos.core.shards import as_place
+from covos.core.words import Words
 from covos.data import Dataset
 from covos.data.opening import refuse_division
 from covos.evaluation.mask_trees import find_sequences
@@ -161,7 +162,7 @@ def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Ite
         raise EnvironmentProblem(
             "a worker was ended from outside before it had scored its sequence",
             why="most often the system ran out of memory",
-            fix="use fewer workers: --workers 1 (workers=1)",
+            fix="use fewer workers: " + Words("--workers 1", python="workers=1"),
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from covos.core.errors import AnnotationError, listed
 from covos.core.places import Place
 from covos.core.progress import counted
+from covos.core.words import Words
 from covos.evaluation.mask_trees import MaskSequence, MaskVideo, single_sequence
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.truth import Truth, dataset_around
@@ -128,18 +129,18 @@ def _missing_sequences(
     predicted = [name for name, members in subsets.items() if members and set(members) <= set(found)]
     if predicted and len(near) < len(missing):
         largest = max(predicted, key=lambda name: len(subsets[name]))
-        fix = f"the subset {largest} is predicted whole: ask for it alone (--subset, subset=)"
+        fix = f"the subset {largest} is predicted whole: ask for it: " + _of_subset(largest)
     elif near:
-        fix = "did you mean " + listed(f"{similar} for {name}" for name, similar in near) + "? rename them"
+        fix = Words.of("did you mean " + listed(f"{similar} for {name}" for name, similar in near) + "? rename them")
     elif name := _source_name(predictions, truth):
-        fix = f"this is a run of {name}; to score it alone: {_command(predictions, truth.sequences[name], protocol)}"
+        fix = f"this is a run of {name}; to score it alone: " + _alone(predictions, truth.sequences[name], protocol)
     elif begun := [name for name, members in subsets.items() if not found.keys().isdisjoint(members)]:
-        fix = f"predict these too, or ask for another subset (--subset, subset=): {listed(begun)}"
+        fix = "predict these too, or ask for another subset: " + _of_subset(begun[0])
     else:
-        fix = "predict these too, or give a ground truth that holds only the sequences to score"
+        fix = Words.of("predict these too, or give a ground truth that holds only the sequences to score")
     common = next((name for name in truth.sequences if name in found), None)
     if common and not predicted and not truth.pictures:  # a picture's mask lies beside those of the others
-        fix = f"{fix}; to score {common} alone: {_command(found[common].where, truth.sequences[common], protocol)}"
+        fix += f"; to score {common} alone: " + _alone(found[common].where, truth.sequences[common], protocol)
     return AnnotationError(
         f"{predictions} lacks {len(missing)} of {len(truth.sequences)} sequences: {listed(missing)}",
         why=f"leaving sequences out changes the score; it has {listed(found)}",
@@ -155,10 +156,17 @@ def _source_name(predictions: Path, truth: Truth) -> str | None:
     return name if name in truth.sequences and isinstance(truth.sequences[name].where, Path) else None
 
 
-def _command(prediction: Place, truth: MaskSequence, protocol: ScoringProtocol) -> str:
-    """Return the command that scores one sequence alone."""
-    both = f"{shlex.quote(str(prediction))} {shlex.quote(str(truth.where))}"
-    return f"covos evaluate {both} --protocol {protocol.name}"
+def _of_subset(name: str) -> Words:
+    return Words(f"--subset {name}", python=f"subset={name!r}")
+
+
+def _alone(prediction: Place, truth: MaskSequence, protocol: ScoringProtocol) -> Words:
+    """Return the call that scores one sequence alone."""
+    both = [str(prediction), str(truth.where)]
+    return Words(
+        f"covos evaluate {shlex.join(both)} --protocol {protocol.name}",
+        python=f"covos.evaluate({both[0]!r}, {both[1]!r}, protocol={protocol.name!r})",
+    )
 
 
 def _spelling(name: str) -> str:

@@ -183,7 +183,7 @@ class Hands(ABC, Generic[HandT]):
     def _too_long(self, errand: Errand) -> CovosError:
         return EnvironmentProblem(
             f"{errand.clip.input}: it takes longer than {self._limit:g} s",
-            why="--clip-timeout (clip_timeout=...) gives a clip no more time, and its process was ended",
+            why="a clip was given no more time, and its process was ended",
             fix="give the same command with more time: in a folder it goes on where it was; a decoder may hang on it",
         )
 

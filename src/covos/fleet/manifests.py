@@ -117,16 +117,22 @@ def read_manifest(place: str, *, check: Callable[[Clip], Iterable[CovosError]] =
     return clips
 
 
+def from_folder_of(error: CovosError, place: str) -> None:
+    """Let an error of a file that is not there say that the paths of a manifest start from its own folder."""
+    error.remedy = error.remedy.changed(
+        lambda text: text.replace("from the current folder", f"from the folder of {place}")
+    )
+
+
 def _wrong_rows(place: str, wrong: Mapping[int, Sequence[CovosError]]) -> CovosError:
     """Return the error that names every fault of every wrong row; wrong settings alone are a wrong call."""
     every = [(number, error) for number, errors in wrong.items() for error in errors]
     for _, error in every:
-        # The paths of a manifest start from its own folder.
-        error.fix = error.fix.replace("from the current folder", f"from the folder of {place}")
+        from_folder_of(error, place)
     kind = UsageError if all(isinstance(error, UsageError) for _, error in every) else InputError
     number, first = every[0]
     if len(every) == 1:
-        return kind(f"{place}, row {number}: {first.what}", why=first.why, fix=first.fix)
+        return kind(f"{place}, row {number}: {first.what}", why=first.why, fix=first.remedy)
     several = len(wrong) > 1
     told = [f"row {row}: " * several + f"{each.what} ({each.why})" for row, each in every]
     of, them = (

@@ -10,6 +10,7 @@ from typing import Self
 from unicodedata import normalize
 
 from covos.core.errors import UsageError
+from covos.core.words import Words
 
 _FORM = re.compile(r"(?P<number>\d{1,6})/(?P<of>\d{1,6})", re.ASCII)
 
@@ -42,7 +43,7 @@ class Part:
             raise UsageError(
                 f"--shard {text}",
                 why="it is not I/N, with I from 1 to N" if part is None else f"there are parts 1 to {part.of}",
-                fix="write --shard 3/8 (shard='3/8') for the third of eight parts",
+                fix="write " + Words("--shard 3/8", python="shard='3/8'") + " for the third of eight parts",
             )
         return part
 

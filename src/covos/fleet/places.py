@@ -275,16 +275,21 @@ def _named(folder: Path, output: str) -> Iterator[None]:
     try:
         yield
     except CovosError as error:
-        if "covos convert" in error.fix:
-            error.fix += "; covos convert reads no URL: copy the folder to this machine first"
+        if "covos convert" in error.remedy.command:
+            error.remedy += "; covos convert reads no URL: copy the folder to this machine first"
         rename(error, {str(folder): output})
         raise
 
 
 def rename(error: CovosError, places: Mapping[str, str]) -> None:
     """Let an error name the URLs that the user knows, not the places of this machine that stand for them."""
-    for place, url in places.items():
-        error.what, error.why, error.fix = (each.replace(place, url) for each in (error.what, error.why, error.fix))
+
+    def renamed(text: str) -> str:
+        for place, url in places.items():
+            text = text.replace(place, url)
+        return text
+
+    error.what, error.why, error.remedy = renamed(error.what), renamed(error.why), error.remedy.changed(renamed)
 
 
 def is_there(output: str) -> bool:

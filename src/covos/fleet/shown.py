@@ -56,6 +56,6 @@ def _fetch(url: str, copy: Path) -> None:
     except CovosError as error:
         if type(error).exit_code != AnnotationError.exit_code:
             raise
-        raise AnnotationError(error.what, why=error.why, fix=error.fix) from error
+        raise AnnotationError(error.what, why=error.why, fix=error.remedy) from error
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(content)

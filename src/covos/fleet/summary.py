@@ -147,7 +147,7 @@ def _record(row: Row, carried: Mapping[str, str]) -> dict[str, Any]:
         round(row.computed / row.seconds, 3) if row.computed and row.seconds else None,
         row.doubtful, None if row.confidence is None else round(row.confidence, 4), row.empty, row.first_doubtful,
         row.attempts, "; ".join(row.warnings) or None,
-        *((None,) * 4 if error is None else (error.exit_code, error.what, error.why, error.fix)),
+        *((None,) * 4 if error is None else (error.exit_code, error.what, error.why, error.remedy.command)),
     )  # fmt: skip
     further = {column: row.carried.get(name) for column, name in carried.items()}
     return {**further, **dict(zip(COLUMNS, values, strict=True))}

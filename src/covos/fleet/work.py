@@ -15,7 +15,7 @@ from covos.core.labelling import read_labels
 from covos.core.remote import is_remote
 from covos.engines.choices import AUTO, FOUND_AND_FOLLOWED
 from covos.events import Event, FrameDone
-from covos.fleet.manifests import Clip
+from covos.fleet.manifests import Clip, from_folder_of
 from covos.fleet.places import at_hand, is_there, joined, made_here
 from covos.fleet.shown import shown_here
 from covos.job import Job
@@ -308,7 +308,7 @@ def run_errand(
             raise BatchEndsError(error) from error
         if is_disk_full(error, kinds=NO_SPACE):
             full = explained(error)
-            fix = f"{full.fix}; the batch ends here, and the same command goes on once there is space"
+            fix = full.remedy + "; the batch ends here, and the same command goes on once there is space"
             raise BatchEndsError(EnvironmentProblem(full.what, why=full.why, fix=fix)) from error
         told = _beside_manifest(explained(error), errand.clip)
         return replace(row, status="failed", error=told, seconds=errand.seconds + time.perf_counter() - began)
@@ -317,7 +317,7 @@ def run_errand(
 def _beside_manifest(error: CovosError, clip: Clip) -> CovosError:
     """Say where the paths of a manifest start, of a file that is not there."""
     if clip.manifest is not None:
-        error.fix = error.fix.replace("from the current folder", f"from the folder of {clip.manifest}")
+        from_folder_of(error, clip.manifest)
     return error
 
 

@@ -81,7 +81,7 @@ def of_background() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(f"background-{error.what}", why=error.why, fix=error.fix) from error
+        raise UsageError(f"background-{error.what}", why=error.why, fix=error.remedy) from error
 
 
 def refuse_inverted(invert: bool, *, shadow: bool = False, each: bool = False) -> None:

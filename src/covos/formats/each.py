@@ -78,8 +78,8 @@ class EachObjectFormat(Format):
         """Also that there was no object to write, or that all is one."""
         told = {
             0: "no object was found, and no file is written",
-            1: "these frames have one object, which is written alone; if one object is several things, run with "
-            '--objects auto (objects="auto"), or point at each',
+            1: "these frames have one object, which is written alone; if one object is several things, let all objects "
+            "be found (objects: auto), or point at each",
         }.get(len(self._known))
         more = (f"{self.name}: {told}",) if self._is_each and self._written and told else ()
         return *super().warnings, *more

@@ -19,6 +19,7 @@ from covos.core.guarded import open_guarded, parse_fraction, parse_json
 from covos.core.limits import limits, raising
 from covos.core.records import RecordT, faults
 from covos.core.types import MaskArray
+from covos.core.words import Words
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, labels_of
 from covos.masks.polygon import polygon_to_rle
@@ -36,7 +37,7 @@ class DamagedError(Exception):
         fix: The remedy; None is that of a damaged file.
     """
 
-    def __init__(self, why: str, *, fix: str | None = None) -> None:
+    def __init__(self, why: str, *, fix: str | Words | None = None) -> None:
         super().__init__(why)
         self.fix = fix
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import AnnotationError, UsageError, listed, one_of
 from covos.core.labelling import NO_LABELS, Labelling
+from covos.core.words import Words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -313,7 +314,7 @@ def _shown(content: object, *, start: bytes) -> str:
     return f"a file that begins with {start[:16]!r}" if start else "an empty file"
 
 
-def unreadable(path: Path, why: str, *, fix: str | None = None) -> AnnotationError:
+def unreadable(path: Path, why: str, *, fix: str | Words | None = None) -> AnnotationError:
     """Make the error of masks that cannot be read."""
     *names, last = (kind.name for kind in _readable_files())
     usual = (

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 from covos.core.errors import UsageError
 from covos.core.records import PLAIN_NUMBER, Value, spoken
 from covos.core.types import FrameResult, LabelArray, MaskArray, ProbabilityArray
+from covos.core.words import Words
 from covos.masks.distance import distance_to, nearest_labels
 from covos.masks.holes import Holes as FrameHoles
 from covos.masks.holes import filled
@@ -47,7 +48,7 @@ def _length(given: object, info: ValidationInfo) -> str:
             raise UsageError(
                 f"{info.field_name} {given!r} is no length",
                 why="it is below 0",
-                fix=f"use --{other} {less}, in Python {other}={less!r}",
+                fix="use " + Words(f"--{other} {less}", python=f"{other}={less!r}"),
             )
         raise UsageError(
             f"{spoken(info.field_name)} {given!r} is no length",

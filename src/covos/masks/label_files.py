@@ -17,6 +17,7 @@ from covos.core.guarded import read_guarded
 from covos.core.limits import limits, raising
 from covos.core.pillow import without_own_limit
 from covos.core.signatures import PNG
+from covos.core.words import Words
 from covos.masks.object_ids import (
     by_colour,
     davis_palette,
@@ -100,7 +101,7 @@ def as_pictures(path: Place) -> str:
     return f"if it holds annotations, run covos convert {path} -f palette first, and give one of the pictures"
 
 
-def _unreadable(path: Place, why: str, *, fix: str = "export the mask again, as PNG") -> AnnotationError:
+def _unreadable(path: Place, why: str, *, fix: str | Words = "export the mask again, as PNG") -> AnnotationError:
     return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
 
 
@@ -165,7 +166,7 @@ def _refuse_interpolated(labels: LabelArray, path: Place) -> None:
         count = len(np.unique(labels))
         error = interpolated(path, why=f"{count} values, many only along contours: it looks resized with interpolation")
         if count > _MOST_OBJECTS:
-            error.fix += f"; if each is an object, split the map: {_MOST_OBJECTS} are the most, as 255 is void"
+            error.remedy += f"; if each is an object, split the map: {_MOST_OBJECTS} are the most, as 255 is void"
         raise error
 
 
@@ -193,5 +194,5 @@ def fit_labels(
         why=f"the mask is {width}x{height}, the frame {size[1]}x{size[0]}" + (" (rotated?)" if rotated else ""),
         fix="rotate the mask as the frame is displayed"
         if rotated
-        else "export it at that size; beside --mask, --resize-masks (resize=True) resizes it",
+        else "export it at that size; " + Words("beside --mask, --resize-masks", python="resize=True") + " resizes it",
     )

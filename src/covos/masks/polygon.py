@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError
-from covos.core.limits import limits, raising
+from covos.core.limits import limits, raised
 from covos.masks.rle import RLE
 
 _SCALE = 5
@@ -39,7 +39,7 @@ def polygon_to_rle(corners: Sequence[float], *, size: tuple[int, int]) -> RLE:
     x, y = ((_SCALE * xy + 0.5).astype(np.int64)).T
     steps = int(np.maximum(np.abs(np.diff(x, append=x[0])), np.abs(np.diff(y, append=y[0]))).sum())
     if steps > limits().values:
-        raise _refused(f"its outline has {steps} steps; {raising('values', steps)}")
+        raise _refused(f"its outline has {steps} steps; {raised('values', steps)}")
     u, v = _outline(x, y)
     # A run begins or ends where the outline goes to another fine column, at the middle of a column of pixels.
     moved = np.flatnonzero(np.diff(u)) + 1

@@ -146,7 +146,7 @@ def size_unknown(path: Path) -> SourceError:
     return SourceError(
         f"{path}: the size of its frames is unknown, and none can be decoded",
         why=f"its header is damaged; or, less likely, a frame has more than {limits().pixels} pixels",
-        fix=f"copy or export it again; if its frames are that large, in smaller ones, or {raising('pixels')}",
+        fix="copy or export it again; if its frames are that large, in smaller ones, or " + raising("pixels"),
     )
 
 

@@ -311,7 +311,7 @@ def _check_size(path: Place, *, height: int, width: int) -> None:
     try:
         source.check_pixels(str(path), height=height, width=width)
     except SourceError as error:
-        raise UnreadableImageError(error.what, why=error.why, fix=error.fix) from None
+        raise UnreadableImageError(error.what, why=error.why, fix=error.remedy) from None
 
 
 def _why(error: Exception) -> str:

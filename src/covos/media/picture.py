@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from covos.core.types import AlphaArray, Frame, ImageArray
 
 ALPHA_NOTE = (
-    "the input has alpha: it is looked at over grey, and cut-outs keep its alpha (--alpha-as-mask, in Python "
-    "alpha_as_mask=True, follows what is opaque)"
+    "the input has alpha: it is looked at over grey, and cut-outs keep its alpha; alpha as a mask shows what is opaque "
+    "as the object"
 )
 BACKDROP = 128
 """Grey that shows through a transparent picture: neither a dark nor a light subject vanishes before it."""

@@ -362,4 +362,4 @@ def _beyond(option: _Option, source: Timed, place: str) -> UsageError:
         why=_held(source) + (timecode if _kind(place) == "timecode" else ""),
         fix=f"give a place up to f{source.numbers[-1] + (option == 'end')}, or leave it out",
     )
-    return EndBeyondError(error.what, why=error.why, fix=error.fix) if option == "end" else error
+    return EndBeyondError(error.what, why=error.why, fix=error.remedy) if option == "end" else error

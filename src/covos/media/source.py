@@ -257,7 +257,7 @@ def check_pixels(name: str, *, height: int, width: int) -> None:
         raise SourceError(
             f"{name}: its frames are {width}x{height} pixels",
             why=f"frames above {most} pixels are refused, so that a small file cannot fill the memory",
-            fix=f"scale it down first, for example to 3840x2160; or {raising('pixels', height * width)}",
+            fix="scale it down first, for example to 3840x2160; or " + raising("pixels", height * width),
         )
 
 
@@ -268,7 +268,7 @@ def check_frames(name: str, count: int) -> None:
         raise SourceError(
             f"{name}: it has more than {most} frames",
             why="each takes some hundred bytes of memory and of the report",
-            fix=f"cut it into parts; or {raising('frames', max(count, 2 * most))}",
+            fix="cut it into parts; or " + raising("frames", max(count, 2 * most)),
         )
 
 
@@ -279,7 +279,7 @@ def check_streams(name: str, count: int) -> None:
         raise SourceError(
             f"{name}: it has {count} streams",
             why=f"{most} are read, so that a small file cannot keep the machine busy",
-            fix=f"keep the video and its sound alone; or {raising('streams', count)}",
+            fix="keep the video and its sound alone; or " + raising("streams", count),
         )
 
 
@@ -290,7 +290,7 @@ def check_duration(name: str, seconds: float) -> None:
         raise SourceError(
             f"{name}: it lasts {seconds:.0f} seconds",
             why=f"{most} are read, and its times may be damaged",
-            fix=f"cut it into parts, or mend its times; or {raising('duration', math.ceil(seconds))}",
+            fix="cut it into parts, or mend its times; or " + raising("duration", math.ceil(seconds)),
         )
 
 

@@ -20,6 +20,7 @@ from covos.core.files import atomic_path
 from covos.core.guarded import check_zip, open_guarded
 from covos.core.limits import limits, raising
 from covos.core.records import write_record
+from covos.core.words import OVERWRITE
 from covos.models.cards import METADATA, Card, StoredNetwork, card_path, sha256_of, stored_shapes
 
 
@@ -85,7 +86,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
             raise UsageError(
                 f"{each} exists",
                 why="nothing is overwritten unless asked",
-                fix="give another name, or replace it: -y (overwrite=True)",
+                fix="give another name, or replace it: " + OVERWRITE,
             )
 
 

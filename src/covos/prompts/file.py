@@ -33,6 +33,7 @@ from covos.core.errors import AnnotationError, one_of
 from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded, text_of
 from covos.core.records import Record
 from covos.core.types import Box, Point
+from covos.core.words import Words
 from covos.masks.label_files import as_pictures
 from covos.prompts.frames import FIRST
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
@@ -168,7 +169,8 @@ def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterato
             raise AnnotationError(
                 f"{path}: masks[{number}]: {entry.file} lies outside the folder of the prompt file",
                 why="a prompt file of somebody else could name any file of this machine",
-                fix="put the mask beside it; or trust the file: --trust-prompts (trust_prompts=True)",
+                fix="put the mask beside it; or trust the file: "
+                + Words("--trust-prompts", python="trust_prompts=True"),
             )
         if not is_there(file):
             raise AnnotationError(

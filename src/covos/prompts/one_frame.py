@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
+from covos.core.words import Words
 from covos.masks.scaling import to_size
 from covos.masks.shown import HALF
 from covos.media.range import place_of
@@ -32,7 +33,7 @@ def alpha_mask(source: Source, frame: int) -> MaskArray:
         raise UsageError(
             f"{source.info.path}: frame {frame} has no alpha to take as a mask",
             why="every pixel of it is opaque",
-            fix="give a mask (--mask), or leave out --alpha-as-mask (alpha_as_mask=True)",
+            fix="give a mask, or leave out " + Words("--alpha-as-mask", python="alpha_as_mask=True"),
         )
     opaque = read.alpha >= HALF
     if not opaque.any():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
 from covos.core.types import MaskArray, Point, SourceInfo
+from covos.core.words import Words
 from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
@@ -113,8 +114,7 @@ class Seeds:
         objects = ", ".join(map(str, sorted(self._nameless)))
         return (
             f"masks without an id, on frames {', '.join(map(str, frames))}, show as many objects: {objects}; if they "
-            f"are of one object, give all its id: --mask FILE@{frames[-1]}:{min(self._nameless)}, or in Python "
-            "that value in place of 255 or True"
+            f"are of one object, give all the id {min(self._nameless)}"
         )
 
     @property
@@ -483,7 +483,7 @@ def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -
     return UsageError(
         f"{what} does not have the frame's size",
         why=f"it is {' x '.join(map(str, array.shape))} (height x width), the frame {size[0]} x {size[1]}",
-        fix="give it at that size, or let it be resized: --resize-masks (resize=True)",
+        fix="give it at that size, or let it be resized: " + Words("--resize-masks", python="resize=True"),
     )
 
 

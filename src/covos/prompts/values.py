@@ -19,7 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchem
 from pydantic_core import PydanticCustomError
 
 from covos.core.errors import AnnotationError, UsageError
-from covos.core.limits import limits, raising
+from covos.core.limits import limits, raised, raising
 from covos.core.places import path_text
 from covos.core.records import ObjectId, Record, Side
 from covos.core.types import Box, MaskArray, Point, SourceInfo
@@ -101,7 +101,7 @@ def _labels_from_json(value: object) -> object:
     coded = _CodedLabels.model_validate(value)
     height, width = coded.size
     if height * width > limits().pixels:
-        raise PydanticCustomError("pixels", f"should have at most {limits().pixels} pixels; {raising('pixels')}")
+        raise PydanticCustomError("pixels", f"should have at most {limits().pixels} pixels; {raised('pixels')}")
     labels = np.zeros(coded.size, np.uint8)
     for identity, counts in coded.objects.items():
         try:
@@ -408,7 +408,7 @@ def refuse_many_points(count: int, *, frame: int) -> None:
         raise UsageError(
             f"there are {count} points on frame {frame}",
             why=f"{limits().points} are taken: more say little new, and each takes time",
-            fix=f"leave some out, or give a mask; or {raising('points', count)}",
+            fix="leave some out, or give a mask; or " + raising("points", count),
         )
 
 

@@ -15,6 +15,7 @@ from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.places import path_text
 from covos.core.progress import counted
 from covos.core.types import ObjectStatus, SourceInfo
+from covos.core.words import Words
 from covos.engines.choices import AUTO
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.options import composed_formats, refuse_idle
@@ -346,7 +347,7 @@ def _refuse_idle_computing(**asked: str) -> None:
         raise UsageError(
             f"{given} is asked for, and no network runs",
             why="the masks are there, and no matte is looked for",
-            fix="add --matte (matte=True), or leave it out",
+            fix="add " + Words("--matte", python="matte=True") + ", or leave it out",
         )
 
 
@@ -455,7 +456,7 @@ def output_of(
         raise UsageError(
             "no format to convert to",
             why="neither a format nor the name of a file says which",
-            fix='name one: -f coco (formats=["coco"]), or -o x.mov (output="x.mov")',
+            fix="name one: " + Words("-f coco, or -o x.mov", python='formats=["coco"], or output="x.mov"'),
         )
     return chosen
 

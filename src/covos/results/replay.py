@@ -16,6 +16,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
+from covos.core.words import Words
 from covos.formats.compose import fitted
 from covos.formats.mask_tree import pictures_near
 from covos.formats.table import check_formats, parse_format, probability_bits, readable_formats
@@ -161,13 +162,14 @@ class Replay:
             UsageError: No source is known.
             SourceError: The source is gone, or its frames have another size.
         """
-        fix = "name the source: --source VIDEO, or load_result(path, source=...)"
+        fix = "name the source: " + Words("--source VIDEO", python="load_result(path, source=...)")
         info = self.info
         held = self.held if isinstance(self.held, InMemory) else info.path
         if info.kind == "masks":
             near = pictures_near(Path(info.path)) if Path(info.path).is_dir() else None
             if near is not None:
-                fix = f"are they of {near}? add --source {shlex.quote(near)}, or load_result(path, source={near!r})"
+                named = Words(f"add --source {shlex.quote(near)}", python=f"load_result(path, source={near!r})")
+                fix = f"are they of {near}? " + named
             raise UsageError(
                 f"{what} needs the pictures", why=f"{info.path} holds masks and does not name their source", fix=fix
             )

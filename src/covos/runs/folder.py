@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import LOCK, atomic_path, exclusive, open_own, refuse_link, refuse_links
 from covos.core.limits import limits
+from covos.core.words import OVERWRITE
 
 LIST = ".covos-files"
 PROJECT = "covos.json"
@@ -255,7 +256,8 @@ def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
             raise UsageError(
                 f"{path} is not empty",
                 why=f"it holds {what}, and nothing is overwritten unless asked",
-                fix="choose another folder" + ", or give -y (overwrite=True) to replace the earlier result" * is_ours,
+                fix="choose another folder"
+                + (", or give " + OVERWRITE + " to replace the earlier result" if is_ours else ""),
             )
         if held is not None and not is_ours:
             raise UsageError(

@@ -23,6 +23,7 @@ from covos.core.errors import CovosError, InputError, SourceError
 from covos.core.files import open_own
 from covos.core.limits import limits
 from covos.core.types import Frame, FrameResult
+from covos.core.words import OVERWRITE
 from covos.formats.reading import DamagedError, check_size
 from covos.masks.frame_json import mask_from_json, mask_to_json
 from covos.masks.frame_mask import FrameMask, result_of
@@ -85,7 +86,7 @@ class JournalEntry:
             raise SourceError(
                 f"frame {masks.index} is no longer what it was",
                 why=f"it was {was}, it is {now}",
-                fix="put the source back as it was, or start anew with -y (overwrite=True)",
+                fix="put the source back as it was, or start anew with " + OVERWRITE,
             )
         if frame.status != masks.status:  # what became of it while it was computed
             frame = replace(frame, status=masks.status)
@@ -124,7 +125,7 @@ def _unreadable(error: Exception) -> InputError:
     return InputError(
         "an entry of the journal cannot be read",
         why=f"{type(error).__name__}: {' '.join(str(error).split())}",
-        fix="start anew with -y (overwrite=True)",
+        fix="start anew with " + OVERWRITE,
     )
 
 
@@ -227,7 +228,7 @@ def short(path: Path, *, count: int, frames: int | None = None) -> InputError:
     return InputError(
         f"{path} is damaged",
         why=f"entry {count}{of} cannot be read, and further formats, other edges and labels are made of it",
-        fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
+        fix="put it back; covos convert makes formats of the masks; or start anew with " + OVERWRITE,
     )
 
 

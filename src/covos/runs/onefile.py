@@ -29,6 +29,7 @@ from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.numbered import refuse_pattern
 from covos.core.places import path_text
+from covos.core.words import OVERWRITE, Words
 from covos.formats.base import Format
 from covos.formats.composition import PLAIN, Composition, with_options
 from covos.formats.each import EachObjectFormat
@@ -122,7 +123,7 @@ class Output:
             raise UsageError(
                 f"{self.path}: the file exists",
                 why="nothing is overwritten unless asked",
-                fix="choose another name, or give -y (overwrite=True) to replace it",
+                fix="choose another name, or give " + OVERWRITE + " to replace it",
             )
 
     def refuse_read(self, reads: Iterable[str | os.PathLike[str]]) -> None:
@@ -241,9 +242,9 @@ def choose_output(
     if is_folder(where):
         if keep:
             raise UsageError(
-                f"the folder {path} is to be kept (--keep, keep=True)",
+                f"the folder {path} is to be kept",
                 why="all of a folder is kept anyway",
-                fix="leave it out, or name one file, such as x.mov",
+                fix="leave " + Words("--keep", python="keep=True") + " out, or name one file, such as x.mov",
             )
         chosen = check_formats(composed_formats(formats or usual, composition))
         return Output(path=path, formats=chosen, overwrite=overwrite)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from covos.core.errors import UsageError
 from covos.core.types import SourceInfo
+from covos.core.words import OVERWRITE, Words
 from covos.formats.table import parse_format
 from covos.runs.beside import convert_command, part_options
 from covos.runs.terms import COMPUTED, PRECISIONS, RunFile, RunTerms
@@ -31,7 +32,7 @@ def refuse_others(asked: RunTerms, found: RunFile, *, folder: Path, info: Source
         raise UsageError(
             f"{folder} holds {held} of {changed[0]}",
             why="the file that it names has another content now",
-            fix="choose another folder, convert to one (covos convert), or start anew with -y (overwrite=True)",
+            fix="choose another folder, convert to one (covos convert), or start anew with " + OVERWRITE,
         )
 
 
@@ -62,25 +63,30 @@ def refuse_variants(asked: RunTerms, found: RunFile, *, folder: Path) -> None:
     )
 
 
-def _way_out(asked: RunTerms, found: RunFile, folder: Path, info: SourceInfo) -> str:
+def _way_out(asked: RunTerms, found: RunFile, folder: Path, info: SourceInfo) -> Words:
     """Say what to do where the folder holds a run of other terms: the command, if the masks of the run will do."""
-    fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
+    fix = "go back to those, choose another folder, or start anew with " + OVERWRITE
     if found.is_whole and asked.is_but_for(("matte",), found):
         soft = [name for name in asked.formats if not parse_format(name)[0].labels_only]
         convert = convert_command(folder, soft or ["prores"], "--matte")
-        return f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
+        return (
+            "a matte of the masks that are there: "
+            + Words(convert, python="covos.convert(..., matte=True)")
+            + "; else "
+            + fix
+        )
     if how := _computed_otherwise(found, asked):
-        return f"{how} goes on, on a machine that has it; else choose another folder, or start anew with -y"
+        return how + " goes on, on a machine that has it; else choose another folder, or start anew with " + OVERWRITE
     is_same = asked.has_masks_in(found)
     if found.complete and is_same and asked.is_but_for(("range", "frame_rate"), found):
         part = part_options(folder, info)
         if part is not None:
             convert = convert_command(folder, asked.formats, *part, name="part")
             added = _to_add(asked, found)
-            return f"for this part of the masks that are there, without the network: {convert}{added}; else {fix}"
+            return f"for this part of the masks that are there, without the network: {convert}{added}; else " + fix
     if is_same and not set(asked.formats) <= set(found.formats):
         convert = convert_command(folder, asked.formats)
-        return f"for another format of the masks that are there: {convert}; else {fix}"
+        return f"for another format of the masks that are there: {convert}; else " + fix
     return fix
 
 

@@ -166,8 +166,8 @@ class ProblemRecord(Record):
 
     @classmethod
     def of(cls, error: CovosError) -> Self:
-        """Make the record of an error."""
-        return cls(what=error.what, why=error.why, fix=error.fix)
+        """Make the record of an error: in a file, which lies beside a shell, its remedy is that of the command line."""
+        return cls(what=error.what, why=error.why, fix=error.remedy.command)
 
 
 class StateRecord(Record):

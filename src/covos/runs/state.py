@@ -16,6 +16,7 @@ from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.records import write_record
 from covos.core.types import SourceInfo
+from covos.core.words import OVERWRITE
 from covos.engines.steps import LadderStep
 from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
@@ -183,7 +184,7 @@ class RunState:
             raise UsageError(
                 f"{path} holds a result without its journal",
                 why=f"{JOURNAL} was removed, and further formats, other edges and labels are made of it",
-                fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
+                fix="put it back; covos convert makes formats of the masks; or start anew with " + OVERWRITE,
             )
         written, outputs, anew, made = found.written, found.outputs, terms.anew(found), found.made
         report = load_report(path) if found.complete or has_report(path) else None
@@ -195,7 +196,7 @@ class RunState:
             raise UsageError(
                 f"{edited} would be written anew: {anew}",
                 why="it was changed since the run was done",
-                fix="leave it as it is and write elsewhere (covos convert), or start anew with -y (overwrite=True)",
+                fix="leave it as it is and write elsewhere (covos convert), or start anew with " + OVERWRITE,
             )
         if report is not None and (count := count_entries(path / JOURNAL)) < report.totals.frames:
             raise short(path / JOURNAL, count=count, frames=report.totals.frames)

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from covos._version import __version__
 from covos.core.errors import SourceError, UsageError
 from covos.core.records import Record, read_record
+from covos.core.words import OVERWRITE
 from covos.engines.steps import LadderStep
 from covos.formats.table import plain_formats
 from covos.media.source import Source
@@ -216,7 +217,7 @@ class RunFile(RunTerms, RunHead, Versioned):
             cls,
             file,
             what=f"{file} cannot be read",
-            fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
+            fix="update covos if a newer one wrote it; else another folder, or start anew with " + OVERWRITE,
             error=UsageError,
         )
 

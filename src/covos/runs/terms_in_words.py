@@ -8,6 +8,7 @@ from typing import Any
 
 from covos.core.errors import UsageError
 from covos.core.records import Record
+from covos.core.words import Words
 
 
 class Terms(Record, ABC):
@@ -31,7 +32,7 @@ class Terms(Record, ABC):
             if before.get(name) != after.get(name)
         ]
 
-    def refuse_others(self, now: Terms, *, what: str, fix: str) -> None:
+    def refuse_others(self, now: Terms, *, what: str, fix: str | Words) -> None:
         """Refuse to go on under other terms, in an error that names each difference."""
         if differences := self.differences(now):
             raise UsageError(what, why="; ".join(differences), fix=fix)

@@ -17,6 +17,7 @@ from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
+from covos.core.words import OVERWRITE
 from covos.engines.steady import Retoucher
 from covos.engines.steps import LadderStep
 from covos.formats.background_writers import BackgroundWriters
@@ -271,7 +272,7 @@ class RunWriter:
         are = "frames are" if count > 1 else "frame is"
         safe = f"{count} {are} safe in {folder.path}, the same command goes on from there"
         if isinstance(error, CovosError):
-            error.fix = f"{error.fix}; {safe}"
+            error.remedy += f"; {safe}"
         else:
             error.add_note(safe)
 
@@ -316,7 +317,7 @@ def load_saved(folder: Path) -> Saved:
         raise IncompleteError(
             f"{folder} holds a finished run that lacks {', '.join(gone)}",
             why="it was removed since",
-            fix="put it back, or make all of it again with -y (overwrite=True)",
+            fix="put it back, or make all of it again with " + OVERWRITE,
         )
     return Saved(
         folder=folder,

@@ -258,7 +258,7 @@ def handler(context: Any, event: Any) -> Any:
         answer = _answered(context.user_data.functions, asked)
         return _response(context, answer, status=200)
     except CovosError as error:
-        return _response(context, {"message": f"{error.what}: {error.why}. {error.fix}"}, status=400)
+        return _response(context, {"message": f"{error.what}: {error.why}. {error.remedy.page}"}, status=400)
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         return _response(context, {"message": f"the call cannot be read: {error!r}"}, status=400)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from covos.core.errors import CovosError
+from covos.core.errors import CovosError, reworded
 
 _REST = r"[^\s:;,'\"()]*"
 """The rest of a path in a sentence."""
@@ -48,5 +48,4 @@ def without_paths(text: str, places: Iterable[str], *, name: str) -> str:
 def in_public(error: CovosError, places: Iterable[str], *, name: str) -> CovosError:
     """Return an error as clients may see it; see `without_paths`."""
     places = tuple(places)
-    what, why, fix = (without_paths(text, places, name=name) for text in (error.what, error.why, error.fix))
-    return type(error)(what, why=why, fix=fix)
+    return reworded(error, lambda text: without_paths(text, places, name=name))

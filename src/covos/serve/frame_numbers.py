@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import CovosError, UsageError, reworded
 from covos.core.types import SourceInfo
 from covos.media.range import place_of
 from covos.serve.schema import Shown
@@ -48,8 +48,7 @@ def with_indices(error: CovosError, *, info: SourceInfo) -> CovosError:
 
     if not info.is_part:
         return error
-    what, why, fix = (re.sub(r"\bframe (\d+)\b", named, text) for text in (error.what, error.why, error.fix))
-    return type(error)(what, why=why, fix=fix)
+    return reworded(error, lambda text: re.sub(r"\bframe (\d+)\b", named, text))
 
 
 def bound_of(asked: Shown, *, info: SourceInfo) -> int:

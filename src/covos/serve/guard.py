@@ -100,7 +100,7 @@ def problem(status: int, *, what: str, why: str, fix: str) -> Response:
 
 def problem_of(error: CovosError) -> Response:
     """Return the answer that one of our errors gives."""
-    return problem(status_of(error), what=error.what, why=error.why, fix=error.fix)
+    return problem(status_of(error), what=error.what, why=error.why, fix=error.remedy.page)
 
 
 def misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:

@@ -260,7 +260,7 @@ class WorkQueue:
             clip.change(state="failed", error=Problem.of(error))
         elif clip.stage == "tracking":
             if not isinstance(error, CancelledError):
-                clip.note("tracking", f"{error.what}: {error.why}. {error.fix}")
+                clip.note("tracking", f"{error.what}: {error.why}. {error.remedy.page}")
             clip.change(state=work.after)
 
     def _stop(self, clip: Clip) -> None:

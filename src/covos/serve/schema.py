@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypeAliasType
 
-from covos.core.errors import UsageError
+from covos.core.errors import CovosError, UsageError
 from covos.core.records import PLAIN_NUMBER, Count, Finite, Record, Side
 from covos.core.types import Box, JobState
 from covos.formats.composition import PLAIN, Composition
@@ -76,6 +76,11 @@ class Thing(Record):
 
 class Problem(ProblemRecord):
     """An error in words: what happened, why, and what helps."""
+
+    @classmethod
+    def of(cls, error: CovosError) -> Self:
+        """Make the record of an error, with the remedy of the page."""
+        return cls(what=error.what, why=error.why, fix=error.remedy.page)
 
 
 class Wanted(Record):

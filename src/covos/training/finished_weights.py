@@ -14,6 +14,7 @@ from torch import nn
 from covos.core.device import resolve_device
 from covos.core.errors import InputError, UsageError
 from covos.core.records import faults
+from covos.core.words import Words
 from covos.data import Dataset, open_collection
 from covos.models.cards import Card
 from covos.models.checkpoints import load_weights
@@ -197,14 +198,17 @@ def _nothing(
     else:
         why += [f"{name} has still pictures, and this recipe measures on videos alone" for name in stills]
     if not trained or len(stills) + len(alone) < len(trained):
-        fix = "name a list (subset=..., --subset val), or divide the videos (ratio=0.8, --set ratio=0.8)"
+        fix = Words(
+            "name a list: --subset val, or divide the videos: --set ratio=0.8",
+            python='name a list: subset="val", or divide the videos: a recipe with ratio=0.8',
+        )
     elif pictures or alone:
-        fix = (
-            "before you train, put some into a folder of their own, and measure on all of it in Python: "
-            "covos.training.measure(weights, covos.data.open_dataset(FOLDER)); or: covos predict, and covos evaluate"
+        fix = "before you train, put some into a folder of their own, and measure on all of it: " + Words(
+            "covos predict, and covos evaluate",
+            python="covos.training.measure(weights, covos.data.open_dataset(FOLDER))",
         )
     else:
-        fix = "give videos with masks"
+        fix = Words.of("give videos with masks")
     return InputError(
         "there is nothing to measure on",
         why="; ".join(why)
@@ -225,7 +229,7 @@ def recipe_of(card: Card) -> Recipe:
     """
     model = card.recipe.get("model")
     kind = kind_of(model) if isinstance(model, str) else None
-    fix = "name one: recipe=... (--recipe NAME), such as lite"
+    fix = "name one, such as " + Words("--recipe lite", python='recipe="lite"')
     if kind is None:
         raise UsageError(
             f"the card of {card.name} has no recipe",

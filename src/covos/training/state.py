@@ -18,6 +18,7 @@ from torch import nn
 from covos.core.errors import CheckpointError, UsageError
 from covos.core.files import atomic_path
 from covos.core.guarded import open_guarded, parse_json
+from covos.core.words import Words
 from covos.models.cards import read_card, sha256_of, stored_network
 from covos.models.checkpoints import load_weights, settings_of
 from covos.models.registry import settings_of_file
@@ -97,7 +98,7 @@ def start_training(
         raise UsageError(
             f"{folder} holds no run to extend",
             why=f"there is no {checkpoint.name} in it",
-            fix="check the folder; a new run is begun without extend (--extend)",
+            fix="check the folder; a new run is begun without " + Words("--extend", python="extend=True"),
         )
     origin = None if weights is None else origin_of(weights, task)
     if content is not None:
@@ -121,7 +122,7 @@ def start_training(
             raise CheckpointError(
                 f"the run in {folder} was not started from {weights}",
                 why="it goes on with the weights of its checkpoint, whatever else is given",
-                fix="leave --weights out to continue it, or start anew in another folder",
+                fix="leave the weights out to continue it, or start anew in another folder",
             )
     return state, start
 
@@ -144,7 +145,7 @@ def origin_of(weights: Path, task: Task[Any]) -> dict[str, Any]:
                 f"{weights} is for the network {says.architecture}",
                 why=f"the recipe trains {task.architecture}" + (f", and its own start is {own}" if own else ""),
                 fix="choose weights of that network, or a recipe for these"
-                + ('; or begin without any: --set start= (start="")' if own else ""),
+                + ("; or begin without any: " + Words("--set start=", python='start=""') if own else ""),
             )
     return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
 
@@ -202,7 +203,7 @@ def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, A
 
     In what is returned, ``extended`` then has the end that the run had so far, too.
     """
-    what, fix = f"{path} cannot be read", "start anew in another folder"
+    what, fix = f"{path} cannot be read", Words.of("start anew in another folder")
     try:
         with open_guarded(path, what=what, fix=fix, error=CheckpointError, limit="weights") as file:
             content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
@@ -221,13 +222,13 @@ def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, A
     shorter = [name for name in lengths if 0 < current[name] < before[name]]
     extended = extend and lengths == changed and not shorter
     if changed and not extended:
-        what, fix = f"{path} was made with another recipe", "use that recipe"
+        what, fix = f"{path} was made with another recipe", Words.of("use that recipe")
         if lengths == changed:
             what = f"{path.parent} holds a run of another length"
-            fix = "add --extend (extend=True) to make it longer"
+            fix = "add " + Words("--extend", python="extend=True") + " to make it longer"
             if shorter:
-                fix = f"ask for {before[shorter[0]]} {shorter[0]} or more"
-        fix += ", or give a new run another folder (-o)"
+                fix = Words.of(f"ask for {before[shorter[0]]} {shorter[0]} or more")
+        fix += ", or give a new run another folder"
         raise CheckpointError(
             what,
             why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
