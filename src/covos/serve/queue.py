@@ -35,7 +35,7 @@ class Listener:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._there = asyncio.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal that ends the server may come while this thread holds it
         self._waiting: dict[str, Any] = {}
 
     def tell(self, kind: str, content: Any) -> None:
@@ -98,6 +98,8 @@ class WorkQueue:
         self._more = threading.Condition(self._lock)
         self._queue: deque[Work] = deque()
         self._now: Work | None = None
+        # Of its own: the event loop takes it, and may not wait for a disk, for which the other is held now and then.
+        self._ears = threading.RLock()
         self._listeners: dict[str, set[Listener]] = {}
         self._thread = threading.Thread(target=self._work, daemon=True, name="covos queue")
         self.over = False
@@ -117,8 +119,8 @@ class WorkQueue:
 
     def hang_up(self) -> None:
         """Wake all listeners, so that their streams end with the server. Work that ends from now on is not over."""
-        with self._lock:
-            self.over = True
+        self.over = True
+        with self._ears:
             every = [listener for listeners in self._listeners.values() for listener in listeners]
         for listener in every:
             listener.tell("closing", {})
@@ -144,7 +146,7 @@ class WorkQueue:
 
     def refuse_crowd(self) -> None:
         """Refuse another listener, with a BusyError, if too many listen."""
-        with self._lock:
+        with self._ears:
             listening = sum(map(len, self._listeners.values()))
         if listening >= MOST_LISTENERS:
             raise BusyError("too many listen", why=f"{listening} streams of events are open", fix="close some first")
@@ -153,20 +155,20 @@ class WorkQueue:
     def listening(self, clip: Clip) -> Iterator[Listener]:
         """Hear of a clip, for a ``with`` block in an event loop."""
         listener = Listener()
-        with self._lock:
+        with self._ears:
             self._listeners.setdefault(clip.id, set()).add(listener)
         try:
             yield listener
         finally:
             clip.seen = time.monotonic()
-            with self._lock:
+            with self._ears:
                 self._listeners[clip.id].discard(listener)
                 if not self._listeners[clip.id]:
                     del self._listeners[clip.id]
 
     def tell(self, clip: Clip, kind: str, content: Any) -> None:
         """Tell those who listen to a clip."""
-        with self._lock:
+        with self._ears:
             listeners = tuple(self._listeners.get(clip.id, ()))
         for listener in listeners:
             listener.tell(kind, content)
@@ -344,8 +346,9 @@ class WorkQueue:
 
     def in_use(self, clip: Clip) -> bool:
         """Tell if something is done for a clip, or waits to be done, or somebody listens to it."""
-        with self._lock:
-            return clip.id in self._listeners or self.busy(clip) is not None
+        with self._ears:
+            is_heard = clip.id in self._listeners
+        return is_heard or self.busy(clip) is not None
 
     @contextmanager
     def idle(self, clip: Clip) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from covos.core.errors import CovosError, UsageError
@@ -87,12 +88,13 @@ def tus_router(desk: Desk) -> APIRouter:
         """Add bytes where the last ended. The bytes stay, even if the connection breaks."""
         if request.headers.get("content-type") != KIND:
             return problem(415, what="this is no part of a file", why="the body is of another kind", fix=f"send {KIND}")
-        found = desk.uploads.get(upload)
+        found = await run_in_threadpool(desk.uploads.get, upload)
         try:
             there = await desk.uploads.write(found, offset=offset, parts=request.stream())
-        except ClientDisconnect:  # nobody hears the answer
-            there = found.offset
-        return Response(status_code=204, headers={"upload-offset": str(there), **_times(found)})
+        except ClientDisconnect:
+            return Response(status_code=204)  # nobody hears it
+        times = await run_in_threadpool(_times, found)
+        return Response(status_code=204, headers={"upload-offset": str(there), **times})
 
     @router.delete("/{upload}", status_code=204)
     def delete(upload: str, spoken: Spoken) -> Response:
@@ -110,7 +112,7 @@ def tus_router(desk: Desk) -> APIRouter:
                 raise UsageError("the offset is missing", why="Upload-Offset is no number", fix="send it")
             return await add(upload, request, int(given), VERSION)
         if method in {"HEAD", "DELETE"}:
-            return (look if method == "HEAD" else delete)(upload, VERSION)
+            return await run_in_threadpool(look if method == "HEAD" else delete, upload, VERSION)
         refused = problem(
             405, what="Method Not Allowed", why="uploads take other methods", fix="use HEAD, PATCH or DELETE"
         )

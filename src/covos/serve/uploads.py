@@ -6,6 +6,7 @@ after a restart of the server it goes on where it was.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import threading
@@ -60,13 +61,20 @@ class Upload:
 
     @property
     def offset(self) -> int:
-        """Number of these."""
-        return self.file.stat().st_size
+        """Number of these; a NotThereError if the upload was deleted meanwhile."""
+        return self._state.st_size
 
     @property
     def expires(self) -> float:
-        """The time when it is deleted, if nothing more comes, in seconds since 1970."""
-        return self.file.stat().st_mtime + KEPT
+        """The time when it is deleted, if nothing more comes, in seconds since 1970; see `offset`."""
+        return self._state.st_mtime + KEPT
+
+    @property
+    def _state(self) -> os.stat_result:
+        try:
+            return self.file.stat()
+        except FileNotFoundError:
+            raise _not_there() from None
 
 
 class Uploads:
@@ -99,9 +107,7 @@ class Uploads:
         """
         folder = self._root / f"{_NAME}{identity}"
         if not (identity.isascii() and identity.isalnum() and (folder / _RECORD).is_file()):
-            raise NotThereError(
-                "there is no such upload", why="it is finished, was deleted, or never was", fix="begin it anew"
-            )
+            raise _not_there()
         told = read_record(_Told, folder / _RECORD, what="the record of an upload", fix="begin it anew")
         upload = Upload(id=identity, folder=folder, name=told.name, length=told.length, metadata=told.metadata)
         if upload.expires < time.time():
@@ -132,7 +138,7 @@ class Uploads:
             TooLargeError: More come than were announced.
         """
         with self._writing(upload):
-            there = upload.offset
+            there = await run_in_threadpool(lambda: upload.offset)
             if offset != there:
                 raise NotYetError(
                     f"the upload does not go on at {offset:,}",
@@ -184,6 +190,12 @@ class Uploads:
         for folder in self._root.glob(f"{_NAME}*"):
             with suppress(CovosError, OSError):
                 yield self.get(folder.name.removeprefix(_NAME))
+
+
+def _not_there() -> NotThereError:
+    return NotThereError(
+        "there is no such upload", why="it is finished, was deleted, or never was", fix="begin it anew"
+    )
 
 
 def is_unbegun(folder: Path) -> bool:

@@ -12,21 +12,22 @@ from covos.serve.desk import Desk
 from covos.serve.metrics import Metrics
 from covos.serve.routes.description import json_body
 from covos.serve.routes.looking import Bound
+from covos.serve.routes.waiting import Waiting
 from covos.serve.schema import GivenKind, JobView, Merge, NewName, NewPrompt, NewRegions, NewTrack, OneFrame, Prompted
 
 
 def edits_router(desk: Desk, *, metrics: Metrics) -> APIRouter:
     """Return the part of the API that changes masks and objects."""
-    router = APIRouter(prefix="/api")
+    router, waiting = APIRouter(prefix="/api"), Waiting()
 
     @router.post("/jobs/{job}/prompts")
-    def prompt(job: str, asked: NewPrompt) -> Prompted:
+    async def prompt(job: str, asked: NewPrompt) -> Prompted:
         """Show an object on a frame, or correct it there; the mask comes at once."""
         with metrics.clicks.time():
-            return desk.editing.prompt(desk.clip(job), asked)
+            return await waiting.run(desk.editing.prompt, desk.clip(job), asked)
 
     @router.delete("/jobs/{job}/prompts")
-    def take_back(
+    async def take_back(
         *,
         job: str,
         frame: Bound,
@@ -43,7 +44,7 @@ def edits_router(desk: Desk, *, metrics: Metrics) -> APIRouter:
                 fix="give x and y with a point alone",
             )
         at = None if x is None or y is None else (int(x), int(y))
-        return desk.editing.take_back(desk.clip(job), frame, number=number, kind=kind, at=at)
+        return await waiting.run(desk.editing.take_back, desk.clip(job), frame, number=number, kind=kind, at=at)
 
     @router.post("/jobs/{job}/look", status_code=204)
     def look(job: str, asked: OneFrame) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
+from anyio import CancelScope
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
 from covos.serve.places import file_below
 from covos.serve.routes.description import without_references
+from covos.serve.routes.waiting import Waiting
 from covos.serve.schema import Jobs, JobView, NewJob
 from covos.serve.uploads import shown_name, suffix_of
 from covos.serve.workers import Video
@@ -51,17 +53,17 @@ _JOB_BODY = {
 
 def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
     """Return the part of the API that takes clips, reports their progress, and deletes them."""
-    router = APIRouter(prefix="/api")
+    router, waiting = APIRouter(prefix="/api"), Waiting()
 
     @router.post("/jobs", status_code=201, openapi_extra=_JOB_BODY)
     async def add(request: Request, response: Response) -> JobView:
         """Take a clip, as a file (multipart, field ``file``), or named by JSON; and find its subject."""
         kind = request.headers.get("content-type", "")
         if kind.startswith("multipart/form-data"):
-            clip = await _take_upload(request, desk)
+            clip = await _take_upload(request, desk, waiting)
         elif kind.startswith("application/json"):
             asked = NewJob.model_validate_json(await request.body())
-            clip = await run_in_threadpool(_taken, desk, asked, example=example)
+            clip = await waiting.run(_taken, desk, asked, example=example)
         else:
             raise UsageError(
                 "no clip came",
@@ -69,7 +71,7 @@ def jobs_router(desk: Desk, *, example: Path | None) -> APIRouter:
                 fix="send multipart/form-data with a file, or JSON with a path",
             )
         response.headers["location"] = f"/api/jobs/{clip.id}"
-        return desk.queue.view(clip)
+        return await run_in_threadpool(desk.queue.view, clip)
 
     @router.get("/jobs")
     def every() -> Jobs:
@@ -124,7 +126,7 @@ def _taken(desk: Desk, asked: NewJob, *, example: Path | None) -> Clip:
     return desk.arrivals.add_path(Video(path=str(path), range=asked.range), name=path.name)
 
 
-async def _take_upload(request: Request, desk: Desk) -> Clip:
+async def _take_upload(request: Request, desk: Desk, waiting: Waiting) -> Clip:
     stated = request.headers.get("content-length", "")
     folder = await run_in_threadpool(desk.arrivals.begin_upload, int(stated) if stated.isdecimal() else 0)
     try:
@@ -140,9 +142,10 @@ async def _take_upload(request: Request, desk: Desk) -> Clip:
             desk.quota.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
             await run_in_threadpool(_copy, upload, file)
         video = Video(path=str(file), range=part)
-        return await run_in_threadpool(desk.arrivals.add_upload, folder, video=video, name=name)
+        return await waiting.run(desk.arrivals.add_upload, folder, video=video, name=name)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        with CancelScope(shield=True):  # to delete gigabytes takes a while, also for a client that has gone
+            await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
         raise
 
 
@@ -156,8 +159,9 @@ async def _events(desk: Desk, clip: Clip, request: Request, *, endless: bool) ->
         view = await run_in_threadpool(desk.queue.view, clip)  # its masks may have to be read
         yield _event("job", view.model_dump(mode="json"))
         while not request.app.state.closing and not await request.is_disconnected():
-            if not endless and desk.queue.busy(clip) is None:
-                yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
+            if not endless and await run_in_threadpool(desk.queue.busy, clip) is None:
+                view = await run_in_threadpool(desk.queue.view, clip)
+                yield _event("job", view.model_dump(mode="json"))
                 yield _event("done", {})
                 return
             news = await listener.hear(patience=PATIENCE)

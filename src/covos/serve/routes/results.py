@@ -11,12 +11,13 @@ from covos.core.types import SourceInfo
 from covos.formats.table import FORMATS, expected_sizes, load_format
 from covos.serve.desk import Desk
 from covos.serve.routes.description import file_answer
+from covos.serve.routes.waiting import Waiting
 from covos.serve.schema import Choice, Formats, FormatView, JobView, NewResult
 
 
 def results_router(desk: Desk) -> APIRouter:
     """Return the part of the API that writes formats and hands them out."""
-    router = APIRouter(prefix="/api")
+    router, waiting = APIRouter(prefix="/api"), Waiting()
 
     @router.get("/jobs/{job}/formats")
     def formats(job: str) -> Formats:
@@ -25,9 +26,9 @@ def results_router(desk: Desk) -> APIRouter:
         return Formats(formats=tuple(_format_view(name, info=info) for name in FORMATS))
 
     @router.post("/jobs/{job}/results/{name}", status_code=202)
-    def export(job: str, name: str, asked: NewResult | None = None) -> JobView:
+    async def export(job: str, name: str, asked: NewResult | None = None) -> JobView:
         """Write the masks in a format, or those of a part, with the options of ``covos convert``."""
-        return desk.downloads.export(desk.clip(job), name, asked or NewResult())
+        return await waiting.run(desk.downloads.export, desk.clip(job), name, asked or NewResult())
 
     @router.get("/jobs/{job}/results/{name}", responses=file_answer("application/octet-stream"))
     def download(job: str, name: str) -> Response:

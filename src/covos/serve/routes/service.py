@@ -44,7 +44,7 @@ def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Met
         return Response(status_code=204)
 
     @router.get("/health")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         """Tell that the server is alive."""
         return {"status": "ok", "version": __version__}
 
