@@ -33,7 +33,7 @@ def test_the_style_is_kept() -> None:
 
 def test_every_file_that_is_named_is_there_and_none_is_from_elsewhere() -> None:
     html = (STATIC / "index.html").read_text("utf-8")
-    for name in re.findall(r'(?:src|href)="/static/([^"]+)"', html):
+    for name in re.findall(r'(?:src|href)="static/([^"]+)"', html):
         assert (STATIC / name).is_file(), name
     scripts = {path.name: path.read_text("utf-8") for path in STATIC.glob("*.js")}
     for text in scripts.values():
@@ -43,6 +43,11 @@ def test_every_file_that_is_named_is_there_and_none_is_from_elsewhere() -> None:
         assert not re.findall(r"https?://(?!www\.w3\.org/)", text)
     # The security policy of the server forbids these.
     assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", html)
+
+
+def test_all_addresses_hold_behind_a_proxy_that_adds_a_path() -> None:
+    for path in (*STATIC.glob("*.js"), STATIC / "index.html", STATIC / "app.css"):
+        assert not re.findall(r"""["'`(]/(?:api|static|#)""", path.read_text("utf-8")), path.name
 
 
 def test_every_id_that_scripts_ask_for_is_on_the_page() -> None:

@@ -81,7 +81,7 @@ export async function awaitOpening() {
       const server = await /** @type {Promise<import("./types.js").ServerInfo>} */ (ask("GET", "info"));
       store.set({ server, opening: server.opening?.name || "the clip", offline: false });
       if (server.opening?.job) {
-        history.replaceState(null, "", `/#job=${server.opening.job}`);
+        history.replaceState(null, "", `#job=${server.opening.job}`);
         return openJob(server.opening.job);
       }
     } catch (error) {

@@ -49,7 +49,7 @@ export async function ask(method, path, body, signal) {
   /** @type {string} */
   let text;
   try {
-    response = await fetch(`/api/${path}`, {
+    response = await fetch(`api/${path}`, {
       method,
       signal,
       headers: body === undefined ? {} : { "content-type": "application/json" },
@@ -77,7 +77,7 @@ export const frameAt = (job, frame, width) => `jobs/${job}/frames/${frame}?w=${w
  * @returns {Promise<ImageBitmap>}
  */
 export async function picture(path, signal) {
-  const response = await fetch(`/api/${path}`, { signal });
+  const response = await fetch(`api/${path}`, { signal });
   if (!response.ok) throw problem(response.status, await response.text());
   return createImageBitmap(await response.blob());
 }
@@ -98,7 +98,7 @@ export function listen(id, hear, opened) {
   function open() {
     close();
     if (document.hidden) return;
-    source = new EventSource(`/api/jobs/${id}/events`);
+    source = new EventSource(`api/jobs/${id}/events`);
     source.onopen = () => {
       wait = 1000;
       opened(true);

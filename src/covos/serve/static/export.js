@@ -41,7 +41,7 @@ export async function openExport() {
 
 /** @param {string} name */
 function address(name) {
-  return `/api/jobs/${store.state.id}/results/${name}`;
+  return `api/jobs/${store.state.id}/results/${name}`;
 }
 
 /** Bytes of a format with the options that are chosen, about. @param {Format} format @param {State} state */

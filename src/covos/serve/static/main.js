@@ -214,7 +214,7 @@ async function route() {
   const token = hash.get("token");
   if (token) {
     hash.delete("token"); // it is not to stay in the history
-    history.replaceState(null, "", `/#${hash}`);
+    history.replaceState(null, "", `#${hash}`);
     await actions.logIn(token);
   }
   const id = hash.get("job");

@@ -28,7 +28,7 @@ export class Player {
 
   /** @param {string} id @param {boolean} proxy */
   open(id, proxy) {
-    const source = proxy ? `/api/jobs/${id}/proxy` : "";
+    const source = proxy ? `api/jobs/${id}/proxy` : "";
     if (source === this.source) return;
     this.source = source;
     this.presented = null;

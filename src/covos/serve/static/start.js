@@ -16,7 +16,7 @@ const WORDS = { queued: "waiting", running: "running", done: "ready", failed: "f
 /** @param {Job} job */
 function entry(job) {
   const picture = make("img", { alt: "", loading: "lazy", width: 96, height: 54 });
-  if (job.info) picture.src = `/api/${frameAt(job.id, job.info.frame_count >> 1, 160)}`; // clips often begin before their subject comes
+  if (job.info) picture.src = `api/${frameAt(job.id, job.info.frame_count >> 1, 160)}`; // clips often begin before their subject comes
   const about = [WORDS[job.state], partWords(job), job.info ? clock(job.info.duration).split(".")[0] : "", new Date(job.created).toLocaleString()];
   const link = make("a", { href: `#job=${job.id}` }, picture, make("span", {}, make("strong", {}, job.name), make("small", { className: "quiet" }, about.filter(Boolean).join(", "))));
   const remove = make("button", { type: "button", className: "icon", "aria-label": `Delete ${job.name}`, title: `Delete ${job.name}` }, icon("close"));

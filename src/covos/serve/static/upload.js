@@ -186,8 +186,9 @@ async function known(key) {
 /** @param {File} file */
 async function begin(file) {
   const name = btoa(String.fromCharCode(...new TextEncoder().encode(file.name)));
-  const answer = await send("POST", "/api/uploads", null, { "upload-length": String(file.size), "upload-metadata": `filename ${name}` });
-  return answer.getResponseHeader("location") ?? "";
+  const answer = await send("POST", "api/uploads", null, { "upload-length": String(file.size), "upload-metadata": `filename ${name}` });
+  // Behind a proxy that adds a path, the address begins otherwise.
+  return `api/uploads/${answer.getResponseHeader("location")?.split("/").pop() ?? ""}`;
 }
 
 /** @param {XMLHttpRequest} answer */
