@@ -7,12 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from serve.serving import QUICK, serving
+from covos.plan import Plan
+from covos.serve.rules import Rules
+from serve.serving import QUICK, begun, serving
+
+if TYPE_CHECKING:
+    from covos.serve.desk import Desk
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A desk with a clip, which begins no process."""
+    from covos.serve.desk import Desk
+
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip"))
+    clip = desk._clips["one"] = begun(tmp_path / "clips" / "one")
+    clip.change(state="done")
+    yield desk
+    desk.close()
 
 
 @pytest.fixture(scope="session")

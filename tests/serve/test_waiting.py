@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from covos.plan import Plan
-from covos.serve.app import make_app
 from covos.serve.desk import Desk
 from covos.serve.editing import Editing
-from covos.serve.metrics import Metrics
 from covos.serve.routes.waiting import MOST_WAITING
-from covos.serve.rules import Rules
 from covos.serve.uploads import Uploads
-from serve.serving import END, begun
+from serve.in_process import asking
+from serve.serving import END
 
 MANY = 100
 """More than there are threads for requests in all."""
 PROMPT = {"frame": 0, "points": [[1, 1]]}
 TUS = {"tus-resumable": "1.0.0", "upload-offset": "0", "content-type": "application/offset+octet-stream"}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    """A desk with a clip, which begins no process."""
-    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip"))
-    clip = desk._clips["one"] = begun(tmp_path / "clips" / "one")
-    clip.change(state="done")
-    yield desk
-    desk.close()
-
-
-def asking(desk: Desk, does: Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]) -> None:
-    """Ask a server of this desk, in the test's own event loop."""
-
-    async def run() -> None:
-        app = make_app(desk, token="", example=None, metrics=Metrics())
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=END) as client:
-            await does(client)
-
-    asyncio.run(run())
 
 
 def test_clicks_that_do_not_answer_leave_threads_to_all_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.files import atomic_path
 from covos.core.labelling import Labelling
 from covos.formats.options import composed_formats
 from covos.formats.table import FORMATS, check_formats, instead_of, load_format
@@ -209,7 +210,8 @@ def pack(folder: Path, name: str) -> Path:
         raise EnvironmentProblem(f"{name} is gone", why="its files were deleted", fix="ask for it again")
     newest = max(each.stat().st_mtime for each in found)
     if not target.is_file() or target.stat().st_mtime < newest:
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        # A clock that was not set yet, as on a board without a battery, gives files times that a zip cannot hold.
+        with atomic_path(target) as partial, zipfile.ZipFile(partial, "w", strict_timestamps=False) as archive:
             for each in (*found, *folder.glob(LEGEND)):
                 files = [each] if each.is_file() else sorted(file for file in each.rglob("*") if file.is_file())
                 for file in files:

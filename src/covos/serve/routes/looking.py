@@ -80,6 +80,7 @@ def looking_router(desk: Desk) -> APIRouter:
             content = await run_in_threadpool(desk.cutouts.picture, clip, index, width=w, matte=matte, invert=invert)
         return Response(content, media_type="image/png", headers={"cache-control": "no-store"})
 
+    @router.head("/jobs/{job}/proxy", include_in_schema=False)
     @router.get("/jobs/{job}/proxy", responses=file_answer("video/mp4"))
     def proxy(job: str) -> Response:
         """Return a small video of the clip that every browser plays."""

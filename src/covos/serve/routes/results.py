@@ -30,6 +30,7 @@ def results_router(desk: Desk) -> APIRouter:
         """Write the masks in a format, or those of a part, with the options of ``covos convert``."""
         return await waiting.run(desk.downloads.export, desk.clip(job), name, asked or NewResult())
 
+    @router.head("/jobs/{job}/results/{name}", include_in_schema=False)
     @router.get("/jobs/{job}/results/{name}", responses=file_answer("application/octet-stream"))
     def download(job: str, name: str) -> Response:
         """Return the file of a format; of one with many files, a zip."""

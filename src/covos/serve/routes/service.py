@@ -35,6 +35,7 @@ def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Met
     """Return the page, and the description of the server itself."""
     router = APIRouter()
 
+    @router.head("/", include_in_schema=False)
     @router.get("/", include_in_schema=False)
     def page() -> Response:
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
@@ -43,11 +44,13 @@ def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Met
     def icon() -> Response:
         return Response(status_code=204)
 
+    @router.head("/health", include_in_schema=False)
     @router.get("/health")
     async def health() -> dict[str, str]:
         """Tell that the server is alive."""
         return {"status": "ok", "version": __version__}
 
+    @router.head("/metrics", include_in_schema=False)
     @router.get("/metrics", include_in_schema=False)
     def numbers() -> Response:
         metrics.look(desk)
