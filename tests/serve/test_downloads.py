@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,3 +216,27 @@ def test_a_change_that_is_no_loss_is_told_with_the_download(client: httpx.Client
     assert made["state"] == "ready"
     assert any(note.startswith("the sound is aac") and "Opus" in note for note in made["notes"])
     client.delete(f"/api/jobs/{identity}")
+
+
+def test_annotations_and_pictures_are_called_after_the_file_that_was_sent(
+    client: httpx.Client, tmp_path: Path
+) -> None:
+    file = tmp_path / "harbour 50%.png"
+    assert cv2.imwrite(str(file), np.full((48, 64, 3), 90, np.uint8))
+    whole = upload(client, file)["id"]
+    assert wait(client, whole)["state"] == "done"
+    part = client.post("/api/jobs", json={"job": whole, "range": {}}).json()["id"]
+    assert wait(client, part)["state"] == "done"
+    for job in (whole, part):
+        drawn = np.zeros((48, 64), np.bool_)
+        drawn[12:36, 8:32] = True
+        asked = {"frame": 0, "object": 1, "mask": encode(drawn).to_coco()}
+        assert client.post(f"/api/jobs/{job}/prompts", json=asked).status_code == 200
+        coco = json.loads(made(client, job, "coco", {}))
+        assert coco["images"][0]["file_name"] == "harbour 50_.png"
+        assert coco["info"]["description"] == "masks of harbour 50_.png"
+        assert b"<name>harbour 50_.png</name>" in made(client, job, "cvat", {})
+        assert "harbour 50_.png" in made(client, job, "labelstudio", {}).decode()
+        with zipfile.ZipFile(io.BytesIO(made(client, job, "yolo", {}))) as archive:
+            assert "yolo/labels/harbour 50_.txt" in archive.namelist()
+        client.delete(f"/api/jobs/{job}")

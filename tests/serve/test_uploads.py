@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from covos.serve.uploads import kept_as
+
 TUS = {"tus-resumable": "1.0.0"}
 PART = TUS | {"content-type": "application/offset+octet-stream"}
 PATIENCE = 120.0
@@ -164,3 +166,21 @@ def test_what_announces_no_size_is_weighed_when_it_is_there(tmp_path: Path) -> N
         assert "content-length" not in answer.request.headers
         assert (answer.status_code, answer.json()["title"]) == (413, said)
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("Harbour, in May.JPG", "Harbour, in May.JPG"),
+        ("Schiff é.tar.mov", "Schiff é.tar.mov"),
+        ("shot%04d[1].mp4", "shot_04d_1_.mp4"),
+        ("con.mp4", "_con.mp4"),
+        ("a\nb?.m:p4", "a_b_.mp4"),
+        ("...", "clip"),
+        ("木" * 119, "木" * 50),
+    ],
+)
+def test_a_file_keeps_its_name_as_far_as_disks_and_readers_take_it(name: str, kept: str, tmp_path: Path) -> None:
+    file = kept_as(tmp_path, name)
+    file.write_bytes(b"")
+    assert file == tmp_path / "source" / kept

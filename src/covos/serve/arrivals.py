@@ -22,7 +22,7 @@ from covos.serve.queue import WorkQueue
 from covos.serve.quota import Quota
 from covos.serve.run_source import version_of
 from covos.serve.to_open import ToOpen
-from covos.serve.uploads import Upload, Uploads, suffix_of
+from covos.serve.uploads import Upload, Uploads, kept_as
 from covos.serve.workers import TaskWorker, Video
 
 
@@ -74,7 +74,7 @@ class Arrivals:
             place = self._new_place()
             folder.rename(place)
         with _kept_if_well(place):
-            file = place / Path(video.path).name
+            file = place / Path(video.path).relative_to(folder)
             video, info = replace(video, path=str(file)), replace(info, path=str(file))
             clip = Clip.begin(place, name=name, video=video, info=info, size=file.stat().st_size)
         self._take(clip)
@@ -101,7 +101,7 @@ class Arrivals:
         if not source.is_relative_to(self._root):
             return self.add_path(replace(clip.video, range=range), name=clip.kept.name)
         folder = self._new_folder()
-        file = folder / source.name
+        file = kept_as(folder, clip.kept.name)
         link(source, file)
         return self.add_upload(folder, video=replace(clip.video, path=str(file), range=range), name=clip.kept.name)
 
@@ -113,7 +113,7 @@ class Arrivals:
         """
         self._queue.refuse_full()
         folder = self._new_folder()
-        file = folder / f"source{suffix_of(upload.name)}"
+        file = kept_as(folder, upload.name)
         link(upload.file, file)
         try:
             clip = self.add_upload(folder, video=Video(path=str(file), range=range), name=upload.name)

@@ -7,6 +7,7 @@ after a restart of the server it goes on where it was.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import threading
@@ -28,6 +29,13 @@ KEPT = 24 * 3600.0
 _RECORD = "upload.json"
 _NAME = "sent-"
 _LONGEST = 120
+_FOLDER = "source"
+_MOST_BYTES = 150
+"""Bytes of a stored name without its suffix: disks take 255, and what is written of the clip adds endings to it."""
+_NO_LETTERS = re.compile(r'[<>:"/\\|?*%\[\]{}]')
+"""What some disk refuses in a name, or some reader of files takes for a pattern."""
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)", re.IGNORECASE)
+"""Names that Windows keeps for itself."""
 
 
 class _Told(Record):
@@ -211,6 +219,20 @@ def shown_name(name: str) -> str:
 def suffix_of(name: str) -> str:
     """Return the part of a client's file name that helps to find its kind, as it may stand in a file name here."""
     return "".join(each for each in Path(name).suffix[:8] if each.isalnum() or each == ".")
+
+
+def kept_as(folder: Path, name: str) -> Path:
+    """Make room for an uploaded file in the folder of its clip, and return its path there: under its own name.
+
+    Annotations and pictures that are written of it are called after it, so those of two clips can lie together. It has
+    a folder to itself, as any name may be its own.
+    """
+    place = folder / _FOLDER
+    place.mkdir()
+    suffix = suffix_of(name)
+    letters = "".join(each if each.isprintable() else "_" for each in _NO_LETTERS.sub("_", Path(name).stem))
+    stem = letters.encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore").strip(". ") or "clip"
+    return place / f"{'_' if _DEVICES.match(stem) else ''}{stem}{suffix}"
 
 
 def metadata_from(header: str) -> dict[str, str]:

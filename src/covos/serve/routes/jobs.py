@@ -23,7 +23,7 @@ from covos.serve.places import file_below
 from covos.serve.routes.description import without_references
 from covos.serve.routes.waiting import Waiting
 from covos.serve.schema import Jobs, JobView, NewJob
-from covos.serve.uploads import shown_name, suffix_of
+from covos.serve.uploads import kept_as, shown_name
 from covos.serve.workers import Video
 
 PATIENCE = 15.0
@@ -134,9 +134,8 @@ async def _take_upload(request: Request, desk: Desk, waiting: Waiting) -> Clip:
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise UsageError("no file came", why="the form has no file in its field file", fix="send one")
-            # A client's file name is shown, and its suffix helps to find the kind; it is never a path here.
-            name = shown_name(upload.filename or "")
-            file = folder / f"source{suffix_of(name)}"
+            name = shown_name(upload.filename or "")  # which is no path
+            file = kept_as(folder, name)
             given = {key: form[key] for key in ("start", "end", "every") if isinstance(form.get(key), str)}
             part = Range.model_validate(given)
             desk.quota.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
