@@ -88,7 +88,7 @@ def test_a_story(client: httpx.Client, job: str, tmp_path: Path) -> None:
     base = f"/api/jobs/{job}"
     found = client.get(base).json()
     assert (found["info"]["width"], found["info"]["height"], found["info"]["frame_count"]) == (64, 48, 8)
-    assert [each["name"] for each in found["objects"]] == ["subject"]
+    assert [each["name"] for each in found["objects"]] == ["object 1"]
     before = labels_at(client, job, 3)
 
     # A new object: the square, which is at columns 6 to 21 and rows 12 to 27 of frame 3.

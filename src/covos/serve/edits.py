@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from covos.core.errors import UsageError
+from covos.core.labelling import NAMELESS
 from covos.core.types import MaskArray
 from covos.engines.choices import SUBJECT
 from covos.masks import decode
@@ -298,8 +299,7 @@ def _followed(track: Edit, number: int) -> int:
 
 def thing_of(number: int, *, name: str = "") -> Thing:
     """Return an object with the name and the colour of its number."""
-    chosen = name or ("subject" if number == SUBJECT else f"object {number}")
-    return Thing(id=number, name=chosen, color=COLOURS[(number - 1) % len(COLOURS)])
+    return Thing(id=number, name=name or f"{NAMELESS} {number}", color=COLOURS[(number - 1) % len(COLOURS)])
 
 
 def is_named(thing: Thing) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from covos.masks import davis_palette
+from covos.serve.edits import is_named
 from covos.serve.schema import Thing
 
 LEGEND = "read-me.txt"
@@ -22,7 +23,7 @@ def legend_of(format: str, *, clip: str, things: Iterable[Thing]) -> str:
         clip: Name of the clip.
         things: The objects.
     """
-    every = [(thing.id, f"{thing.name} (object {thing.id})") for thing in things]
+    every = [(thing.id, f"{thing.name} (object {thing.id})" if is_named(thing) else thing.name) for thing in things]
     if format == "palette":
         begin = f"Masks of {clip}. Each picture shows one frame, and its name has the number of the frame."
         rows = [_colour(0, "no object"), *(_colour(number, name) for number, name in every)]

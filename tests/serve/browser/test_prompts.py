@@ -28,7 +28,7 @@ def test_a_point_is_removed_by_a_click_on_it_by_the_list_and_by_a_key(page: Any,
     first, second, third = prompts(page)
     page.wait_for_timeout(600)  # a second press right after the first says nothing new
     click(page, 0.5, 0.8)
-    status(page, "The point is removed. The mask of subject is made of what else you have shown.")
+    status(page, "The point is removed. The mask of object 1 is made of what else you have shown.")
     revision(page, before + 4)
     assert prompts(page) == [first, third]
     page.click("#told-undo")
@@ -43,7 +43,7 @@ def test_a_point_is_removed_by_a_click_on_it_by_the_list_and_by_a_key(page: Any,
     page.keyboard.press("Backspace")
     wait_for(page, 1)
     page.keyboard.press("Backspace")
-    status(page, "The mask of subject here is as it was before.")
+    status(page, "The mask of object 1 here is as it was before.")
     wait_for(page, 0)
     undone(page, before)
 
@@ -68,7 +68,7 @@ def test_a_painted_mask_is_removed(page: Any, job: str) -> None:
     revision(page, before + 2)
     assert prompts(page) == ["Painted mask"]
     page.click("#prompts button")
-    status(page, "The painted mask is removed. The mask of subject here is as it was before.")
+    status(page, "The painted mask is removed. The mask of object 1 here is as it was before.")
     revision(page, before + 3)
     undone(page, before)
 
@@ -78,7 +78,7 @@ def test_an_object_is_said_not_to_be_in_a_frame(page: Any, job: str) -> None:
     before = begin(page, job)
     page.wait_for_selector("#absent:enabled")
     page.click("#absent")
-    status(page, "Subject is not in frame 0. Track goes by that.")
+    status(page, "Object 1 is not in frame 0. Track goes by that.")
     page.wait_for_selector("#absent[aria-pressed=true]")
     assert prompts(page) == []
     assert page.is_disabled("#track"), "nothing is shown that could be followed"
@@ -94,7 +94,7 @@ def test_an_object_is_said_not_to_be_in_a_frame(page: Any, job: str) -> None:
     page.keyboard.press("Home")
     page.wait_for_selector("#absent[aria-pressed=true]")
     page.keyboard.press("a")
-    status(page, "Subject may be in frame 0 again.")
+    status(page, "Object 1 may be in frame 0 again.")
     page.wait_for_selector("#absent[aria-pressed=false]")
     undone(page, before)
 
@@ -105,7 +105,7 @@ def test_to_erase_all_of_an_object_says_that_it_is_not_there(page: Any, job: str
     widest = "(size) => { size.value = 200; size.dispatchEvent(new Event('input')); }"
     page.locator("#brush").evaluate(widest)
     drag(page, (0.1, 0.5), (0.9, 0.5))
-    status(page, "Subject is not in frame 0. Track goes by that.")
+    status(page, "Object 1 is not in frame 0. Track goes by that.")
     page.wait_for_selector("#absent[aria-pressed=true]")
     page.wait_for_selector(f"{READY} #confirm:enabled")
     page.keyboard.press("c")
@@ -150,7 +150,7 @@ def test_a_second_quick_press_takes_back_that_an_object_is_absent(page: Any, job
     page.evaluate(LATE, "/prompts")
     page.keyboard.press("a")
     page.keyboard.press("a")
-    status(page, "Subject may be in frame 0 again.")
+    status(page, "Object 1 may be in frame 0 again.")
     revision(page, before + 2)
     page.wait_for_selector("#absent[aria-pressed=false]")
     undone(page, before)

@@ -63,7 +63,7 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
     page.set_input_files("#file", clip)
     page.wait_for_selector(READY)
     assert page.text_content("#clip-name") == clip.name
-    assert "subject" in page.text_content("#objects")
+    assert "object 1" in page.text_content("#objects")
     click(page, 0.9, 0.2)
     revision(page, 1)
     click(page, 0.9, 0.2 + 0.3, button="right")
@@ -450,7 +450,7 @@ def test_axe_finds_nothing(page: Any, job: str) -> None:
             page.wait_for_selector(f"#{dialog}[open]")
             assert look() == []
             page.keyboard.press("Escape")
-        page.click("[aria-label='More about subject']")
+        page.click("[aria-label='More about object 1']")
         page.wait_for_selector("#object[open]")
         assert look() == []
         page.keyboard.press("Escape")

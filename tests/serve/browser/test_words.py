@@ -34,7 +34,7 @@ def test_a_confirmation_and_its_end_are_said(page: Any, job: str) -> None:
     assert page.get_attribute("#redo", "title") == "Do the change of a confirmation again (Ctrl+Shift+Z)"
     page.wait_for_selector("#confirm[aria-pressed=true]")  # the timeline has come, by which the words below are chosen
     click(page, 0.9, 0.2)
-    status(page, "Subject is corrected on frame 0. Confirm this frame again when it is right.")
+    status(page, "Object 1 is corrected on frame 0. Confirm this frame again when it is right.")
     page.wait_for_selector("#frame-words:has-text('Corrected, not tracked yet')")
     for shown in (before + 1, before):
         page.keyboard.press("Control+z")
@@ -44,7 +44,7 @@ def test_a_confirmation_and_its_end_are_said(page: Any, job: str) -> None:
 def test_what_a_prompt_has_done_is_said(page: Any, job: str) -> None:
     before = begin(page, job)
     click(page, 0.17, 0.45)
-    status(page, "The mask of subject stays as it was: it agrees with you.")
+    status(page, "The mask of object 1 stays as it was: it agrees with you.")
     page.click("#new-object")
     click(page, 0.8, 0.6)
     status(page, "Object 2 is new, on frame 0 alone. Track follows it.")
@@ -56,12 +56,12 @@ def test_what_a_prompt_has_done_is_said(page: Any, job: str) -> None:
 
 def test_what_is_deleted_is_said_and_comes_back(page: Any, job: str) -> None:
     before = begin(page, job)
-    page.click("[aria-label='Hide subject']")
-    status(page, "Subject is hidden on this page alone. Downloads have it; delete it to leave it out.")
-    page.click("[aria-label='Hide subject']")
-    status(page, "Subject is shown again.")
+    page.click("[aria-label='Hide object 1']")
+    status(page, "Object 1 is hidden on this page alone. Downloads have it; delete it to leave it out.")
+    page.click("[aria-label='Hide object 1']")
+    status(page, "Object 1 is shown again.")
     page.keyboard.press("Delete")
-    status(page, "Subject is deleted, with its masks on 20 frames and its corrections.")
+    status(page, "Object 1 is deleted, with its masks on 20 frames and its corrections.")
     revision(page, before + 1)
     page.wait_for_selector("#told-undo:visible")
     page.wait_for_timeout(200)
@@ -70,7 +70,7 @@ def test_what_is_deleted_is_said_and_comes_back(page: Any, job: str) -> None:
     page.keyboard.press("Control+z")
     status(page, "Undone: the change of an object.")
     revision(page, before)
-    page.wait_for_selector("#objects li:has-text('subject')")
+    page.wait_for_selector("#objects li:has-text('object 1')")
     page.check("input[value=within]", force=True)
     drag(page, (0.2, 0.2), (0.6, 0.8))
     status(page, "The subject stays within this region.")
