@@ -218,9 +218,7 @@ def test_a_change_that_is_no_loss_is_told_with_the_download(client: httpx.Client
     client.delete(f"/api/jobs/{identity}")
 
 
-def test_annotations_and_pictures_are_called_after_the_file_that_was_sent(
-    client: httpx.Client, tmp_path: Path
-) -> None:
+def test_annotations_and_pictures_are_called_after_the_file_that_was_sent(client: httpx.Client, tmp_path: Path) -> None:
     file = tmp_path / "harbour 50%.png"
     assert cv2.imwrite(str(file), np.full((48, 64, 3), 90, np.uint8))
     whole = upload(client, file)["id"]

@@ -245,9 +245,12 @@ def seeds(**given: str) -> tuple[SeedMask, ...]:
         # A confirmed frame is never passed, nor changed.
         ({"start": 5}, seeds(f2="confirmed", f5="points", f9="confirmed"), [("forward", 5, 4), ("backward", 5, 3)]),
         ({"start": 5, "stop": 15}, seeds(f5="points", f9="confirmed"), [("forward", 5, 4)]),
-        # Where nothing is shown on one side, the other is followed alone.
-        ({"start": 8}, seeds(f5="points"), [("forward", 8, 12)]),
-        ({"start": 2}, seeds(f5="points"), [("backward", 2, 3)]),
+        # Where nothing is shown on one side, both ways begin with the nearest frame that shows something.
+        ({"start": 8}, seeds(f3="points", f5="points"), [("forward", 5, 15), ("backward", 5, 6)]),
+        ({"start": 2}, seeds(f5="points", f7="points"), [("forward", 5, 15), ("backward", 5, 6)]),
+        ({"start": 8, "stop": 12}, seeds(f5="points"), [("forward", 5, 8)]),
+        ({"start": 8, "direction": "forward"}, seeds(f5="points"), [("forward", 8, 12)]),
+        ({"start": 2, "direction": "backward"}, seeds(f5="points"), [("backward", 2, 3)]),
     ],
 )
 def test_the_stretches_of_a_track(asked: dict, shown: tuple[SeedMask, ...], parts: list) -> None:

@@ -57,12 +57,19 @@ class Staged:
         rest = [each for each in task.seeds if (each.frame, each.object) != (seed.frame, seed.object)]  # type: ignore[attr-defined]
         return Clicked(object=seed.object, mask=mask, seeds=(*rest, seed))
 
+    def met(self, task: Task, way: str, index: int) -> set[int]:
+        """Objects that a pass knows on a frame: those that were shown there, or on the way to it."""
+        shown = {(seed.object, seed.frame) for seed in task.seeds}  # type: ignore[attr-defined]
+        return {number for number, at in shown if (at <= index if way == "forward" else at >= index)}
+
     def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Answer]:
         self.tasks.append(task)
         for way, start, count in task.parts:  # type: ignore[attr-defined]
             for at in range(count):
                 index = start + at if way == "forward" else start - at
-                mask = frame(index, self.places)
+                mask = frame(
+                    index, {each: self.places[each] for each in self.places if each in self.met(task, way, index)}
+                )
                 shown = {seed.object: seed.mask for seed in task.seeds if seed.frame == index}  # type: ignore[attr-defined]
                 yield replace(mask, objects={**mask.objects, **shown})
         self.meanwhile()
@@ -151,20 +158,36 @@ def test_a_frame_that_was_confirmed_never_changes_nor_what_lies_beyond(page: Pag
     page.check(*[FIRST] * 3, *[RIGHT] * (COUNT - 3))
 
 
-@pytest.mark.parametrize("direction", ["forward", "both"])
-def test_a_change_grows_from_the_correction_wherever_the_track_begins(page: Page, direction: str) -> None:
+def test_a_change_grows_from_the_correction_wherever_the_track_begins(page: Page) -> None:
     page.click(2, 1, RIGHT)
-    page.track(ANEW, start=5, direction=direction)
+    page.track(ANEW, start=5, direction="forward")
     assert page.staged.tasks[-1].parts[0] == ("forward", 2, COUNT - 2)  # type: ignore[attr-defined]
     page.check(*[FIRST] * 2, RIGHT, *[FIRST] * 2, *[RIGHT] * (COUNT - 5))
 
 
-@pytest.mark.parametrize("direction", ["forward", "both"])
-def test_a_correction_that_was_confirmed_spreads_as_well(page: Page, direction: str) -> None:
+@pytest.mark.parametrize("start", [0, 2, 5, 8])
+def test_both_ways_leave_no_frame_out(page: Page, start: int) -> None:
+    page.click(2, 1, RIGHT)
+    page.track(ANEW, start=start, direction="both")
+    page.check(FIRST, *[RIGHT] * (COUNT - 1))  # frame 0 was shown without it
+
+
+@pytest.mark.parametrize("start", range(COUNT))
+def test_both_ways_from_any_frame_follow_every_new_object_to_both_ends(page: Page, start: int) -> None:
+    three: Places = {**FIRST, 3: [(3, 0)]}
+    four: Places = {**three, 4: [(3, 1)]}
+    page.click(2, 3, three)
+    page.click(6, 4, four)
+    page.track(four, start=start, direction="both")
+    page.check(*[four] * COUNT)
+
+
+@pytest.mark.parametrize(("direction", "between"), [("forward", FIRST), ("both", RIGHT)])
+def test_a_correction_that_was_confirmed_spreads_as_well(page: Page, direction: str, between: Places) -> None:
     page.click(2, 1, RIGHT)
     page.editing.confirm(page.clip, 2)
     page.track(ANEW, start=5, direction=direction)
-    page.check(*[FIRST] * 2, RIGHT, *[FIRST] * 2, *[RIGHT] * (COUNT - 5))
+    page.check(FIRST, between, RIGHT, *[between] * 2, *[RIGHT] * (COUNT - 5))
 
 
 def test_a_correction_that_was_confirmed_spreads_backward(page: Page) -> None:

@@ -224,7 +224,7 @@ class Editing:
         parts = partial(track_parts, asked.direction, start=start, stop=stop, count=clip.info.frame_count, name=name)
         with self._queue.idle(clip):
             parts(seeds=clip.history.seeds)
-            self._queue.put(track_work(self._queue, clip, parts), state="queued")
+            self._queue.put(track_work(self._queue, clip, parts, between=asked.direction == "both"), state="queued")
         return self._queue.changed(clip)
 
     def confirm(self, clip: Clip, asked: Shown) -> JobView:

@@ -26,13 +26,14 @@ class Spreading:
     Args:
         history: The clip's.
         asked: The stretches that the user has asked for.
+        between: The frames between a correction and the beginning of its stretch change as well.
 
     Attributes:
         parts: The stretches to follow. One begins with the correction before it, for the change grows from there.
     """
 
-    def __init__(self, history: History, asked: Parts) -> None:
-        self._asked, self._seeds = asked, to_follow(history.seeds)
+    def __init__(self, history: History, asked: Parts, *, between: bool) -> None:
+        self._seeds = to_follow(history.seeds)
         self._frames, self._followed_at = dict(history.frames), history.followed_at()
         self._told: dict[int, FrameMask] = {}
         self._births = _births(self._seeds)
@@ -46,6 +47,7 @@ class Spreading:
         self._confirmed = confirmed_frames(history.seeds)
         self._fresh = {seed.frame for seed in self._seeds if seed not in then}
         self.parts = tuple(self._from_correction(part) for part in asked)
+        self._asked = self.parts if between else asked
         self._part, self._latest, self._taken = 0, -1, 0
         self._correction = Correction(births=self._births, corrected=self._corrected)
 
@@ -68,8 +70,8 @@ class Spreading:
 
     def _asked_for(self, masks: list[FrameMask]) -> list[FrameMask]:
         made = [each for each in masks if each.index in _frames(self._asked[self._part])]
-        if made and not self._told:
-            self._told = {made[0].index: made[0]}
+        if not self._part:
+            self._told.update((each.index, each) for each in made)
         return made
 
     def _goes_on(self, index: int) -> bool:

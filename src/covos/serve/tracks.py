@@ -25,7 +25,8 @@ def track_parts(
 ) -> Parts:
     """Return the stretches to follow: direction, first frame and number of frames.
 
-    Frames that were confirmed are barriers: what lies beyond them is right already. ``name`` says a frame in words.
+    Frames that were confirmed are barriers: what lies beyond them is right already. Both ways begin with the frame that
+    is nearest to ``start`` and no further than what is shown, so that none is left out. ``name`` says a frame in words.
 
     Raises:
         NotYetError: No object is shown, or none on that side of the frame.
@@ -35,6 +36,8 @@ def track_parts(
         raise NotYetError(
             "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
         )
+    if direction == "both":
+        start = min(max(start, min(shown)), max(shown))
     barriers = confirmed_frames(seeds)
     last = min((frame - 1 for frame in barriers if frame > start), default=count - 1)
     first = max((frame + 1 for frame in barriers if frame < start), default=0)
@@ -58,13 +61,14 @@ def track_parts(
     return tuple(parts)
 
 
-def track_work(queue: WorkQueue, clip: Clip, parts: Callable[..., Parts]) -> Work:
+def track_work(queue: WorkQueue, clip: Clip, parts: Callable[..., Parts], *, between: bool) -> Work:
     """Return the work of following a clip, which is then in the state that it has now, however the track ends.
 
     Args:
         queue: Runs it, and hears of each frame.
         clip: The clip.
         parts: Returns the stretches to follow with the ``seeds`` that there are when the work begins.
+        between: See `Spreading`.
     """
     after = clip.kept.state
 
@@ -73,7 +77,7 @@ def track_work(queue: WorkQueue, clip: Clip, parts: Callable[..., Parts]) -> Wor
         with clip.lock:  # with what the user has shown while it waited
             clip.begin_track()
             seeds = clip.history.seeds
-            spreading = Spreading(clip.history, parts(seeds=seeds))
+            spreading = Spreading(clip.history, parts(seeds=seeds), between=between)
         queue.changed(clip)
         task = Track(video=clip.video, seeds=to_follow(seeds), parts=spreading.parts, cuts=clip.kept.cuts)
 
