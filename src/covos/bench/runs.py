@@ -187,7 +187,7 @@ def _at_most(asked: RunAsked, folder: Path) -> Doing:
             ) as writer:
                 count = 0
                 for frame in prefetch(source if part is None else source.part(part)):
-                    writer.write(frame.image, pts=frame.pts)
+                    writer.write(frame.image, pts=frame.pts, duration=frame.duration)
                     count += 1
         return count
 

@@ -119,6 +119,8 @@ class Frame:
         coded: The picture as it was coded; None where it is displayed otherwise, or was coded in another way.
         hdr: Gives the same as ``deep`` with the transfer and primaries of the source, where these are HDR or BT.2020;
             all else of the frame has ordinary ones.
+        duration: Units of ``time_base`` for which it is shown, known of the last frame; None of others, which are shown
+            up to the next, and where the source does not say.
     """
 
     index: int
@@ -135,6 +137,7 @@ class Frame:
     source_index: int | None = None
     coded: Planes | None = None
     hdr: Callable[[], NDArray[np.uint16]] | None = None
+    duration: int | None = None
 
     __repr__ = short_repr
 

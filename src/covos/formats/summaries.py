@@ -44,7 +44,7 @@ class SampledFormat(Format):
 
     labels_only = True
     _step = 1
-    _last = 0.0
+    _end = 0.0
 
     @property
     def _capacity(self) -> int:
@@ -55,7 +55,9 @@ class SampledFormat(Format):
         return []
 
     def _add(self, result: FrameResult) -> None:
-        self._last = result.frame.time
+        frame = result.frame
+        lasts = 1 / (self._info.frame_rate or 1) if frame.duration is None else frame.duration * frame.time_base
+        self._end = float(frame.pts * frame.time_base + lasts)
         if self._written % self._step == 0 and len(self._kept) == self._capacity:
             del self._kept[1::2]
             self._step *= 2
@@ -87,7 +89,7 @@ class SampledFormat(Format):
         speed: at 30 frames a second, a GIF would have 30 ms for each 33.
         """
         unit, least = (_GIF_UNIT, _GIF_LEAST) if gif else (1, 1)
-        ends = [*(each.time for each in self._kept[1:]), self._last + 1 / float(self._info.frame_rate or 1)]
+        ends = [*(each.time for each in self._kept[1:]), self._end]
         durations, begin = [], 0
         for end in ends:
             lasts = max(least, unit * round(1000 * (end - self._kept[0].time) / unit) - begin)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, ImageArray, SourceInfo, Tags
+from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.base import Format
 from covos.formats.composition import Composition
 from covos.formats.pictures import write_png
@@ -104,16 +104,16 @@ class VideoFormat(Format):
 
     def _put_frame(self, name: str, result: FrameResult) -> None:
         """Write a frame into the video of the object of a name; of the whole if there is none."""
-        frame, video = result.frame, f"{self.name}-{name}" if name else self.name
-        self._put(video, self.picture(result), index=frame.index, pts=frame.pts, time_base=frame.time_base)
+        self._put(f"{self.name}-{name}" if name else self.name, self.picture(result), frame=result.frame)
 
-    def _put(self, name: str, picture: NDArray[Any], *, index: int, pts: int, time_base: Fraction) -> None:
+    def _put(self, name: str, picture: NDArray[Any], *, frame: Frame) -> None:
         """Write a frame into the video of a name; the first video has the sound."""
         if self._info.is_still:
             self._pictures.append(self._folder.file(f"{name}.png"))
             write_png(self._pictures[-1], picture, colour=self._told.colour if self._keeps_hdr else None)
             return
-        self._video(name, index=index, time_base=time_base).write(picture, pts=pts)
+        video = self._video(name, index=frame.index, time_base=frame.time_base)
+        video.write(picture, pts=frame.pts, duration=frame.duration)
 
     def _video(self, name: str, *, index: int, time_base: Fraction) -> VideoWriter:
         """Return the video of a name; it begins with the frame of this index."""
@@ -205,4 +205,5 @@ class OverlayFormat(VideoFormat):
             super()._add(result)
             return
         # Drawn on the samples that were coded: nothing is lost to colours that are converted.
-        video.write_drawn(coded, draw=partial(draw_on_planes, labels=result.labels), pts=frame.pts)
+        drawn = partial(draw_on_planes, labels=result.labels)
+        video.write_drawn(coded, draw=drawn, pts=frame.pts, duration=frame.duration)

@@ -154,6 +154,10 @@ class AnimatedSource(Source):
     def _ticks(self) -> list[int]:
         return [self._starts[each] for each in self._kept]
 
+    def _last_duration(self) -> int:
+        last = self._kept[-1]
+        return self._starts[last + 1] - self._starts[last]
+
     def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
         left = deque(indices)
         while left:
@@ -182,6 +186,7 @@ class AnimatedSource(Source):
             status="concealed" if self._whole is not None and number in self._whole.patched else "ok",
             alpha=picture.alpha,
             bare=picture.bare,
+            duration=self._last_duration() if index == len(self._kept) - 1 else None,
         )
 
 

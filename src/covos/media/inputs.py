@@ -449,7 +449,20 @@ class _Part(Source):
             yield self._placed(frame)
 
     def _placed(self, frame: Frame) -> Frame:
-        return frame.placed(self._wanted.index(frame.index), source_index=frame.index)
+        placed = frame.placed(self._wanted.index(frame.index), source_index=frame.index)
+        is_last = placed.index == self.info.frame_count - 1
+        return replace(placed, image=placed.given, duration=self._last_duration() if is_last else None)
+
+    def _last_duration(self) -> int | None:
+        """Return the units of time to the next frame that would be taken; before the end, to that of the source."""
+        last, step, base = self._wanted[self.info.frame_count - 1], self._wanted.step, self.info.time_base
+        count, known = self._whole.info.frame_count, self._whole.time_of
+        if last + step >= count and self._whole.promised > count:
+            return None  # other frames would come before the end
+        shown = known(last + step) - known(last)
+        if step > 1 and last + step > count and last > self._wanted.start:
+            shown = max(shown, known(last) - known(last - step))  # as steady as the others
+        return max(1, round(shown / base))
 
     def close(self) -> None:
         super().close()

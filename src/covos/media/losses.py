@@ -346,6 +346,9 @@ class Losses:
         steps = np.diff(times)
         step = Fraction(self._usual(steps, len(steps))) * self._base
         end = (Fraction(int(times[-1])) * self._base) + step
+        if self._name.startswith("matroska"):  # a block that is shown for longer than the others says so itself
+            own = self._read.durations[int(np.argmax(self._times))]
+            end = max(end, (int(times[-1]) + own) * self._base)
         damaged = self._is_damaged_near(self._count, self._count)
         stated, is_own = self._stated_end()
         if stated is None or stated - end > _MOST * step:  # such a duration is damaged itself
@@ -371,7 +374,7 @@ class Losses:
 
     def _stated_end(self) -> tuple[Fraction | None, bool]:
         """Return the stated end in seconds, None if there is none, and True if it is that of this stream alone."""
-        stated = _stream_end(self._stream)
+        stated = stated_end(self._stream)
         if stated is None and self._container.duration is None:
             stated = self._structure.duration
         if stated is not None:
@@ -417,7 +420,7 @@ def usual_length(lengths: NDArray[np.int64]) -> int | None:
     return int(values[at]) if counts[at] * 2 > len(lengths) or counts[at] * 2 == len(lengths) > 2 else None
 
 
-def _stream_end(stream: VideoStream) -> Fraction | None:
+def stated_end(stream: VideoStream) -> Fraction | None:
     """Return the end of the stream in seconds, where Matroska's statistics state it."""
     stated = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
     try:

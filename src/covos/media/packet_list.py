@@ -51,6 +51,7 @@ class PacketList:
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)  # 0 where unknown
     keys: list[bool] = field(default_factory=list)
     places: list[int] = field(default_factory=list)  # -1 where unknown
     sizes: list[int] = field(default_factory=list)
@@ -111,6 +112,7 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         source.check_frames(container.name, len(read.pts) + 1)
         read.pts.append(packet.pts)
         read.dts.append(packet.dts)
+        read.durations.append(packet.duration or 0)
         read.keys.append(packet.is_keyframe)
         read.places.append(-1 if place is None else place)
         read.sizes.append(packet.size)

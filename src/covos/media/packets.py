@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covos.media.losses import Losses
-from covos.media.packet_list import list_packets
+from covos.media.losses import Losses, stated_end
+from covos.media.packet_list import PacketList, list_packets
 from covos.media.stamps import longest_pause, misplaced
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from covos.media.losses import LostFrame
     from covos.media.structure_found import Structure
 
+_STATES_DURATIONS = ("mov,mp4", "matroska", "gif", "apng")
+"""Containers that say for how long a frame is shown. Of others, FFmpeg takes it from the frame rate."""
 _FASTEST = 1000  # frames a second; a higher stated rate is damage
 
 
@@ -51,6 +53,7 @@ class PacketTable:
             same: they are lost if the last packets turn out to be damaged.
         has_total: True if the file says how many frames it has, or how long it is.
         at_least: True if more may be lost than is known.
+        last_duration: Units of time for which the last frame is shown, where an intact file says so.
         jumps: True if times cannot be, or decoding times run back, or far ahead: see `covos.media.clock`.
     """
 
@@ -67,6 +70,7 @@ class PacketTable:
     doubtful: tuple[LostFrame, ...] = ()
     has_total: bool = True
     at_least: bool = False
+    last_duration: int | None = None
     jumps: bool = False
 
     @property
@@ -96,6 +100,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         seeking = SeekTable(pts=times, is_key=is_key[order], seek_to=seek_to[order])
     loss = Losses(container, stream, read, times=own, rate=rate, structure=structure)
     lost = tuple(loss.frames()) if count else ()
+    is_intact = seeking is not None and not (lost or loss.suspects or loss.at_least or structure.cut)
     return PacketTable(
         count=count,
         seeking=seeking,
@@ -109,9 +114,26 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         lost=lost,
         doubtful=tuple(loss.doubtful),
         has_total=loss.has_total,
+        last_duration=_last_duration(container, stream, read) if is_intact else None,
         jumps=bool(wrong) or bool(((np.diff(decoding) < 0) | (np.diff(decoding) > far)).any()),
         at_least=loss.at_least,
     )
+
+
+def _last_duration(container: InputContainer, stream: VideoStream, read: PacketList) -> int | None:
+    """Return the time from the last frame to the end of the video; else what its packet says; None if neither is known.
+
+    A packet of mp4 states how long it is until the next one is decoded, which may be another in the order of display.
+    """
+    name, base = container.format.name, stream.time_base
+    if not name.startswith(_STATES_DURATIONS) or base is None:
+        return None
+    last, own = max(zip((time or 0 for time in read.pts), read.durations, strict=True))
+    end = stated_end(stream) if name.startswith("matroska") else None
+    if name.startswith("mov,mp4") and stream.duration is not None:
+        end = ((stream.start_time or 0) + stream.duration) * base
+    left = 0 if end is None else round(end / base) - last
+    return left if left > 0 else (own or None)
 
 
 def _frame_rate(stream: VideoStream, times: NDArray[np.int64]) -> Fraction:

@@ -119,6 +119,10 @@ class Source(ABC):
         """Return the times of all frames, in units of ``info.time_base``; None if they keep to the frame rate."""
         return None
 
+    def _last_duration(self) -> int | None:
+        """Return for how many units of ``info.time_base`` the last frame is shown; None if the source does not say."""
+        return None
+
     def _read_part(self, wanted: range) -> Iterator[Frame]:
         """Begin a pass over these frames, which may go on behind the end; `health` then reports damage in it."""
         for frame in self._read_all():
@@ -174,7 +178,11 @@ class Source(ABC):
         if rate is None:
             return Fraction(0)
         missing = (self.promised - count) / rate
-        return missing + (count / rate if ticks is None else (ticks[-1] - ticks[0]) * self.info.time_base + 1 / rate)
+        if ticks is None:
+            return missing + count / rate
+        last = self._last_duration()
+        lasts = 1 / rate if last is None else last * self.info.time_base
+        return missing + (ticks[-1] - ticks[0]) * self.info.time_base + lasts
 
     def index_at(self, seconds: Fraction) -> int:
         """Return the index of the first frame that begins so long after frame 0, or later; the count if none does."""

@@ -187,6 +187,9 @@ class VideoSource(Source):
         table = self._table
         return None if table.seeking is None or table.jumps else table.seeking.pts.tolist()
 
+    def _last_duration(self) -> int | None:
+        return self._table.last_duration
+
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
         done = 0
@@ -230,6 +233,7 @@ class VideoSource(Source):
                     deep=partial(deep.deep, picture) if self.info.tags.bits > 8 else None,
                     coded=reader.coded(picture),
                     hdr=self._unmapped(deep, picture),
+                    duration=self._table.last_duration if index == self._table.count - 1 else None,
                 )
 
     def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:

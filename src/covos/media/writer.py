@@ -47,7 +47,8 @@ class VideoWriter:
     """A video under construction: unless asked otherwise, an H.264 mp4 that plays everywhere.
 
     Presentation times are kept as given: variable frame rates, gaps and a start after zero survive; mkv and webm
-    round them to a thousandth of a second. Only a start before zero, which the containers cannot express, or more
+    round them to a thousandth of a second. The last frame is shown for as long as its ``duration`` says, and without one as
+    long as the frame before. Only a start before zero, which the containers cannot express, or more
     than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``. With ``from_zero`` any start
     is, and times are kept from there; without it, a part of a source keeps a late start, too.
 
@@ -90,6 +91,7 @@ class VideoWriter:
         self._samples = np.uint16 if preset.deep and tags.bits > 8 else np.uint8
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
+        self._duration: int | None = None  # of the latest frame
         self._conformed = None if constant_rate is None else Conformed[av.VideoFrame](constant_rate)
         rate = constant_rate or frame_rate
         self._unit = 1 / constant_rate if constant_rate else time_base
@@ -154,26 +156,30 @@ class VideoWriter:
         """Changes that take nothing worth speaking of, in plain words."""
         return (*self._notes, *self._rate_notes())
 
-    def write(self, image: NDArray[Any], *, pts: int) -> None:
+    def write(self, image: NDArray[Any], *, pts: int, duration: int | None = None) -> None:
         """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise.
 
-        It is uint16 of full range if the preset keeps more than 8 bits a sample and ``tags`` has so many.
+        It is uint16 of full range if the preset keeps more than 8 bits a sample and ``tags`` has so many. ``duration``
+        counts if no other frame follows.
         """
         self._check(image, pts)
-        self._put(self._converted(image), pts=pts)
+        self._put(self._converted(image), pts=pts, duration=duration)
 
     def codes_like(self, coded: Planes) -> bool:
         """Tell if this video codes its frames as a picture was coded, so that `write_drawn` takes it."""
         size = self._stream.codec_context.height, self._stream.codec_context.width
         return self._pixels == "yuv420p" and coded.luma.shape == size and coded.matrix == self._colour.matrix
 
-    def write_drawn(self, coded: Planes, *, draw: Callable[[Planes], None], pts: int) -> None:
+    def write_drawn(
+        self, coded: Planes, *, draw: Callable[[Planes], None], pts: int, duration: int | None = None
+    ) -> None:
         """Add a frame that is as it was coded, but for what is drawn.
 
         Args:
             coded: The picture before anything was drawn; see `codes_like`.
             draw: Draws on a copy of its planes.
             pts: As of `write`.
+            duration: As of `write`.
         """
         self._check_time(pts)
         height, width = coded.luma.shape
@@ -182,9 +188,9 @@ class VideoWriter:
         luma[:], blue[:], red[:] = coded.luma, coded.blue, coded.red
         draw(replace(coded, luma=luma, blue=blue, red=red))
         tag_picture(picture, self._colour, is_yuv=self._preset.is_yuv)
-        self._put(picture, pts=pts)
+        self._put(picture, pts=pts, duration=duration)
 
-    def _put(self, picture: VideoFrame, *, pts: int) -> None:
+    def _put(self, picture: VideoFrame, *, pts: int, duration: int | None) -> None:
         if self._last is None:
             start = pts * self._time_base
             late = start > _LATEST_START and not self._cut
@@ -198,7 +204,7 @@ class VideoWriter:
             self._step = pts - self._last
             shortest, longest = self._steps or (self._step, self._step)
             self._steps = min(shortest, self._step), max(longest, self._step)
-        self._last = pts
+        self._last, self._duration = pts, duration
         shown = pts + self._shift
         if self._conformed is None:
             self._encode([(picture, shown)])
@@ -225,7 +231,8 @@ class VideoWriter:
                 why="a video needs at least one frame",
                 fix="write frames before closing",
             )
-        end, length = (self._last + self._shift + self._step) * self._time_base, self._step * self._time_base
+        length = self._length * self._time_base
+        end = (self._last + self._shift) * self._time_base + length
         if self._conformed is not None:
             self._encode(self._conformed.end(end))
             length = self._unit
@@ -240,6 +247,13 @@ class VideoWriter:
             self._container.close()
             self._place.close()
         self._done = True
+
+    @property
+    def _length(self) -> int:
+        """Units of time for which the last frame is shown: those of the one before, if they differ by rounding alone."""
+        stated = self._duration
+        near = stated is None or abs(stated - self._step) * self._time_base <= _ROUNDING
+        return self._step if stated is None or near else stated
 
     def abort(self) -> None:
         """Stop, and remove what was written. Does nothing after ``close``."""

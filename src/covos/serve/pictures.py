@@ -174,7 +174,8 @@ class MakeProxy:
                 if here.stop.is_set():
                     writer.abort()
                     return
-                writer.write(resized(frame.image, height=height, width=width), pts=frame.pts)
+                picture = resized(frame.image, height=height, width=width)
+                writer.write(picture, pts=frame.pts, duration=frame.duration)
                 here.tell(Progress(done=frame.index + 1, total=info.frame_count))
 
 
