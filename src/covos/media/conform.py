@@ -57,8 +57,8 @@ class Conformed(Generic[_T]):
     """Frames at a constant rate: each output frame is a moment, and shows the frame that is nearest to it.
 
     A frame belongs to the moment nearest to its own time, so that it is at most half an output frame early or late.
-    Times that waver around the rate therefore change nothing. Where several belong to one moment, the nearest is shown
-    and the others are dropped; where none does, the latest before it is shown again.
+    Times that waver around the rate therefore change nothing. If several belong to one moment, the nearest is shown
+    and the others are dropped; if none does, the latest before it is shown again.
     """
 
     def __init__(self, rate: Fraction) -> None:

@@ -47,8 +47,8 @@ class VideoWriter:
     """A video under construction: unless asked otherwise, an H.264 mp4 that plays everywhere.
 
     Presentation times are kept as given: variable frame rates, gaps and a start after zero survive; mkv and webm
-    round them to a thousandth of a second. The last frame is shown for as long as its ``duration`` says, and without one as
-    long as the frame before. Only a start before zero, which the containers cannot express, or more
+    round them to a thousandth of a second. The last frame is shown for as long as its ``duration`` says, and
+    without one as long as the frame before. Only a start before zero, which the containers cannot express, or more
     than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``. With ``from_zero`` any start
     is, and times are kept from there; without it, a part of a source keeps a late start, too.
 
@@ -250,7 +250,7 @@ class VideoWriter:
 
     @property
     def _length(self) -> int:
-        """Units of time for which the last frame is shown: those of the one before, if they differ by rounding alone."""
+        """Units of time for which the last frame is shown; those of the one before if they differ by rounding alone."""
         stated = self._duration
         near = stated is None or abs(stated - self._step) * self._time_base <= _ROUNDING
         return self._step if stated is None or near else stated
