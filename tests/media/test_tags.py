@@ -169,3 +169,47 @@ def test_the_timecode_of_each_nth_frame_is_on_the_same_clock(
 def test_why_each_nth_frame_has_no_timecode(timecode: str, every: int, rate: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         thinned(timecode, every=every, rate=Fraction(rate))
+
+
+def in_the_container_alone(path: Path, colour: tuple[int, int, int]) -> Path:
+    """A red ProRes whose pictures state nothing; its container states these numbers, by which it is coded."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("prores_ks", rate=25, width=64, height=48, pix_fmt="yuv422p10le")
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = colour
+        context.color_range = 1
+        frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), RED, np.uint8), format="rgb24")
+        coded = frame.reformat(format="yuv422p10le", dst_colorspace=colour[2], dst_color_range=1)
+        coded.color_primaries = coded.color_trc = coded.colorspace = 2
+        for index in range(6):
+            coded.pts = index
+            container.mux(stream.encode(coded))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        first = next(container.decode(video=0))
+        assert (first.color_primaries, first.color_trc, first.colorspace) == (2, 2, 2)  # else it shows nothing
+    return path
+
+
+def test_colours_that_the_container_alone_states_are_read(tmp_path: Path) -> None:
+    with open_source(in_the_container_alone(tmp_path / "film.mov", HD)) as source:
+        assert source.info.tags.colour == Colour(primaries=1, transfer=1, matrix=1)
+        for frame in (*source, *source.select([4])):
+            np.testing.assert_allclose(frame.image[24, 32], RED, atol=2)
+
+
+def test_hdr_that_the_container_alone_states_is_known(tmp_path: Path) -> None:
+    with open_source(in_the_container_alone(tmp_path / "film.mov", (9, 18, 9))) as source:
+        assert source.info.tags.hdr == Colour(primaries=9, transfer=18, matrix=9)
+
+
+def test_damage_leaves_the_colours_of_the_container(tmp_path: Path) -> None:
+    path = in_the_container_alone(tmp_path / "film.mov", HD)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"icpf", content.index(b"icpf") + 4)
+    content[at : at + 40] = bytes(40)
+    path.write_bytes(content)
+    with open_source(path) as source:
+        frames = list(source)
+        assert not source.health.complete
+    np.testing.assert_allclose([frames[0].image[24, 32], frames[-1].image[24, 32]], [RED, RED], atol=2)

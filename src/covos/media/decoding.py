@@ -11,6 +11,7 @@ from av.codec.context import ThreadType
 
 from covos.core.memory import refuse_shortage
 from covos.media.container import decoder_of, is_shown, open_container, packets_of, picture_stream
+from covos.media.tags import StatedColours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +79,7 @@ def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
     """Yield pictures up to the first sign of damage, and then None."""
     with open_container(path) as container:
         stream = picture_stream(container, path, strict=True)
+        colours = StatedColours(stream)
         decoder, numbers = decoder_of(stream), _Numbers(stream, tally=tally)
         for packet in _packets_and_end(container, stream):
             try:
@@ -91,12 +93,14 @@ def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
                     yield None
                     return
                 tally.pictures += 1
+                colours.tag(picture)
                 yield Decoded(picture=picture, packet=numbers.take(picture))
 
 
 def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
     with open_container(path) as container, open_container(path) as other:
         stream, judge = picture_stream(container, path), picture_stream(other, path, strict=True)
+        colours = StatedColours(stream)
         decoder, judging = decoder_of(stream), decoder_of(judge)
         for each in (decoder, judging):
             each.thread_count = 1
@@ -111,6 +115,7 @@ def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
             for picture in _decode_packet(decoder, numbered, tally=tally):
                 tally.pictures += 1
                 number = numbers.take(picture)
+                colours.tag(picture)
                 yield Decoded(picture=picture, packet=number, is_damaged=picture.is_corrupt or number in tally.refused)
 
 
@@ -173,7 +178,7 @@ class Cursor:
     def __init__(self, container: InputContainer, stream: VideoStream, *, table: SeekTable) -> None:
         self._container = container
         self._stream = stream
-        self._decoder = decoder_of(stream)
+        self._decoder, self._colours = decoder_of(stream), StatedColours(stream)
         self._packets = _packets_and_end(container, stream)
         self._pts = table.pts
         self._keys = table.is_key.nonzero()[0]
@@ -196,6 +201,7 @@ class Cursor:
                 return None
             self._next += 1
             if self._next > index:
+                self._colours.tag(picture)
                 return picture
         return None
 

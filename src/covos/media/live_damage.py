@@ -15,6 +15,7 @@ from covos.media.joined import second_file
 from covos.media.order_gaps import left_out
 from covos.media.picture_order import Place, order_reader
 from covos.media.structure import examine
+from covos.media.tags import StatedColours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,7 @@ def live_pictures(
     Raises:
         av.FFmpegError: It breaks off with an error.
     """
-    context = stream.codec_context
+    context, colours = stream.codec_context, StatedColours(stream)
     context.flags |= Flags.output_corrupt.value  # damaged pictures come out, marked, instead of vanishing
     order = order_reader(context.name, context.extradata or b"")
     trusts, torn = container.format.name != "rawvideo", set[int | None]()
@@ -139,6 +140,7 @@ def live_pictures(
         for picture in pictures:
             counting.give(picture, is_whole=not picture.is_corrupt and picture.pts not in torn)
             torn.discard(picture.pts)
+            colours.tag(picture)
             yield picture
     damage.end()
     damage.silent = max(0, counting.owed)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from av.video.reformatter import ColorRange
+
 from covos.core.types import Colour, Tags
 from covos.media.tones import transfer_of
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 # Numbers of ITU-T H.273.
 BT709 = Colour(primaries=1, transfer=1, matrix=1)
@@ -22,6 +25,7 @@ _BT2020 = 9
 PQ_BT2020 = Colour(primaries=_BT2020, transfer=16, matrix=_BT2020)
 _BT470BG, _SMPTE170M = 5, 6
 _UNSPECIFIED = frozenset({0, 2, 3})
+_NO_MATRIX = 2
 KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 """Matrices that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020."""
 
@@ -46,6 +50,32 @@ def tag_picture(picture: VideoFrame, colour: Colour, *, is_yuv: bool) -> None:
     picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
     if is_yuv:
         picture.colorspace = colour.matrix
+
+
+class StatedColours:
+    """The colours that a container or a stream's header states, for pictures that state none themselves.
+
+    ProRes and many others state them in each picture, or leave them to the file that holds it, as FFmpeg's own encoder
+    does unless each of its pictures is tagged. Made before the first picture is decoded, since decoders overwrite them.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        context = stream.codec_context
+        self._primaries, self._transfer = context.color_primaries, context.color_trc
+        self._matrix, self._range = context.colorspace, context.color_range
+
+    def tag(self, picture: VideoFrame) -> None:
+        """Put them in a picture that was decoded, where it says nothing."""
+        if picture.color_primaries in _UNSPECIFIED:
+            picture.color_primaries = self._primaries
+        if picture.color_trc in _UNSPECIFIED:
+            picture.color_trc = self._transfer
+        if picture.format.is_rgb:
+            return
+        if picture.colorspace == _NO_MATRIX and self._matrix:  # 0 is that of RGB
+            picture.colorspace = self._matrix
+        if picture.color_range == ColorRange.UNSPECIFIED:
+            picture.color_range = self._range
 
 
 def colour_of(picture: VideoFrame) -> Colour:
