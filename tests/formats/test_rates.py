@@ -78,8 +78,8 @@ def test_sound_of_a_part_begins_and_ends_with_it(phone: Path, tmp_path: Path) ->
     part = covos.segment(phone, model=bright_model(), range=Range(start=0.1, end=0.4))
     (path,) = part.save(tmp_path / "out", formats=["prores"], composition=PAL).outputs
     rate, times, sound = stream_of(path)
-    assert (rate, times) == (25, [Fraction(each, 25) for each in range(7)])  # 0.1 to 0.384, the last as long as before
-    assert sound == pytest.approx(0.284, abs=0.001)
+    assert (rate, times) == (25, [Fraction(each, 25) for each in range(7)])  # 0.1 to 0.4, where the next begins
+    assert sound == pytest.approx(0.3, abs=0.001)
 
 
 def test_timecode_is_counted_at_the_rate(film: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811
