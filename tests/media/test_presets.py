@@ -14,8 +14,9 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
+from covos.core.types import Tags
 from covos.media.opening import open_source
-from covos.media.presets import FFV1, H264, PRORES_422, PRORES_4444, QTRLE, VP9_ALPHA, Preset
+from covos.media.presets import FFV1, FFV1_OPAQUE, H264, PRORES_422, PRORES_4444, QTRLE, VP9_ALPHA, Preset
 from covos.media.writer import VideoWriter
 from rewritten import rewritten
 
@@ -323,3 +324,23 @@ def heard(path: Path) -> tuple[float, NDArray[np.float32], str]:
 
 def onset(wave: NDArray[np.float32]) -> float:
     return float(np.flatnonzero(np.abs(wave) > 0.1)[0]) / 48000
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("preset", [FFV1, FFV1_OPAQUE], ids=["alpha", "opaque"])
+def test_deep_levels_are_rounded_not_cut_off(tmp_path: Path, preset: Preset, bits: int) -> None:
+    channels = 4 if preset.has_alpha else 3
+    ramp = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    image = np.stack([ramp, ramp[::-1], ramp[:, ::-1], ramp.T][:channels], axis=-1)
+    path = tmp_path / "out.mkv"
+    with VideoWriter(
+        path, height=256, width=256, time_base=Fraction(1, 25), frame_rate=None, preset=preset, tags=Tags(bits=bits)
+    ) as writer:
+        writer.write(image, pts=0)
+    with av.open(str(path)) as container:
+        (frame,) = container.decode(video=0)
+    assert frame.format.components[0].bits == bits
+    for plane, channel in zip(frame.planes, (1, 2, 0, 3), strict=False):
+        stored = np.frombuffer(plane, "<u2").reshape(256, -1)[:, :256]
+        nearest = np.rint(image[..., channel] / 65535 * ((1 << bits) - 1))
+        np.testing.assert_array_equal(stored, nearest)

@@ -218,6 +218,13 @@ def plane_of(picture: VideoFrame, place: int) -> NDArray[np.uint8]:
     return rows[:, : plane.width]
 
 
+def deep_plane_of(picture: VideoFrame, place: int) -> NDArray[np.uint16]:
+    """Return one of the planes of 9 to 16 bits of a picture, h x w uint16, to read or to write."""
+    plane: Any = picture.planes[place]
+    rows: NDArray[np.uint16] = np.frombuffer(plane, "<u2").reshape(plane.height, plane.line_size // 2)
+    return rows[:, : plane.width]
+
+
 def _deep_format(picture: VideoFrame) -> str:
     """Return the format by which the samples of a picture become 16 bits of RGB.
 

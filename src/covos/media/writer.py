@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +19,7 @@ from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Planes, Tags
 from covos.media.conform import Conformed
-from covos.media.displayed import from_full_white, plane_of
+from covos.media.displayed import deep_plane_of, from_full_white, plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
 from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
@@ -331,6 +332,8 @@ class VideoWriter:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         if self._samples is np.uint16 and self._preset.is_yuv:
             image = np.concatenate([from_full_white(image[..., :3]), image[..., 3:]], axis=2)
+        if self._samples is np.uint16 and not self._preset.is_yuv:
+            return self._in_planes(image)
         kinds = ("rgba64le", "rgb48le") if self._samples is np.uint16 else ("rgba", "rgb24")
         pixels = kinds[0] if self._preset.has_alpha else kinds[1]
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
@@ -346,6 +349,16 @@ class VideoWriter:
         )
         tag_picture(converted, self._colour, is_yuv=self._preset.is_yuv)
         return converted
+
+    def _in_planes(self, image: NDArray[np.uint16]) -> VideoFrame:
+        """Round deep RGB to the bits that are encoded: swscale would cut the others off."""
+        height, width, _ = image.shape
+        picture = av.VideoFrame(width, height, self._pixels)
+        levels = _levels(picture.format.components[0].bits)
+        for place, channel in enumerate((1, 2, 0, 3)[: image.shape[2]]):  # green, blue, red, alpha
+            deep_plane_of(picture, place)[:] = levels[image[..., channel]]
+        tag_picture(picture, self._colour, is_yuv=False)
+        return picture
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         """Hold the latest packet back: how long the last frame is shown is not known from a next one."""
@@ -422,6 +435,13 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
+
+
+@cache
+def _levels(bits: int) -> NDArray[np.uint16]:
+    """Return the nearest level of so many bits for each of 16, of full range both."""
+    most = np.uint32((1 << bits) - 1)
+    return np.asarray((np.arange(1 << 16, dtype=np.uint32) * most + 32767) // 65535, np.uint16)
 
 
 def _written(colour: Colour, preset: Preset) -> Colour:
