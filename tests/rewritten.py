@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from covos.core.types import ImageArray
 from covos.media.inputs import open_input
-from covos.media.presets import H264, Preset
+from covos.media.presets import H264, Preset, SoundChoice
 from covos.media.range import WHOLE, Range
 from covos.media.source import Health
 from covos.media.writer import VideoWriter
@@ -34,6 +34,7 @@ def rewritten(
     preset: Preset = H264,
     count: int | None = None,
     part: Range = WHOLE,
+    sound: SoundChoice | None = None,
     picture: Callable[[ImageArray], NDArray] = lambda image: image,
 ) -> Rewritten:
     """Write the first ``count`` pictures, or all, of a part, each through ``picture``."""
@@ -48,6 +49,7 @@ def rewritten(
             frame_rate=info.frame_rate,
             preset=preset,
             audio_from=path,
+            sound=sound,
             cut=info.is_part,
             from_zero=info.times == "zero",
         ) as writer:

@@ -21,6 +21,7 @@ from covos.evaluation.protocols import ProtocolName
 from covos.formats.composition import AlphaKind, Composition
 from covos.formats.options import composed_formats
 from covos.masks.edges import Edges
+from covos.media.presets import SoundChoice
 from covos.media.range import Range
 from covos.plan import Damaged, Plan
 from covos.task import Find, choose_task
@@ -82,6 +83,7 @@ def test_each_option_reaches_its_field() -> None:
     given: dict[str, Any] = {
         "background": "sea.mp4", "background_start": "1", "background_end": "9", "light_wrap": "2",
         "alpha": "premultiplied", "keep_hdr": True, "constant_rate": "25",
+        "sound": "pcm",
     }  # fmt: skip
     assert groups.Composing(**given).composition() == Composition(**given)
     for flag in ("shadow", "each_object", "invert"):
@@ -110,6 +112,7 @@ def test_the_page_shows_options_beside_the_value_that_says_the_same() -> None:
         (options.Damaged, Damaged),
         (options.Deinterlace, Deinterlace),
         (options.Alpha, AlphaKind | None),
+        (options.Sound, SoundChoice | None),
         (data.Layouts, Layout),
         (data.Encodings, Encoding),
     ],

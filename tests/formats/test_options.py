@@ -51,6 +51,10 @@ def taken(option: str) -> set[str]:
         ("keep_hdr", {"prores", "ffv1", "rgba", "exr"}),
         ("times source", VIDEOS),
         ("constant_rate", VIDEOS),
+        ("sound none", VIDEOS),
+        ("sound copy", VIDEOS),
+        ("sound aac", VIDEOS - {"webm"}),
+        ("sound pcm", {"prores", "qtrle", "ffv1"}),
     ],
 )
 def test_an_option_is_taken_by_the_formats_that_show_it(option: str, formats: set[str]) -> None:
@@ -58,7 +62,7 @@ def test_an_option_is_taken_by_the_formats_that_show_it(option: str, formats: se
 
 
 def test_every_option_of_a_composition_is_in_the_table() -> None:
-    assert {field for field in Composition.model_fields if field != "alpha"} < {*SHOWN_IN}
+    assert {field for field in Composition.model_fields if field not in {"alpha", "sound"}} < {*SHOWN_IN}
 
 
 def test_labels_are_the_names_of_files_of_each_object() -> None:

@@ -109,9 +109,32 @@ def test_the_rate_is_in_the_names_of_videos_alone() -> None:
         composed_formats(["rgba", "green=tiff"], PAL)
 
 
+def test_sound_is_chosen_for_the_videos_that_can_have_it(
+    phone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["overlay", "prores", "webm", "green=ffv1", "green=tiff", "palette"]
+    assert composed_formats(names[:4], Composition(sound="pcm")) == (
+        "overlay", "prores=sound=pcm", "webm", "green=ffv1,sound=pcm",
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="sound pcm is asked for, and nothing is written that has it") as caught:
+        composed_formats(["overlay", "webm", "green=tiff"], Composition(sound="pcm"))
+    assert caught.value.fix.startswith("add a format that has it: -f ffv1 or -f prores or -f qtrle")
+    run = tmp_path / "run"
+    covos.segment(phone, model=bright_model()).save(run, formats=["palette"])
+    for asked, codec in (((), "pcm_s16le"), (("--sound", "copy"), "aac"), (("--sound", "none"), None)):
+        assert main(["convert", str(run), "-o", str(tmp_path / "x.mov"), "-y", *asked]) == 0
+        with av.open(str(tmp_path / "x.mov")) as video:
+            assert [each.codec_context.name for each in video.streams.audio] == ([codec] if codec else [])
+        assert ("the sound is aac" in capsys.readouterr().err) == (not asked)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("webm=sound=aac", ".webm files hold no AAC"),
+        ("overlay=sound=pcm", ".mp4 files hold no PCM"),
+        ("overlay=sound=loud", "there is no loud"),
+        ("green=png,sound=none", "its pictures are files, and sound is of videos"),
         ("green=tiff,rate=25", "its pictures are files, and rate is of videos"),
         ("background=white,png,rate=25", "its pictures are files, and rate is of videos"),
         ("overlay=rate=fast", "it takes a number of frames a second, from 1 to 1000"),

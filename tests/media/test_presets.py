@@ -220,8 +220,8 @@ def test_frames_without_alpha_are_refused_where_alpha_is_written(tmp_path: Path)
 COPIED = {
     H264: [("film.mp4", "aac"), ("film.mkv", "libopus")],
     VP9_ALPHA: [("film.mkv", "libopus"), ("film.webm", "libopus")],
-    PRORES_4444: [("film.mp4", "aac"), ("film.mkv", "pcm_s16le"), ("film.mov", "pcm_s24le"), ("film.ts", "aac")],
-    QTRLE: [("film.avi", "libmp3lame"), ("film.mkv", "ac3")],
+    PRORES_4444: [("film.mkv", "pcm_s16le"), ("film.mov", "pcm_s24le")],
+    QTRLE: [("film.mov", "pcm_s16be")],
     FFV1: [("film.mp4", "aac"), ("film.ts", "aac"), ("film.mkv", "flac"), ("film.mov", "pcm_s16le"), ("f.mkv", "mp2")],
 }
 
@@ -254,6 +254,9 @@ def test_sound_that_the_container_holds_is_copied(
         (VP9_ALPHA, "film.mp4", "aac", "Opus", "opus", False),
         (VP9_ALPHA, "film.mkv", "pcm_s16le", "Opus", "opus", True),
         (PRORES_4444, "film.mkv", "libopus", "PCM", "pcm_s16le", False),
+        (PRORES_4444, "film.mp4", "aac", "PCM of 16 bits", "pcm_s16le", False),
+        (PRORES_4444, "film.mkv", "ac3", "PCM of 16 bits", "pcm_s16le", False),
+        (QTRLE, "film.mkv", "libmp3lame", "PCM of 16 bits", "pcm_s16le", False),
         (QTRLE, "film.mkv", "flac", "PCM", "pcm_s16le", True),
         (FFV1, "film.mov", "pcm_s8", "FLAC", "flac", True),
     ],
@@ -308,8 +311,89 @@ def test_sound_of_more_than_16_bits_keeps_them(
     assert np.abs(wave[:length] - new_wave[:length]).max() <= 2**-22, "16 bits would leave 2**-16"
 
 
-def copy(path: Path, target: Path, preset: Preset) -> VideoWriter:
-    return rewritten(path, target, preset=preset, picture=lambda image: frame_of(preset, image)).writer
+@pytest.mark.parametrize(
+    ("preset", "name", "sound", "asked", "codec", "is_copied"),
+    [
+        (PRORES_4444, "film.mp4", "aac", "copy", "aac", True),
+        (PRORES_4444, "film.ts", "aac", "copy", "aac", True),
+        (PRORES_4444, "film.mkv", "ac3", "copy", "ac3", True),
+        (PRORES_4444, "film.mov", "alac", "copy", "alac", True),
+        (QTRLE, "film.avi", "libmp3lame", "copy", "mp3float", True),
+        (PRORES_4444, "film.mp4", "aac", "aac", "aac", True),
+        (PRORES_4444, "film.mov", "pcm_s24le", "pcm", "pcm_s24le", True),
+        (PRORES_4444, "film.mkv", "flac", "aac", "aac", False),
+        (FFV1, "film.mp4", "aac", "pcm", "pcm_s16le", False),
+        (FFV1, "film.mkv", "libopus", "aac", "aac", False),
+        (H264, "film.mkv", "ac3", "aac", "aac", False),
+        (H264, "film.mkv", "ac3", "copy", "ac3", True),
+    ],
+    ids=lambda value: getattr(value, "codec", value),
+)
+def test_sound_is_written_as_asked_without_a_word(
+    film: Film, packets: Any, tmp_path: Path, preset: Preset, name: str, sound: str, asked: Any, codec: str,
+    is_copied: bool,
+) -> None:  # fmt: skip
+    assert asked in preset.sound.choices
+    path, target = film(name, sound=sound), tmp_path / f"out{preset.suffix}"
+    writer = copy(path, target, preset, sound=asked)
+    assert writer.warnings == writer.notes == ()
+    (start, wave, _), (new_start, new_wave, new_codec) = heard(path), heard(target)
+    assert new_codec == codec
+    assert abs((new_start + onset(new_wave)) - (start + onset(wave))) < 0.02
+    if is_copied:
+        before, after = packets(path)["audio"], packets(target)["audio"]
+        strip = 7 if name.endswith("ts") else 0
+        assert b"".join(data[strip:] for _, _, data, _ in before) == b"".join(data for _, _, data, _ in after)
+
+
+def test_sound_is_left_out_if_asked(film: Film, tmp_path: Path) -> None:
+    target = tmp_path / "out.mov"
+    copy(film(sound="aac"), target, PRORES_4444, sound="none")
+    with av.open(str(target)) as container:
+        assert not container.streams.audio
+        assert len([*container.decode(video=0)]) == 30
+
+
+def test_pcm_of_lossy_sound_is_what_its_decoder_gives_to_the_sample(film: Film, tmp_path: Path) -> None:
+    path, target = film(sound="aac"), tmp_path / "out.mov"
+    copy(path, target, PRORES_4444)
+    (start, wave, _), (new_start, new_wave, _) = heard(path), heard(target)
+    assert new_start == start
+    np.testing.assert_allclose(new_wave, wave[: len(new_wave)], atol=1e-4)
+    assert len(wave) - len(new_wave) < 1024  # the end of the last packet
+
+
+def test_channels_that_pcm_would_lose_are_copied(film: Film, packets: Any, tmp_path: Path) -> None:
+    path, target = tmp_path / "five.mp4", tmp_path / "out.mov"
+    with av.open(str(film())) as source, av.open(str(path), "w") as made:
+        lane = made.add_stream_from_template(source.streams.video[0])
+        voice: Any = made.add_stream("aac", rate=48000, layout="5.0")
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = lane
+                made.mux(packet)
+        for start in range(0, 48000, 1024):
+            sound = av.AudioFrame.from_ndarray(np.full((5, 1024), 0.1, np.float32), format="fltp", layout="5.0")
+            sound.sample_rate, sound.pts, sound.time_base = 48000, start, Fraction(1, 48000)
+            made.mux(voice.encode(sound))
+        made.mux(voice.encode(None))
+    writer = copy(path, target, PRORES_4444)
+    assert writer.warnings == writer.notes == ()
+    assert [data for *_, data, _ in packets(target)["audio"]] == [data for *_, data, _ in packets(path)["audio"]]
+
+
+def test_what_each_kind_of_video_offers() -> None:
+    offered = {each.suffix: each.sound.choices for each in (H264, VP9_ALPHA, PRORES_4444, FFV1)}
+    assert offered == {
+        ".mp4": ("copy", "aac", "none"),
+        ".webm": ("copy", "none"),
+        ".mov": ("copy", "pcm", "aac", "none"),
+        ".mkv": ("copy", "pcm", "aac", "none"),
+    }
+
+
+def copy(path: Path, target: Path, preset: Preset, *, sound: Any = None) -> VideoWriter:
+    return rewritten(path, target, preset=preset, sound=sound, picture=lambda image: frame_of(preset, image)).writer
 
 
 def heard(path: Path) -> tuple[float, NDArray[np.float32], str]:

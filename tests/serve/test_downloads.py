@@ -129,7 +129,7 @@ def test_values_and_a_file_for_each_object(client: httpx.Client, job: str) -> No
     assert [each["value"] for each in formats["matte"]["choices"]] == ["8", "16"]
     assert formats["matte"]["choices"][1]["bytes"] > formats["matte"]["choices"][0]["bytes"]
     assert [each["value"] for each in formats["matte-video"]["choices"]] == ["h264", "prores", "ffv1"]
-    assert formats["prores"]["options"] == ["alpha", "each_object", "invert", "constant_rate"]
+    assert formats["prores"]["options"] == ["alpha", "each_object", "invert", "constant_rate", "sound"]
     assert formats["webm"]["soft"]
     assert formats["webm"]["video"]
     assert not formats["coco"]["soft"]

@@ -139,6 +139,7 @@ class Composing:
     keep_hdr: options.KeepHdr = False
     invert: options.Invert = False
     constant_rate: options.ConstantRate = None
+    sound: options.Sound = None
 
     def composition(self) -> Composition:
         """Return what is asked of the outputs.

@@ -144,6 +144,13 @@ ConstantRate: TypeAlias = Annotated[
         help="Write videos at this rate, such as 25 or 29.97: frames are repeated or dropped by their times.",
     ),
 ]
+Sound: TypeAlias = Annotated[
+    Literal["copy", "pcm", "aac", "none"] | None,
+    typer.Option(
+        help="Sound of videos: copied where the file can hold it, PCM, AAC, or none.",
+        show_default="copied where programs read it",
+    ),
+]
 
 
 Labels: TypeAlias = Annotated[
@@ -374,7 +381,7 @@ _PANELS: dict[str, tuple[Any, ...]] = {
     "Background and alpha": (
         Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject, KeepHdr, Invert,
     ),
-    "The result": (ConstantRate, Overwrite, SkipExisting, Keep),
+    "The result": (ConstantRate, Sound, Overwrite, SkipExisting, Keep),
     "The machine": (Device, Precision, TrainingPrecision, Runtime),
 }  # fmt: skip
 """The groups in which the help of a verb shows these options, in this order; all others come first."""

@@ -30,8 +30,8 @@ from covos.formats.composition import (
     refuse_inverted,
     split_options,
 )
+from covos.formats.videos import VideoFormat
 from covos.masks.edges import Length, in_pixels
-from covos.media.conform import ConstantRate
 from covos.media.opening import open_source
 from covos.media.range import Place, read_seconds
 from covos.media.source import Source
@@ -54,7 +54,6 @@ class Backdrop(Record):
         carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
         plain: True if alpha is that without a matte.
-        rate: Frames a second of the video, see `covos.formats.composition.Composition`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -67,7 +66,6 @@ class Backdrop(Record):
     carrier: CarrierName | None = None
     invert: bool = False
     plain: bool = False
-    rate: ConstantRate | None = None
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -87,7 +85,7 @@ class Backdrop(Record):
         """Split a value as of `parse` into what lies there and the options."""
         return split_options(
             value,
-            known=("start", "end", "wrap", "rate"),
+            known=("start", "end", "wrap", *VideoFormat.keyed),
             flags=("shadow", "invert", PLAIN_ALPHA, *CARRIERS),
             whole=lambda name: is_there(Path(name)),
         )
@@ -172,7 +170,6 @@ class Blurred(Record):
         carrier: The way in which it is written, in place of H.264.
         invert: True if it takes the place of the subject, and all else stays.
         plain: True if alpha is that without a matte.
-        rate: As of `Backdrop`.
     """
 
     radius: Length = "5%"
@@ -180,7 +177,6 @@ class Blurred(Record):
     carrier: CarrierName | None = None
     invert: bool = False
     plain: bool = False
-    rate: ConstantRate | None = None
 
     @classmethod
     def parse(cls, value: str | None) -> Blurred:
@@ -195,7 +191,7 @@ class Blurred(Record):
     @staticmethod
     def split(value: str) -> tuple[str, dict[str, str]]:
         """Split a value as of `parse` into the radius and the options."""
-        return split_options(value, known=("wrap", "rate"), flags=("invert", PLAIN_ALPHA, *CARRIERS))
+        return split_options(value, known=("wrap", *VideoFormat.keyed), flags=("invert", PLAIN_ALPHA, *CARRIERS))
 
 
 @lru_cache(maxsize=8)

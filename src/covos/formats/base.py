@@ -161,8 +161,8 @@ class Format(ABC):
         return f"{cls.name}={said}" if said else cls.name
 
     @classmethod
-    def takes(cls, field: str, value: str | None) -> bool:
-        """Tell if a field of a composition is seen in what it writes with a value."""
+    def takes(cls, field: str, value: str | None, *, given: object = None) -> bool:
+        """Tell if a field of a composition is seen in what it writes with a value, if this is given for it."""
         return field in cls.composes
 
     @classmethod

@@ -100,7 +100,7 @@ CARRIERS: Final[dict[CarrierName, Carrier]] = {
 
 
 def carrier_in(options: dict[str, str]) -> tuple[CarrierName | None, dict[str, str]]:
-    """Return the carrier that a format's options ask for, and the other options.
+    """Return the carrier that a format's options ask for, and the options that do not concern the file.
 
     Raises:
         UsageError: They ask for several.
@@ -112,7 +112,7 @@ def carrier_in(options: dict[str, str]) -> tuple[CarrierName | None, dict[str, s
             why="an output is written in one way",
             fix=f"leave {asked[-1]} out; {ONE_MORE}",
         )
-    others = {name: given for name, given in options.items() if name not in asked}
+    others = {name: given for name, given in options.items() if name not in {*asked, *OF_VIDEOS.values()}}
     return (asked[0] if asked else None), others
 
 
@@ -129,10 +129,10 @@ class CarriedFormat(VideoFormat):
     """The carriers that it offers."""
 
     @classmethod
-    def takes(cls, field: str, value: str | None) -> bool:
+    def takes(cls, field: str, value: str | None, *, given: object = None) -> bool:
         """Tell if it is seen; what concerns videos is not where each picture is a file."""
         is_video = cls._carrier_of(value).preset is not None
-        return super().takes(field, value) and (is_video or field not in OF_VIDEOS)
+        return super().takes(field, value, given=given) and (is_video or field not in OF_VIDEOS)
 
     @classmethod
     @abstractmethod
@@ -171,13 +171,14 @@ class CarriedFormat(VideoFormat):
         """Return that of the way in which it is written."""
         return cls._carrier_of(value).bytes_per_pixel
 
+    @classmethod
+    def preset_of(cls, value: str | None) -> Preset:
+        """Return that of the way in which it is written."""
+        return cls._carrier_of(value).preset or cls.preset
+
     @cached_property
     def _carrier(self) -> Carrier:
         return self._carrier_of(self._value)
-
-    @property
-    def _chosen(self) -> Preset:
-        return self._carrier.preset or self.preset
 
     @property
     def _is_deep(self) -> bool:

@@ -12,6 +12,7 @@ from covos.core.errors import UsageError
 from covos.core.records import Record
 from covos.masks.edges import Length
 from covos.media.conform import ConstantRate
+from covos.media.presets import SoundChoice
 from covos.media.range import Place, Range
 
 AlphaKind: TypeAlias = Literal["straight", "premultiplied"]
@@ -41,6 +42,8 @@ class Composition(Record):
         invert: If true, all but the subject is kept, with alpha 1 - a. Masks and annotations stay those of the objects.
         constant_rate: Frames a second of the videos, such as ``25`` or ``"29.97"``: frames are repeated or dropped by
             their times, and the sound stays. None keeps the times of the source.
+        sound: Sound of the videos: ``"copy"`` copies what the file can hold, ``"pcm"`` and ``"aac"`` encode the rest,
+            ``"none"`` leaves it out. None copies what programs read from such a file.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,6 +58,7 @@ class Composition(Record):
     keep_hdr: bool = False
     invert: bool = False
     constant_rate: ConstantRate | None = None
+    sound: SoundChoice | None = None
 
     @model_validator(mode="after")
     def _sense(self) -> Composition:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 from covos.core.errors import UsageError, listed
 from covos.core.records import spoken
 from covos.formats.base import Format
 from covos.formats.composition import Composition
 from covos.formats.table import FORMATS, load_format, parse_format
+from covos.media.presets import SoundChoice
 
 _Shows: TypeAlias = Callable[[type[Format], str | None], bool]
+_BY_VALUE = ("alpha", "sound")
+"""Fields of a composition that some formats know with some values alone."""
 _SHOWN = 6
 """Formats that a message names."""
 
 
 def _composing(field: str) -> _Shows:
     return lambda kind, value: kind.takes(field, value)
+
+
+def _sounding(which: str) -> _Shows:
+    return lambda kind, value: kind.takes("sound", value, given=which)
 
 
 def _alpha(which: str) -> _Shows:
@@ -29,9 +36,10 @@ def _soft(kind: type[Format], _value: str | None) -> bool:
 
 
 SHOWN_IN: Final[Mapping[str, _Shows]] = {
-    **{field: _composing(field) for field in Composition.model_fields if field != "alpha"},
+    **{field: _composing(field) for field in Composition.model_fields if field not in _BY_VALUE},
     "alpha straight": _alpha("straight"),
     "alpha premultiplied": _alpha("premultiplied"),
+    **{f"sound {each}": _sounding(each) for each in get_args(SoundChoice)},
     "feather": _soft,
     "matte": _soft,
     "label": lambda kind, value: kind.names_objects(value),
@@ -75,9 +83,9 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
         every.append("background")
     composed = []
     for kind, value in map(parse_format, every):
-        said = {field: given for field, given in chosen.items() if kind.takes(field, value)}
+        said = {field: given for field, given in chosen.items() if kind.takes(field, value, given=given)}
         if said.get("alpha") == kind.alpha_kinds[0] and not kind.parsed(value)[0]:
             del said["alpha"]  # it is so anyway, and the name stays that of a run which did not say it
         composed.append(kind.composed(value, said))
-    refuse_idle(every, [f"alpha {given}" if field == "alpha" else field for field, given in chosen.items()])
+    refuse_idle(every, [f"{field} {given}" if field in _BY_VALUE else field for field, given in chosen.items()])
     return tuple(composed)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, get_args
 
 from numpy.typing import NDArray
 
@@ -20,11 +20,11 @@ from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
 from covos.masks.draw import draw_on_planes
 from covos.media.conform import constant_rate
-from covos.media.presets import H264, Preset
+from covos.media.presets import H264, Preset, SoundChoice
 from covos.media.tags import at_rate, is_timecode_rate, later, thinned
 from covos.media.writer import VideoWriter
 
-OF_VIDEOS: Final[Mapping[str, str]] = {"constant_rate": "rate"}
+OF_VIDEOS: Final[Mapping[str, str]] = {"constant_rate": "rate", "sound": "sound"}
 """Fields of a composition that every video knows, each with the name of its option in the format's value."""
 
 
@@ -39,7 +39,7 @@ class VideoFormat(Format):
     shape = "video"
     picture_suffixes = (".png",)
     preset: ClassVar[Preset] = H264
-    keyed: ClassVar[Mapping[str, str]] = {"rate": "25"}
+    keyed: ClassVar[Mapping[str, str]] = {"rate": "25", "sound": "none"}
 
     def __init_subclass__(cls) -> None:
         cls.composes = {**cls.composes, **OF_VIDEOS}  # whatever it knows beside
@@ -62,6 +62,25 @@ class VideoFormat(Format):
                     f"{cls.name}={value}", why=f"its pictures are files, and {key} is of videos", fix=f"leave {key} out"
                 )
         Composition(constant_rate=options.get("rate"))
+        offered = cls.preset_of(value).sound.choices
+        if (sound := options.get("sound", "copy")) not in offered:
+            known = sound in get_args(SoundChoice)
+            raise UsageError(
+                f"{cls.name}={value}",
+                why=f"{cls.preset_of(value).suffix} files hold no {sound.upper()}" if known else f"there is no {sound}",
+                fix=f"write {' or '.join(f'sound={each}' for each in offered)}",
+            )
+
+    @classmethod
+    def takes(cls, field: str, value: str | None, *, given: object = None) -> bool:
+        """Tell if it is seen; of sound, if such a file may have it."""
+        offered = field != "sound" or given is None or given in cls.preset_of(value).sound.choices
+        return super().takes(field, value, given=given) and offered
+
+    @classmethod
+    def preset_of(cls, value: str | None) -> Preset:
+        """Return the kind of video that a value asks for."""
+        return cls.preset
 
     @classmethod
     def rate_of(cls, value: str | None) -> Fraction | None:
@@ -128,6 +147,7 @@ class VideoFormat(Format):
                 constant_rate=self.rate_of(self._value),
                 preset=self._chosen,
                 audio_from=self._source_path if info.has_audio and not self._videos else None,
+                sound=self._sound,
                 pixel_aspect=info.pixel_aspect,
                 tags=self._tags(index),
                 cut=info.is_part,
@@ -137,8 +157,12 @@ class VideoFormat(Format):
 
     @property
     def _chosen(self) -> Preset:
-        """The kind of video: a format with a choice of several looks at its value."""
-        return self.preset
+        return self.preset_of(self._value)
+
+    @property
+    def _sound(self) -> SoundChoice | None:
+        said = self.parsed(self._value)[1].get("sound")
+        return next((each for each in get_args(SoundChoice) if each == said), None)
 
     @property
     def _is_deep(self) -> bool:

@@ -58,7 +58,7 @@ class Conformed(Generic[_T]):
 
     A frame belongs to the moment nearest to its own time, so that it is at most half an output frame early or late.
     Times that waver around the rate therefore change nothing. If several belong to one moment, the nearest is shown
-    and the others are dropped; if none does, the latest before it is shown again.
+    and the others are dropped. If none does, the latest before it is shown again.
     """
 
     def __init__(self, rate: Fraction) -> None:

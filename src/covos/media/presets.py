@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
+SoundChoice: TypeAlias = Literal["copy", "pcm", "aac", "none"]
+"""The sound of a video as a user asks for it: copied if the container holds it at all, encoded as this, or left out."""
 SoundDepth = Literal["16 bits", "24 bits", "floating"]
 """Samples that sound needs so that none of its bits are lost; lossy sound needs 16."""
 
@@ -23,7 +25,7 @@ class SoundRules:
     """The sound that a container holds: codecs that are copied untouched, and FFmpeg's encoder for others.
 
     Attributes:
-        refusal: The reason why others are not copied, to follow "which".
+        refusal: The reason why others are not copied, to follow "which"; empty where a user has asked for that.
         label: Name of the encoder's codec for people.
         rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
         slowest_mp3: Samples a second below which the container holds no MP3.
@@ -31,6 +33,8 @@ class SoundRules:
         deep: The encoder for 24 bits, and for floating samples if they have none of their own; None if ``encoder`` is
             for all.
         floating: The encoder for floating samples.
+        held: Codecs that the container holds, too, but not every program reads from it. They are copied where that is
+            asked for, or where encoding them again would lose channels.
     """
 
     copied: frozenset[str]
@@ -42,6 +46,7 @@ class SoundRules:
     samples: str | None = None
     deep: SoundEncoder | None = None
     floating: SoundEncoder | None = None
+    held: frozenset[str] = frozenset()
 
     def keeping(self, depth: SoundDepth) -> SoundRules:
         """Return the rules with the encoder that keeps samples of this depth, where there is one."""
@@ -53,6 +58,21 @@ class SoundRules:
     def copies(self, codec: str, *, rate: int) -> bool:
         """Return True if sound of this codec and so many samples a second is copied."""
         return codec in self.copied and not (codec == "mp3" and rate < self.slowest_mp3)
+
+    @property
+    def choices(self) -> tuple[SoundChoice, ...]:
+        """The sound that a user may ask for."""
+        aac: tuple[SoundChoice, ...] = ("aac",) if "aac" in self.copied | self.held else ()
+        pcm: tuple[SoundChoice, ...] = ("pcm",) if self.copied >= _PCM else ()
+        return ("copy", *pcm, *aac, "none")
+
+    def asked(self, choice: SoundChoice | None) -> SoundRules:
+        """Return the rules for the sound that is asked for, one of `choices`; they are silent on encoding as asked."""
+        if choice == "copy":
+            return replace(self, copied=self.copied | self.held)
+        if choice == "pcm":
+            return replace(PCM_ALONE, copied=self.copied & _ALL_PCM)
+        return AAC_ALONE if choice == "aac" else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +122,8 @@ class Preset:
         )
 
 
+_PCM = frozenset({"pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32le", "pcm_f32le"})
+_ALL_PCM = _PCM | {"pcm_u8"}
 MP4_SOUND = SoundRules(
     # Sound that mp4 holds and common players play from it.
     copied=frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}),
@@ -112,9 +134,10 @@ MP4_SOUND = SoundRules(
     slowest_mp3=16000,
 )
 MOV_SOUND = SoundRules(
-    copied=frozenset({"aac", "ac3", "alac", "eac3", "mp3"})
-    | {"pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32le", "pcm_f32le"},
-    refusal="editing programs do not expect in mov",
+    copied=_PCM,
+    # Resolve on Linux reads no AAC, Premiere and Resolve no AC-3; all of them read PCM.
+    held=frozenset({"aac", "ac3", "alac", "eac3", "mp3"}),
+    refusal="not every editing program reads in mov",
     encoder="pcm_s16le",
     label="PCM of 16 bits",
     deep=SoundEncoder(name="pcm_s24le", samples="s32", label="PCM of 24 bits"),
@@ -129,12 +152,14 @@ WEBM_SOUND = SoundRules(
 )
 MKV_SOUND = SoundRules(
     copied=frozenset({"aac", "ac3", "alac", "eac3", "flac", "mlp", "mp2", "mp3", "opus", "truehd", "vorbis", "wavpack"})
-    | {"pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8"},
+    | _ALL_PCM,
     refusal="mkv cannot hold",
     encoder="flac",
     label="FLAC of 16 bits",
     deep=SoundEncoder(name="flac", samples="s32", label="FLAC of 24 bits"),
 )
+PCM_ALONE = replace(MOV_SOUND, held=frozenset(), refusal="")
+AAC_ALONE = replace(MP4_SOUND, copied=frozenset({"aac"}), refusal="")
 
 H264 = Preset(
     label="H.264",

@@ -74,17 +74,18 @@ class SoundTrack:
                 warn(f"the sound is {codec} without a whole packet: it is left out")
                 continue
             copies = rules.copies(codec, rate=stream.codec_context.sample_rate)
-            if copies and not cut:
+            layout = None if (copies and not cut) or codec in _HARMLESS else channel_layouts(source).get(stream.index)
+            whole = codec in _HARMLESS or (is_safe(layout) and count_of(layout) in KEPT)
+            if not cut and (copies or (codec in rules.held and not whole)):
                 lane = _Lane(stream, output)
             else:
-                layout = None if codec in _HARMLESS else channel_layouts(source).get(stream.index)
                 if not (codec in _HARMLESS or is_safe(layout) or is_plain_pcm(codec)):
                     order = f"has its channels in an order of its own ({layout})" if layout else "cannot be examined"
                     warn(f"the sound is {codec} that {order}: it is left out")
                     continue
                 fitting = rules.keeping(_depth_of(stream))
-                if not copies:
-                    say = note if _always_loses(stream) else warn
+                if not copies and rules.refusal:
+                    say = note if codec in rules.held or _always_loses(stream) else warn
                     say(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {fitting.label}")
                 # Sound that is kept without a loss is cut without one.
                 same = copies and (is_plain_pcm(codec) or codec in _LOSSLESS)

@@ -20,7 +20,7 @@ from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Planes, Tags
 from covos.media.conform import Conformed
 from covos.media.displayed import deep_plane_of, from_full_white, plane_of
-from covos.media.presets import H264, Preset
+from covos.media.presets import H264, Preset, SoundChoice
 from covos.media.sound import SoundTrack
 from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
 
@@ -53,6 +53,9 @@ class VideoWriter:
     than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``. With ``from_zero`` any start
     is, and times are kept from there; without it, a part of a source keeps a late start, too.
 
+    ``audio_from`` names a file with the sound, and ``sound`` how it is written: without it as it is, if the container
+    holds it and all programs read it there.
+
     With ``cut`` the pictures are a part of the source: the sound is cut to the sample, at their start and at their end.
 
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
@@ -79,6 +82,7 @@ class VideoWriter:
         constant_rate: Fraction | None = None,
         preset: Preset = H264,
         audio_from: Path | None = None,
+        sound: SoundChoice | None = None,
         pixel_aspect: Fraction = Fraction(1),
         tags: Tags = UNTAGGED,
         cut: bool = False,
@@ -137,11 +141,11 @@ class VideoWriter:
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
             self._stream = self._add_video(rate, pixel_aspect=pixel_aspect)
             self._add_names(tags, rate)
-            if audio_from is not None:
+            if audio_from is not None and sound != "none":
                 self._sound = SoundTrack(
                     Path(audio_from),
                     output=self._container,
-                    rules=preset.sound,
+                    rules=preset.sound.asked(sound),
                     warn=self._warn,
                     note=self._note,
                     cut=cut,

@@ -12,7 +12,7 @@ import { transfer } from "./upload.js";
 /** @typedef {import("./types.js").Asked} Asked */
 
 /** A composition that asks for nothing. @type {Composition} */
-const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false, keep_hdr: false, invert: false, constant_rate: null };
+const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false, keep_hdr: false, invert: false, constant_rate: null, sound: null };
 
 const VALUES = {
   matte: { name: "Shades of grey", words: { 8: "8 bits: 256", 16: "16 bits: for grading" } },
@@ -90,7 +90,8 @@ export function wanted(format, state) {
     each_object: input("export-each").checked && !inverted,
     keep_hdr: input("export-hdr").checked && !isEightBits(format),
     invert: inverted,
-    constant_rate: null, // the page leaves times as they are; who asks by HTTP may have another rate
+    constant_rate: null, // the page leaves times and sound as they are; who asks by HTTP may have others
+    sound: null,
   };
   const known = Object.entries(all).filter(([name, value]) => format.options.includes(name) && value !== PLAIN[/** @type {keyof Composition} */ (name)]);
   const times = format.video && part ? select("export-times").value : "zero";

@@ -10,7 +10,7 @@
  * @typedef {{state: "making" | "ready" | "failed", bytes: number, error: {what: string, why: string, fix: string} | null,
  *   notes: string[]} & Asked} ResultState
  * @typedef {{background: string | null, background_start: number | string, background_end: number | string | null, light_wrap: string,
- *   shadow: boolean, alpha: string | null, each_object: boolean, keep_hdr: boolean, invert: boolean, constant_rate: string | null}} Composition What a download is composed of.
+ *   shadow: boolean, alpha: string | null, each_object: boolean, keep_hdr: boolean, invert: boolean, constant_rate: string | null, sound: string | null}} Composition What a download is composed of.
  * @typedef {{range: Part | null, value: string | null, matte: boolean | null, composition: Partial<Composition>}} Asked How a download is made.
  * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
  *   smooth_time: string | number}} EdgeSettings
