@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import CovosError, UsageError, explained
 from covos.core.files import refuse_links
+from covos.core.numbered import is_pattern
 from covos.core.places import name_of
 from covos.events import Event
 from covos.job import Job
@@ -122,8 +122,7 @@ def output_folders(inputs: Sequence[str], *, output: Path) -> dict[str, Path]:
         if path.is_dir():
             name = name_of(path)
         else:
-            is_pattern = glob.has_magic(path.name) and not path.exists()
-            name = name_of(path.parent) if is_pattern else path.stem
+            name = name_of(path.parent) if is_pattern(path.name) and not path.exists() else path.stem
         if name in names:
             raise UsageError(
                 f"{names[name]} and {each} would both go to {output / name}",

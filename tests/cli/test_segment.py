@@ -234,7 +234,8 @@ def test_an_image_and_a_folder_and_a_pattern(tmp_path: Path, capsys: Capture) ->
     assert (tmp_path / "one" / "overlay.png").is_file()
     assert run(frames, "-o", tmp_path / "folder", "--frame-rate", "30000/1001", "-q") == 0
     assert run(f"{frames}/*.png", "-o", tmp_path / "pattern", "-q") == 0
-    for name in ("folder", "pattern"):
+    assert run(f"{frames}/shot%04d.png", "-o", tmp_path / "numbered", "-q") == 0
+    for name in ("folder", "pattern", "numbered"):
         assert sorted(path.name for path in (tmp_path / name / "masks").iterdir()) == [
             "shot0.png", "shot1.png", "shot2.png",
         ]  # fmt: skip

@@ -10,7 +10,7 @@ from PIL import Image
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.core.numbered import as_folder, refuse_pattern
+from covos.core.numbered import as_folder, is_pattern, matches_of, refuse_pattern
 from covos.data import open_dataset
 from covos.predict import predict
 
@@ -85,3 +85,25 @@ def _frames(tmp_path: Path) -> Path:
         (tmp_path / part).mkdir()
         Image.new("L" if part == "masks" else "RGB", (16, 16)).save(tmp_path / part / "1.png")
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("seq.*.png", True), ("seq.%04d.png", True), ("seq.####.exr", True), ("a.png", False), ("100%", False),
+        ("s3://bucket/%04d.png", False), ("seq_%04d/a.png", False),
+    ],
+)  # fmt: skip
+def test_names_of_several_files_are_known(name: str, expected: bool) -> None:
+    assert is_pattern(name) is expected
+
+
+@pytest.mark.parametrize("place", ["%04d", "%d", "####", "%05i"])
+def test_a_place_stands_for_any_number_and_for_nothing_else(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "a [b]"
+    folder.mkdir()
+    for name in ("x.0998.png", "x.0999.png", "x.1000.png", "x.1.png", "x.png", "x.a.png", "x.0998.png.bak", "y.1.png"):
+        (folder / name).touch()
+    expected = {"x.0998.png", "x.0999.png", "x.1000.png", "x.1.png"}
+    assert {each.name for each in matches_of(f"{folder}/x.{place}.png")} == expected
+    assert matches_of(f"{tmp_path}/none/x.{place}.png") == []

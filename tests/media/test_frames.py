@@ -55,6 +55,24 @@ def test_a_pattern_chooses(shots: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert [f.stem for f in open_source("**/a*.*")] == ["a1", "a02", "a10"]
 
 
+@pytest.mark.parametrize("name", ["a%d.png", "a%02d.png", "a##.png"])
+def test_a_place_for_a_number_chooses_and_begins_where_the_pictures_do(
+    shots: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for other in ("a02.png", "a10.png", "a1_matte.png"):
+        Pillow.fromarray(draw(0)).save(shots / other)
+    with open_source(shots / name, frame_rate=Fraction(24)) as source:
+        assert [frame.stem for frame in source] == ["a1", "a02", "a10"]
+        assert (source.info.kind, source.info.frame_rate, source.info.path) == ("frames", 24, str(shots / name))
+    monkeypatch.chdir(shots)
+    assert open_source(name).info.frame_count == 3
+    with pytest.raises(SourceError) as caught:
+        open_source(shots / "b%04d.png")
+    assert caught.value.what == f"{shots}/b%04d.png: the pattern matches nothing"
+    with pytest.raises(SourceError, match="the pattern matches nothing"):
+        open_source(shots / "none" / "a%04d.png")
+
+
 def test_select_of_a_folder(shots: Path, draw: Draw) -> None:
     source = open_source(shots)
     assert [(f.index, f.stem, f.pts) for f in source.select([1, 4])] == [(1, "2", 1), (4, "a02", 4)]

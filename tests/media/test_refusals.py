@@ -322,27 +322,6 @@ def test_a_file_that_vanishes_after_it_was_opened_is_a_source_that_cannot_be_rea
     )
 
 
-@pytest.mark.parametrize("place", ["%04d", "%d", "####"])
-def test_the_pattern_of_another_program_is_answered_with_one_that_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    folder = tmp_path / "seq gap"
-    folder.mkdir()
-    for index in (1, 2):
-        Pillow.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / f"shot_010.{index:04d}.png")
-    error = refusal(f"{folder}/shot_010.{place}.png")
-    assert (error.what, "such as %04d or ####" in error.why) == (
-        f"{folder}/shot_010.{place}.png: no such file or folder",
-        True,
-    )
-    assert error.fix == f"name the folder, '{folder}', or the pattern in quotes, '{folder}/shot_010.*.png'"
-    with open_source(f"{folder}/shot_010.*.png") as source:
-        assert source.info.frame_count == 2
-    monkeypatch.chdir(folder)
-    assert refusal(f"shot_010.{place}.png").fix == "name the folder, ., or the pattern in quotes, 'shot_010.*.png'"
-    assert refusal(f"shot_011.{place}.png").why == "nothing has this name"
-
-
 def test_a_name_that_no_system_takes_is_not_there() -> None:
     for name in ("a\0b", "a\0b/%d.png"):
         assert refusal(name).why == "nothing has this name"

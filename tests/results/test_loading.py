@@ -403,7 +403,9 @@ def test_masks_of_a_part_keep_their_frames_in_the_whole_source(clip: Path, tmp_p
     assert [frame.time for frame in again] == [3 / 25, 4 / 25, 5 / 25]
 
 
-@pytest.mark.parametrize("pattern", ["shots/*.png", "shots/a?.png", "shots/a[12].png", "sho*/a1.png"])
+@pytest.mark.parametrize(
+    "pattern", ["shots/*.png", "shots/a?.png", "shots/a[12].png", "sho*/a1.png", "shots/a%04d.png"]
+)
 def test_the_pictures_of_a_pattern_are_found_again(tmp_path: Path, pattern: str) -> None:
     (tmp_path / "shots").mkdir()
     for number in (1, 2):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # The input and the output.
 
 Inputs: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="INPUT", help="Videos, folders of frames, quoted globs, images.")
+    list[str], typer.Argument(metavar="INPUT", help="Videos, folders of frames, quoted globs, shot.%04d.png, images.")
 ]
 DatasetRoot: TypeAlias = Annotated[
     str,

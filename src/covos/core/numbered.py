@@ -1,6 +1,7 @@
-"""Patterns of names with a place for the number of a frame, as FFmpeg and programs for effects take them.
+"""Patterns of names: globs, and names with a place for the number of a frame, as FFmpeg and others take them.
 
-covos numbers pictures itself. Written to, ``seq.%04d.png`` or ``seq.####.exr`` would be the name of one file or folder.
+Both are read. covos numbers the pictures that it writes itself: as an output, ``seq.%04d.png`` or ``seq.####.exr``
+would be the name of one file or folder.
 """
 
 from __future__ import annotations
@@ -38,16 +39,26 @@ def refuse_pattern(where: str | os.PathLike[str], *, fix: Callable[[Path], str])
     )
 
 
-def as_glob(name: str) -> str | None:
-    """Return the pattern that matches all pictures of a numbered name: ``seq.*.png``, of ``seq.%04d.png``.
+def is_pattern(name: str) -> bool:
+    """Tell if the name of an input stands for several files: a glob, or a last part with a place for a number.
 
-    None if the last part of the name has no place for a number, or no file can have it.
+    A file or folder of the name itself goes before, which is not looked for here.
     """
+    may_be = "://" not in name and "\0" not in name  # a URL has % for other signs, and no file has such a name
+    return glob.has_magic(name) or (may_be and _PLACE.search(Path(name).name) is not None)
+
+
+def matches_of(name: str) -> list[Path]:
+    """Return the paths that a pattern stands for, in no order: those with any number at the place of one."""
     path = Path(name)
-    if _PLACE.search(path.name) is None or "\0" in name:
-        return None
-    last = "*".join(glob.escape(part) for part in _PLACE.split(path.name))
-    return str(Path(glob.escape(str(path.parent))) / last)
+    if glob.has_magic(path.name) or _PLACE.search(path.name) is None:
+        # Path.glob takes no absolute patterns.
+        return [Path(match) for match in glob.glob(name, recursive=True)]  # noqa: PTH207
+    shape = re.compile("[0-9]+".join(re.escape(part) for part in _PLACE.split(path.name)))
+    try:
+        return [each for each in path.parent.iterdir() if shape.fullmatch(each.name)]
+    except (OSError, ValueError):  # no folder, or a name that the system does not take
+        return []
 
 
 def as_folder(plain: Path) -> str:

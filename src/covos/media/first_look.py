@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shlex
 from pathlib import Path
 
 from covos.core.errors import SourceError
 from covos.core.guarded import is_there
-from covos.core.numbered import as_glob
+from covos.core.numbered import is_pattern
 
 
 def refuse_missing(name: str) -> None:
@@ -25,7 +23,7 @@ def refuse_missing(name: str) -> None:
         if not target.is_dir():
             _refuse_unreadable(target, name)
         return
-    if glob.has_magic(name):
+    if is_pattern(name):
         return
     if "://" in name:
         raise SourceError(
@@ -41,14 +39,6 @@ def refuse_missing(name: str) -> None:
         ) from None
     except (OSError, ValueError):  # also a name that the system does not take
         why = "nothing has this name"
-        pattern = as_glob(name)
-        if pattern is not None and any(glob.iglob(pattern)):  # noqa: PTH207 - the folder is part of the pattern
-            raise SourceError(
-                f"{name}: no such file or folder",
-                why="a place for numbers, such as %04d or ####, is not read in the name of an input",
-                fix=f"name the folder, {shlex.quote(str(target.parent))}, or the pattern in quotes, "
-                f"{shlex.quote(pattern)}",
-            ) from None
     else:
         why = "it is a link to a file that is gone"
     raise SourceError(

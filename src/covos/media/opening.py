@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
+from covos.core.numbered import is_pattern, matches_of
 from covos.core.types import Deinterlace
 from covos.media.animation import AnimatedSource
 from covos.media.first_look import refuse_missing
@@ -60,7 +60,7 @@ def open_source(
     there = is_there(target)
     if there and target.is_dir():
         return _pictures(_folder_images(target), name=name, frame_rate=rate)
-    if not there and glob.has_magic(name):
+    if not there and is_pattern(name):
         return _pictures(_pattern_images(name), name=name, frame_rate=rate)
     refuse_missing(name)
     if rate is not None:
@@ -105,7 +105,7 @@ def check_place(name: str) -> None:
         SourceError: It cannot be a source.
     """
     refuse_missing(name)
-    if glob.has_magic(name) and not is_there(Path(name)):
+    if is_pattern(name) and not is_there(Path(name)):
         _pattern_images(name)
 
 
@@ -127,8 +127,7 @@ def _folder_images(folder: Path) -> Listing:
 
 
 def _pattern_images(pattern: str) -> Listing:
-    # Path.glob takes no absolute patterns.
-    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    matches = matches_of(pattern)
     if not matches:
         raise SourceError(
             f"{pattern}: the pattern matches nothing",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import shlex
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -15,6 +14,7 @@ import numpy as np
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
+from covos.core.numbered import is_pattern
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.core.words import Words
 from covos.formats.compose import fitted
@@ -173,7 +173,7 @@ class Replay:
             raise UsageError(
                 f"{what} needs the pictures", why=f"{info.path} holds masks and does not name their source", fix=fix
             )
-        pattern = info.kind == "frames" and isinstance(held, str) and glob.has_magic(held)
+        pattern = info.kind == "frames" and isinstance(held, str) and is_pattern(held)
         if pattern and not self.held and "**" in info.path:
             raise SourceError(
                 f"{info.path}: a pattern that searches whole folders",

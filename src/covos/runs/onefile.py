@@ -10,7 +10,6 @@ Any other name is a folder: one that is there, one that ends with a slash, and o
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import shlex
@@ -27,7 +26,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.guarded import is_there
 from covos.core.labelling import NO_LABELS, Labelling
-from covos.core.numbered import refuse_pattern
+from covos.core.numbered import matches_of, refuse_pattern
 from covos.core.places import path_text
 from covos.core.words import OVERWRITE, Words
 from covos.formats.base import Format
@@ -376,8 +375,7 @@ def _is_among(path: Path, name: str) -> bool:
         return path.resolve().parent == given.resolve() and path.suffix.lower() in IMAGE_SUFFIXES
     if is_there(given):
         return path.samefile(given)
-    matches = glob.glob(name, recursive=True)  # noqa: PTH207
-    return any(Path(each).name == path.name and path.samefile(each) for each in matches)
+    return any(each.name == path.name and path.samefile(each) for each in matches_of(name))
 
 
 def is_folder(where: str | os.PathLike[str]) -> bool:

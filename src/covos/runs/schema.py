@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from covos.core.errors import CovosError
 from covos.core.guarded import is_there
+from covos.core.numbered import is_pattern, matches_of
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
 from covos.core.types import Deinterlace, FrameStatus, Presence, SourceInfo, SourceKind, Tags, Times
@@ -113,7 +113,7 @@ class SourceRecord(Record):
 
 def _leads_somewhere(path: str) -> bool:
     # A pattern that searches whole folders is refused where it is opened: it is not searched here.
-    return is_there(Path(path)) or (glob.has_magic(path) and "**" not in path and bool(glob.glob(path)))  # noqa: PTH207
+    return is_there(Path(path)) or (is_pattern(path) and "**" not in path and bool(matches_of(path)))
 
 
 def _way_to(path: str, folder: Path) -> str | None:
