@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Unpack
 
@@ -68,9 +71,14 @@ class Processes(Hands["Numbered"]):
         try:
             hand.send(errand)
         except OSError:
-            self._free.append(hand.number)
+            self._let_go(hand)
             return False
         return True
+
+    def _let_go(self, hand: Numbered) -> None:
+        """Give the place of a process that has ended, or never will, to the next one."""
+        self._free.append(hand.number)
+        hand.clear_up()
 
     def answered(self, hands: list[Numbered]) -> list[Numbered]:
         """Wait on the pipes of all."""
@@ -82,7 +90,7 @@ class Processes(Hands["Numbered"]):
         try:
             told: Row | Counted | CovosError = hand.receive()
         except (EOFError, OSError):
-            self._free.append(hand.number)
+            self._let_go(hand)
             if hand.never_began:  # every other clip would meet the same
                 return hand.cause_of_death(self._busy[hand].clip.input)
             return Died(error=hand.cause_of_death(self._busy[hand].clip.input))
@@ -93,15 +101,17 @@ class Processes(Hands["Numbered"]):
         return hand.has_begun
 
     def stop(self, hand: Numbered) -> Row | None:
-        """End a process: it may remove its temporary files, if it still listens."""
+        """End a process: it may remove its temporary files, if it still listens.
+
+        One that not even a kill ends, as it waits for a disk, is left behind.
+        """
         hand.end(patience=STOPPING)
         row: Row | None = None
-        try:
-            while True:
+        with suppress(EOFError, OSError):
+            while hand.connection.poll():
                 told = hand.receive()
                 row = told if isinstance(told, Row) else row
-        except (EOFError, OSError):
-            self._free.append(hand.number)
+        self._let_go(hand)
         return row
 
     def interrupt(self, hands: list[Numbered], stop: BaseException) -> None:
@@ -116,17 +126,29 @@ class Processes(Hands["Numbered"]):
         """Let each end."""
         for hand in hands:
             hand.close()
+            hand.clear_up()
 
 
 class Numbered(Worker):
-    """A worker that knows its place among all."""
+    """A worker that knows its place among all, and has a folder for its temporary files: a killed one leaves them.
+
+    Args:
+        number: Its place.
+        work: See `Worker`; it gets the folder last.
+        *arguments: See `Worker`.
+    """
 
     def __init__(self, number: int, work: Callable[..., None], *arguments: object) -> None:
-        super().__init__(work, *arguments, loads=("covos.work.choice",))
-        self.number = number
+        self.number, self._scratch = number, tempfile.mkdtemp(prefix="covos-")
+        super().__init__(work, *arguments, self._scratch, loads=("covos.work.choice",))
+
+    def clear_up(self) -> None:
+        """Remove its temporary files, once it has ended."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _serve(connection: Connection, device: str, share: int) -> None:
+def _serve(connection: Connection, device: str, share: int, scratch: str) -> None:
+    tempfile.tempdir = scratch  # copies of clips at URLs may be large
     configure_threads(pipeline=True, share=share)
     models = ModelCache()
     last = 0.0
