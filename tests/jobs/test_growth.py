@@ -17,22 +17,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import covos
 import remembered
 from clips import write_clip
 from covos.core.types import FrameResult
+from covos.engines.discover import DiscoveredObject, DiscoveryPass
 from covos.engines.find import FindEngine
 from covos.events import FrameDone
 from covos.job import Job
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.plan import Plan
-from covos.prompts.values import MaskPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
+from covos.runs.schema import load_report
 from covos.runs.writing import RunWriter, Writing
-from covos.task import Discover, Follow
+from covos.task import Discover
 from stub_model import bright_model
 
 LIMIT = 5000
@@ -115,21 +117,32 @@ def small() -> Model:
     return replace(model, engine=FindEngine(model.engine.encoder.scaled(0.01)))
 
 
-SHOWN = np.zeros((48, 64), bool)
-SHOWN[12:28, 20:36] = True
+def logit(top: int, left: int) -> torch.Tensor:
+    """A box of 16 x 16 pixels of a frame, at half its size."""
+    values = torch.full((24, 32), -12.0)
+    values[top // 2 : top // 2 + 8, left // 2 : left // 2 + 8] = 9.0
+    return values
 
 
-def test_following_both_ways_with_its_journal(make_clip: Callable[..., Path], tmp_path: Path) -> None:
-    task = Follow(prompts=(MaskPrompt(labels=SHOWN, frame=10),))
-    plan = Plan(source=str(make_clip(frames=130)), task=task, formats=("palette",), device="cpu")
+FOUND = (
+    DiscoveredObject(masks={0: logit(12, 0), 10: logit(12, 20)}, first=0, size=0.1),
+    DiscoveredObject(masks={10: logit(28, 40)}, first=10, size=0.1),
+)
+"""So small a clip has no objects for the networks: these are found in their stead, one of them later."""
+
+
+def test_following_what_is_found_both_ways_with_its_journal(
+    make_clip: Callable[..., Path], tmp_path: Path, random_follower: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DiscoveryPass, "run", lambda _, frames: (each.frame.index for each in frames))
+    monkeypatch.setattr(DiscoveryPass, "found", lambda _: FOUND)
+    task = Discover(most=2, follower=str(random_follower))
+    plan = Plan(source=str(make_clip(frames=100)), task=task, formats=("palette",), device="cpu")
     model = small()
-    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=130) < LIMIT
-
-
-def test_finding_objects_and_following_them(make_clip: Callable[..., Path], tmp_path: Path) -> None:
-    plan = Plan(source=str(make_clip(frames=130)), task=Discover(most=2), formats=("palette",), device="cpu")
-    model = small()
-    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model)), count=130) < LIMIT
+    job = Job(plan, tmp_path / "out", load=lambda _: model)
+    assert grown(frames_of(job), first=20, count=100) < LIMIT
+    rows = load_report(tmp_path / "out").frames
+    assert {1, 2} == {identity for row in rows[20:] for identity in row.objects}, "both are followed"
 
 
 def test_a_stream_and_masks_that_are_kept(make_clip: Callable[..., Path]) -> None:
