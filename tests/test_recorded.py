@@ -122,8 +122,11 @@ def test_a_table_that_is_measured_again_takes_the_place_of_the_old_one_alone(
     assert kept["long"].origin() in recorded.filled(page.replace(" bare", ""))
 
 
-def test_nothing_is_kept_unasked(recorded: Any) -> None:
+def test_nothing_is_kept_unasked(recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "RESULTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
     recorded.keep(None, "speed", columns=["", "s"], rows=[["a", 1.0]])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sentences_of_a_page_are_told_from_its_code(readability: Any) -> None:
