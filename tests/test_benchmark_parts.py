@@ -164,13 +164,13 @@ def pictures(tmp_path: Path) -> Dataset:
 
 
 def test_clips_are_the_same_each_time_and_another_seed_gives_others(composed: ModuleType, pictures: Dataset) -> None:
-    clips = composed.compose_clips([pictures], count=2)
-    assert [clip.name for clip in clips] == ["shared-00", "shared-01", "moving-00", "moving-01"]
-    assert composed.fingerprint(clips) == composed.fingerprint(composed.compose_clips([pictures], count=2))
-    assert composed.fingerprint(clips) != composed.fingerprint(composed.compose_clips([pictures], count=2, seed=1))
+    clips = composed.compose_clips([pictures], count=1)
+    assert [clip.name for clip in clips] == ["shared-00", "moving-00"]
+    assert composed.fingerprint(clips) != composed.fingerprint(composed.compose_clips([pictures], count=1, seed=1))
     # A longer list begins with a shorter one.
-    longer = composed.compose_clips([pictures], count=3)
-    assert composed.fingerprint([longer[0], longer[3]]) == composed.fingerprint([clips[0], clips[2]])
+    longer = composed.compose_clips([pictures], count=2)
+    assert [clip.name for clip in longer] == ["shared-00", "shared-01", "moving-00", "moving-01"]
+    assert composed.fingerprint(longer[::2]) == composed.fingerprint(clips)
 
 
 def test_only_the_subject_is_in_every_frame_of_a_shared_clip(composed: ModuleType, pictures: Dataset) -> None:
