@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from covos.core.errors import CancelledError
 from covos.core.types import LabelArray, ObjectStatus
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.prompts.seed_mask import SeedMask
@@ -49,7 +50,8 @@ class Staged:
     def __init__(self) -> None:
         self.places = FIRST
         self.tasks: list[Task] = []
-        self.meanwhile = lambda: None
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.each: Callable[[], object] = lambda: None
 
     def last(self, task: Task, *, name: str, job: str) -> Answer:
         mask = objects_of(labels({task.object: self.places[task.object]}))[task.object]  # type: ignore[attr-defined]
@@ -72,6 +74,7 @@ class Staged:
                 )
                 shown = {seed.object: seed.mask for seed in task.seeds if seed.frame == index}  # type: ignore[attr-defined]
                 yield replace(mask, objects={**mask.objects, **shown})
+                self.each()
         self.meanwhile()
 
     def stop(self) -> None:
@@ -222,6 +225,39 @@ def test_a_killed_track_is_what_the_next_correction_goes_on_from(page: Page) -> 
     page.check(*[FIRST] * 4, *[RIGHT] * 2, *[FIRST] * (COUNT - 6))
     page.track(ANEW, start=4, direction="forward")
     page.check(*[FIRST] * 4, *[RIGHT] * (COUNT - 4))
+
+
+def stop() -> None:
+    raise CancelledError("it was stopped", why="you asked for that", fix="ask again")
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_track_that_is_stopped_on_the_frame_of_the_correction_has_done_nothing(page: Page, direction: str) -> None:
+    page.click(4, 1, RIGHT)
+    before = page.clip.history.revision
+    page.staged.each = stop
+    page.track(ANEW, start=4, direction=direction)
+    assert page.clip.history.revision == before, "there is nothing to undo"
+    assert page.clip.timeline().corrected == (4,)
+    page.check(*[FIRST] * 4, RIGHT, *[FIRST] * (COUNT - 5))
+
+
+def test_a_correction_is_tracked_once_the_frame_beside_it_was_followed(page: Page) -> None:
+    page.click(4, 1, RIGHT)
+    for frames, corrected in (((4,), (4,)), ((4, 5), ())):
+        page.clip.begin_track()
+        for index in frames:
+            page.clip.follow(frame(index, RIGHT))
+        page.clip.end_track()
+        assert page.clip.timeline().corrected == corrected
+
+
+def test_a_correction_between_confirmed_frames_is_tracked_at_once(page: Page) -> None:
+    page.editing.confirm(page.clip, 3)
+    page.editing.confirm(page.clip, 5)
+    page.click(4, 1, RIGHT)
+    page.track(ANEW, start=4, direction="both")
+    assert page.clip.timeline().corrected == ()
 
 
 def test_an_object_that_was_deleted_after_the_click_stays_away(page: Page) -> None:

@@ -375,13 +375,17 @@ class Clip:
         self.end_track()
 
     def end_track(self) -> None:
-        """Keep what a track has found, but for frames changed meanwhile and objects that are gone."""
+        """Keep what a track has found, but for frames changed meanwhile and objects that are gone.
+
+        One that was stopped on the frame of the correction has found nothing, and is no edit.
+        """
         with self.lock:
             there = {thing.id for thing in self.history.things}
             frames = {index: with_only(mask, there) for index, mask in self.live.items() if index not in self.touched}
             self.live, self.touched = {}, set()
-            if frames:
-                self.add(self.history.edit("track", frames=frames, followed=self._followed))
+            track = self.history.edit("track", frames=frames, followed=self._followed)
+            if self.history.has_followed(track):
+                self.add(track)
             self.touched, self._followed = set(), None
             self._track.unlink(missing_ok=True)
 

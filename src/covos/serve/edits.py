@@ -108,7 +108,7 @@ class History:
             yield edit, before, had if frame in edit.frames else None
 
     def corrected(self) -> dict[int, set[int]]:
-        """Return, by frame, the objects that prompts have shown there since a track last went through the frame.
+        """Return, by frame, the objects that prompts have shown there since a track last went on from the frame.
 
         An object whose prompts were all removed again is not among them.
         """
@@ -117,7 +117,8 @@ class History:
             for index in edit.frames:
                 shown = fresh.get(index, set())
                 if edit.kind == "track":
-                    fresh.pop(index, None)
+                    if self._goes_on(index, edit):
+                        fresh.pop(index, None)
                 elif edit.object in shown and (index, edit.object) not in {
                     (one.frame, one.object) for one in edit.seeds
                 }:
@@ -125,6 +126,16 @@ class History:
                 elif edit.object is not None:
                     fresh.setdefault(index, set()).add(edit.object)
         return fresh
+
+    def has_followed(self, track: Edit) -> bool:
+        """Tell if a track has gone on from the frames that the user has shown: one may be stopped before."""
+        shown = {seed.frame for seed in track.seeds}
+        return any(index not in shown or self._goes_on(index, track) for index in track.frames)
+
+    def _goes_on(self, index: int, track: Edit) -> bool:
+        """Tell if a track has gone on from a frame to one beside it; true as well if it could not go to any."""
+        beside = ({index - 1, index + 1} & self.frames.keys()) - confirmed_frames(track.seeds)
+        return not beside or not beside.isdisjoint(track.frames)
 
     @property
     def objects_found(self) -> frozenset[int]:

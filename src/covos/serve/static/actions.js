@@ -6,7 +6,7 @@ import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
 import { busy, lastFrame, numberOf, phase, store } from "./state.js";
 import { hush, tell, warn } from "./status.js";
-import { again, answered, byNumber } from "./words.js";
+import { again, answered, byNumber, leftOut } from "./words.js";
 
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").Click} Click */
@@ -135,10 +135,23 @@ function ended() {
   store.set({ expired: true });
 }
 
+/** The track that was asked for last: what is said of it when it is over. */
+let tracked = { id: "", revision: 0, left: "", stopped: false };
+
+/** Say what a track that is over has not done. @param {Job} job */
+function tellTracked({ id, revision }) {
+  const { left, stopped } = tracked;
+  const begun = id === tracked.id && revision > tracked.revision;
+  tracked = { id: "", revision: 0, left: "", stopped: false };
+  if (stopped) tell(begun ? "Stopped: what was followed is kept. Track again for the rest." : "Stopped: no other frame was followed yet. Track again.", begun);
+  else if (begun && left) tell(left, true);
+}
+
 /** @param {Job} job */
 function take(job) {
   const before = store.state.job;
   store.dispatch({ type: "job", job });
+  if (before?.id === job.id && before.stage === "tracking" && job.stage !== "tracking") tellTracked(job);
   if (before && before.revision !== job.revision) readTimeline();
 }
 
@@ -336,7 +349,9 @@ export const whenDone = (does) => inLine(store.state.id, async () => does());
 /** @param {import("./types.js").Direction} direction @param {number | null} [stop] */
 export function track(direction, stop = null) {
   if (busy(store.state)) return;
-  began = store.state.frame;
+  const { id, job, frame } = store.state;
+  began = frame;
+  tracked = { id: id ?? "", revision: job?.revision ?? 0, left: leftOut(store.state, direction), stopped: false };
   store.set({ live: true });
   void change("POST", "track", { direction, start: store.state.frame, stop });
 }
@@ -351,6 +366,7 @@ export function trackToMark() {
 
 export function stop() {
   const { id, asking } = store.state;
+  tracked.stopped = true;
   if (!asking) return void change("POST", "cancel");
   // A click that does not answer holds the line up: this goes beside it.
   edit(id, "POST", "cancel", undefined).catch((error) => {

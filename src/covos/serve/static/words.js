@@ -36,6 +36,21 @@ export function answered(frame, { object, mask, job }, was, before) {
   return sentence(parts.join(" "));
 }
 
+/**
+ * The frames that a track one way leaves out, in words: those between a correction and here. Empty if there are none.
+ * @param {State} state
+ * @param {import("./types.js").Direction} direction
+ */
+export function leftOut(state, direction) {
+  const { frame, timeline } = state;
+  const way = { forward: 1, backward: -1, both: 0 }[direction];
+  const far = (timeline?.corrected ?? []).map((each) => (frame - each) * way).filter((each) => each > 1);
+  if (!far.length) return "";
+  const ends = [frame - (Math.min(...far) - 1) * way, frame - way].map((each) => numberOf(state, each)).sort((a, b) => a - b);
+  const [which, stay] = ends[0] === ends[1] ? [`Frame ${ends[0]}`, "stays as it was"] : [`Frames ${ends[0]} to ${ends[1]}`, "stay as they were"];
+  return `${which} ${stay}. Track both ways (T) changes all frames.`;
+}
+
 /** The kinds of edits, as they are spoken of. @type {Record<string, string>} */
 const EDITS = {
   prompt: "the correction",

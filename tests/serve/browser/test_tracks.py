@@ -1,0 +1,60 @@
+"""Tracks on the page: what they leave out, and what one that was stopped has done, is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serve.browser.conftest import ask, until
+from serve.browser.test_races import opened, undone
+from serve.browser.test_story import READY, at, click
+from serve.browser.test_words import status
+
+
+def spans(job: str, identity: int) -> list[list[Any]]:
+    url, name = job.split("#job=")
+    told: list[list[Any]] = ask(f"{url}api/jobs/{name}/timeline")["objects"].get(str(identity), [])
+    return told
+
+
+def new_object(page: Any, frame: int) -> None:
+    page.keyboard.press("Home")
+    for _ in range(frame):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(at(frame))
+    page.click("#new-object")
+    click(page, 0.8, 0.6)
+    status(page, f"Object 2 is new, on frame {frame} alone.")
+    page.wait_for_selector("#frame-words:has-text('Corrected, not tracked yet')")
+
+
+def test_a_track_both_ways_that_begins_elsewhere_leaves_no_frame_out(page: Any, job: str) -> None:
+    before = opened(page, job)
+    new_object(page, 4)
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(at(9))
+    page.keyboard.press("f")
+    status(page, "Frames 5 to 8 stay as they were. Track both ways (T) changes all frames.")
+    undone(page, before + 1)
+    page.wait_for_selector(READY)
+    page.keyboard.press("t")
+    page.wait_for_selector(f"{READY}[data-revision='{before + 2}']")
+    absent = [span for span in spans(job, 2) if span[2] != "present"]
+    assert not absent, "a still place on still noise is found on every frame"
+    undone(page, before)
+
+
+def test_a_track_that_is_stopped_says_so_and_the_correction_waits_for_another(page: Any, job: str) -> None:
+    before = opened(page, job)
+    new_object(page, 4)
+    page.keyboard.press("t")
+    page.wait_for_selector("#stop:visible")
+    page.keyboard.press("Escape")
+    status(page, "Stopped: ")
+    status(page, "Track again")
+    revision = int(page.get_attribute("main", "data-revision"))
+    name = job.replace("#job=", "api/jobs/")
+    if revision == before + 1:  # no frame beside it was followed
+        until(page, lambda: ask(f"{name}/timeline")["corrected"] == [4], what="the correction waits")
+        page.wait_for_selector("#frame-words:has-text('Corrected, not tracked yet')")
+    undone(page, before)
