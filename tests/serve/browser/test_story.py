@@ -46,7 +46,14 @@ def number(page: Any, expected: int) -> int:
     return int(page.evaluate(NUMBER))
 
 
+def seen(page: Any) -> None:
+    """Wait until the picture on the canvas is that of the frame that the page is at."""
+    same = "() => document.getElementById('picture').dataset.frame === document.getElementById('main').dataset.frame"
+    page.wait_for_function(same)
+
+
 def click(page: Any, across: float, down: float, **options: Any) -> None:
+    seen(page)
     box = page.locator("#picture").bounding_box()
     page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"], **options)
 
@@ -181,6 +188,7 @@ def test_an_object_is_added_renamed_hidden_and_deleted(page: Any, job: str) -> N
 
 
 def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    seen(page)
     box = page.locator("#picture").bounding_box()
     (left, top), (right, bottom) = (
         (box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in (start, end)

@@ -46,9 +46,18 @@ function shown() {
   return { picture: old?.bitmap ?? null, frame: at, masks: masks.at(at), size: masks.size, cutout };
 }
 
-const viewer = new Viewer(() => ({ state: store.state, shown: shown() }));
+const viewer = new Viewer(() => ({ state: store.state, shown: shown() }), tellSeen);
 const timeline = new Timeline(goto, () => frames.idle);
 new Tools(viewer, player);
+
+/** Say of the cut-out what is true of the picture on the canvas, which may still be that of another frame. */
+function tellSeen() {
+  const { state } = store;
+  const { frame, view, cutout } = viewer.seen;
+  const told = cutouts.tell(state, frames.width);
+  const there = cutout && frame === state.frame && view === state.view;
+  tellCut(state, told.cut === "true" && !there ? { cut: "coming", why: "" } : told);
+}
 
 /** Fetch what the playhead needs. */
 function fetch() {
@@ -61,7 +70,7 @@ function fetch() {
   if (!(state.playing && player.presented !== null)) frames.want(state.frame, lastFrame(state), { way, neighbours: !running });
   void masks.want(state.frame, lastFrame(state), way);
   cutouts.want(state, frames.width, !!masks.at(state.frame)?.objects.length && !masks.misses(state.frame));
-  tellCut(state, cutouts.tell(state, frames.width));
+  tellSeen();
   viewer.draw();
 }
 

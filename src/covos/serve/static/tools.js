@@ -7,7 +7,7 @@ import { markerAt, point } from "./prompts.js";
 import { addRegion, isRegion } from "./regions.js";
 import { encode, raster } from "./rle.js";
 import { keep } from "./settings.js";
-import { hasFrames, store } from "./state.js";
+import { hasFrames, numberOf, store } from "./state.js";
 import { warn } from "./status.js";
 
 /** @typedef {import("./viewer.js").Viewer} Viewer */
@@ -77,7 +77,7 @@ export class Tools {
     if (store.state.playing && !pan) return this.player.pause(); // the frame is to be seen before it is corrected
     const start = this.viewer.pixel(event.clientX, event.clientY);
     if (!start && !pan) return;
-    if (!pan && !ready()) return;
+    if (!pan && !ready(this.viewer)) return;
     this.stroke = { start: start ?? [0, 0], event, path: start ? [start] : [], pan };
     if (event.button === 1) event.preventDefault();
     this.sketch();
@@ -233,12 +233,19 @@ function stroked(path, brush, erases) {
   };
 }
 
-/** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar. */
-function ready() {
+/**
+ * Tell if the masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar.
+ * @param {Viewer} viewer
+ */
+function ready(viewer) {
   const { frame, playing, tool } = store.state;
-  const there = isRegion(tool) || masks.at(frame) !== null; // where it is not fetched yet, the server knows
+  if (!hasFrames(store.state) || playing) return false;
+  if (isRegion(tool)) return true; // it is of all frames
+  const there = masks.at(frame) !== null; // where it is not fetched yet, the server knows
+  const seen = viewer.seen.frame === frame;
   if (!there) warn("This frame has no mask yet. Wait until it is there, then correct it.");
-  return hasFrames(store.state) && there && !playing;
+  else if (!seen) warn(`The picture of frame ${numberOf(store.state, frame)} is not there yet, so this click was not taken. Click again when you see it.`);
+  return there && seen;
 }
 
 /** @param {string} name @param {string} value */
@@ -308,7 +315,7 @@ export function cancelStroke() {
 /** @param {boolean} remove */
 export function clickCross(remove) {
   const { cross, tool, job } = store.state;
-  if (!cross || !job?.info || !ready()) return;
+  if (!cross || !job?.info || !at || !ready(at.viewer)) return;
   // The arrows reach no further than the last pixels: a corner on one of them lies on the border.
   const corner = /** @type {Place} */ ([cross[0] < job.info.width - 1 ? cross[0] : job.info.width, cross[1] < job.info.height - 1 ? cross[1] : job.info.height]);
   if (tool === "box" || isRegion(tool)) at?.boxed(corner, corner, true); // a corner, then the other

@@ -13,9 +13,15 @@ import { settings } from "./settings.js";
 const MOST = 32;
 
 export class Viewer {
-  /** @param {() => {state: State, shown: Shown}} look What there is to draw. */
-  constructor(look) {
+  /**
+   * @param {() => {state: State, shown: Shown}} look What there is to draw.
+   * @param {() => void} drawn Called when it is drawn.
+   */
+  constructor(look, drawn) {
     this.look = look;
+    this.drawn = drawn;
+    /** What stands on the canvas; no frame before the first picture. @type {{frame: number | null, view: string, cutout: ImageBitmap | null}} */
+    this.seen = { frame: null, view: "", cutout: null };
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("picture"));
     this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     this.ground = checker();
@@ -151,6 +157,9 @@ export class Viewer {
     const { state, shown } = this.look();
     const context = this.context;
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.seen = { frame: shown.picture && state.job?.info ? shown.frame : null, view: state.view, cutout: shown.cutout };
+    this.canvas.dataset.frame = String(this.seen.frame ?? "");
+    this.drawn();
     if (!state.job?.info) return;
     const views = state.view === "side" ? ["overlay", "checker"] : [state.view];
     this.panes().forEach((pane, index) => {
