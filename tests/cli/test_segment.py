@@ -236,9 +236,8 @@ def test_an_image_and_a_folder_and_a_pattern(tmp_path: Path, capsys: Capture) ->
     assert run(f"{frames}/*.png", "-o", tmp_path / "pattern", "-q") == 0
     assert run(f"{frames}/shot%04d.png", "-o", tmp_path / "numbered", "-q") == 0
     for name in ("folder", "pattern", "numbered"):
-        assert sorted(path.name for path in (tmp_path / name / "masks").iterdir()) == [
-            "shot0.png", "shot1.png", "shot2.png",
-        ]  # fmt: skip
+        written = sorted(path.name for path in (tmp_path / name / "masks").iterdir())
+        assert written == ["shot0.png", "shot1.png", "shot2.png"]
         assert check_output(tmp_path / name) == []
     assert load_report(tmp_path / "folder").source.frame_rate == Fraction(30000, 1001)
 
