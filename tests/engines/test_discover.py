@@ -112,8 +112,22 @@ class Eyes:
 NO_REFERENCES: References[Features] = References(indices=(), features=(), memories=())
 
 
-def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> DiscoveryPass:
-    discovery = DiscoveryPass(Eyes(), NO_REFERENCES, most=most, memory=5)  # type: ignore[arg-type]
+class TakenIn(Eyes):
+    """Takes all of a picture without things for one, as a network does."""
+
+    def beside(self, encoder: SimpleNamespace) -> TakenIn:
+        other = TakenIn()
+        other.encoder = encoder
+        return other
+
+    def standing_out(self, batch: Sequence[Observed]) -> list[Tensor]:
+        logits = super().standing_out(batch)
+        empty = [each.frame.image.std() < 2 for each in batch]
+        return [torch.full_like(logit, 6.0) if none else logit for logit, none in zip(logits, empty, strict=True)]
+
+
+def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10, eyes: type[Eyes] = Eyes) -> DiscoveryPass:
+    discovery = DiscoveryPass(eyes(), NO_REFERENCES, most=most, memory=5)  # type: ignore[arg-type]
     assert list(discovery.run(frames(stage, count))) == list(sampled_frames(count))
     return discovery
 
@@ -154,6 +168,21 @@ def test_a_thing_that_stands_out_is_found_though_it_is_not_of_the_subject() -> N
     assert [thing.first for thing in found] == [0, 0]
     (mask,) = [thing.at(0, size=SIZE) for thing in found if 0 in thing.masks and thing.at(0, size=SIZE)[90, 110]]
     assert mask.sum() == pytest.approx(32 * 32, rel=0.1)
+
+
+def test_flat_frames_show_no_thing() -> None:
+    assert discover(lambda index: [], count=60, eyes=TakenIn).found() == ()
+
+
+def test_a_thing_after_a_black_lead_in_is_found_alone() -> None:
+    def stage(index: int) -> Spots:
+        return [(RED, 10 + index, 10)] if index >= 30 else []
+
+    (thing,) = discover(stage, count=100, eyes=TakenIn).found()
+    assert thing.first == 30
+    assert min(thing.masks) >= 30
+    index = next(iter(thing.masks))
+    assert thing.at(index, size=SIZE).sum() == pytest.approx(32 * 32, rel=0.1)
 
 
 def test_a_thing_that_was_hidden_is_the_same_when_it_comes_back() -> None:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations, islice, permutations, product
+from itertools import combinations, groupby, islice, permutations, product
 from typing import TypeAlias
 
 import cv2
@@ -44,6 +44,7 @@ from covos.engines.choices import DEFAULT_MOST
 from covos.engines.encoding import SharedEncoder, to_probability
 from covos.engines.find import References, ReferencesAt, expected_jaccard
 from covos.engines.find_passes import references_of
+from covos.engines.flat import is_flat
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
@@ -216,10 +217,12 @@ class DiscoveryPass:
         """Look for candidates in the frames of `sampled_frames`; yield the index of each that is done."""
         source, encoder = iter(frames), self.engine.encoder
         while batch := list(islice(source, encoder.together)):
-            with encoder.computing():
-                still = self.engine.standing_out(batch)
-                for (observed, features), standing_out in zip(self.engine.encoded(batch), still, strict=True):
-                    self._take(observed.frame.index, features, standing_out, divide=self._dividing(observed))
+            # A network takes all of a flat frame for a thing.
+            for flat, some in groupby(batch, key=is_flat):
+                if flat:
+                    self._pass_over(frames=sum(1 for _ in some))
+                else:
+                    self._look(list(some))
             yield from (observed.frame.index for observed in batch)
 
     def found(self) -> tuple[DiscoveredObject, ...]:
@@ -230,6 +233,19 @@ class DiscoveryPass:
             DiscoveredObject(masks={a.frame: a.logit for a in each.anchors}, first=each.first, size=each.size)
             for each in kept
         )
+
+    def _look(self, batch: Sequence[Observed]) -> None:
+        """Take sampled frames on which something can be seen."""
+        with self.engine.encoder.computing():
+            still = self.engine.standing_out(batch)
+            for (observed, features), standing_out in zip(self.engine.encoded(batch), still, strict=True):
+                self._take(observed.frame.index, features, standing_out, divide=self._dividing(observed))
+
+    def _pass_over(self, *, frames: int) -> None:
+        """Take sampled frames on which nothing can be seen: what was followed is away."""
+        self._sampled += frames
+        for candidate in self.candidates.values():
+            candidate.away += frames
 
     def _dividing(self, observed: Observed) -> Divide | None:
         if self.divider is None:
