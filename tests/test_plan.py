@@ -188,6 +188,17 @@ def test_a_prompt_reads_back_as_python_and_as_json(frame: dict[str, int]) -> Non
         assert Plan.model_validate(json.loads(plan.model_dump_json())) == plan
 
 
+def test_a_plan_that_an_earlier_version_printed_means_the_first_frame() -> None:
+    prompts = (MaskPrompt(file="a.png"), PointPrompt(box=Box(x0=0, y0=0, x1=9, y1=9)))
+    beside = PointPrompt(points=(Point(x=1, y=2, positive=False),))
+    for task in (Follow(prompts=prompts), Find(steer=Steer(shown=(beside,)))):
+        plan = Plan(source="clip.mp4", task=task)
+        printed = plan.model_dump_json()
+        assert '"frame":null' in printed
+        assert not isinstance(task, Find) or (task.steer is not None and task.steer.follows), "they are on a frame"
+        assert Plan.model_validate_json(printed.replace('"frame":null', '"frame":-1')) == plan
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [
@@ -195,7 +206,8 @@ def test_a_prompt_reads_back_as_python_and_as_json(frame: dict[str, int]) -> Non
         (lambda: MaskPrompt(labels=np.full((4, 4), 0.5), frame=3), "the label map for frame 3 cannot be read"),
         (MaskPrompt, "has no mask"),
         (lambda: MaskPrompt(file="a.png", frame=-2), "frame -2 does not exist"),
-        (lambda: PointPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), frame=-2), "frame -2 does not exist"),
+        (lambda: MaskPrompt(file="a.png", frame=-1), "frame -1 does not exist"),
+        (lambda: PointPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), frame=-1), "frame -1 does not exist"),
         (lambda: RegionPrompt(box=Box(x0=0, y0=0, x1=9, y1=9), role="within", frame=-1), "frame -1 does not exist"),
         (
             lambda: RegionPrompt.model_validate_json(

@@ -147,7 +147,7 @@ def correct(
     there = _objects_of(before)
     named = [_named(each, there) for each in on_frames(shown, info=before.info)]
     for each in named:
-        place_of(each.frame, before.info)
+        place_of(each.number, before.info)
     told_of = expect or _nothing_expected
     from covos.model import load_model  # brings torch, which refusing a wrong correction does not need
 
@@ -232,9 +232,9 @@ def _named(prompt: Prompt, there: tuple[int, ...]) -> Prompt:
         return prompt.model_copy(update={"object": there[0]})
     if isinstance(prompt, PointPrompt):
         raise UsageError(
-            f"a correction on frame {prompt.frame} does not say of which object",
+            f"a correction on frame {prompt.number} does not say of which object",
             why=f"it could be any of {listed(map(str, there))}",
-            fix=f"add the object's number, as in X,Y@{prompt.frame}:{there[-1]}",
+            fix=f"add the object's number, as in X,Y@{prompt.number}:{there[-1]}",
         )
     return prompt
 
@@ -259,7 +259,7 @@ def _show(
     _refuse_others(seeds.objects, there)
     labels = place([each for each in named if isinstance(each, PointPrompt)], point=session.show).over(labels)
     kept = {frame.number: frame for frame in before}
-    for number in sorted({each.frame for each in named} & kept.keys()):
+    for number in sorted({each.number for each in named} & kept.keys()):
         given = {seed.object: decode(seed.mask) for seed in seeds.current if seed.frame == number}
         found = {}
         for identity, code in kept[number].objects.items():
@@ -296,7 +296,7 @@ def _with_matte(
 def _agreed(named: Sequence[Prompt], before: Segmentation, after: Segmentation) -> tuple[tuple[int, int], ...]:
     """Return frame and object of the corrections that have left the mask there as it was."""
     old, new = ({frame.number: frame.objects for frame in result} for result in (before, after))
-    shown = dict.fromkeys((each.frame, each.object) for each in named if each.object is not None)
+    shown = dict.fromkeys((each.number, each.object) for each in named if each.object is not None)
     return tuple(
         (frame, identity)
         for frame, identity in shown
@@ -312,7 +312,7 @@ def _partly(named: Sequence[Prompt], before: Segmentation, after: Segmentation) 
     old, new = ({frame.number: frame for frame in result} for result in (before, after))
     found = []
     for prompt in join_points([each for each in named if isinstance(each, PointPrompt)]):
-        frame, identity = prompt.frame, prompt.object
+        frame, identity = prompt.number, prompt.object
         if not prompt.negative_only or identity is None or frame not in old or frame not in new:
             continue
         was, now = ((each[frame].labels == identity) for each in (old, new))

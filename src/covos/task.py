@@ -72,6 +72,10 @@ Remembered: TypeAlias = Annotated[int, AfterValidator(check_memory)]
 """Number of frames that following remembers between the seed frames and the latest."""
 
 
+_Steered: TypeAlias = Annotated[Steering, Field(union_mode="left_to_right")]
+"""Points are no region, whose own refusal of their frame would otherwise come first."""
+
+
 class Steer(Value):
     """Steer the subject that is found: say what it is not, and where it lies.
 
@@ -83,7 +87,7 @@ class Steer(Value):
         prompter: See `Follow`; it separates things of the subject.
     """
 
-    shown: Annotated[tuple[Steering, ...], Field(min_length=1)]
+    shown: Annotated[tuple[_Steered, ...], Field(min_length=1)]
     memory: Remembered = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
     prompter: Weights = AUTO
@@ -106,7 +110,7 @@ class Steer(Value):
     @property
     def follows(self) -> bool:
         """True if something is shown on a frame, and is then followed."""
-        return any(each.frame is not None for each in self.shown)
+        return any(isinstance(each, PointPrompt) or each.frame is not None for each in self.shown)
 
 
 class Find(Value):

@@ -15,7 +15,6 @@ from covos.cli.prompting import box, point
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point
 from covos.masks import read_label_map, write_label_map
-from covos.prompts.frames import FIRST
 from covos.prompts.values import PointPrompt
 
 SIZE = (48, 64)
@@ -191,9 +190,7 @@ def test_points_are_read_as_they_are_written(
     x: float, y: float, frame: int | None, identity: int | None, positive: bool
 ) -> None:
     text = f"{x:.2f},{y:.2f}" + ("" if frame is None else f"@{frame}") + ("" if identity is None else f":{identity}")
-    expected = PointPrompt(
-        frame=FIRST if frame is None else frame, object=identity, points=(Point(x=x, y=y, positive=positive),)
-    )
+    expected = PointPrompt(frame=frame, object=identity, points=(Point(x=x, y=y, positive=positive),))
     assert point(text, positive=positive) == expected
 
 

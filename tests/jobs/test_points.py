@@ -185,6 +185,8 @@ def test_refusals_come_before_the_model(clip: Path) -> None:
         for act, said in [
             (lambda: session.add_points(0, 1, points=[(64, 3)]), "point 64,3 lies outside frame 0"),
             (lambda: session.add_points(8, points=ON), "frame 8 does not exist"),
+            (lambda: session.add_points(-1, points=ON), "frame -1 does not exist"),
+            (lambda: session.add_box(-1, box=(5, 5, 9, 9)), "frame -1 does not exist"),
             (lambda: session.add_points(0, MAX_ID + 1, points=ON), f"object {MAX_ID + 1}"),
             (lambda: session.add_points(2, 1, points=[(8, 20, 0)]), "object 1 has negative points only on frame 2"),
             (lambda: session.add_points(0, points=[(8, 20, 0)]), "object 2 has negative points only on frame 0"),

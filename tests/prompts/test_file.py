@@ -95,6 +95,8 @@ def test_a_mark_at_its_beginning_is_no_content(tmp_path: Path) -> None:
         ({"masks": [{"frame": 1}]}, "masks[0] names neither a file nor alpha", "or the alpha of the frame"),
         ({"masks": [{"file": "a.png", "alpha": True}]}, "masks[0] names both", "or the alpha of the frame"),
         ({"masks": [{"alpha": 1}]}, "masks[0]: alpha is 1", "true or false"),
+        ({"masks": [{"file": "none.png", "frame": -1}]}, "masks[0]: frame is -1", "a whole number from 0"),
+        ({"points": [{"positive": [[1, 1]], "frame": -1}]}, "points[0]: frame is -1", "a whole number from 0"),
         ({"masks": [{"file": "none.png"}]}, "masks[0]: there is no file", "beside the prompt file"),
         ({"points": [{"positive": [[10**400, 1]]}]}, "positive[0] is", "it should be [x, y]"),
         ([], "is []", "it should be a table"),

@@ -154,7 +154,7 @@ def mask_prompt(text: str) -> MaskPrompt:
         if is_there(Path(file)) and file:
             raise UsageError(f"--mask {text!r}", why=f"{rest!r} is no {what}", fix=f"{form}: whole numbers")
     frame, identity = ((None if found[name] is None else int(found[name])) for name in ("frame", "object"))
-    return MaskPrompt(file=Path(found["path"]), frame=_number(frame), object=identity)
+    return MaskPrompt(file=Path(found["path"]), frame=frame, object=identity)
 
 
 def point(text: str, *, positive: bool = True) -> PointPrompt:
@@ -164,7 +164,7 @@ def point(text: str, *, positive: bool = True) -> PointPrompt:
 
     option = "--point" if positive else "--not-point"
     (x, y), frame, identity = _place(option, text, form="X,Y")
-    return PointPrompt(frame=_number(frame), object=identity, points=(Point(x=x, y=y, positive=positive),))
+    return PointPrompt(frame=frame, object=identity, points=(Point(x=x, y=y, positive=positive),))
 
 
 def box(text: str) -> PointPrompt:
@@ -173,7 +173,7 @@ def box(text: str) -> PointPrompt:
     from covos.prompts.values import PointPrompt
 
     (x0, y0, x1, y1), frame, identity = _place("--box", text, form="X0,Y0,X1,Y1")
-    return PointPrompt(frame=_number(frame), object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+    return PointPrompt(frame=frame, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
 
 
 def region(option: str, text: str, *, role: Literal["within", "exclude"]) -> RegionPrompt:
@@ -189,12 +189,6 @@ def region(option: str, text: str, *, role: Literal["within", "exclude"]) -> Reg
             fix="write X0,Y0,X1,Y1 or X0,Y0,X1,Y1@FRAME",
         )
     return RegionPrompt(box=Box(x0=x0, y0=y0, x1=x1, y1=y1), role=role, frame=frame)
-
-
-def _number(frame: int | None) -> int:
-    from covos.prompts.frames import FIRST
-
-    return FIRST if frame is None else frame
 
 
 def _place(option: str, text: str, *, form: str) -> tuple[list[float], int | None, int | None]:

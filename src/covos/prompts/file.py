@@ -35,7 +35,6 @@ from covos.core.records import Record
 from covos.core.types import Box, Point
 from covos.core.words import Words
 from covos.masks.label_files import as_pictures
-from covos.prompts.frames import FIRST
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 SUFFIXES = (".json", ".toml")
@@ -53,13 +52,13 @@ class _Strict(Record):
 class _Masks(_Strict):
     file: str | None = None
     alpha: bool = False
-    frame: _Frame = FIRST
+    frame: _Frame | None = None
     object: int | None = None
     label: str | None = None
 
 
 class _Points(_Strict):
-    frame: _Frame = FIRST
+    frame: _Frame | None = None
     object: int | None = None
     label: str | None = None
     positive: tuple[tuple[_Number, _Number], ...] = ()
@@ -67,7 +66,7 @@ class _Points(_Strict):
 
 
 class _Box(_Strict):
-    frame: _Frame = FIRST
+    frame: _Frame | None = None
     object: int | None = None
     label: str | None = None
     box: tuple[_Number, _Number, _Number, _Number]
@@ -208,7 +207,7 @@ def _load(path: Path) -> object:
 _EXPECTED = {
     "file": "a file's name",
     "alpha": "true or false",
-    "frame": "a whole number",
+    "frame": "a whole number from 0",
     "object": "a whole number",
     "label": "a word for the object",
     "positive": "a list of points, each [x, y]",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 
 from covos.core.errors import UsageError
 
-FIRST: Final = -1
-"""In place of the number of a frame in a record: the first frame that is taken of the source. Callers leave it out."""
+_FIRST_ONCE = -1
+"""The first frame that is taken, as plans had it that earlier versions printed."""
 
 
 def _named(frame: int) -> int:
@@ -23,19 +23,19 @@ def _named(frame: int) -> int:
     return frame
 
 
-def _named_or_first(frame: int) -> int:
-    return frame if frame == FIRST else _named(frame)
+def _named_or_first(frame: int | None, info: ValidationInfo) -> int | None:
+    return None if frame is None or (frame == _FIRST_ONCE and info.mode == "json") else _named(frame)
 
 
 NamedFrame: TypeAlias = Annotated[int, AfterValidator(_named)]
 """The number of a frame in the whole source, from 0."""
-NamedOrFirst: TypeAlias = Annotated[int, AfterValidator(_named_or_first)]
-"""The number of a frame in the whole source, from 0; or `FIRST`, which a record that is written and read back has."""
+NamedOrFirst: TypeAlias = Annotated[int | None, AfterValidator(_named_or_first)]
+"""The number of a frame in the whole source, from 0; None is the first frame that is taken of it."""
 
 
-def frame_name(frame: int) -> str:
+def frame_name(frame: int | None) -> str:
     """Return the name of a frame for messages."""
-    return "the first frame" if frame == FIRST else f"frame {frame}"
+    return "the first frame" if frame is None else f"frame {frame}"
 
 
 def whole_number(number: Any) -> int | None:

@@ -114,7 +114,7 @@ class PromptMasker:
         """
         every, previous, corrects = prompt, None, ""
         if prompt.box is None:
-            every, previous, corrects = _before(seeds.get(prompt.frame, identity), prompt, followed)
+            every, previous, corrects = _before(seeds.get(prompt.number, identity), prompt, followed)
         if previous is not None and agree(previous, prompt.points):
             mask = previous
         else:
@@ -129,11 +129,11 @@ class PromptMasker:
                 previous=previous,
                 corrects=bool(corrects),
                 others=others,
-                largest=largest_of(seeds.areas(identity), areas, frame=prompt.frame, points=positive),
+                largest=largest_of(seeds.areas(identity), areas, frame=prompt.number, points=positive),
             )
         if not mask.any():
             raise UsageError(
-                f"nothing is left of object {identity} on frame {prompt.frame}",
+                f"nothing is left of object {identity} on frame {prompt.number}",
                 why="the points rule out all that was there"
                 if previous is not None
                 else "following finds none of it there",
@@ -141,8 +141,8 @@ class PromptMasker:
             )
         at = every.model_copy(update={"object": identity})
         pointed = Pointed(at=at, prompter=self.prompter.name, corrects=corrects)
-        seeds.add(prompt.frame, {identity: mask}, given_as=every.given_as, pointed=pointed)
-        return PromptedMask(frame=prompt.frame, object=identity, mask=mask, prompter=self.prompter.name)
+        seeds.add(prompt.number, {identity: mask}, given_as=every.given_as, pointed=pointed)
+        return PromptedMask(frame=prompt.number, object=identity, mask=mask, prompter=self.prompter.name)
 
     def _ask(
         self,
@@ -157,7 +157,7 @@ class PromptMasker:
         largest: int | None,
     ) -> MaskArray:
         """Ask the prompter about all points so far, and take of its answer what the new ones ask for."""
-        observed, points = self.look(prompt.frame), (*every.points, *seeds.others_points(prompt.frame, identity))
+        observed, points = self.look(prompt.number), (*every.points, *seeds.others_points(prompt.number, identity))
         if prompt.box is not None:
             return self.prompter.mask(observed, points=points, box=prompt.box, previous=None)
         meant = [any(each.positive and other[int(each.y), int(each.x)] for each in prompt.points) for other in others]

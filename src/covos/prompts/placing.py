@@ -51,11 +51,11 @@ def place_prompts(
     labels: dict[int, str] = {}
     for mask in (each for each in every if isinstance(each, MaskPrompt)):
         if mask.file is not None:
-            shown = seeds.add_file(mask.file, frame=mask.frame, identity=mask.object, resize=resize)
+            shown = seeds.add_file(mask.file, frame=mask.number, identity=mask.object, resize=resize)
         elif mask.labels is not None:
-            shown = seeds.add_labels(mask.frame, mask.labels, identity=mask.object, resize=resize)
+            shown = seeds.add_labels(mask.number, mask.labels, identity=mask.object, resize=resize)
         else:
-            shown = (seeds.add_alpha(mask.frame, identity=mask.object, alpha_of=alpha_of),)
+            shown = (seeds.add_alpha(mask.number, identity=mask.object, alpha_of=alpha_of),)
         _call(shown, mask.label, labels)
     pointed = [each for each in every if isinstance(each, PointPrompt)]
     boxes = [each for each in pointed if each.box is not None]
@@ -68,9 +68,9 @@ def place_prompts(
     for each in (each for each in pointed if each.box is None):
         if each.object is None and len(numbers) > 1:
             raise UsageError(
-                f"{point_name(each.points[0])} on frame {each.frame} has no object",
+                f"{point_name(each.points[0])} on frame {each.number} has no object",
                 why=f"it could be any of {', '.join(map(str, sorted(numbers)))}",
-                fix=f"add the object's number, as in {each.points[0].x:g},{each.points[0].y:g}@{each.frame}:"
+                fix=f"add the object's number, as in {each.points[0].x:g},{each.points[0].y:g}@{each.number}:"
                 f"{max(numbers)}",
             )
         identity = min(numbers, default=1) if each.object is None else each.object
@@ -120,18 +120,18 @@ def join_points(prompts: Iterable[PointPrompt]) -> tuple[PointPrompt, ...]:
     """
     joined: dict[tuple[int, int | None], PointPrompt] = {}
     for each in prompts:
-        key = each.frame, each.object
+        key = each.number, each.object
         before = joined.get(key)
         if before is None:
             joined[key] = each
             continue
         if before.box is not None and each.box is not None:
             raise UsageError(
-                f"object {each.object} has two boxes on frame {each.frame}",
+                f"object {each.object} has two boxes on frame {each.number}",
                 why=f"{box_name(before.box)} and {box_name(each.box)}",
                 fix="give each object one box, and other objects other numbers",
             )
         joined[key] = PointPrompt(
-            frame=each.frame, object=each.object, points=before.points + each.points, box=before.box or each.box
+            frame=each.number, object=each.object, points=before.points + each.points, box=before.box or each.box
         )
-    return tuple(sorted(joined.values(), key=lambda prompt: prompt.frame))
+    return tuple(sorted(joined.values(), key=lambda prompt: prompt.number))

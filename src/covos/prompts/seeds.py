@@ -193,7 +193,7 @@ class Seeds:
                 another object's; or the points say only what the object is not, and there is no mask to take from. A
                 point that says the contrary of an earlier one, on the object or off it, takes its place.
         """
-        frame, identity = prompt.frame, self.check_place(prompt.frame, prompt.object)
+        frame, identity = prompt.number, self.check_place(prompt.number, prompt.object)
         check_points(prompt, info=self.info)
         pointed = dict(self._pointed(frame))
         refuse_many_points(
@@ -228,9 +228,9 @@ class Seeds:
         Raises:
             UsageError: See `check_points`. Following from earlier frames will give a mask to take from.
         """
-        earlier = any(frame <= prompt.frame and identity == prompt.object for frame, identity in self._keys)
+        earlier = any(frame <= prompt.number and identity == prompt.object for frame, identity in self._keys)
         identity = self.check_points(prompt, followed=earlier)
-        self._waiting[prompt.frame, identity] = prompt.model_copy(update={"object": identity})
+        self._waiting[prompt.number, identity] = prompt.model_copy(update={"object": identity})
         return identity
 
     def done(self, frame: int, identity: int) -> None:
@@ -252,7 +252,7 @@ class Seeds:
             if seed.frame == frame and seed.pointed is not None:
                 yield seed.object, seed.pointed.at
         for identity, prompt in self.waiting:
-            if prompt.frame == frame:
+            if prompt.number == frame:
                 yield identity, prompt
 
     def add(

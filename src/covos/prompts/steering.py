@@ -77,7 +77,7 @@ def check_steering(shown: Iterable[Steering], *, info: SourceInfo) -> None:
         if isinstance(each, RegionPrompt):
             check_region(each, info=info)
         else:
-            points.setdefault(each.frame, []).extend(each.points)
+            points.setdefault(each.number, []).extend(each.points)
     for frame, there in points.items():
         check_points(PointPrompt(frame=frame, points=tuple(there)), info=info)
 

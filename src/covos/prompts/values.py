@@ -26,7 +26,7 @@ from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_shown_map
 from covos.media.inputs import FileInMemory
-from covos.prompts.frames import FIRST, NamedFrame, NamedOrFirst, frame_name, frame_of_key
+from covos.prompts.frames import NamedFrame, NamedOrFirst, frame_name, frame_of_key
 
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
@@ -39,7 +39,7 @@ Rows: TypeAlias = Sequence[Any] | np.ndarray[Any, Any] | Mapping[int, Sequence[A
 with one box, points are of the object in it."""
 
 
-def check_labels(labels: np.ndarray[Any, Any], *, frame: int) -> np.ndarray[Any, Any]:
+def check_labels(labels: np.ndarray[Any, Any], *, frame: int | None) -> np.ndarray[Any, Any]:
     """Return a label map as uint8, its own copy; a map of bool is one of 0 and 255.
 
     Raises:
@@ -126,7 +126,7 @@ class MaskPrompt(Record):
         file: A mask file: its values are the ids; a 0/255 mask shows one object.
         labels: Instead of a file, an H x W array of object ids, or of bool.
         alpha: Instead of either, True: the object is the opaque part of the frame itself.
-        frame: Number of the frame in the whole source, from 0; left out, the first that is taken.
+        frame: Number of the frame in the whole source, from 0; None is the first that is taken.
         object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
         label: Name of the objects in annotations.
     """
@@ -136,7 +136,7 @@ class MaskPrompt(Record):
     file: Path | None = None
     labels: Labels | None = None
     alpha: bool = False
-    frame: NamedOrFirst = FIRST
+    frame: NamedOrFirst = None
     object: int | None = None
     label: str | None = None
 
@@ -155,6 +155,12 @@ class MaskPrompt(Record):
             self.labels.setflags(write=False)
         return self
 
+    @property
+    def number(self) -> int:
+        """Number of the frame, of a prompt that names it; see `on_frames`."""
+        assert self.frame is not None, "its frame was named"
+        return self.frame
+
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, MaskPrompt):
             return NotImplemented
@@ -169,7 +175,7 @@ class PointPrompt(Record):
     """One object on one frame, shown by points and a box.
 
     Attributes:
-        frame: Number of the frame in the whole source, from 0; left out, the first that is taken.
+        frame: Number of the frame in the whole source, from 0; None is the first that is taken.
         object: Its id; None where it is left open.
         points: Points on the object, and points beside it.
         box: A box around it.
@@ -178,11 +184,17 @@ class PointPrompt(Record):
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: NamedOrFirst = FIRST
+    frame: NamedOrFirst = None
     object: int | None = None
     points: tuple[Point, ...] = ()
     box: Box | None = None
     label: str | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the frame, of a prompt that names it; see `on_frames`."""
+        assert self.frame is not None, "its frame was named"
+        return self.frame
 
     @property
     def given_as(self) -> str:
@@ -231,7 +243,6 @@ Prompt: TypeAlias = MaskPrompt | PointPrompt
 """Shows objects that are to be followed."""
 Steering: TypeAlias = PointPrompt | RegionPrompt
 """Steers the subject that is found: a region, or points on what it is not."""
-Frame = TypeVar("Frame", int, None)
 Shown = TypeVar("Shown", bound=MaskPrompt | PointPrompt | RegionPrompt)
 
 
@@ -249,7 +260,12 @@ def mask_files(prompts: Iterable[object]) -> list[Path]:
 def on_frames(prompts: Iterable[Shown], *, info: SourceInfo) -> list[Shown]:
     """Return prompts that all name their frames: those of the first frame that is taken by its number."""
     first = {"frame": info.start}
-    return [cast("Shown", each.model_copy(update=first)) if each.frame == FIRST else each for each in prompts]
+    return [
+        each
+        if each.frame is not None or isinstance(each, RegionPrompt)
+        else cast("Shown", each.model_copy(update=first))
+        for each in prompts
+    ]
 
 
 def as_prompts(
@@ -264,11 +280,11 @@ def as_prompts(
     several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes | bytearray)
     if several and not masks:
         raise _shows_nothing("masks")
-    every = [(FIRST, each) for each in masks] if several else _by_frame(masks, what="masks", alone=FIRST)  # type: ignore[union-attr]
+    every = [(None, each) for each in masks] if several else _by_frame(masks, what="masks")  # type: ignore[union-attr]
     shown += [_mask_prompt(mask, frame=frame) for frame, mask in every]
-    for frame, rows in _by_frame(points, what="points", alone=FIRST):
+    for frame, rows in _by_frame(points, what="points"):
         shown.append(PointPrompt(frame=frame, points=as_points(rows)))
-    for frame, rows in _by_frame(boxes, what="boxes", alone=FIRST):
+    for frame, rows in _by_frame(boxes, what="boxes"):
         shown += [PointPrompt(frame=frame, box=box) for box in as_boxes(rows)]
     return tuple(shown)
 
@@ -286,7 +302,7 @@ def as_regions(*, within: Rows | None = None, exclude: Rows | None = None) -> tu
     """
     regions: list[RegionPrompt] = []
     for role, given in (("within", within), ("exclude", exclude)):
-        for frame, rows in _by_frame(given, what=role, alone=None):
+        for frame, rows in _by_frame(given, what=role):
             regions += [RegionPrompt(box=box, role=role, frame=frame) for box in as_boxes(rows)]  # type: ignore[arg-type]
     return tuple(regions)
 
@@ -299,7 +315,7 @@ def fixed_rule(regions: Iterable[RegionPrompt]) -> SteeringRule:
     return SteeringRule(within=tuple(boxes["within"]), exclude=tuple(boxes["exclude"]))
 
 
-def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
+def _mask_prompt(mask: Any, *, frame: int | None) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
         return MaskPrompt(file=Path(path_text(mask, what="a mask")), frame=frame)
     if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
@@ -309,12 +325,12 @@ def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     return MaskPrompt(labels=np.asarray(mask), frame=frame)
 
 
-def _by_frame(given: Any, *, what: str, alone: Frame) -> list[tuple[int | Frame, Any]]:
-    """Return what is given for each frame; ``alone`` stands in place of the number where it is given without one."""
+def _by_frame(given: Any, *, what: str) -> list[tuple[int | None, Any]]:
+    """Return what is given for each frame, with None in place of the number where it is given without one."""
     if given is None:
         return []
     if not isinstance(given, Mapping):
-        return [(alone, given)]
+        return [(None, given)]
     if not given:
         raise _shows_nothing(what)
     return [(frame_of_key(each, what=what), rows) for each, rows in given.items()]
@@ -383,20 +399,20 @@ def check_points(prompt: PointPrompt, *, info: SourceInfo) -> None:
     """
     if not prompt.points and prompt.box is None:
         raise UsageError(
-            f"nothing is pointed at on frame {prompt.frame}",
+            f"nothing is pointed at on frame {prompt.number}",
             why="there is no point and no box",
             fix="give a point on the object, or a box around it",
         )
-    refuse_many_points(len(prompt.points), frame=prompt.frame)
+    refuse_many_points(len(prompt.points), frame=prompt.number)
     for point in prompt.points:
-        _check_point(point, frame=prompt.frame, info=info)
+        _check_point(point, frame=prompt.number, info=info)
     _check_repeats(prompt)
     if prompt.box is not None:
-        _check_box(prompt.box, frame=prompt.frame, info=info)
+        _check_box(prompt.box, frame=prompt.number, info=info)
         for point in prompt.points:
             if point.positive and not _holds(prompt.box, point):
                 raise UsageError(
-                    f"{point_name(point)} on frame {prompt.frame} is not in {box_name(prompt.box)}",
+                    f"{point_name(point)} on frame {prompt.number} is not in {box_name(prompt.box)}",
                     why="the box is to hold all of the object, and the point is on it",
                     fix="widen the box, or give the point another object's number",
                 )
@@ -434,7 +450,7 @@ def _check_repeats(prompt: PointPrompt) -> None:
         other = seen.setdefault(point.pixel, point)
         if other is not point:
             raise UsageError(
-                f"{point_name(point)} is given twice on frame {prompt.frame}",
+                f"{point_name(point)} is given twice on frame {prompt.number}",
                 why="it cannot be both on the object and off it"
                 if other.positive != point.positive
                 else "once is enough",

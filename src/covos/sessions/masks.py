@@ -35,8 +35,8 @@ class PromptedMasks:
 
     def show(self, prompt: PointPrompt, *, areas: Mapping[int, int] | None = None) -> PromptedMask:
         """Make the mask of a prompt; the arguments and errors are those of `covos.sessions.session.Session.show`."""
-        new = prompt.object is None or self._seeds.is_absent(prompt.frame, prompt.object)
-        followed = None if new or prompt.object is None else self._following.mask(prompt.frame, prompt.object)
+        new = prompt.object is None or self._seeds.is_absent(prompt.number, prompt.object)
+        followed = None if new or prompt.object is None else self._following.mask(prompt.number, prompt.object)
         identity = self._seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self._source.info, objects=max(1, len(self._seeds.objects))):
             return self._make(identity, prompt, followed=followed, areas=areas)
@@ -44,7 +44,7 @@ class PromptedMasks:
     def make_waiting(self) -> None:
         """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
         for identity, prompt in self._seeds.waiting:
-            frame, followed = prompt.frame, None
+            frame, followed = prompt.number, None
             if prompt.box is None and self._seeds.get(frame, identity) is None:
                 given, place = self._seeds.given(), place_of(frame, self._source.info)
                 followed = follow_to(
@@ -61,8 +61,8 @@ class PromptedMasks:
         followed: MaskArray | None,
         areas: Mapping[int, int] | None = None,
     ) -> PromptedMask:
-        given = self._seeds.given().get(place_of(prompt.frame, self._source.info), {})
-        known = {**self._following.masks(prompt.frame), **given}
+        given = self._seeds.given().get(place_of(prompt.number, self._source.info), {})
+        known = {**self._following.masks(prompt.number), **given}
         others = [mask for other, mask in known.items() if other != identity]
         areas = self._following.areas(identity) if areas is None else areas
         return self._engines.masker.mask(self._seeds, identity, prompt, followed=followed, others=others, areas=areas)

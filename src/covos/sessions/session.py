@@ -39,7 +39,7 @@ from covos.prompts.one_frame import alpha_mask, own_size
 from covos.prompts.placing import place_found
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.seeds import Seeds
-from covos.prompts.values import PointPrompt, as_boxes, as_points
+from covos.prompts.values import PointPrompt, as_boxes, as_points, on_frames
 from covos.results.replay import Listener, nothing_heard
 from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
@@ -496,4 +496,5 @@ class Session:
         ``areas`` are the pixels of the object on other frames, by their numbers, as who keeps the masks knows them;
         None are those that were followed here.
         """
-        return self._prompted.show(prompt, areas=areas)
+        (named,) = on_frames([prompt], info=self.source.info)
+        return self._prompted.show(named, areas=areas)
