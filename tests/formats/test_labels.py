@@ -212,6 +212,8 @@ def test_an_object_after_its_label_is_refused_with_what_to_write() -> None:
         read_labels(["race car=2"])
     assert raised.value.fix == "write --label '2=race car'"
     assert read_labels(["a=b"]) == Labelling(every="a=b")
+    with pytest.raises(UsageError, match="is no label"):
+        read_labels(["9" * 5000 + "=car"])
 
 
 @pytest.mark.parametrize(

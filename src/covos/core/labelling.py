@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
@@ -12,6 +11,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from covos.core.errors import UsageError, listed
 from covos.core.records import ObjectId, Record, parse_record
+from covos.core.whole import whole_number
 from covos.core.words import Words
 
 NAMELESS: Final = "object"
@@ -174,12 +174,9 @@ def as_labelling(given: Any) -> Labelling:
 
 
 def _id_of(key: Any) -> int:
-    try:
-        identity = int(key) if isinstance(key, str) and _is_number(key) else operator.index(key)
-    except (TypeError, ValueError) as error:  # the latter of thousands of digits
-        raise UsageError(
-            f"object {key!r} has a label", why="an id is a whole number", fix='write {1: "car"}, say'
-        ) from error
+    identity = whole_number(key, digits=True)
+    if identity is None:
+        raise UsageError(f"object {key!r} has a label", why="an id is a whole number", fix='write {1: "car"}, say')
     if not 1 <= identity <= 254:
         raise UsageError(f"object {identity} has a label", why="ids are 1 to 254", fix="give it one of these")
     return identity
@@ -196,21 +193,21 @@ def read_labels(texts: Iterable[str]) -> Labelling:
     own: dict[int, str] = {}
     for text in texts:
         number, equals, label = text.partition("=")
-        if number.strip() and not _is_number(number) and _is_number(label):
+        identity = whole_number(number, digits=True)
+        if number.strip() and identity is None and whole_number(label, digits=True) is not None:
             raise UsageError(
                 f"--label {text}",
                 why="the number of an object comes before the equals sign",
                 fix=f"write --label {shlex.quote(f'{label.strip()}={number.strip()}')}",
             )
-        if not (equals and _is_number(number)):
-            number, label = "", text
+        if not equals or identity is None:
+            identity, label = None, text
         if further := _FURTHER.split(label)[1:]:
             raise UsageError(
                 f"--label {text}",
                 why="an option has one label, and this holds several",
                 fix="repeat " + " ".join(f"--label {shlex.quote(each.strip())}" for each in further),
             )
-        identity = int(number) if number else None
         before = every if identity is None else own.get(identity)
         if before is not None and before != label:
             raise UsageError(
@@ -223,7 +220,3 @@ def read_labels(texts: Iterable[str]) -> Labelling:
         else:
             own[identity] = label
     return (as_labelling(own) if own else NO_LABELS).over(Labelling(every=every))
-
-
-def _is_number(text: str) -> bool:
-    return text.strip().isascii() and text.strip().isdigit()

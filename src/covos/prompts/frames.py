@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, ValidationInfo
 
 from covos.core.errors import UsageError
+from covos.core.whole import whole_number
 
 _FIRST_ONCE = -1
 """The first frame that is taken, as plans had it that earlier versions printed."""
@@ -36,14 +36,6 @@ NamedOrFirst: TypeAlias = Annotated[int | None, AfterValidator(_named_or_first)]
 def frame_name(frame: int | None) -> str:
     """Return the name of a frame for messages."""
     return "the first frame" if frame is None else f"frame {frame}"
-
-
-def whole_number(number: Any) -> int | None:
-    """Return a whole number of any type, such as NumPy's, as Python's int, which JSON takes; None for anything else."""
-    try:
-        return operator.index(number)
-    except TypeError:
-        return None
 
 
 def frame_of_key(key: object, *, what: str) -> int:

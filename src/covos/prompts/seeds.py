@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
 from covos.core.types import MaskArray, Point, SourceInfo
+from covos.core.whole import whole_number
 from covos.core.words import Words
 from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
 from covos.prompts.decoded import DecodedMasks
-from covos.prompts.frames import whole_number
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
 from covos.prompts.values import PointPrompt, check_labels, check_mask, check_points, point_name, refuse_many_points
 
