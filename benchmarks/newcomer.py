@@ -74,7 +74,8 @@ def main() -> None:
             minutes, disk = (time.perf_counter() - began) / 60, _megabytes(clone / ".venv")
             rows.append([goal, " && ".join(f"`{each}`" for each in commands), minutes, fetched, disk])
             print(f"{goal}: {minutes:.1f} min, {fetched} MB fetched, {disk} MB on the disk", flush=True)
-    keep(options.json, "steps", columns=columns_of("newcomer.steps"), rows=rows, digits=[0, 0, 1, 0, 0])
+        columns = columns_of("newcomer.steps")
+        keep(options.json, "steps", columns=columns, rows=rows, digits=[0, 0, 1, 0, 0], tree=clone)
 
 
 def _run(command: str, clone: Path, home: Path) -> str:

@@ -108,10 +108,12 @@ def keep(
     rows: Sequence[Sequence[Cell]],
     digits: Sequence[int] = (),
     note: str = "",
+    tree: Path = ROOT,
 ) -> None:
     """Keep a table that this process has measured; nothing is done without a file.
 
-    Among the results of the repository, a table that no document shows is left out, which is said.
+    Among the results of the repository, a table that no document shows is left out, which is said. ``tree`` is the
+    working tree that was measured: its commit is kept.
 
     Raises:
         ValueError: A table that documents show has other columns than `tables.py` says.
@@ -130,7 +132,7 @@ def keep(
     table = Table(
         command=shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_measuring(sys.argv[1:])]),
         machine=machine(),
-        commit=_commit(),
+        commit=_commit(tree),
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         columns=columns,
         rows=rows,
@@ -166,9 +168,9 @@ def _measuring(words: Sequence[str]) -> list[str]:
     return [Path(word).name.upper() if word.startswith(("/", "..")) else word for word in kept]
 
 
-def _commit() -> str:
+def _commit(tree: Path) -> str:
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=tree, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no")

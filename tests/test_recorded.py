@@ -129,6 +129,24 @@ def test_nothing_is_kept_unasked(recorded: Any, tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_commit_is_that_of_the_tree_that_was_measured(recorded: Any, tmp_path: Path, changed: bool) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        return subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    git("init", "-q")
+    (tmp_path / "a.txt").write_text("1")
+    git("add", "a.txt")
+    git("commit", "-q", "-m", "a")
+    (tmp_path / "a.txt").write_text("2" if changed else "1")
+    recorded.keep(tmp_path / "some.json", "speed", columns=["", "s"], rows=[["a", 1.0]], tree=tmp_path)
+    commit = recorded.read(tmp_path / "some.json")["speed"].commit
+    assert commit == git("rev-parse", "--short", "HEAD").strip() + "+" * changed
+
+
 def test_sentences_of_a_page_are_told_from_its_code(readability: Any) -> None:
     page = (
         "# A title here\n\nIt is `one <x>` of [two words](x.md). What follows\nis turned.\n\n"

@@ -19,7 +19,7 @@ from covos.cli import main
 from covos.core.errors import SourceError, UsageError
 from covos.masks import write_label_map
 from covos.media.opening import open_source
-from covos.media.range import Range
+from covos.media.range import WHOLE, Range
 from covos.plan import Plan
 from covos.serve.address import Address
 from covos.serve.clip import Clip
@@ -51,7 +51,7 @@ def run(make_clip: MakeClip, tmp_path: Path) -> Path:
 
 def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> None:
     result = covos.load_result(run)
-    video, known, _ = load_run(run)
+    video, known, _ = load_run(run, part=WHOLE)
     assert (video.range.start, video.range.end) == ("f2", "f10")
     assert {index: dict(mask.objects) for index, mask in known.frames.items()} == {
         mask.index: dict(mask.objects) for mask in result
@@ -228,7 +228,7 @@ def test_a_run_that_cannot_be_opened_says_why(
         desk.close()
     source.unlink()
     with pytest.raises(UsageError, match="cannot be corrected"):
-        load_run(run)
+        load_run(run, part=WHOLE)
 
 
 def test_a_server_ends_with_what_it_cannot_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

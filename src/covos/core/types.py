@@ -349,7 +349,9 @@ class FrameResult:
         frame: The frame, with its picture.
         probability: H x W float32 in [0, 1]: the probability that a pixel belongs to the subject.
         labels: H x W uint8; 0 = background, 1.. = object ids.
-        confidence: In [0, 1]: how far the probabilities are from undecided (see the engine that made it).
+        confidence: In [0, 1]. Where one subject is found, the Jaccard index that its mask is expected to have, or, if
+            it is empty, the chance that nothing is there (see `covos.engines.find.expected_jaccard`). Where objects are
+            followed, the mean of theirs, and 1 if there is none. NaN where nothing could be computed.
         objects: State of each followed object; empty where nothing is followed.
         matte: H x W float32 in [0, 1]: the opacity of all objects together, strands and blur with it (see
             `covos.engines.matting`); None where none was asked for.

@@ -7,7 +7,7 @@ from pathlib import Path
 from covos.core.labelling import Labelling
 from covos.core.types import SourceInfo
 from covos.engines.choices import SUBJECT
-from covos.media.range import WHOLE, Range
+from covos.media.range import Range
 from covos.results.loading import load_result
 from covos.results.reopened import seeds_of
 from covos.results.segmentation import Segmentation
@@ -17,7 +17,7 @@ from covos.serve.schema import Thing
 from covos.serve.workers import Video
 
 
-def load_run(folder: Path, *, part: Range = WHOLE) -> tuple[Video, Edit, tuple[int, ...]]:
+def load_run(folder: Path, *, part: Range) -> tuple[Video, Edit, tuple[int, ...]]:
     """Return the source of a run, what is known of it as the state that a user's edits begin from, and its cuts.
 
     The edges that the run was written with are in its masks.
