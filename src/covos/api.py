@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
+from covos.core.arguments import checked
 from covos.core.device import Precision
 from covos.core.errors import UsageError, one_of
 from covos.core.labelling import Label
@@ -222,6 +223,7 @@ def stream(
     return _job(**locals()).stream()
 
 
+@checked()
 def live(
     model: str | os.PathLike[str] | covos.Model = DEFAULT_MODEL,
     *,

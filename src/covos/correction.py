@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
 
+from covos.core.arguments import checked
 from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
@@ -65,6 +67,7 @@ class Corrected:
     notes: tuple[str, ...] = ()
 
 
+@checked()
 def correct(
     run: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -126,10 +129,7 @@ def correct(
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: Weights are missing, or the disk is full or not writable.
     """
-    given = [
-        Path(path_text(each, what="the prompt file")) if isinstance(each, (str, os.PathLike)) else each
-        for each in ([prompts] if isinstance(prompts, (str, os.PathLike)) else prompts)
-    ]
+    given = _listed(prompts)
     files = [each for each in given if isinstance(each, Path)]
     shown = _only_corrections(_read(given, trusted=trust_prompts))
     before = load_result(run, source=source)
@@ -189,6 +189,22 @@ def correct(
     return Corrected(
         saved=saved, frames=frames, changed=changed, agreed=agreed, partly=partly, followed=followed, notes=notes
     )
+
+
+def _listed(given: Any) -> list[Prompt | RegionPrompt | Path]:
+    """Return what a caller shows, with paths in place of the names of prompt files."""
+    every = given if isinstance(given, Iterable) and not isinstance(given, (str, os.PathLike)) else [given]
+    shown = [
+        Path(path_text(each, what="the prompt file")) if isinstance(each, (str, os.PathLike)) else each
+        for each in every
+    ]
+    if wrong := [each for each in shown if not isinstance(each, (Path, MaskPrompt, PointPrompt, RegionPrompt))]:
+        raise UsageError(
+            f"prompts: {shortened(wrong[0])} corrects nothing",
+            why=f"it is of the type {type(wrong[0]).__name__}",
+            fix="give covos.MaskPrompt, covos.PointPrompt or prompt files, one or several",
+        )
+    return shown
 
 
 def _read(given: Sequence[Prompt | RegionPrompt | Path], *, trusted: bool) -> list[Prompt | RegionPrompt]:

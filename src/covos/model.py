@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from covos.core.arguments import checked
 from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.core.types import Deinterlace
@@ -344,6 +345,7 @@ class Model:
         )
 
 
+@checked()
 def load_model(
     name: str | os.PathLike[str] = DEFAULT_MODEL,
     *,

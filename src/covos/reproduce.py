@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import covos  # its types bring torch, once somebody asks for them (`typing.get_type_hints`)
+from covos.core.arguments import checked
 from covos.core.shards import as_place
 from covos.data import Dataset
 from covos.data.davis import VALIDATION_OF_2016, name_in_2016
@@ -40,6 +41,7 @@ class Reproduction:
     damaged: Mapping[str, Health] = field(default_factory=dict)
 
 
+@checked()
 def reproduce_davis2016(
     root: str | os.PathLike[str],
     *,

@@ -18,6 +18,7 @@ from pydantic import (
 from covos.core.errors import UsageError
 from covos.core.places import path_text
 from covos.core.records import Value
+from covos.core.whole import whole_number
 from covos.engines.choices import (
     APART,
     AROUND,
@@ -382,13 +383,14 @@ def check_objects(objects: int | str) -> int | None:
     """
     if objects == AUTO:
         return DEFAULT_MOST
-    if isinstance(objects, str) or not 1 <= objects <= MAX_MOST:
+    count = whole_number(objects)
+    if count is None or not 1 <= count <= MAX_MOST:
         raise UsageError(
             f"objects = {objects}",
             why="it is how many objects may be found",
             fix=f"use 1 for one subject, auto for up to {DEFAULT_MOST} objects, or 2 to {MAX_MOST}",
         )
-    return None if objects == 1 else objects
+    return None if count == 1 else count
 
 
 def described_quality(quality: Quality, *, smallest: float | None = None, apart: int = 1) -> dict[str, str | int]:

@@ -6,6 +6,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from covos.core.errors import UsageError
@@ -119,9 +120,13 @@ def path_text(given: str | os.PathLike[str], *, what: str) -> str:
     """Return a path that a caller gives as text; ``what`` names it in the message.
 
     Raises:
-        UsageError: It is empty, which `pathlib.Path` takes for the current folder.
+        UsageError: It is no path; or it is empty, which `pathlib.Path` takes for the current folder.
     """
-    text = os.fspath(given)
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise UsageError(
+            f"{what}: {shortened(given)} is no path", why=f"it is a {type(given).__name__}", fix="give a text or a Path"
+        )
     if not text:
         raise UsageError(
             f"the path of {what} is empty",

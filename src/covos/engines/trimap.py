@@ -13,6 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from covos.core.arguments import checked
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.engines.colour_lines import ColourLines
 from covos.engines.pairs import best_pairs
@@ -32,6 +33,7 @@ HAZE = 0.03
 """An opacity this near to 0 or 1 is made it: values that are brought together are never quite either."""
 
 
+@checked()
 def solve_trimap(image: ImageArray, trimap: ProbabilityArray, *, seed: int = 0) -> ProbabilityArray:
     """Find the opacity of the unknown part of a trimap, by colours alone; no network runs.
 

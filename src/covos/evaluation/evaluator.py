@@ -13,6 +13,7 @@ from reprlib import repr as shortened
 
 import cv2
 
+from covos.core.arguments import checked
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.fresh import fork_server
 from covos.core.limits import limits, set_limits
@@ -34,6 +35,7 @@ _THREADS = 4
 _FRAMES_A_PROCESS = 1000
 
 
+@checked("predictions", "truth")
 def evaluate(
     predictions: str | os.PathLike[str],
     truth: str | os.PathLike[str] | Dataset,

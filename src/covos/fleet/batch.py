@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from covos.core.arguments import checked
 from covos.core.errors import CovosError, UsageError
 from covos.core.numbered import as_folder, refuse_pattern
 from covos.core.places import path_text
@@ -220,6 +221,7 @@ class Batch:
         )
 
 
+@checked()
 def batch(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     output: str | os.PathLike[str],

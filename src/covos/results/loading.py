@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from covos.core.arguments import checked
 from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
@@ -47,6 +48,7 @@ _PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
 """Values that a mask takes from its frame when it is matched with a source."""
 
 
+@checked()
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
     """Load masks that covos wrote, or another program: mask pictures, annotations, or an opacity.
 
@@ -260,6 +262,7 @@ def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
     )
 
 
+@checked()
 def convert(
     path: str | os.PathLike[str],
     *,

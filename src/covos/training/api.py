@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from covos.core.arguments import checked
 from covos.core.device import configure_threads
 from covos.core.memory import keeping_freed_memory
 from covos.data import Dataset
@@ -64,6 +65,7 @@ class TrainingResult:
         return load_model(self.weights, device=device)
 
 
+@checked("recipe", "output")
 def train(
     recipe: str | os.PathLike[str] | Recipe,
     data: Data | Iterable[Data],
