@@ -190,7 +190,12 @@ def test_a_matte_belongs_to_its_masks_and_regions(tmp_path: Path) -> None:
     known.keep({4: matte}, masks={4: one}, regions={4: ()})
     with file.open("a") as stream:
         stream.write('{"index": 5, "of"')  # a killed server was writing
-    assert Mattes(file).of(one, ()) == matte
+    again = Mattes(file)
+    assert again.of(one, ()) == matte
+    for index in (6, 7):  # the first of these ends the broken line
+        again.keep({index: matte}, masks={index: replace(one, index=index)}, regions={index: ()})
+    again.forget()
+    assert again.of(replace(one, index=7), ()) == matte
     assert Mattes(tmp_path / "none.jsonl").of(one, ()) is None
 
 

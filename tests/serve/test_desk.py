@@ -33,6 +33,7 @@ from covos.serve.running import run_server
 from covos.serve.schema import Problem
 from covos.serve.to_open import ToOpen
 from covos.serve.workers import Note, TaskWorker, Video
+from serve.answers import mask_of
 from serve.serving import Deaf, begun, wait_for
 
 PLAN = Plan(source="clip")
@@ -383,6 +384,32 @@ def test_a_clip_expires_after_its_last_use_and_not_while_it_is_used(tmp_path: Pa
     assert {each.id for each in desk.clips()} == {"waits", "works", "heard"}, "each was used just now"
     assert expire() == set()
     desk.queue.close()
+
+
+def test_a_clip_that_nobody_looks_at_leaves_the_memory_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    for name in ("rests", "works", "seen"):
+        clip = desk._clips[name] = a_clip(tmp_path / "clips", name)
+        clip.found(mask_of(index, 1) for index in range(9))
+        clip.done = clip.total = 9
+        desk.editing.confirm(clip, 3)
+        desk.editing.show(clip, 1, name="horse", hidden=None)
+        desk.editing.go(clip, back=True)
+        clip.note("finding", "the clip is dark")
+        clip.broken["npz"] = UsageError("it failed", why="it is odd", fix="mend it")
+    desk.queue.put(Work(clip=desk.clip("works"), stage="exporting", run=lambda: None))  # not started: it waits
+    clip = desk.clip("rests")
+    before, frames, glance = desk.queue.view(clip), dict(clip.frames), clip.timeline()
+    for name in ("rests", "works"):
+        desk.clip(name).seen -= 2 * workers.IDLE
+    desk.expire()
+    assert [each.id for each in desk.clips() if not each.is_read] == ["rests"]
+
+    assert next(view for view in desk.views() if view.id == "rests") == before, "the index knows it"
+    assert not clip.is_read
+    assert (desk.queue.view(clip), dict(clip.frames), clip.timeline()) == (before, frames, glance)
+    desk.editing.go(clip, back=False)
+    assert clip.history.things[0].name == "horse"
 
 
 def test_a_search_that_is_refused_leaves_the_record_as_it_was(tmp_path: Path) -> None:

@@ -198,8 +198,19 @@ class Clip:
             while history.revision > self.kept.revision:
                 history.undo()
             self._end_killed_track()
-            self.done, self.total = len(history.frames), self.info.frame_count
+            if not self.total:  # it was loaded: of one that was forgotten since, it is known
+                self.done, self.total = len(history.frames), self.info.frame_count
             return history
+
+    def forget(self) -> None:
+        """Let go of the masks and edits in memory, hours of them: they are read again from disk when they are needed.
+
+        Of a clip on which work is under way, call it not.
+        """
+        with self.lock:
+            self._history, self._timeline, self._glance = None, None, Glance(self.kept.info)
+            self._steered.clear()
+            self.mattes.forget()
 
     def _load_found(self) -> None:
         with suppress(FileNotFoundError), open_own(self.folder / "found.jsonl", "rb") as file:

@@ -35,7 +35,7 @@ from covos.serve.tasks import Find, Look, Warm
 from covos.serve.to_open import ToOpen
 from covos.serve.uploads import Uploads
 from covos.serve.views import view_of_unread
-from covos.serve.workers import Task, TaskWorker
+from covos.serve.workers import IDLE, Task, TaskWorker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,14 +240,18 @@ class Desk:
     def expire(self) -> None:
         """Delete the clips that nobody has looked at for too long, and uploads that nobody goes on with.
 
-        Work on a clip, work that waits, and an open stream of its events count as looking at it.
+        Work on a clip, work that waits, and an open stream of its events count as looking at it. A clip that nobody has
+        looked at for a while leaves the memory.
         """
         self.uploads.expire()
-        if self.rules.expiry is None:
-            return
         for clip in self.clips():
-            if time.monotonic() - clip.seen > self.rules.expiry and not self.queue.in_use(clip):
+            since = time.monotonic() - clip.seen
+            if since <= min(IDLE, self.rules.expiry or IDLE) or self.queue.in_use(clip):
+                continue
+            if self.rules.expiry is not None and since > self.rules.expiry:
                 self.delete(clip)
+            elif clip.is_read and since > IDLE:
+                clip.forget()
 
     def _find(self, clip: Clip, *, limited: bool = False) -> None:
         work = Work(clip=clip, stage="finding", run=lambda: self._run_find(clip))

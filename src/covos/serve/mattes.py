@@ -25,13 +25,18 @@ class Mattes:
     again when an undo brings them back.
 
     Args:
-        file: Where they are kept; it need not be there. A line that is damaged, and those after it, are passed over.
+        file: Where they are kept; it need not be there. A line that is damaged is passed over.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
         self._known: dict[int, tuple[str, SoftMask]] | None = None
+
+    def forget(self) -> None:
+        """Let go of them in memory: they are read again."""
+        with self._lock:
+            self._known = None
 
     def of(self, mask: FrameMask, regions: Regions) -> SoftMask | None:
         """Return the matte that was found for a frame's masks below these regions, if one was."""
@@ -54,14 +59,13 @@ class Mattes:
     def _read(self) -> dict[int, tuple[str, SoftMask]]:
         if self._known is None:
             self._known = {}
-            with suppress(FileNotFoundError, ValueError, KeyError, TypeError), open_own(self._file, "rb") as file:
-                for line in file:  # the last one may be half written
-                    said = json.loads(line)
-                    height, width = said["size"]
-                    self._known[int(said["index"])] = (
-                        str(said["of"]),
-                        soft_from_json(said["matte"], size=(int(height), int(width)), bits=said["bits"]),
-                    )
+            with suppress(FileNotFoundError), open_own(self._file, "rb") as file:
+                for line in file:
+                    with suppress(ValueError, KeyError, TypeError):  # a killed server leaves one half written
+                        said = json.loads(line)
+                        height, width = said["size"]
+                        matte = soft_from_json(said["matte"], size=(int(height), int(width)), bits=said["bits"])
+                        self._known[int(said["index"])] = str(said["of"]), matte
         return self._known
 
 

@@ -69,7 +69,7 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             undo=clip.history.undoes,
             redo=clip.history.redoes,
             error=kept.error,
-            notes=tuple(note for notes in clip.notes.values() for note in notes),
+            notes=_notes(clip),
             place=place,
             proxy=clip.proxy.is_file(),
             edges=kept.edges,
@@ -77,29 +77,39 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             prompts=tuple(each for seed in clip.history.seeds for each in _given(seed)),
             range=kept.range,
             results={
-                **{name: Made(state="failed", error=Problem.of(error)) for name, error in clip.broken.items()},
-                **{
-                    name: Made(state="ready", **each.model_dump(exclude_unset=True))
-                    for name, each in kept.results.items()
-                },
+                **_results(clip),
                 **{name: Made(state="making", **each.model_dump(exclude_unset=True)) for name, each in making.items()},
             },
             created=kept.created,
         )
 
 
+def _notes(clip: Clip) -> tuple[str, ...]:
+    with clip.lock:
+        return tuple(note for notes in clip.notes.values() for note in notes)
+
+
+def _results(clip: Clip) -> dict[str, Made]:
+    """Return the downloads that could not be made, and those that are ready."""
+    with clip.lock:
+        failed = {name: Made(state="failed", error=Problem.of(error)) for name, error in clip.broken.items()}
+        ready = {
+            name: Made(state="ready", **each.model_dump(exclude_unset=True)) for name, each in clip.kept.results.items()
+        }
+    return {**failed, **ready}
+
+
 def view_of_unread(clip: Clip, known: JobView) -> JobView:
-    """Return a clip whose masks were not read since the server was started, as the index knows it, at rest."""
+    """Return a clip whose masks are not in memory, as the index knows it, at rest."""
     kept = clip.kept
-    ready = {name: Made(state="ready", **each.model_dump(exclude_unset=True)) for name, each in kept.results.items()}
     now = {
         "state": kept.state,
         "stage": None,
         "step": "",
         "place": None,
-        "notes": (),
+        "notes": _notes(clip),
         "error": kept.error,
-        "results": ready,
+        "results": _results(clip),
     }
     return known.model_copy(update={**now, "proxy": clip.proxy.is_file()})
 
