@@ -33,7 +33,7 @@ from covos.serve.running import run_server
 from covos.serve.schema import Problem
 from covos.serve.to_open import ToOpen
 from covos.serve.workers import Note, TaskWorker, Video
-from serve.answers import mask_of
+from serve.answers import CLICK, mask_of
 from serve.serving import Deaf, begun, wait_for
 
 PLAN = Plan(source="clip")
@@ -174,6 +174,21 @@ def test_a_file_that_makes_a_decoder_spin_is_refused_in_time(tmp_path: Path, mon
     desk._make_proxy(clip)
     (note,) = desk.queue.view(clip).notes
     assert note.startswith("it cannot be played here, only looked at frame by frame: nothing came of it")
+    desk.close()
+
+
+def test_a_click_that_never_comes_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOOK", "COMPUTING"):
+        monkeypatch.setattr(workers, name, 0.2)
+    file = tmp_path / "shot.mp4"
+    file.write_bytes(b"a video")
+    clip = begun(tmp_path / "clips" / "one", source=file)
+    clip.found([mask_of(0)])
+    monkeypatch.setattr("covos.serve.editing.Click", lambda **_: Deaf(video=clip.video))
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    with pytest.raises(SourceError, match=r"^shot\.mp4: it cannot be read"):
+        desk.editing.prompt(clip, CLICK)
+    assert (desk._clicks.is_free, desk._clicks.restarts, clip.history.revision) == (True, 1, 0)
     desk.close()
 
 

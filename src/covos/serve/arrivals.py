@@ -148,7 +148,7 @@ class Arrivals:
         return Clip.begin(folder, name=name, video=video, info=info, size=file.st_size, modified=file.st_mtime_ns)
 
     def _look(self, video: Video, *, name: str) -> SourceInfo:
-        info = self._pictures.last(Probe(video=video), name=name, patience=video.patience)
+        info = self._pictures.last(Probe(video=video), name=name)
         assert isinstance(info, SourceInfo)
         return info
 

@@ -19,7 +19,6 @@ from xml.etree import ElementTree
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from covos._version import __version__
 from covos.core.errors import CovosError, InputError, UsageError
@@ -34,6 +33,7 @@ from covos.serve.guard import misspelt, problem_of
 from covos.serve.pictures import Probe
 from covos.serve.places import file_below
 from covos.serve.prompt_steps import Said
+from covos.serve.routes.waiting import Waiting
 from covos.serve.tasks import Click, Track
 from covos.serve.workers import Clicked, TaskWorker, Video
 
@@ -351,9 +351,11 @@ def make_backend(annotator: Annotator, *, media: Path) -> FastAPI:
 
     app.exception_handler(RequestValidationError)(misspelt)
 
+    waiting = Waiting()
+
     @app.get("/")
     @app.get("/health")
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         """Tell that it is alive."""
         return {"status": "UP", "model_class": MODEL}
 
@@ -378,7 +380,7 @@ def make_backend(annotator: Annotator, *, media: Path) -> FastAPI:
         drawn = [] if asked.params.context is None else asked.params.context.result
         results = []
         for task in asked.tasks:
-            found = await run_in_threadpool(annotator.predict, task.data, drawn=drawn, config=asked.label_config)
+            found = await waiting.run(annotator.predict, task.data, drawn=drawn, config=asked.label_config)
             results.append({"model_version": VERSION, "score": 1.0 if found else 0.0, "result": found})
         return {"results": results}
 

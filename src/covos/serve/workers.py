@@ -47,6 +47,8 @@ DEAF = 10.0
 """Seconds in which a task that was stopped has to end; then its process is ended, as a decoder may never answer."""
 LOOK, SLOWEST_DISK = 60.0, 10e6
 """Seconds that a decoder may take for a frame, and bytes a second that come from a disk at least."""
+COMPUTING = 600.0
+"""Seconds that networks may take for an answer, beside those: first they may have to be loaded, and made ready."""
 _LOOK = 0.1
 """Seconds between two looks if a task that does not answer is to end."""
 _OPEN = 4
@@ -361,8 +363,14 @@ class TaskWorker:
         self._stop = get_context("spawn").Event()  # the process may die with the lock of this one
         worker.hang_up(patience=1.0)  # no signal: what it would print of its end is no failure
 
-    def last(self, task: Task, *, name: str, job: str = "", patience: float = math.inf) -> Answer:
-        """Run a task, and return the last of what comes of it; see `run`."""
+    def last(self, task: Task, *, name: str, job: str = "") -> Answer:
+        """Run a task for which somebody waits, and return the last of what comes of it, in its time; see `run`.
+
+        Whoever else waits for the process could not stop it: they know nothing of the clip.
+        """
+        patience = math.inf if task.video is None else task.video.patience
+        if self._plan is not None:
+            patience += COMPUTING
         *_, answer = self.run(task, name=name, job=job, patience=patience)
         return answer
 
