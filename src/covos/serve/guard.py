@@ -167,7 +167,7 @@ class Guard:
         patience: float = 30.0,
         done: Callable[[Answered], None] = lambda _: None,
     ) -> None:
-        self._app, self._hosts, self._token = app, frozenset(hosts), token
+        self._app, self._hosts, self._token = app, frozenset(map(str.lower, hosts)), token
         self._largest, self._largest_upload, self._done = largest, largest_upload, done
         self._patience, self._guarded = patience, guarded
         self.closing = False
@@ -242,13 +242,13 @@ class Guard:
         return count
 
     def _refusal(self, scope: Message, headers: dict[str, str]) -> tuple[int, str, str, str] | None:
-        host = headers.get("host", "")
+        host = headers.get("host", "").lower()
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         if self._hosts and name not in self._hosts:
             return 400, "this server has another name", f"it was asked for as {host[:80]!r}", "use its own address"
         if scope["method"] not in SAFE:
             origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-            if (origin is not None and urlsplit(origin).netloc != host) or site not in {"same-origin", "none"}:
+            if (origin is not None and urlsplit(origin).netloc.lower() != host) or site not in {"same-origin", "none"}:
                 return 403, "pages of other sites may not do this", "the request comes from one", "use covos's own page"
         path = scope["path"]
         is_open = not path.startswith(self._guarded) or path in {"/api/token", "/health"}
