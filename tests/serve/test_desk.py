@@ -7,6 +7,8 @@ import errno
 import math
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,7 +36,7 @@ from covos.serve.schema import Problem
 from covos.serve.to_open import ToOpen
 from covos.serve.workers import Note, TaskWorker, Video
 from serve.answers import CLICK, mask_of
-from serve.serving import Deaf, begun, wait_for
+from serve.serving import Deaf, Endless, begun, wait_for, wait_until
 
 PLAN = Plan(source="clip")
 
@@ -425,6 +427,31 @@ def test_a_clip_that_nobody_looks_at_leaves_the_memory_and_comes_back_as_it_was(
     assert (desk.queue.view(clip), dict(clip.frames), clip.timeline()) == (before, frames, glance)
     desk.editing.go(clip, back=False)
     assert clip.history.things[0].name == "horse"
+
+
+def test_no_thread_writes_after_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TaskWorker, "offer", lambda *_, **__: None)
+    monkeypatch.setattr("covos.serve.desk.MakeProxy", lambda video, target: Endless())
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    desk.start()
+    clip = a_clip(tmp_path / "clips", "one")
+    ended = threading.Event()
+
+    def track() -> None:
+        try:
+            desk.queue.follow(clip, Endless())
+        finally:
+            time.sleep(0.2)  # it writes what it has found
+            ended.set()
+
+    desk.queue.put(Work(clip=clip, stage="tracking", run=track), state="queued")
+    desk._without_proxy.put(clip)
+    wait_until(lambda: clip.done > 0, what="the track does not begin")
+    wait_until(lambda: not desk._proxies.is_free, what="the video is not begun")
+    desk.close()
+    assert ended.is_set()
+    assert not desk.queue._thread.is_alive()
+    assert not desk._proxy_thread.is_alive()
 
 
 def test_a_search_that_is_refused_leaves_the_record_as_it_was(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ from covos.serve.uploads import Uploads
 from covos.serve.views import view_of_unread
 from covos.serve.workers import IDLE, Task, TaskWorker
 
+_GRACE = 5.0
+"""Seconds that each thread has to end, before another server may have the clips."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
@@ -140,13 +143,16 @@ class Desk:
             threading.Thread(target=worker.close, daemon=True, name="covos ends").start()
 
     def close(self) -> None:
-        """Stop what runs: it goes on at the next start."""
+        """Stop what runs: it goes on at the next start. The threads have ended then, unless a disk does not answer."""
         self.queue.close()
         self._without_proxy.put(None)
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
             worker.close()
+        self.queue.join(patience=_GRACE)
+        if self._proxy_thread.is_alive():
+            self._proxy_thread.join(_GRACE)
 
     @property
     def restarts(self) -> int:

@@ -117,6 +117,11 @@ class WorkQueue:
             if self._now is not None:
                 self._now.stopped.set()
 
+    def join(self, *, patience: float) -> None:
+        """Wait until the thread has ended, after `close`: so many seconds at most."""
+        if self._thread.is_alive():
+            self._thread.join(patience)
+
     def hang_up(self) -> None:
         """Wake all listeners, so that their streams end with the server. Work that ends from now on is not over."""
         self.over = True

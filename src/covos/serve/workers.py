@@ -368,11 +368,12 @@ class TaskWorker:
 
         Whoever else waits for the process could not stop it: they know nothing of the clip.
         """
-        patience = math.inf if task.video is None else task.video.patience
-        if self._plan is not None:
-            patience += COMPUTING
-        *_, answer = self.run(task, name=name, job=job, patience=patience)
+        *_, answer = self.run(task, name=name, job=job, patience=self._patience_with(task))
         return answer
+
+    def _patience_with(self, task: Task) -> float:
+        patience = math.inf if task.video is None else task.video.patience
+        return patience if self._plan is None else patience + COMPUTING
 
     @property
     def is_free(self) -> bool:
@@ -382,11 +383,11 @@ class TaskWorker:
     def offer(self, task: Task, *, name: str, job: str = "") -> None:
         """Run a task that gives nothing, if the process has nothing else to do; whatever goes wrong with it.
 
-        See `run`.
+        It has the time that `last` gives one.
         """
         if self.is_free:
             with suppress(CovosError):
-                for _ in self.run(task, name=name, job=job):
+                for _ in self.run(task, name=name, job=job, patience=self._patience_with(task)):
                     pass
 
     def stop(self, job: str | None = None) -> None:
