@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from covos.core.errors import CovosError
+from covos.core.errors import InputError, UsageError
 from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
-from covos.serve.errors import BusyError, TooLargeError
 from covos.serve.leftovers import UPLOADING
 from covos.serve.opened import check_fits, load_run
 from covos.serve.pictures import Probe
@@ -101,28 +100,31 @@ class Arrivals:
         if not source.is_relative_to(self._root):
             return self.add_path(replace(clip.video, range=range), name=clip.kept.name)
         folder = self._new_folder()
-        file = kept_as(folder, clip.kept.name)
-        link(source, file)
+        with _kept_if_well(folder):
+            file = kept_as(folder, clip.kept.name)
+            link(source, file)
         return self.add_upload(folder, video=replace(clip.video, path=str(file), range=range), name=clip.kept.name)
 
     def add_sent(self, upload: Upload, *, range: Range = WHOLE) -> Clip:
         """Take a file that was uploaded in parts, or a part of it; the upload is over then.
 
         Raises:
-            CovosError: It cannot be read, or is refused; it stays if the server is only too busy or too full for it.
+            NotYetError: Another request makes a clip of it.
+            InputError, UsageError: It cannot be read, or has no such part; the upload is gone then.
+            CovosError: It is refused, for no fault of its own: it stays.
         """
         self._queue.refuse_full()
-        folder = self._new_folder()
-        file = kept_as(folder, upload.name)
-        link(upload.file, file)
-        try:
-            clip = self.add_upload(folder, video=Video(path=str(file), range=range), name=upload.name)
-        except (BusyError, TooLargeError):
-            raise
-        except CovosError:
+        with self._uploads.held(upload):  # who asks twice, as the first answer is long in coming, gets one clip
+            folder = self._new_folder()
+            with _kept_if_well(folder):
+                file = kept_as(folder, upload.name)
+                link(upload.file, file)
+            try:
+                clip = self.add_upload(folder, video=Video(path=str(file), range=range), name=upload.name)
+            except (InputError, UsageError):
+                self._uploads.delete(upload)
+                raise
             self._uploads.delete(upload)
-            raise
-        self._uploads.delete(upload)
         return clip
 
     def open(self, asked: ToOpen) -> Clip:

@@ -26,7 +26,7 @@ from covos.serve.errors import ExpiredError, NotThereError, NotYetError, TooLarg
 
 KEPT = 24 * 3600.0
 """Seconds after which an upload that nobody goes on with is deleted."""
-_RECORD = "upload.json"
+_RECORD, _DATA = "upload.json", "data"
 _NAME = "sent-"
 _LONGEST = 120
 _FOLDER = "source"
@@ -65,7 +65,7 @@ class Upload:
     @property
     def file(self) -> Path:
         """The bytes that have come."""
-        return self.folder / "data"
+        return self.folder / _DATA
 
     @property
     def offset(self) -> int:
@@ -95,14 +95,14 @@ class Uploads:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
-        self._written: set[str] = set()
+        self._held: set[str] = set()
 
     def begin(self, *, name: str, length: int, metadata: str = "") -> Upload:
         """Begin an upload of so many bytes."""
         identity = secrets.token_hex(16)
         folder = self._root / f"{_NAME}{identity}"
         folder.mkdir()
-        (folder / "data").touch()
+        (folder / _DATA).touch()
         write_record(_Told(name=name, length=length, metadata=metadata), folder / _RECORD)
         return self.get(identity)
 
@@ -145,7 +145,7 @@ class Uploads:
             NotYetError: They do not go on where the last ended, or someone else writes.
             TooLargeError: More come than were announced.
         """
-        with self._writing(upload):
+        with self.held(upload):
             there = await run_in_threadpool(lambda: upload.offset)
             if offset != there:
                 raise NotYetError(
@@ -166,20 +166,25 @@ class Uploads:
         return there
 
     @contextmanager
-    def _writing(self, upload: Upload) -> Iterator[None]:
+    def held(self, upload: Upload) -> Iterator[None]:
+        """Hold an upload for the time of a block: nobody else sends to it, or makes a clip of it.
+
+        Raises:
+            NotYetError: Somebody does.
+        """
         with self._lock:
-            if upload.id in self._written:
+            if upload.id in self._held:
                 raise NotYetError(
-                    "the upload is being written",
-                    why="another connection sends to it",
+                    "the upload is in use",
+                    why="another connection sends to it, or makes a job of it",
                     fix="wait until that one has ended",
                 )
-            self._written.add(upload.id)
+            self._held.add(upload.id)
         try:
             yield
         finally:
             with self._lock:
-                self._written.discard(upload.id)
+                self._held.discard(upload.id)
 
     def delete(self, upload: Upload) -> None:
         """Delete an upload, with what has come of it."""
@@ -190,9 +195,11 @@ class Uploads:
         return sum(upload.length - upload.offset for upload in self._every())
 
     def expire(self) -> None:
-        """Delete what nobody goes on with."""
-        for _ in self._every():  # to look at an upload is enough
-            pass
+        """Delete what nobody goes on with, also if its record is damaged; none is read for it."""
+        for folder in self._root.glob(f"{_NAME}*"):
+            with suppress(OSError):
+                if (folder / _DATA).stat().st_mtime + KEPT < time.time():
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _every(self) -> Iterator[Upload]:
         for folder in self._root.glob(f"{_NAME}*"):
