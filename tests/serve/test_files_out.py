@@ -64,6 +64,23 @@ def test_a_download_that_broke_off_goes_on_where_it_was(desk: Desk, file: Path) 
     asking(desk, ask)
 
 
+def test_the_page_runs_where_the_system_knows_other_kinds_of_its_files(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("starlette.responses.guess_type", lambda *_: ("text/plain", None))  # as some Windows
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        page, script, style, icon = [
+            await client.get(address) for address in ("/", "/static/main.js", "/static/app.css", "/static/icon.svg")
+        ]
+        kinds = [answer.headers["content-type"].partition(";")[0] for answer in (page, script, style, icon)]
+        assert kinds == ["text/html", "text/javascript", "text/css", "image/svg+xml"]
+        same = await client.get("/static/main.js", headers={"if-none-match": script.headers["etag"]})
+        assert (same.status_code, "content-type" in same.headers) == (304, False)
+
+    asking(desk, ask)
+
+
 @pytest.fixture
 def masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A download of several files, as it is written."""

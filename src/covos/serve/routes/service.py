@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
 from fastapi import Body as BodyOf
@@ -21,13 +21,19 @@ from covos.serve.metrics import Metrics
 STATIC = Path(__file__).parents[1] / "static"
 
 
+_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+"""Kinds of the page's files. Windows may know others of them, with which browsers run no module."""
+
+
 class FreshFiles(StaticFiles):
     """Files that browsers ask for again: else they mix modules of two versions."""
 
-    def file_response(self, *given: Any, **named: Any) -> Response:
+    def file_response(self, full_path: Any, *given: Any, **named: Any) -> Response:
         """Answer with the file, or with 304 if it is the same."""
-        answer = super().file_response(*given, **named)
+        answer = super().file_response(full_path, *given, **named)
         answer.headers["cache-control"] = "no-cache"
+        if (kind := _TYPES.get(Path(full_path).suffix)) and "content-type" in answer.headers:
+            answer.headers["content-type"] = f"{kind}; charset=utf-8"
         return answer
 
 
@@ -38,7 +44,7 @@ def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Met
     @router.head("/", include_in_schema=False)
     @router.get("/", include_in_schema=False)
     def page() -> Response:
-        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+        return FileResponse(STATIC / "index.html", media_type=_TYPES[".html"], headers={"cache-control": "no-cache"})
 
     @router.get("/favicon.ico", include_in_schema=False)
     def icon() -> Response:
