@@ -50,13 +50,16 @@ export class Tools {
       choose("tool", state.tool);
       choose("sign", String(state.sign));
       byId("signs").hidden = state.tool !== "point";
-      byId("brush-size").hidden = state.tool !== "brush" && state.tool !== "eraser";
+      byId("brush-size").hidden = !paints(state.tool);
       /** @type {HTMLInputElement} */ (byId("brush")).value = String(state.brush);
       canvas.dataset.tool = state.tool;
       if ((before.asking && !state.asking) || state.frame !== before.frame) viewer.wet = [];
       if (state.tool !== before.tool || state.frame !== before.frame) this.clear();
       else if (state.brush !== before.brush && this.over) this.ring(this.over);
       else if (state.cross && state.cross !== before.cross && this.corner) this.box(this.corner, state.cross);
+      if (!paints(state.tool) || this.stroke) return;
+      if (state.cross && (state.cross !== before.cross || !this.over)) this.ring([state.cross[0] + 0.5, state.cross[1] + 0.5]);
+      else if (before.cross && !state.cross) this.clear();
     });
   }
 
@@ -93,7 +96,7 @@ export class Tools {
     const place = this.viewer.pixel(event.clientX, event.clientY, true);
     if (place && stroke && this.fingers.size === 1) stroke.path.push(place);
     else if (place && this.corner) this.box(this.corner, place);
-    else if (place && ["brush", "eraser"].includes(store.state.tool) && event.pointerType !== "touch") this.ring(place);
+    else if (place && paints(store.state.tool) && event.pointerType !== "touch") this.ring(place);
     if (stroke) this.sketch();
     this.hover(store.state.tool === "point" && place && !stroke ? markerAt(place[0], place[1], this.viewer.scale) : undefined);
   }
@@ -248,6 +251,9 @@ function ready(viewer) {
   return there && seen;
 }
 
+/** @param {string} tool @returns {boolean} It is a brush that paints, or erases. */
+const paints = (tool) => tool === "brush" || tool === "eraser";
+
 /** @param {string} name @param {string} value */
 export function choose(name, value) {
   const input = /** @type {HTMLInputElement | null} */ (document.querySelector(`input[name="${name}"][value="${value}"]`));
@@ -312,12 +318,13 @@ export function cancelStroke() {
   return true;
 }
 
-/** @param {boolean} remove */
-export function clickCross(remove) {
+/** Do at the crosshair as the tool does below the pointer. @param {boolean} other As with the other button: removes where the first adds. */
+export function clickCross(other) {
   const { cross, tool, job } = store.state;
   if (!cross || !job?.info || !at || !ready(at.viewer)) return;
   // The arrows reach no further than the last pixels: a corner on one of them lies on the border.
   const corner = /** @type {Place} */ ([cross[0] < job.info.width - 1 ? cross[0] : job.info.width, cross[1] < job.info.height - 1 ? cross[1] : job.info.height]);
-  if (tool === "box" || isRegion(tool)) at?.boxed(corner, corner, true); // a corner, then the other
-  else at?.point([cross[0] + 0.5, cross[1] + 0.5], remove);
+  if (tool === "box" || isRegion(tool)) at.boxed(corner, corner, true); // a corner, then the other
+  else if (paints(tool)) at.painted([[cross[0] + 0.5, cross[1] + 0.5]], (tool === "eraser") !== other);
+  else at.point([cross[0] + 0.5, cross[1] + 0.5], other);
 }
