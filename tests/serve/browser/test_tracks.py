@@ -58,3 +58,34 @@ def test_a_track_that_is_stopped_says_so_and_the_correction_waits_for_another(pa
         until(page, lambda: ask(f"{name}/timeline")["corrected"] == [4], what="the correction waits")
         page.wait_for_selector("#frame-words:has-text('Corrected, not tracked yet')")
     undone(page, before)
+
+
+def test_the_export_panel_tells_of_corrections_that_were_not_tracked(page: Any, job: str) -> None:
+    before = opened(page, job)
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#export-make")
+    assert not page.is_visible("#export-untracked")
+    page.keyboard.press("Escape")
+    new_object(page, 4)
+    page.keyboard.press("End")
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#export-untracked:has-text('Frame 4 is corrected, not tracked yet.')")
+    page.click("#export-track")
+    page.wait_for_selector(f"{READY}[data-revision='{before + 2}']")
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#export-untracked", state="hidden")
+    page.keyboard.press("Escape")
+    undone(page, before)
+
+
+def test_many_frames_that_were_not_tracked_are_counted(page: Any, job: str) -> None:
+    opened(page, job)
+    words = """async (corrected) => {
+      const { untracked } = await import("/static/words.js");
+      const { store } = await import("/static/state.js");
+      return untracked({ ...store.state, timeline: { ...store.state.timeline, corrected } });
+    }"""
+    assert page.evaluate(words, []) == ""
+    assert page.evaluate(words, [3, 5]) == "Frames 3 and 5 are corrected, not tracked yet."
+    assert page.evaluate(words, [3, 5, 6]) == "Frames 3, 5 and 6 are corrected, not tracked yet."
+    assert page.evaluate(words, [3, 5, 6, 7, 9]) == "Frames 3, 5, 6 and 2 more are corrected, not tracked yet."

@@ -1,12 +1,13 @@
 /** The export panel: formats with estimated sizes, the options of the chosen one, progress, cancel, download. */
 
-import { change, fail, stop } from "./actions.js";
+import { change, fail, stop, track } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make, sentence, setText } from "./dom.js";
 import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
 import { keep, settings } from "./settings.js";
 import { busy, lastFrame, making, marked, numberOf, store } from "./state.js";
 import { tell } from "./status.js";
+import { untracked } from "./words.js";
 
 /** @typedef {import("./types.js").Format} Format */
 /** @typedef {import("./types.js").State} State */
@@ -95,6 +96,9 @@ function show(state) {
   const about = [format.container.includes(".") ? `${kind.toUpperCase()} file` : "A folder, as one ZIP", format.alpha ? "with alpha" : "", size ? `about ${bytes(size)}` : "small"];
   setText(byId("export-about"), about.filter(Boolean).join(", "));
   partWords(state);
+  const waits = untracked(state);
+  byId("export-untracked").hidden = !waits;
+  setText(byId("export-untracked-words"), waits);
   showOptions(format, state);
   action(format, state);
 }
@@ -146,6 +150,15 @@ function buttons(format, state) {
   return parts;
 }
 
+/** Track what is not tracked yet, from where it was corrected: what was confirmed in between bars the way from elsewhere. */
+function trackFirst() {
+  const [frame] = store.state.timeline?.corrected ?? [];
+  /** @type {HTMLDialogElement} */ (byId("export")).close();
+  if (frame === undefined) return;
+  store.dispatch({ type: "goto", frame });
+  track("both");
+}
+
 /** @param {Format} format */
 async function begin(format) {
   const asked = wanted(format, store.state);
@@ -180,6 +193,7 @@ function progress(bar, state) {
 
 export function startExport() {
   byId("open-export").addEventListener("click", openExport);
+  byId("export-track").addEventListener("click", trackFirst);
   startOptions(() => show(store.state));
   store.watch((state, before) => {
     const { job, exporting } = state;
@@ -187,7 +201,7 @@ export function startExport() {
     if (exporting) fetchReady(exporting, state);
     const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
     if (!dialog.open || !formats.length) return;
-    if (job !== before.job) show(state);
+    if (job !== before.job || state.timeline !== before.timeline) show(state);
     const bar = /** @type {HTMLProgressElement | null} */ (dialog.querySelector("progress"));
     if (bar && state.progress !== before.progress) progress(bar, state);
   });

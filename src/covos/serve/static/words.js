@@ -2,7 +2,7 @@
 
 import { sentence } from "./dom.js";
 import { isEmpty } from "./rle.js";
-import { numberOf } from "./state.js";
+import { lastFrame, numberOf } from "./state.js";
 
 /** @typedef {import("./types.js").State} State */
 
@@ -34,6 +34,19 @@ export function answered(frame, { object, mask, job }, was, before) {
   else parts.push(`${name} is corrected on ${place}.`);
   if (was.timeline?.confirmed.includes(frame)) parts.push("Confirm this frame again when it is right.");
   return sentence(parts.join(" "));
+}
+
+const NAMED = 3; // frames that are named one by one
+
+/** The frames whose corrections were not tracked, in words; empty if there are none, or nowhere to track to. @param {State} state */
+export function untracked(state) {
+  const frames = (state.timeline?.corrected ?? []).map((each) => numberOf(state, each));
+  if (!frames.length || !lastFrame(state)) return "";
+  if (frames.length === 1) return `Frame ${frames[0]} is corrected, not tracked yet.`;
+  const named = frames.slice(0, NAMED);
+  const rest = frames.length - named.length;
+  const last = rest ? `${rest} more` : named.pop();
+  return `Frames ${named.join(", ")} and ${last} are corrected, not tracked yet.`;
 }
 
 /**
