@@ -6,7 +6,7 @@ import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
 import { pauseSending, sendFile, stopSending, takeExample } from "./sending.js";
 import { phase, store } from "./state.js";
 import { drop, unfinished } from "./upload.js";
-import { deletion } from "./words.js";
+import { deletion, leaving } from "./words.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Job} Job */
@@ -71,10 +71,17 @@ function dropping() {
   });
 }
 
+/** The work that was open when a file was given: if that is refused, a link leads back. @type {Job | null} */
+let left = null;
+
 /** @param {File} file */
 function begin(file) {
-  if (store.state.upload) return;
-  history.replaceState(null, "", "/");
+  const { job, upload, expired } = store.state;
+  if (upload) return;
+  const open = expired ? null : job;
+  if (open && !confirm(leaving(open, file.name))) return;
+  left = open;
+  if (location.hash) history.pushState(null, "", "/"); // the way back leads to the work
   void sendFile(file);
 }
 
@@ -85,7 +92,10 @@ export function startStart() {
     if (file.files?.[0]) begin(file.files[0]);
     file.value = "";
   });
-  byId("example").addEventListener("click", takeExample);
+  byId("example").addEventListener("click", () => {
+    left = null;
+    void takeExample();
+  });
   byId("sending-stop").addEventListener("click", stopSending);
   byId("sending-pause").addEventListener("click", pauseSending);
   byId("broken-start").addEventListener("click", () => {
@@ -112,7 +122,8 @@ export function startStart() {
     refusal.hidden = !state.refusal;
     if (state.refusal !== before.refusal) {
       const { what = "", why = "", fix = "" } = state.refusal ?? {};
-      refusal.replaceChildren(make("strong", {}, sentence(what)), ...[why, fix].filter(Boolean).map((each) => make("p", {}, sentence(each))));
+      const back = left ? [make("p", {}, make("a", { href: `#job=${left.id}` }, `Back to ${left.name}`))] : [];
+      refusal.replaceChildren(make("strong", {}, sentence(what)), ...[why, fix].filter(Boolean).map((each) => make("p", {}, sentence(each))), ...back);
     }
     sendingWords(state);
     brokenWords(state);

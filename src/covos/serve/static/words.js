@@ -17,6 +17,11 @@ export function deletion({ name, revision }) {
   return `Delete the work on ${name} from the server? Its masks${edits} and its downloads go. This cannot be undone.`;
 }
 
+/** The question before another file takes the place of an open work. @param {import("./types.js").Job} job @param {string} file */
+export function leaving({ name }, file) {
+  return `Leave ${name}, and open ${file}? The work on ${name} is kept: you find it under Earlier work.`;
+}
+
 /**
  * What a prompt has done, in words.
  * @param {number} frame
