@@ -261,11 +261,14 @@ const LATE = 3000;
  * Do something when all edits before it are done. Its errors are shown while its job is open.
  * @param {string | null} id
  * @param {() => Promise<void>} does
+ * @param {string} [lost] Said where the server does not answer: it is not sent again.
  * @returns {Promise<boolean>} False if there was an error: it does not hold up the edits after it.
  */
-function inLine(id, does) {
+function inLine(id, does, lost = "This was not done") {
   line = line.then(does).then(() => true).catch((error) => {
-    if (store.state.id === id) fail(error);
+    if (store.state.id !== id) return false;
+    fail(error);
+    if (error instanceof Problem && error.status === 0) warn(`${lost}: the server does not answer. Do it again when it does.`);
     return false;
   }).catch((error) => {
     reportError(error);
@@ -316,7 +319,7 @@ export function prompt(prompt, clicks = []) {
       clearTimeout(waits);
       if (store.state.id === id) store.dispatch({ type: "answered", click: clicks, asked, object: made });
     }
-  });
+  }, `This ${clicks.length ? "click" : "prompt"} was not taken`);
 }
 
 /**

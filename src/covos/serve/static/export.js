@@ -1,7 +1,7 @@
 /** The export panel: formats with estimated sizes, the options of the chosen one, progress, cancel, download. */
 
 import { change, fail, stop, track } from "./actions.js";
-import { ask } from "./api.js";
+import { Problem, ask } from "./api.js";
 import { byId, bytes, icon, make, sentence, setText } from "./dom.js";
 import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
 import { keep, settings } from "./settings.js";
@@ -30,14 +30,33 @@ export async function openExport() {
   if (!id || dialog.open) return;
   presetOptions(store.state);
   dialog.showModal();
+  await load();
+}
+
+/** Ask for the formats of the clip; where they do not come, the panel says why. */
+async function load() {
+  const { id } = store.state;
   try {
-    formats = (await /** @type {Promise<{formats: Format[]}>} */ (ask("GET", `jobs/${id}/formats`))).formats;
+    const found = await /** @type {Promise<{formats: Format[]}>} */ (ask("GET", `jobs/${id}/formats`));
+    if (store.state.id !== id) return;
+    formats = found.formats;
+    missing("");
     list();
     show(store.state);
     /** @type {HTMLElement | null} */ (byId("formats").querySelector(":checked"))?.focus();
   } catch (error) {
-    fail(error);
+    if (store.state.id !== id || !(error instanceof Problem)) return fail(error);
+    missing([error.fault.what, error.fault.why, error.fault.fix].map(sentence).join(" "));
+    if (error.status === 0) fail(error); // the page tries again by itself
   }
+}
+
+/** Show why there are no formats in place of them; they stand there without a reason. @param {string} why */
+function missing(why) {
+  byId("export-missing").hidden = !why;
+  byId("export-body").hidden = !!why;
+  setText(byId("export-missing-words"), why);
+  if (why) byId("export-again").focus();
 }
 
 /** @param {string} name */
@@ -194,12 +213,14 @@ function progress(bar, state) {
 export function startExport() {
   byId("open-export").addEventListener("click", openExport);
   byId("export-track").addEventListener("click", trackFirst);
+  byId("export-again").addEventListener("click", load);
   startOptions(() => show(store.state));
   store.watch((state, before) => {
     const { job, exporting } = state;
     if (state.id !== before.id) formats = [];
     if (exporting) fetchReady(exporting, state);
     const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
+    if (dialog.open && before.offline && !state.offline) void load();
     if (!dialog.open || !formats.length) return;
     if (job !== before.job || state.timeline !== before.timeline) show(state);
     const bar = /** @type {HTMLProgressElement | null} */ (dialog.querySelector("progress"));

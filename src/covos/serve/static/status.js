@@ -141,7 +141,7 @@ export function startStatus() {
     setText(byId("notes"), all);
     const banner = byId("offline");
     banner.hidden = !state.offline;
-    setText(banner, state.offline ? "The server does not answer. Your work is kept; this page tries again by itself." : "");
+    setText(banner, state.offline ? "The server does not answer. Your work is kept, and this page tries again by itself. Edits are not taken until then." : "");
   });
 }
 
