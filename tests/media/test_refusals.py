@@ -55,6 +55,7 @@ def without_frames(path: Path) -> Path:
 def test_every_reason_is_its_own(film: Film, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "notes.mp4").write_text("These are notes, not a film.\n" * 40)
+    (tmp_path / "notes.TXT").write_text("These are notes.")
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(4000))
     (tmp_path / "nothing").mkdir()
     half = film("half.mp4")
@@ -65,7 +66,7 @@ def test_every_reason_is_its_own(film: Film, tmp_path: Path) -> None:
     reasons = {
         name: refusal(tmp_path / name)
         for name in (
-            *("missing.mp4", "empty.mp4", "notes.mp4", "noise.mp4", "nothing", "half.mp4", "garbled.mov"),
+            *("missing.mp4", "empty.mp4", "notes.mp4", "notes.TXT", "noise.mp4", "nothing", "half.mp4", "garbled.mov"),
             *("list.mp4", "none/*.jpg"),
         )
     }
@@ -77,7 +78,9 @@ def test_every_reason_is_its_own(film: Film, tmp_path: Path) -> None:
     assert len(set(endings)) == len(endings), endings
     assert reasons["missing.mp4"].what.endswith("no such file or folder")
     assert "0 bytes" in reasons["empty.mp4"].why
-    assert "text file" in reasons["notes.mp4"].what
+    assert reasons["notes.mp4"].what.endswith("it is a text file, whatever its name says")
+    assert reasons["notes.TXT"].what.endswith("it is a text file")
+    assert reasons["notes.TXT"].fix == "give a video or an image"
     assert "moov" in reasons["half.mp4"].why
     assert "sound only" in reasons["sound"].what
     assert "3 frames can be decoded" in reasons["garbled.mov"].what

@@ -35,6 +35,8 @@ FORMATS = (
     "wav,mp3,aac,flac,ac3,eac3,aiff,caf,amr"  # sound alone is opened to be refused with its own reason
 )
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"RTSPtext")
+_TEXTS = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".html", ".log", ".yaml", ".yml", ".toml", ".srt", ".vtt", ".py"}
+"""Suffixes of files that do not pretend to be anything but text."""
 _JPEG = b"\xff\xd8\xff"
 _NOT_READ = {
     b"\0\0\0\0\x01\xbc": "a GXF film",
@@ -237,9 +239,9 @@ def unreadable(path: Path, error: Exception) -> SourceError:
         why = "playlists are not opened, because they can point to other files and hosts"
         fix = "give the video that it lists"
     elif b"\x00" not in head and _is_text(head):
-        what = "it is a text file, whatever its name says"
+        what = "it is a text file" if path.suffix.lower() in _TEXTS else "it is a text file, whatever its name says"
         why = "no media format begins like this"
-        fix = "give a video, an image, or a folder of images"
+        fix = "give a video or an image"
     elif isinstance(error, EOFError):
         what = "it ends before its first frame"
         why = "there is a header and nothing after it"

@@ -53,8 +53,11 @@ export function fail(error) {
   if (!(error instanceof Problem)) throw error;
   if (error.status === 0) return store.state.offline ? undefined : offline();
   if ((error.status === 404 || error.status === 410) && !store.state.job) return store.set({ expired: true });
-  warn([error.fault.what, error.fault.why, error.fault.fix].map((each) => sentence(byNumber(each))).join(" "));
+  warn(wordsOf(error));
 }
+
+/** An error in sentences: what, why, and how to mend it. @param {Problem} error */
+export const wordsOf = ({ fault }) => [fault.what, fault.why, fault.fix].map((each) => sentence(byNumber(each))).join(" ");
 
 /* Jobs */
 
@@ -262,12 +265,14 @@ const LATE = 3000;
  * @param {string | null} id
  * @param {() => Promise<void>} does
  * @param {string} [lost] Said where the server does not answer: it is not sent again.
+ * @param {(error: Problem) => void} [refused] Shows a refusal.
  * @returns {Promise<boolean>} False if there was an error: it does not hold up the edits after it.
  */
-function inLine(id, does, lost = "This was not done") {
+function inLine(id, does, lost = "This was not done", refused = fail) {
   line = line.then(does).then(() => true).catch((error) => {
     if (store.state.id !== id) return false;
-    fail(error);
+    if (error instanceof Problem && error.status) refused(error);
+    else fail(error);
     if (error instanceof Problem && error.status === 0) warn(`${lost}: the server does not answer. Do it again when it does.`);
     return false;
   }).catch((error) => {
@@ -419,14 +424,15 @@ export const redo = () => change("POST", "redo", undefined, () => again("Done ag
  * @param {string} path Below the job.
  * @param {unknown | (() => unknown)} [body] A function makes it when those before are answered; not if another job is open by then.
  * @param {string | (() => string)} [words] Said when it is done; a function makes them before.
+ * @param {(error: Problem) => void} [refused] Shows a refusal where it belongs; without one, it is shown as any error is.
  * @returns {Promise<boolean>} False if it was refused.
  */
-export function change(method, path, body, words) {
+export function change(method, path, body, words, refused) {
   const { id } = store.state;
   return inLine(id, async () => {
     if (typeof body !== "function") await edit(id, method, path, body, words);
     else if (store.state.id === id) await edit(id, method, path, body(), words);
-  });
+  }, undefined, refused);
 }
 
 /**

@@ -1,9 +1,9 @@
 /** The export panel: formats with estimated sizes, the options of the chosen one, progress, cancel, download. */
 
-import { change, fail, stop, track } from "./actions.js";
+import { change, fail, stop, track, wordsOf } from "./actions.js";
 import { Problem, ask } from "./api.js";
 import { byId, bytes, icon, make, sentence, setText } from "./dom.js";
-import { isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
+import { fileBehind, isSame, lacking, presetOptions, showOptions, startOptions, wanted } from "./options.js";
 import { keep, settings } from "./settings.js";
 import { busy, lastFrame, making, marked, numberOf, store } from "./state.js";
 import { tell } from "./status.js";
@@ -46,7 +46,7 @@ async function load() {
     /** @type {HTMLElement | null} */ (byId("formats").querySelector(":checked"))?.focus();
   } catch (error) {
     if (store.state.id !== id || !(error instanceof Problem)) return fail(error);
-    missing([error.fault.what, error.fault.why, error.fault.fix].map(sentence).join(" "));
+    missing(wordsOf(error));
     if (error.status === 0) fail(error); // the page tries again by itself
   }
 }
@@ -98,6 +98,7 @@ function row(format) {
   radio.addEventListener("change", () => {
     chosen = format.name;
     keep({ format: chosen });
+    refuse("");
     show(store.state);
   });
   const size = format.bytes ? `about ${bytes(format.bytes)}` : "";
@@ -185,8 +186,20 @@ async function begin(format) {
   const exporting = { format: format.name, asked, begun: false };
   store.set({ exporting });
   const body = { ...(range && { range }), ...(value !== null && { value }), ...(matte !== null && { matte }), composition };
-  const taken = await change("POST", `results/${format.name}`, body, `${format.title} is being made.`);
+  refuse("");
+  const taken = await change("POST", `results/${format.name}`, body, `${format.title} is being made.`, (error) => refuse(wordsOf(error)));
   if (!taken && store.state.exporting === exporting) store.set({ exporting: null });
+}
+
+/** Show why a download was refused, below the field of the file behind the subject if one is chosen. @param {string} why */
+function refuse(why) {
+  const words = byId("export-refused");
+  words.hidden = !why;
+  setText(words, why);
+  const field = byId("export-path").closest("p");
+  if (fileBehind()) field?.after(words);
+  else byId("export-action").before(words);
+  if (why) words.scrollIntoView({ block: "nearest" });
 }
 
 /** Fetch what was asked for once it is ready. @param {import("./types.js").Exporting} exporting @param {State} state */
@@ -214,7 +227,10 @@ export function startExport() {
   byId("open-export").addEventListener("click", openExport);
   byId("export-track").addEventListener("click", trackFirst);
   byId("export-again").addEventListener("click", load);
-  startOptions(() => show(store.state));
+  startOptions(() => {
+    refuse("");
+    show(store.state);
+  });
   store.watch((state, before) => {
     const { job, exporting } = state;
     if (state.id !== before.id) formats = [];

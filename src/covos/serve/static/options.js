@@ -1,7 +1,7 @@
 /** The options of a download: which of them a format has, and what is chosen. The server says which it knows. */
 
 import { Problem } from "./api.js";
-import { byId, bytes, setText } from "./dom.js";
+import { byId, bytes, sentence, setText } from "./dom.js";
 import { keep, settings } from "./settings.js";
 import { marked, store } from "./state.js";
 import { transfer } from "./upload.js";
@@ -51,6 +51,9 @@ function background() {
       return null;
   }
 }
+
+/** @returns {boolean} A file is to lie behind the subject: its field is shown. */
+export const fileBehind = () => !(/** @type {HTMLElement} */ (document.querySelector("#export-choice [data-behind='file path']")).hidden);
 
 /** What has to be chosen before a format can be made; empty if nothing has. @param {Format} format */
 export function lacking(format) {
@@ -121,11 +124,13 @@ export function showOptions(format, state) {
     /** @type {HTMLElement} */ (row).hidden = !has.has(/** @type {HTMLElement} */ (row).dataset.option ?? "");
   }
   const behind = select("export-behind");
+  const path = behind.querySelector("[value=path]");
+  if (!state.server?.media) path?.remove();
+  else if (!path) behind.append(new Option("A file of the server", "path"));
   for (const row of document.querySelectorAll("#export-choice [data-behind]")) {
     const { behind: of = "" } = /** @type {HTMLElement} */ (row).dataset;
     /** @type {HTMLElement} */ (row).hidden = !has.has("background") || !of.split(" ").includes(behind.value);
   }
-  /** @type {HTMLOptionElement} */ (behind.querySelector("[value=path]")).hidden = !state.server?.media;
   if (behind.value === "blur") for (const row of document.querySelectorAll("#export-choice [data-option=shadow]")) /** @type {HTMLElement} */ (row).hidden = true;
   if (has.has("invert") && state.invert) for (const row of document.querySelectorAll("#export-choice [data-option=shadow], #export-choice [data-option=each_object]")) /** @type {HTMLElement} */ (row).hidden = true;
   if (isEightBits(format)) for (const row of document.querySelectorAll("#export-choice [data-option=keep_hdr]")) /** @type {HTMLElement} */ (row).hidden = true;
@@ -156,7 +161,7 @@ async function send(file, changed) {
   } catch (error) {
     if (signal.aborted) return;
     Object.assign(sent, { name: "" });
-    setText(byId("export-picked"), error instanceof Problem ? `${error.fault.what}. ${error.fault.fix}` : `${file.name} could not be sent`);
+    setText(byId("export-picked"), error instanceof Problem ? [error.fault.what, error.fault.why, error.fault.fix].map(sentence).join(" ") : `${file.name} could not be sent.`);
   }
   changed();
 }

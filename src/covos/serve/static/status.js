@@ -41,9 +41,12 @@ export function toldNow({ told, job }) {
 
 let hiding = 0;
 
-/** @param {string} text An error: shown and said at once. */
+/** @param {string} text An error: shown and said at once, before a dialog that is open, not behind it. */
 export function warn(text) {
-  setText(byId("alert"), text);
+  const box = byId("alert");
+  const place = document.querySelector("dialog[open]") ?? document.body;
+  if (box.parentElement !== place) place.append(box);
+  setText(box, text);
   clearTimeout(hiding);
   hiding = setTimeout(() => setText(byId("alert"), ""), 9000);
 }
