@@ -29,6 +29,7 @@ from covos.core.ahead import prefetch
 from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.core.memory import give_back
 from covos.core.places import path_text
+from covos.core.progress import counted
 from covos.core.types import FrameResult, JobState
 from covos.engines.choices import Cuts
 from covos.engines.held import with_held_masks
@@ -51,7 +52,7 @@ from covos.runs.journal import Journal
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_little_memory, refuse_small_disk
 from covos.runs.state import Begun, RunState
-from covos.runs.terms import KEPT
+from covos.runs.terms import KEPT, RunTerms
 from covos.runs.writing import RunWriter, Saved, Writing, load_saved, uncomputed_note
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Job:
         plan: See `covos.plan.Plan`.
         folder: Folder for the formats of the plan, a journal and a report. Without one, nothing is written, and the
             masks are in the last event.
-        overwrite: If true, an earlier result in the folder is replaced. Other files never are.
+        overwrite: If true, an earlier result in the folder is replaced. A run of the same plan that was stopped is not,
+            and goes on. Other files never are.
         load: Gives the model of the plan; called once the source is open and the prompts are checked.
 
     Attributes:
@@ -225,6 +227,11 @@ class Job:
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
             model = work.prepare()
+            if on is not None and on.note and self._replaces(work, source, model):
+                # It decides nothing: the new run is computed as this machine chooses.
+                self._asked, on = plan, None
+                work = work_of(plan, source=source, load=self._model)
+                model = work.prepare()
             if on is not None and on.note and model.computing == on.computing:
                 yield Noted(text=on.note)
             self._check()
@@ -268,13 +275,23 @@ class Job:
             yield Warned(text=text)
         yield Finished(result=result)
 
-    def _write(self, work: TaskWork, source: Source, folder: OutputFolder, model: covos.Model) -> Iterator[Event]:
-        plan, origin = self.plan, work.origin()
-        if plan.range:
+    def _replaces(self, work: TaskWork, source: Source, model: covos.Model) -> bool:
+        """Tell if the folder holds a run that was stopped, and that is replaced."""
+        _, terms = self._terms(work, source, model)
+        return self._folder is not None and RunState(self._folder).replaces(terms, plain=self.plan.matte is False)
+
+    def _terms(self, work: TaskWork, source: Source, model: covos.Model) -> tuple[Origin, RunTerms]:
+        origin = work.origin()
+        if self.plan.range:
             origin = _with_setting(origin, "range", in_words(source.info))
-        terms = terms_of(plan, origin, source=source, device=model.device.type, batch=model.engine.encoder.batch)
-        state = RunState(folder)
-        terms = state.joined(terms, plain=plan.matte is False)
+        batch = model.engine.encoder.batch
+        return origin, terms_of(self.plan, origin, source=source, device=model.device.type, batch=batch)
+
+    def _write(self, work: TaskWork, source: Source, folder: OutputFolder, model: covos.Model) -> Iterator[Event]:
+        origin, terms = self._terms(work, source, model)
+        state, plain = RunState(folder), self.plan.matte is False
+        state.replaces(terms, plain=plain)
+        terms = state.joined(terms, plain=plain)
         if state.is_done(terms, info=source.info):
             state.remove_leftovers()
             yield Started(stage="done already", info=source.info)
@@ -294,6 +311,10 @@ class Job:
         settings = {**settings, **terms.kept, "cuts": cuts, "formats": list(begun.every)}
         origin = replace(origin, settings=settings, cuts=work.cuts, device=begun.device or origin.device)
         yield from _notes_of(begun)
+        if folder.overwrites and begun.journal.resumed:
+            left = counted(begun.journal.resumed, "frame")
+            text = f"goes on with {left} of the same command, which was stopped; to begin anew, remove {folder.path}"
+            yield Noted(text=text)
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
         saved = yield from self._write_frames(work, source, folder, state=state, begun=begun, origin=origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
 import os
 import signal
@@ -18,9 +19,11 @@ from covos.cli import main
 from covos.cli.batch import _Display
 from covos.core.errors import InputError, UsageError
 from covos.fleet.manifests import Clip
+from covos.fleet.own import Own
 from covos.fleet.processes import Processes
 from covos.fleet.summary import COLUMNS, EVERY, Summary
 from covos.fleet.work import Row, Settings, errands
+from covos.media.range import Range
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -337,6 +340,65 @@ def test_a_column_of_a_manifest_stands_beside_that_of_the_same_name(tmp_path: Pa
     assert (row["status"], row["input_input_status"], row["input_status"]) == ("done", "approved", "new")
     assert (str(row["frames"]), row["input_frames"], row["camera"]) == ("3", "9", "left")
     assert len(row) == len(COLUMNS) + len(carried)
+
+
+def test_a_batch_that_replaces_results_and_was_stopped_goes_on(make_clip, tmp_path: Path) -> None:
+    clips = [make_clip(f"{name}.mp4", frames=4) for name in "ab"]
+    settings = {"workers": 1, "formats": ("palette",), "device": "cpu"}
+    part = {"range": Range(end="f2")}
+    covos.Batch(clips, tmp_path / "out", **settings, **part).run()  # type: ignore[arg-type]
+
+    def again(**further: object) -> list[tuple[str, int, int]]:
+        work = covos.Batch(clips, tmp_path / "out", overwrite=True, **{**settings, **further})  # type: ignore[arg-type]
+        return [(row.status, row.frames, row.computed) for row in work.run().rows]
+
+    def stop(row: Row) -> None:
+        raise KeyboardInterrupt
+
+    mark = tmp_path / "out" / ".batch.csv.own"
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        covos.Batch(clips, tmp_path / "out", overwrite=True, **settings).run(listen=stop)  # type: ignore[arg-type]
+    assert "1 of 2 clips done, 0 begun; the same command goes on" in stopped.value.__notes__[0]
+    assert json.loads(mark.read_bytes()) == ["a"]
+    # The other still has two frames, of other settings.
+    (tmp_path / "bad.mp4").write_text("no video", encoding="utf-8")
+    clips.append(tmp_path / "bad.mp4")
+    assert again() == [("done before", 4, 0), ("done", 4, 4), ("failed", 0, 0)]
+    # One has failed, and the same command tries it again.
+    make_clip("bad.mp4", frames=3)
+    assert again() == [("done before", 4, 0), ("done before", 4, 0), ("done", 3, 3)]
+    assert not mark.exists()
+    # Each has its result now, and all are made again.
+    clips.pop()
+    assert again() == [("done", 4, 4), ("done", 4, 4)]
+
+
+def test_its_own_results_are_replaced_where_the_command_is_another(make_clip, tmp_path: Path) -> None:
+    clip = make_clip("a.mp4", frames=4)
+    settings = {"workers": 1, "formats": ("palette",), "device": "cpu", "overwrite": True}
+    covos.Batch(clip, tmp_path / "out", **settings).run()  # type: ignore[arg-type]
+    Own(str(tmp_path / "out" / "batch.csv")).write({"a"})
+    (row,) = covos.Batch(clip, tmp_path / "out", **settings, range=Range(end="f2")).run().rows  # type: ignore[arg-type]
+    assert (row.status, row.frames) == ("done", 2)
+
+
+def test_the_mark_of_a_batch_may_lie_at_a_url_and_says_if_it_is_damaged(tmp_path: Path) -> None:
+    for table in (str(tmp_path / "t.csv"), f"file://{tmp_path}/far/t.csv"):
+        mark = Own(table)
+        assert mark.names() == frozenset()
+        mark.write({"b", "day/a"})
+        assert Own(table).names() == {"b", "day/a"}
+        mark.remove()
+        assert mark.names() == frozenset()
+        mark.remove()
+    (tmp_path / ".t.csv.own").write_text("{", encoding="utf-8")
+    with (
+        pytest.raises(InputError, match="cannot be read") as refused,
+        Summary(str(tmp_path / "t.csv"), [], overwrites=True),
+    ):
+        pass
+    assert "remove it" in refused.value.fix
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [".t.csv.own"], "no lock stays"
 
 
 def test_a_clip_is_a_value() -> None:

@@ -185,13 +185,14 @@ def test_a_clip_that_is_cut_off_counts_the_attempts_that_were_begun(
     assert (row.attempts, row.seconds) == (1, seconds)
 
 
-def test_a_further_attempt_goes_on_where_the_first_has_begun_anew(tmp_path: Path) -> None:
+def test_a_batch_knows_if_it_has_begun_the_run_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     project = tmp_path / "a" / PROJECT
     project.write_text("{}", encoding="utf-8")
     (errand,) = errands((Clip(input="a", name="a"),), output=str(tmp_path), settings=Settings(overwrite=True))
-    assert errand.overwrites
-    first = replace(errand, first=project.stat().st_mtime + 1).again()
-    assert first.overwrites, "what is there is of another run"
-    os.utime(project, (first.first + 1, first.first + 1))
-    assert not first.overwrites
+    first = errand.handed_over()
+    assert not first.has_begun, "what is there is of another run"
+    os.utime(project, ns=(1, 1))
+    assert first.has_begun
+    assert first.again().handed_over().has_begun, "a further attempt goes on with that of the first"
+    assert replace(errand, is_own=True).handed_over().has_begun

@@ -9,6 +9,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -172,6 +173,21 @@ def test_what_a_row_shows_at_a_url_is_fetched_with_the_masks_that_it_names(
             row = run_errand(one, models=models)
             # Of the same terms: what is shown is known by its content, wherever it lies.
             assert (row.status, row.error) == (status, None)
+
+
+def test_a_result_elsewhere_that_the_batch_has_made_is_not_made_again(
+    clip: Path, models: ModelCache, memory: fsspec.AbstractFileSystem
+) -> None:
+    far = "memory://cut/a"
+    settings = Settings(plan=PALETTE, overwrite=True)
+    errand = Errand(clip=Clip(input=str(clip), name="it"), settings=settings, folder=far)
+    assert run_errand(errand, models=models).status == "done"
+    assert run_errand(replace(errand, is_own=True), models=models).status == "done before"
+    others = replace(settings, plan={**PALETTE, "range": Range(end="f3")})
+    row = run_errand(replace(errand, is_own=True, settings=others), models=models)
+    assert (row.status, row.frames) == ("done", 3)
+    assert len(memory.find("/cut/a/masks")) == 3
+    assert run_errand(errand, models=models).status == "done"
 
 
 def test_a_result_elsewhere_is_compared_as_one_of_this_machine(

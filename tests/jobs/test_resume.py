@@ -19,7 +19,7 @@ from checked_output import check_output
 from clips import write_clip
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import LOCK, exclusive
-from covos.events import FrameDone, Started
+from covos.events import FrameDone, Noted, Started
 from covos.job import Job
 from covos.jobs import Outcome, plan_folders, run_job, run_jobs
 from covos.model import Model
@@ -27,6 +27,7 @@ from covos.models.registry import find_model
 from covos.plan import Plan
 from covos.runs.folder import LIST
 from covos.runs.schema import ProblemRecord, load_report
+from covos.runs.writing import Saved
 from covos.task import choose_task
 from jobs.stopped_runs import Ended
 from jobs.stopped_runs import run as run_in_fork
@@ -196,6 +197,61 @@ def test_a_finished_run_is_left_as_it_is(run: Run, long_clip: Path, tmp_path: Pa
     over = run(long_clip, overwrite=True).saved
     assert over is not None
     assert not over.was_done
+
+
+def test_a_run_that_replaces_another_goes_on_after_a_stop(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(long_clip, references=3)
+    assert stopped(run, long_clip, after=9, overwrite=True) == [
+        f"9 frames are safe in {out}, the same command goes on from there"
+    ]
+    said: list[str] = []
+    plan = Plan(source=str(long_clip), task=choose_task())
+    model = covos.load_model(device="cpu")
+    job = Job(plan, out, overwrite=True, load=lambda _: model)
+    saved = job.run(lambda event: said.append(event.text) if isinstance(event, Noted) else None)
+    assert isinstance(saved, Saved)
+    assert (saved.frames, saved.resumed, saved.was_done) == (FRAMES, 8, False)
+    assert f"goes on with 8 frames of the same command, which was stopped; to begin anew, remove {out}" in said
+    run(long_clip, output=tmp_path / "whole")
+    assert_finished(out, content(tmp_path / "whole"))
+    # It is finished now, and is made again.
+    again = run(long_clip, overwrite=True).saved
+    assert again is not None
+    assert (again.resumed, again.was_done) == (0, False)
+
+
+@pytest.mark.parametrize("changes", [{"references": 3}, {"formats": ["palette", "coco"]}])
+def test_a_run_of_other_settings_that_was_stopped_is_replaced(
+    run: Run, long_clip: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    stopped(run, long_clip, after=9, formats=["palette"])
+    saved = run(long_clip, overwrite=True, **{"formats": ["palette"], **changes}).saved
+    assert saved is not None
+    assert saved.resumed == 0
+    assert_finished(tmp_path / "out", content(tmp_path / "out"))
+
+
+def test_a_run_that_is_replaced_does_not_choose_how_the_next_is_computed(
+    run: Run, model: Model, long_clip: Path, tmp_path: Path
+) -> None:
+    stopped(run, long_clip, after=9)
+    project = tmp_path / "out" / "covos.json"
+    terms = json.loads(project.read_text())
+    terms["settings"]["precision"] = "bfloat16"
+    project.write_text(json.dumps(terms))
+    asked: list[str] = []
+
+    def load(plan: Plan) -> Model:
+        asked.append(plan.precision)
+        return covos.load_model(device="cpu", precision=plan.precision)
+
+    plan = Plan(source=str(long_clip), task=choose_task(references=3), device="cpu")
+    job = Job(plan, tmp_path / "out", overwrite=True, load=load)
+    saved = job.run()
+    assert isinstance(saved, Saved)
+    assert (asked, saved.resumed) == (["bf16", "auto"], 0)
+    assert json.loads(project.read_text())["settings"]["precision"] == "float32"
 
 
 def test_a_finished_run_that_lost_an_output_is_not_taken_for_whole(run: Run, long_clip: Path, tmp_path: Path) -> None:

@@ -240,10 +240,10 @@ def test_errors_say_what_is_wrong_and_what_to_do(result) -> None:
         JournalEntry.from_json('{"seconds": 1}')
     assert "an entry of the journal cannot be read" in unreadable.value.what
     assert unreadable.value.why == "KeyError: 'size'"
-    assert unreadable.value.fix == "start anew with overwrite=True"
+    assert unreadable.value.fix == "begin anew in another folder"
     with pytest.raises(SourceError) as other:
         record(result, 3).restore(result(4).frame)
-    assert other.value.fix == "put the source back as it was, or start anew with overwrite=True"
+    assert other.value.fix == "put the source back as it was, or begin anew in another folder"
 
 
 def test_entries_are_read_up_to_the_first_torn_one(tmp_path: Path, result) -> None:

@@ -85,7 +85,7 @@ def batch(
     summary: SummaryFile = None,
     formats: options.Formats = None,
     objects: options.Objects = "1",
-    overwrite: options.Overwrite = False,
+    overwrite: options.OverwriteRun = False,
     skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,
     quiet: options.Quiet = False,

@@ -207,6 +207,12 @@ FrameRate: TypeAlias = Annotated[
     str | None, typer.Option(metavar="FPS", help="Frames a second of folders of frames and globs, as 25 or 30000/1001.")
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")]
+OverwriteRun: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "-y", "--overwrite", help="Replace earlier results; the same command that was stopped goes on, with -y, too."
+    ),
+]
 SkipExisting: TypeAlias = Annotated[
     bool, typer.Option("-n", "--skip-existing", help="Leave what is finished as it is, and say so.")
 ]
@@ -381,7 +387,7 @@ _PANELS: dict[str, tuple[Any, ...]] = {
     "Background and alpha": (
         Background, BackgroundStart, BackgroundEnd, LightWrap, Shadow, Alpha, EachObject, KeepHdr, Invert,
     ),
-    "The result": (ConstantRate, Sound, Overwrite, SkipExisting, Keep),
+    "The result": (ConstantRate, Sound, Overwrite, OverwriteRun, SkipExisting, Keep),
     "The machine": (Device, Precision, TrainingPrecision, Runtime),
 }  # fmt: skip
 """The groups in which the help of a verb shows these options, in this order; all others come first."""

@@ -36,7 +36,7 @@ def segment(
     within: options.Within = None,
     exclude_box: options.ExcludeBoxes = None,
     prompts: options.PromptFile = None,
-    overwrite: options.Overwrite = False,
+    overwrite: options.OverwriteRun = False,
     skip_existing: options.SkipExisting = False,
     keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,

@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 from covos.core.ahead import prefetch
 from covos.core.errors import SourceError
 from covos.core.types import Frame, FrameResult
-from covos.core.words import OVERWRITE
 from covos.engines.choices import DEFAULT_FINDING, DEFAULT_REFERENCES, Cuts, Finding
 from covos.engines.encoding import FeaturesT, FrameEncoder
 from covos.engines.find import FindEngine
@@ -122,7 +121,7 @@ class FindPass:
                 raise SourceError(
                     f"{self._source.info.path} gives fewer frames than in the run before",
                     why="it was changed, or the disk or network that it is on failed",
-                    fix="put it back as it was, or start anew with " + OVERWRITE,
+                    fix="put it back as it was, or begin anew in another folder",
                 )
             self._before.append(observed)
             yield restore(observed.frame)

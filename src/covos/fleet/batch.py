@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ class Batch:
         threads: Processors that each worker takes of a cluster.
         gpus_per_worker: Part of a GPU that each worker takes of a cluster, above 0 and up to 1: 0.5 puts two on one.
         summary: A ``.csv`` or ``.parquet`` file for the table; None puts ``batch.csv`` into the output.
-        overwrite: If true, earlier results of these clips are replaced.
+        overwrite: If true, earlier results of these clips are replaced, but for what this batch itself has made: if it
+            was stopped, or clips have failed, the same batch goes on.
         skip_existing: If true, finished results are left as they are, whatever they were made with.
         trust_prompts: If true, prompt files may name masks outside their folders.
         task: Arguments of `covos.task.choose_task` for all clips, such as ``{"references": 8}``.
@@ -149,6 +150,7 @@ class Batch:
             [each.row for each in self._errands],
             # Of all clips: the tables of parts have the same columns, and can be joined.
             carried=[name for clip in clips for name in clip.carried],
+            overwrites=overwrite,
         )
         self._workers, self._ray, self._threads, self._gpu_share = workers, ray, threads, gpus_per_worker
         self._retry, self._limit = retry, clip_timeout
@@ -178,9 +180,10 @@ class Batch:
             CovosError: The model cannot be loaded, the workers cannot be had, or the summary cannot be written.
         """
         with self._summary:
+            own = self._summary.own
             hands = self._hands(count, note)
             try:
-                for row in hands.run(self._errands):
+                for row in hands.run([replace(each, is_own=each.clip.name in own) for each in self._errands]):
                     self._summary.add(row)
                     listen(row)
             except (KeyboardInterrupt, SystemExit, CovosError) as end:

@@ -188,7 +188,7 @@ class Hands(ABC, Generic[HandT]):
         )
 
     def _give(self, hand: HandT, errand: Errand, waiting: deque[Errand]) -> None:
-        errand = errand if errand.first else replace(errand, first=time.time())
+        errand = errand.handed_over()
         if self.send(hand, errand):
             self._busy[hand], self._given[hand] = errand, self._clock()
         else:  # it died while it was idle: no fault of this clip

@@ -16,7 +16,7 @@ from covos.core.limits import limits, raising
 from covos.core.remote import explaining, is_remote, reached
 from covos.fleet.packed import from_shard
 from covos.media.images import IMAGE_SUFFIXES
-from covos.runs.folder import LIST
+from covos.runs.folder import LIST, explained
 from covos.runs.schema import REPORT, load_report
 
 _GONE, _READ_ALONE = "memory", ("http", "https", "tar", "zip", "data", "github")
@@ -301,6 +301,34 @@ def is_there(output: str) -> bool:
     system, path = reached(output)
     with explaining(output, EnvironmentProblem):
         return bool(system.exists(f"{path}/{REPORT}"))
+
+
+def exists(place: str) -> bool:
+    """Tell if a file is there.
+
+    Raises:
+        EnvironmentProblem: The file system of a URL cannot be reached.
+    """
+    if not is_remote(place):
+        return os.path.lexists(place)
+    system, path = reached(place)
+    with explaining(place, EnvironmentProblem):
+        return bool(system.exists(path))
+
+
+def remove_file(place: str) -> None:
+    """Remove a file that is there.
+
+    Raises:
+        EnvironmentProblem: It cannot be removed.
+    """
+    if not is_remote(place):
+        with explained(Path(place)):
+            Path(place).unlink()
+        return
+    system, path = reached(place)
+    with explaining(place, EnvironmentProblem):
+        system.rm_file(path)
 
 
 def write_bytes(place: str, content: bytes) -> None:

@@ -18,6 +18,7 @@ from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
 from covos.fleet.manifests import parquet
+from covos.fleet.own import Own
 from covos.fleet.places import write_bytes
 from covos.fleet.work import Row
 from covos.runs.folder import explained
@@ -37,22 +38,36 @@ COLUMNS: Final = (
 class Summary:
     """Keeps the table up to date, in a file; a context manager, which writes it in the end whatever happens.
 
+    Beside it lies the mark of a batch that replaces earlier results, see `covos.fleet.own.Own`.
+
     Args:
         place: A path or URL that ends in ``.csv`` or ``.parquet``. What is there is replaced: it is the table of an
             earlier batch, or the user named it.
         rows: Those of all clips, before the batch.
         carried: Further columns, which a row may lack; those of the rows follow. One with the name of a column of the
             table stands there as ``input_NAME``.
+        overwrites: True if the batch replaces earlier results.
         clock: Tells seconds.
+
+    Attributes:
+        own: Names of clips whose results the batch has made, before it was stopped; known in the block.
 
     Raises:
         UsageError: It ends otherwise, or pyarrow is needed and missing.
     """
 
     def __init__(
-        self, place: str, rows: Iterable[Row], *, carried: Iterable[str] = (), clock: Any = time.monotonic
+        self,
+        place: str,
+        rows: Iterable[Row],
+        *,
+        carried: Iterable[str] = (),
+        overwrites: bool = False,
+        clock: Any = time.monotonic,
     ) -> None:
         self.place = place
+        self.own: frozenset[str] = frozenset()
+        self._mark, self._overwrites = Own(place), overwrites
         self._suffix = PurePosixPath(place).suffix.lower()
         if self._suffix not in (".csv", ".parquet"):
             raise UsageError(
@@ -86,6 +101,12 @@ class Summary:
                 fix="wait until it is done, or give this one another output, or another table with --summary",
             )
             self._held.enter_context(lock)
+        if self._overwrites:
+            try:
+                self.own = self._mark.names()
+            except BaseException:
+                self._held.close()
+                raise
         return self
 
     def __exit__(
@@ -94,6 +115,8 @@ class Summary:
         # On a full disk the table cannot be written either: the error that ended the batch says more.
         with self._held, suppress(EnvironmentProblem) if error is not None else nullcontext():
             self.write()
+            if error is None and not any(row.status == "failed" for row in self.rows.values()):
+                self._mark.remove()
 
     def add(self, row: Row) -> None:
         """Take what became of a clip."""
@@ -116,6 +139,8 @@ class Summary:
             EnvironmentProblem: It cannot be written.
         """
         began = self._clock()
+        if self._overwrites and (made := {row.name for row in self.rows.values() if row.has_frames}):
+            self._mark.write(self.own | made)
         write = _as_parquet if self._suffix == ".parquet" else _as_csv
         content = write(self.rows.values(), self._carried)
         if is_remote(self.place):

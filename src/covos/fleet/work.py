@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from covos.core.errors import CovosError, EnvironmentProblem, explained
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError, explained
 from covos.core.files import NO_SPACE, is_disk_full
 from covos.core.labelling import read_labels
 from covos.core.remote import is_remote
@@ -80,6 +80,11 @@ class Row:
     def over(self) -> bool:
         """True once nothing more is to be done for it."""
         return self.status not in ("waiting", "begun")
+
+    @property
+    def has_frames(self) -> bool:
+        """True if the batch, or the one that it goes on with, has made frames that are there."""
+        return self.status in ("done", "done before", "damaged") or (self.status == "begun" and self.frames > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +205,9 @@ class Errand:
         folder: Where its results go.
         attempts: How often it was begun, and was not brought to its end.
         seconds: What these attempts took.
-        first: When the first of them began, in seconds since the epoch; 0 before.
+        is_own: True if the batch has made what is in the folder, before it was stopped: results of other settings are
+            replaced, and this one is not made again.
+        found: When the terms in the folder were written, as it was handed over first, in nanoseconds; 0 before.
     """
 
     clip: Clip
@@ -208,7 +215,8 @@ class Errand:
     folder: str
     attempts: int = 0
     seconds: float = 0.0
-    first: float = 0.0
+    is_own: bool = False
+    found: int = 0
 
     @property
     def row(self) -> Row:
@@ -223,15 +231,23 @@ class Errand:
             carried=clip.carried,
         )
 
+    def handed_over(self) -> Errand:
+        """Return the errand as a worker gets it: what it has done in the folder by then is known later."""
+        return self if self.attempts else replace(self, found=self._written)
+
     @property
-    def overwrites(self) -> bool:
-        """True if results that are there are replaced; those of an earlier attempt are gone on with."""
-        if not self.settings.overwrite or not self.attempts or is_remote(self.folder):
-            return self.settings.overwrite
+    def has_begun(self) -> bool:
+        """True if the batch has begun the run in the folder, or gone on with it; of a URL it is not known."""
+        return self.is_own or self._written != self.found
+
+    @property
+    def _written(self) -> int:
+        if is_remote(self.folder):
+            return 0
         try:
-            return (Path(self.folder) / PROJECT).stat().st_mtime < self.first
+            return (Path(self.folder) / PROJECT).stat().st_mtime_ns
         except OSError:
-            return True
+            return 0
 
     def again(self) -> Errand:
         """Return the errand for a further attempt."""
@@ -280,14 +296,14 @@ def run_errand(
     try:
         if errand.settings.skip and _is_made(errand.folder):
             return replace(row, status="skipped")
-        overwrite = errand.overwrites
+        overwrite, remakes = errand.settings.overwrite, not _is_own(errand)
         with (
             at_hand(errand.clip.input) as source,
             shown_here(errand.clip) as clip,
-            made_here(errand.folder, overwrite=overwrite) as folder,
+            made_here(errand.folder, overwrite=overwrite and remakes) as folder,
         ):
             plan = errand.settings.planned(clip, source=source, device=device)
-            place = OutputFolder(folder, overwrite=overwrite, resumable=True)
+            place = OutputFolder(folder, overwrite=overwrite, resumable=True, remakes=remakes)
             job = Job(plan, place, load=load)
             try:
                 saved = job.run(_counting(tell))
@@ -323,6 +339,14 @@ def _beside_manifest(error: CovosError, clip: Clip) -> CovosError:
 
 def _is_made(folder: str) -> bool:
     return is_there(folder) if is_remote(folder) else is_finished(Path(folder))
+
+
+def _is_own(errand: Errand) -> bool:
+    """Tell if the batch has made the whole result that is there, before it was stopped, or in an earlier attempt."""
+    try:
+        return (errand.is_own or (errand.attempts > 0 and errand.has_begun)) and _is_made(errand.folder)
+    except UsageError:  # its terms cannot be read
+        return False
 
 
 def _told(saved: Saved) -> dict[str, Any]:

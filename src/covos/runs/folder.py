@@ -33,7 +33,8 @@ class OutputFolder:
     The folder, with its parents, is made with the first file, so that a run which fails before leaves nothing behind.
     With ``overwrite``, the first file also clears away what an earlier run of covos wrote here; other files stay. It is
     cleared under the folder's lock: never while another run is at work in it. With ``resumable``, the folder may hold a
-    run that was begun: `covos.runs.state.RunState` decides if it can go on.
+    run that was begun: `covos.runs.state.RunState` decides if it can go on, with ``overwrite``, too. Without
+    ``remakes``, it decides so of a result that is finished and would be overwritten.
 
     Raises:
         UsageError: The folder holds something and ``overwrite`` is off, or it holds files but no result of covos;
@@ -41,9 +42,9 @@ class OutputFolder:
         EnvironmentProblem: It cannot be written to.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False, resumable: bool = False) -> None:
+    def __init__(self, path: Path, *, overwrite: bool = False, resumable: bool = False, remakes: bool = True) -> None:
         self.path = path
-        self.overwrites = overwrite
+        self.overwrites, self.remakes = overwrite, remakes
         self._begun = self._locked = False
         self._files: dict[str, None] = {}  # as a set that keeps the order
         self._replaced: set[str] = set()

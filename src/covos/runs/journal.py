@@ -86,7 +86,7 @@ class JournalEntry:
             raise SourceError(
                 f"frame {masks.index} is no longer what it was",
                 why=f"it was {was}, it is {now}",
-                fix="put the source back as it was, or start anew with " + OVERWRITE,
+                fix="put the source back as it was, or begin anew in another folder",
             )
         if frame.status != masks.status:  # what became of it while it was computed
             frame = replace(frame, status=masks.status)
@@ -125,7 +125,7 @@ def _unreadable(error: Exception) -> InputError:
     return InputError(
         "an entry of the journal cannot be read",
         why=f"{type(error).__name__}: {' '.join(str(error).split())}",
-        fix="start anew with " + OVERWRITE,
+        fix="begin anew in another folder",
     )
 
 

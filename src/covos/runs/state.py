@@ -82,22 +82,35 @@ class RunState:
     Its file is read once. Who changes the run keeps others out meanwhile (see `OutputFolder.locked`).
 
     Args:
-        folder: Of the run. One that is overwritten holds none.
+        folder: Of the run. One that is overwritten holds none but a run that was stopped, or if it does not remake what
+            is finished, any; and none once `replaces` has told so.
 
     Raises:
-        UsageError: Its ``covos.json`` cannot be read.
+        UsageError: Its ``covos.json`` cannot be read, and it is not overwritten.
     """
 
     def __init__(self, folder: OutputFolder) -> None:
         self._folder = folder
         self._project = folder.path / PROJECT
-        is_begun = not folder.overwrites and self._project.is_file()
-        self._now = RunFile.read(self._project) if is_begun else None
+        self._now = _held(folder, self._project)
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats of the run; none if there is none."""
-        return () if self._now is None else self._now.formats
+        """The formats that stay beside further ones; none if there is no run, or if it may be replaced."""
+        return () if self._now is None or self._folder.overwrites else self._now.formats
+
+    def replaces(self, terms: RunTerms, *, plain: bool = False) -> bool:
+        """Tell if the run is overwritten, for it is of other terms; there is none then any more.
+
+        Args:
+            terms: As they are asked for.
+            plain: See `RunTerms.joined`.
+        """
+        now = self._now
+        if now is None or not self._folder.overwrites or terms.joined(now, plain=plain).are_those_of(now):
+            return False
+        self._now = None
+        return True
 
     @property
     def begun_settings(self) -> dict[str, Any] | None:
@@ -292,6 +305,19 @@ class RunState:
     def _write(self, now: RunFile) -> None:
         write_record(now, self._project)
         self._now = now
+
+
+def _held(folder: OutputFolder, project: Path) -> RunFile | None:
+    """Return the run of a folder; of one that is overwritten, if it may go on."""
+    if not project.is_file():
+        return None
+    try:
+        found = RunFile.read(project)
+    except UsageError:
+        if folder.overwrites:
+            return None
+        raise
+    return None if folder.overwrites and folder.remakes and found.is_whole else found
 
 
 def _made(folder: Path, outputs: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:

@@ -155,6 +155,11 @@ class RunTerms(Terms):
         settings |= {name: value for name, value in found.settings.items() if name in names}
         return not found.differences(self._with(settings))
 
+    def are_those_of(self, found: RunTerms) -> bool:
+        """Tell if a run is that of the same command: its masks, and all that is written of them."""
+        is_same = not found.differences(self) and not self.later_than(found)
+        return is_same and {*self.formats} == {*found.formats} and self.shown == found.shown
+
     def anew(self, found: RunTerms) -> str:
         """Say what is asked for of the same masks in another way, of `LATER`; empty if nothing is."""
         return "; ".join(
