@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from covos.core.types import FrameResult, SourceInfo, Tags
 from covos.formats.compose import ComposedResult
 from covos.formats.table import make_writer
+from covos.media.presets import PRORES_422
 from covos.media.tags import BT709
+from covos.media.writer import VideoWriter
 from covos.runs.folder import OutputFolder
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg is not installed")
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 3
+RATE = Fraction(1, 25)
 LINE = "Stream #0:0"
 
 
@@ -33,6 +37,21 @@ def decoded(path: Path, *before: str) -> NDArray[np.uint16]:
     done = ffmpeg(*before, "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgba64le", "-")
     assert done.returncode == 0, done.stderr
     return np.frombuffer(done.stdout, "<u2").reshape(-1, HEIGHT, WIDTH, 4)
+
+
+def test_prores_422_of_an_odd_width_has_this_width(tmp_path: Path) -> None:
+    path, image = tmp_path / "odd.mov", np.full((48, 63, 3), (30, 60, 200), np.uint8)
+    image[:, -1] = 220, 40, 30
+    with VideoWriter(path, height=48, width=63, time_base=RATE, frame_rate=1 / RATE, preset=PRORES_422) as writer:
+        writer.write(image, pts=0)
+    assert "63x48" in said(path)
+    done = ffmpeg("-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv422p10le", "-")
+    found = np.frombuffer(done.stdout, "<u2").astype(int)
+    luma, blue = found[: 48 * 63].reshape(48, 63), found[48 * 63 :][: 48 * 32].reshape(48, 32)
+    assert len(found) == 48 * (63 + 32 + 32)
+    for plane, inside, last in ((luma, 294, 382), (blue, 776, 388)):  # BT.601 of limited range
+        assert np.abs(plane[:, :-1] - inside).max() <= 12
+        assert np.abs(plane[:, -1] - last).max() <= 12
 
 
 def said(path: Path) -> str:

@@ -106,10 +106,8 @@ class VideoFormat(Format):
             found |= dict.fromkeys(video.warnings)
             bottom, right = video.padding
             if bottom or right:
-                both = self._chosen.needs_even == "sizes"
-                even = "even sizes" if both else "an even width"
-                added = f"{right} column and {bottom} row were" if both else f"{right} column was"
-                found[f"{self._chosen.label} needs {even}: {added} added by repeating the edge"] = None
+                added = f"{right} column and {bottom} row were added by repeating the edge"
+                found[f"{self._chosen.label} needs even sizes: {added}"] = None
         return tuple(f"{self.name}: {text}" for text in found)
 
     @property

@@ -84,7 +84,8 @@ class Preset:
         deep: Pixels that are encoded of frames with more bits a sample: up to so many bits, ascending.
         has_alpha: True if frames are RGBA, with straight alpha; else they are RGB.
         crf: Constant rate factor; None where the codec has none.
-        needs_even: Sides that have to be even: neither, the width alone, or both.
+        needs_even: True if both sides have to be even.
+        coded_even: True if frames of an odd width are coded with one more column, which their header leaves out.
         pixel_aspect: Treatment of pixels that are not square: the file says so (``"kept"``), the pictures are
             scaled until they are (``"scaled"``), or it is lost and a warning says so (``"lost"``). PyAV has no way
             to tell the Matroska muxer.
@@ -99,7 +100,8 @@ class Preset:
     has_alpha: bool = False
     crf: int | None = None
     options: tuple[tuple[str, str], ...] = ()
-    needs_even: Literal["nothing", "width", "sizes"] = "nothing"
+    needs_even: bool = False
+    coded_even: bool = False
     pixel_aspect: Literal["kept", "scaled", "lost"] = "kept"
     sound: SoundRules
 
@@ -172,7 +174,7 @@ H264 = Preset(
     # ahead of veryfast. Without that, files are half as large again (docs/speed.md). Without B-frames every reader
     # finds the same times.
     options=(("preset", "superfast"), ("x264-params", "mbtree=1:rc-lookahead=10:subme=0"), ("bf", "0")),
-    needs_even="sizes",
+    needs_even=True,
     sound=MP4_SOUND,
 )
 VP9_ALPHA = Preset(
@@ -209,7 +211,7 @@ PRORES_422 = replace(
     has_alpha=False,
     options=(("profile", "hq"), ("vendor", "apl0")),
     # FFmpeg's encoder leaves out the last sample of colour of an odd width; the last column would have another's.
-    needs_even="width",
+    coded_even=True,
 )
 QTRLE = Preset(
     label="QuickTime Animation",

@@ -21,6 +21,7 @@ from covos.core.types import UNTAGGED, Colour, Planes, Tags
 from covos.media.conform import Conformed
 from covos.media.displayed import deep_plane_of, from_full_white, plane_of
 from covos.media.presets import H264, Preset, SoundChoice
+from covos.media.prores import WiderProres
 from covos.media.sound import SoundTrack
 from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
 
@@ -100,10 +101,7 @@ class VideoWriter:
         self._conformed = None if constant_rate is None else Conformed[av.VideoFrame](constant_rate)
         rate = constant_rate or frame_rate
         self._unit = 1 / constant_rate if constant_rate else time_base
-        self.padding = (
-            height % 2 if preset.needs_even == "sizes" else 0,
-            width % 2 if preset.needs_even != "nothing" else 0,
-        )
+        self.padding = (height % 2, width % 2) if preset.needs_even else (0, 0)
         self.offset = Fraction(0)
         self._warnings: dict[str, None] = {}
         self._notes: dict[str, None] = {}
@@ -140,6 +138,7 @@ class VideoWriter:
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
             self._stream = self._add_video(rate, pixel_aspect=pixel_aspect)
+            self._wider = WiderProres(self._stream) if preset.coded_even and width % 2 else None
             self._add_names(tags, rate)
             if audio_from is not None and sound != "none":
                 self._sound = SoundTrack(
@@ -221,7 +220,7 @@ class VideoWriter:
         with self._explained():
             for picture, time in pictures:
                 picture.pts, picture.time_base = time, self._unit
-                self._mux(self._stream.encode(picture))
+                self._mux((self._wider or self._stream).encode(picture))
                 if self._sound is not None:
                     self._sound.advance(time * self._unit)
 
@@ -242,7 +241,7 @@ class VideoWriter:
             self._encode(self._conformed.end(end))
             length = self._unit
         with self._explained():
-            self._mux(self._stream.encode(None))
+            self._mux((self._wider or self._stream).encode(None))
             if self._held is not None:
                 # More than the muxers hold comes of a damaged rate.
                 self._held.duration = min(round(length / self._held.time_base), _LONGEST)
@@ -330,8 +329,8 @@ class VideoWriter:
             self._stream.metadata["reel_name"] = tags.reel
 
     def _converted(self, image: NDArray[Any]) -> VideoFrame:
-        height, width = self._stream.codec_context.height, self._stream.codec_context.width
-        bottom, right = self.padding
+        coded = self._wider or self._stream.codec_context
+        bottom, right = self.padding if self._wider is None else (0, 1)
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         if self._samples is np.uint16 and self._preset.is_yuv:
@@ -345,8 +344,8 @@ class VideoWriter:
         converted = self._reformatter.reformat(
             picture,
             format=self._pixels,
-            width=width,
-            height=height,
+            width=coded.width,
+            height=coded.height,
             dst_colorspace=matrix,
             dst_color_range=limited,
             threads=1,  # with more, swscale now and then gives a piece of the alpha of another frame
