@@ -50,6 +50,33 @@ def test_a_soft_grey_mask_is_one_object_cut_at_half(tmp_path: Path, soft: np.nda
     assert (list(objects), note) == ([0], shown.note)
 
 
+def deep(grey: np.ndarray, kind: str) -> np.ndarray:
+    return grey.astype(np.uint16) * 257 if kind == "16 bits" else grey.astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("soft", [brush(), matte()], ids=["brush", "matte"])
+@pytest.mark.parametrize(("kind", "suffix"), [("16 bits", ".png"), ("16 bits", ".tif"), ("floating", ".tif")])
+def test_a_grey_mask_of_more_bits_is_read_as_one_of_8(tmp_path: Path, soft: np.ndarray, kind: str, suffix: str) -> None:
+    path, hard = tmp_path / f"a{suffix}", tmp_path / f"hard{suffix}"
+    assert cv2.imwrite(str(path), deep(soft, kind))
+    shown = read_shown_map(path)
+    np.testing.assert_array_equal(shown.labels == 255, soft >= 128)
+    assert shown.note == f"{path}: its edge is soft; the object is taken from 128 of 255 on"
+    assert cv2.imwrite(str(hard), deep((soft >= 128).astype(np.uint8) * 255, kind))
+    shown = read_shown_map(hard)
+    np.testing.assert_array_equal(shown.labels == 255, soft >= 128)
+    assert shown.note == ""
+
+
+def test_ids_of_16_bits_and_light_beyond_white_stay_refused(tmp_path: Path) -> None:
+    for labels in (two(1, 2).astype(np.uint16) * 300, two(1, 2).astype(np.uint16) * 30000):
+        assert cv2.imwrite(str(tmp_path / "a.png"), labels)
+        refused(tmp_path / "a.png", "holds the value")
+    for light in (2.0, -1.0, float("nan")):
+        floating = np.where(two(1, 1) > 0, light, 0).astype(np.float32)
+        refused(saved(tmp_path / "a.tif", floating), "holds no object ids")
+
+
 def test_a_palette_of_greys_is_read_by_its_greys(tmp_path: Path) -> None:
     soft = Image.fromarray(255 - matte())
     soft.putpalette(np.repeat(np.arange(256, dtype=np.uint8)[::-1], 3).tobytes())

@@ -55,8 +55,9 @@ class ShownMap:
 def read_shown_map(path: Place) -> ShownMap:
     """Read a mask that a user shows: as `read_label_map` does, or else one object with soft edges, cut at half.
 
-    Soft is a grey picture that is black and white but for slopes in between, or a picture with alpha whose
-    colours do not name several objects: a cut-out. A pixel is of the object from 128 of 255 on.
+    Soft is a grey picture of 8 or 16 bits, or of floating-point numbers from 0 to 1, that is black and white but for
+    slopes in between; or a picture with alpha whose colours do not name several objects: a cut-out. A pixel is of the
+    object from 128 of 255 on. Greys of more than 8 bits that are black and white alone are one object as well.
 
     Raises:
         AnnotationError: The file cannot be read, or is neither.
@@ -68,7 +69,7 @@ def read_shown_map(path: Place) -> ShownMap:
         if cut is None:
             raise
     mask, why = cut
-    note = f"{path}: {why}; the object is taken from {HALF} of 255 on"
+    note = f"{path}: {why}; the object is taken from {HALF} of 255 on" if why else ""
     return ShownMap(labels=mask.astype(np.uint8) * np.uint8(VOID), note=note)
 
 
@@ -96,7 +97,12 @@ def read_objects(
 
 
 def _cut(image: Image.Image) -> tuple[MaskArray, str] | None:
-    """Return the mask of one object with soft edges, and what was soft; None if the picture shows something else."""
+    """Return the mask of one object, and what was soft of it; None if the picture shows something else."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        deep = _in_8_bits(image)
+        if deep is None or not _is_soft(deep):
+            return None
+        return deep >= HALF, "its edge is soft" if ((deep > 0) & (deep < VOID)).any() else ""
     if image.format in {"JPEG", "MPO"} or (image.mode not in {"1", "L", "LA", "P", "RGB", "RGBA"}):
         return None
     pixels = np.asarray(image.convert("RGBA"))
@@ -108,6 +114,14 @@ def _cut(image: Image.Image) -> tuple[MaskArray, str] | None:
         return None
     grey = colours[..., 0]
     return (grey >= HALF, "its edge is soft") if _is_soft(grey) else None
+
+
+def _in_8_bits(image: Image.Image) -> NDArray[np.uint8] | None:
+    """Return the levels of a grey picture of more bits, H x W; None if they are not those of a mask."""
+    values, white = np.asarray(image), 1 if image.mode == "F" else 65535
+    if not (values.min() >= 0 and values.max() <= white):  # NaN is none either
+        return None
+    return np.rint(values * np.float64(VOID / white)).astype(np.uint8)
 
 
 def _is_soft(grey: NDArray[np.uint8]) -> bool:
