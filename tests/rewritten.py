@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from numpy.typing import NDArray
 
-from covos.core.types import ImageArray
+from covos.core.types import ImageArray, Tags
 from covos.media.inputs import open_input
 from covos.media.presets import H264, Preset, SoundChoice
 from covos.media.range import WHOLE, Range
@@ -50,10 +50,11 @@ def rewritten(
             preset=preset,
             audio_from=path,
             sound=sound,
+            tags=Tags(counts_on=info.tags.counts_on),
             cut=info.is_part,
             from_zero=info.times == "zero",
         ) as writer:
             for frame in source if count is None else source.select(range(count)):
-                writer.write(picture(frame.image), pts=frame.pts)
+                writer.write(picture(frame.image), pts=frame.pts, duration=frame.duration)
                 times.append(frame.pts * frame.time_base)
         return Rewritten(writer, times, source.health)

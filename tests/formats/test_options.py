@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ from covos.formats.options import SHOWN_IN, composed_formats, refuse_idle
 from covos.formats.table import FORMATS
 from covos.job import Job
 from covos.plan import Plan
+from media.conftest import film  # noqa: F401 - the fixture
 from stub_model import bright_model
 
 HARD = {
@@ -140,17 +142,19 @@ def test_python_and_a_plan_refuse_it(make_clip: Callable[..., Path], tmp_path: P
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("hard")]
 
 
-def test_times_of_the_source_are_refused_where_all_of_it_is_taken(
-    make_clip: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_times_of_the_source_are_kept_where_all_of_it_is_taken(
+    film: Callable[..., Path],  # noqa: F811
+    tmp_path: Path,
 ) -> None:
-    assert main(["segment", str(make_clip()), "-o", str(tmp_path / "out"), "--times", "source"]) == 2
-    assert "times source is asked for, and all frames are taken" in capsys.readouterr().err
-    result = covos.segment(make_clip(), model=bright_model())
+    clip = film("film.mkv", count=5, pts=[2000 + 40 * each for each in range(5)], time_base=Fraction(1, 1000))
+    result = covos.segment(clip, model=bright_model())
     result.save(tmp_path / "masks", formats=["palette"])
-    with pytest.raises(UsageError, match="all frames are taken"):
-        covos.convert(
-            tmp_path / "masks", formats=["overlay"], output=tmp_path / "no", range=covos.Range(times="source")
+    for times, start in (("source", 2), ("zero", 0)):
+        saved = covos.convert(
+            tmp_path / "masks", formats=["prores"], output=tmp_path / times, range=covos.Range(times=times)
         )
+        with av.open(str(saved.outputs[0])) as video:
+            assert [frame.time for frame in video.decode(video=0)] == [start + each / 25 for each in range(5)]
 
 
 def test_a_way_to_compute_is_refused_where_nothing_is_computed(

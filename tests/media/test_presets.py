@@ -140,14 +140,14 @@ def test_prores_422_takes_any_size_and_its_last_column_has_its_own_colour(
 )
 def test_times_are_kept(write, preset: Preset, pts: list[int], base: Fraction) -> None:
     writer, path, _ = write(preset, pts, base=base)
-    expected = [time * base for time in pts]
+    assert writer.offset == (-pts[0] * base if preset.is_for_editing else 0)
+    expected = [time * base + writer.offset for time in pts]
     with open_source(path) as source:
         found = [frame.pts * frame.time_base for frame in source]
     if preset.container in {"mp4", "mov"}:
         assert found == expected
     else:
         assert all(abs(a - b) <= MS / 2 for a, b in zip(found, expected, strict=True))
-    assert writer.offset == 0
     assert writer.warnings == ()
 
 
@@ -258,10 +258,10 @@ def test_sound_that_the_container_holds_is_copied(
     # mov cuts PCM into packets as it likes.
     strip = 7 if name.endswith("ts") else 0
     assert b"".join(data[strip:] for _, _, data, _ in before) == b"".join(data for _, _, data, _ in after)
-    assert abs(after[0][0] - before[0][0]) <= MS
+    assert abs(after[0][0] - before[0][0] - writer.offset) <= MS
     with open_source(path) as source, open_source(target) as result:
         times = [[frame.time for frame in each] for each in (source, result)]
-    assert times[1] == pytest.approx(times[0], abs=1e-3)
+    assert times[1] == pytest.approx([each + float(writer.offset) for each in times[0]], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -444,3 +444,21 @@ def test_deep_levels_are_rounded_not_cut_off(tmp_path: Path, preset: Preset, bit
         stored = np.frombuffer(plane, "<u2").reshape(256, -1)[:, :256]
         nearest = np.rint(image[..., channel] / 65535 * ((1 << bits) - 1))
         np.testing.assert_array_equal(stored, nearest)
+
+
+@each
+@pytest.mark.parametrize(("start", "counts_on"), [(137, False), (137, True), (5000, False), (5000, True)])
+def test_a_late_start_is_kept_to_look_at_and_moved_for_editing(
+    tmp_path: Path, preset: Preset, start: int, counts_on: bool
+) -> None:
+    """Also where the times are those of a broadcast, of which the clip is a piece."""
+    path = tmp_path / f"out{preset.suffix}"
+    image = np.zeros((48, 64, 4 if preset.has_alpha else 3), np.uint8)
+    tags = Tags(counts_on=counts_on)
+    with VideoWriter(path, height=48, width=64, time_base=MS, frame_rate=None, preset=preset, tags=tags) as writer:
+        for time in UNEVEN:
+            writer.write(image, pts=start + time)
+    moved = counts_on or preset.is_for_editing
+    assert writer.offset == (-start * MS if moved else 0)
+    assert (any("moved to 0" in text for text in writer.notes), writer.warnings) == (moved, ())
+    assert [time for time, _ in pictures(path)] == [(0 if moved else start) * MS + time * MS for time in UNEVEN]

@@ -11,6 +11,7 @@ import pytest
 
 from covos.core.errors import SourceError
 from covos.media.opening import open_source
+from covos.media.presets import H264, PRORES_422
 from covos.media.writer import VideoWriter
 from rewritten import rewritten
 
@@ -41,7 +42,7 @@ def test_sound_is_copied_packet_for_packet(film: Film, packets: Packets, tmp_pat
     before, after = packets(path)["audio"], packets(target)["audio"]
     assert len(before) == len(after) > 5
     for (start, _, data, _), (new_start, _, new_data, _) in zip(before, after, strict=True):
-        assert abs(new_start - start) <= MS
+        assert abs(new_start - start - writer.offset) <= MS
         # MPEG-TS carries AAC with a header of 7 bytes on every packet, mp4 without.
         assert new_data == (data[7:] if name.endswith("ts") else data)
     with av.open(str(target)) as container:
@@ -222,3 +223,30 @@ def test_mp3_that_is_too_slow_for_mp4_is_encoded_again(tmp_path: Path, rate: int
     assert len(done.times) == 10
     with av.open(str(tmp_path / "out.mp4")) as made:
         assert made.streams.audio[0].codec_context.name == ("mp3float" if rate == 16000 else "aac")
+
+
+@pytest.mark.parametrize(("name", "sound"), [("film.ts", "mp2"), ("film.mkv", "flac"), ("film.mkv", "pcm_s16le")])
+@pytest.mark.parametrize("target", ["out.mov", "out.mp4"])
+def test_sound_stays_in_step_where_a_late_start_is_moved(
+    film: Film, tmp_path: Path, name: str, sound: str, target: str
+) -> None:
+    """It begins 0.4 s before the pictures: that is left out, to the sample where it is encoded again, and said."""
+    path = film(
+        name, pts=[5000 + 40 * k for k in range(30)], time_base=MS, sound=sound, sound_start=4.6, sound_seconds=1.6
+    )
+    preset = PRORES_422 if target == "out.mov" else H264
+    with open_source(path) as source:
+        moves = preset.is_for_editing or source.info.tags.counts_on
+        assert source.info.tags.counts_on == (name == "film.ts")
+    writer, *_ = rewritten(path, tmp_path / target, preset=preset)
+    assert (writer.offset < -4) == moves
+    assert any("s of sound before the first frame were left out" in each for each in writer.warnings) == moves
+    if not moves:
+        return
+    with av.open(str(tmp_path / target)) as video:
+        frames = [frame.time for frame in video.decode(video=0)]
+        video.seek(0)
+        pieces = list(video.decode(audio=0))
+    assert frames[0] == 0
+    assert abs(pieces[0].time) < 0.002
+    assert sum(each.samples for each in pieces) / 48000 == pytest.approx(1.2, abs=0.03)

@@ -210,6 +210,8 @@ class Tags:
         reel: Name of the reel.
         hdr: Colours of the source itself, where they are HDR or BT.2020 and displayed frames have others.
         mastered: True if it states the display that HDR was graded on, or the largest light that it has.
+        counts_on: True if its times count from the start of a broadcast or a recording, of which it is a piece: in
+            MPEG transport and program streams.
     """
 
     colour: Colour | None = None
@@ -218,6 +220,7 @@ class Tags:
     reel: str | None = None
     hdr: Colour | None = None
     mastered: bool = False
+    counts_on: bool = False
 
     @property
     def unmapped(self) -> Tags:

@@ -129,8 +129,8 @@ class Range(Value):
         return self
 
     def __bool__(self) -> bool:
-        """Tell if anything is left out."""
-        return self.start is not None or self.end is not None or self.every > 1
+        """Tell if anything is left out, or the times of the source are asked for."""
+        return self.start is not None or self.end is not None or self.every > 1 or self.times == "source"
 
     @classmethod
     def taken(cls, info: SourceInfo) -> Range:

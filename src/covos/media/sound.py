@@ -39,6 +39,9 @@ _RUN_UP = Fraction(1)
 """Seconds before the start from which sound is decoded: codecs refer to what came before."""
 # A tail of sound shorter than this after the last picture is normal and kept.
 _TAIL = Fraction(1)
+_LEAD = Fraction(1, 10)
+"""Seconds of sound before the first picture that need no mention: streams are interleaved by that much."""
+_NEVER = Fraction(1 << 62)
 
 
 class SoundTrack:
@@ -61,6 +64,7 @@ class SoundTrack:
     ) -> None:
         self.offset = Fraction(0)
         self._warn, self._cut, self._start = warn, cut, Fraction(0)
+        self._lead = Fraction(0)  # of sound that is left out, before the first picture
         self._container = open_container(source)
         self._picture_end = self._end_of_pictures()
         streams = [s for s in self._container.streams.audio if s.codec_context is not None]
@@ -101,6 +105,9 @@ class SoundTrack:
         """Take the time of the first picture in the source, in seconds, and what is added to all times."""
         self.offset = offset
         if not self._cut:
+            if offset < 0:  # what begins before the pictures would begin before zero
+                for lane in self._lanes.values():
+                    lane.begin(start)
             return
         self._start = start
         for lane in self._lanes.values():
@@ -135,9 +142,13 @@ class SoundTrack:
             start = self.offset + (time or 0) * (self._pending.time_base or 0)
             if until is not None and start > until:
                 return
-            in_time = self.offset >= 0 or start >= 0
+            lane = self._lanes[self._pending.stream_index]
+            length = lane.run_up + (self._pending.duration or 0) * (self._pending.time_base or 0)
+            in_time = self.offset >= 0 or start + length >= 0
+            if self.offset < 0 and not self._cut:
+                self._lead = max(self._lead, -start)
             if start >= self.offset + self._start - _RUN_UP if self._cut else in_time:
-                self._lanes[self._pending.stream_index].write(self._pending, offset=self.offset)
+                lane.write(self._pending, offset=self.offset)
             self._pending = self._next()
 
     def finish(self, end: Fraction) -> None:
@@ -147,6 +158,8 @@ class SoundTrack:
         """
         is_part = self._picture_end is not None and end + _TAIL < self._picture_end + self.offset
         self.advance(end if is_part or self._cut else None)
+        if self._lead >= _LEAD:
+            self._warn(f"{float(self._lead):.2f} s of sound before the first frame were left out")
         for lane in self._lanes.values():
             lane.write(None, offset=self.offset)
             if lane.lost:
@@ -188,6 +201,8 @@ def _depth_of(stream: AudioStream) -> SoundDepth:
 
 class _Lane:
     """One audio stream on its way to the output, copied."""
+
+    run_up = Fraction(0)
 
     def __init__(self, source: AudioStream, output: OutputContainer) -> None:
         self.lost = 0
@@ -254,6 +269,8 @@ class _Lane:
 
 class _EncodedLane(_Lane):
     """One audio stream on its way to the output, encoded again."""
+
+    run_up = _RUN_UP
 
     def __init__(
         self,
@@ -329,12 +346,15 @@ class _EncodedLane(_Lane):
 
     def begin(self, start: Fraction) -> None:
         """See `_Lane.begin`."""
-        if self._cut is not None:
-            self._cut.start = self._cut.safe = start
+        if self._cut is None:
+            self._cut = SoundCut()
+            self._cut.start, self._cut.safe = start, _NEVER
+            return
+        self._cut.start = self._cut.safe = start
 
     def reach(self, time: Fraction) -> None:
         """See `_Lane.reach`."""
-        if self._cut is not None:
+        if self._cut is not None and self._cut.safe < _NEVER:
             self._cut.safe = time
 
     def _decoded(self, packet: Packet[AudioStream] | None) -> list[AudioFrame]:

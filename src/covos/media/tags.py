@@ -26,6 +26,7 @@ PQ_BT2020 = Colour(primaries=_BT2020, transfer=16, matrix=_BT2020)
 _BT470BG, _SMPTE170M = 5, 6
 _UNSPECIFIED = frozenset({0, 2, 3})
 _NO_MATRIX = 2
+_BROADCAST = frozenset({"mpegts", "mpeg"})
 KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 """Matrices that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020."""
 
@@ -141,6 +142,7 @@ def tags_of(container: InputContainer, picture: VideoFrame) -> Tags:
         reel=next(iter(_each(said, "reel_name")), None),
         hdr=hdr_of(picture),
         mastered=_is_mastered(picture),
+        counts_on=container.format.name in _BROADCAST,
     )
 
 

@@ -39,7 +39,7 @@ _LEAST_AHEAD = 160
 runs at 64 x 48, four gave another file."""
 
 _LONGEST = (1 << 31) - 1  # units of time that a frame may last in any container
-# Players show a video that starts late as black until then. Broadcast recordings start hours late.
+# Players show a video that starts late as black until then, and editing programs as a gap.
 _LATEST_START = Fraction(10)
 _ROUNDING = Fraction(2, 1000)
 """Seconds by which frames of one rate may differ in length: containers count in thousandths, QuickTime in 1/600."""
@@ -50,9 +50,12 @@ class VideoWriter:
 
     Presentation times are kept as given: variable frame rates, gaps and a start after zero survive; mkv and webm
     round them to a thousandth of a second. The last frame is shown for as long as its ``duration`` says, and
-    without one as long as the frame before. Only a start before zero, which the containers cannot express, or more
-    than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``. With ``from_zero`` any start
-    is, and times are kept from there; without it, a part of a source keeps a late start, too.
+    without one as long as the frame before.
+
+    A start before zero, which the containers cannot express, or more than ten seconds after it is moved to zero,
+    pictures and sound alike; see ``offset``. So is any late start in a video for editing, or if ``tags`` says that the
+    times count on; sound before the first picture is left out. With ``from_zero`` any start is moved, and times are
+    kept from there; without it, a part of a source keeps a late start.
 
     ``audio_from`` names a file with the sound, and ``sound`` how it is written: without it as it is, if the container
     holds it and all programs read it there.
@@ -91,6 +94,7 @@ class VideoWriter:
     ) -> None:
         self._path = Path(path)
         self._cut, self._from_zero = cut, from_zero
+        self._latest_start = Fraction(0) if preset.is_for_editing or tags.counts_on else _LATEST_START
         self._preset = preset
         self._size = height, width
         self._pixels = preset.pixels_of(tags.bits)
@@ -197,11 +201,12 @@ class VideoWriter:
     def _put(self, picture: VideoFrame, *, pts: int, duration: int | None) -> None:
         if self._last is None:
             start = pts * self._time_base
-            late = start > _LATEST_START and not self._cut
+            late = start > self._latest_start and not self._cut
             self._shift = -pts if start < 0 or late or self._from_zero else 0
             self.offset = self._shift * self._time_base
             if self._shift and not self._from_zero:
-                self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
+                tell = self._note if 0 < start <= _LATEST_START else self._warn
+                tell(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
             if self._sound is not None:
                 self._sound.begin(start, offset=self.offset)
         else:

@@ -149,12 +149,6 @@ class Output:
 
         A folder keeps all of these but edges for what is made of it later.
         """
-        if range.times == "source" and not range:
-            raise UsageError(
-                "times source is asked for, and all frames are taken",
-                why="only videos of a part have other times than their source",
-                fix="add --start, --end or --every, or leave it out",
-            )
         kept = {"label": bool(labelled), "times source": range.times == "source", "matte": matted}
         refuse_idle(
             self.formats,
