@@ -205,7 +205,7 @@ class Clip:
     def forget(self) -> None:
         """Let go of the masks and edits in memory, hours of them: they are read again from disk when they are needed.
 
-        Of a clip on which work is under way, call it not.
+        Never call it while work on the clip is under way.
         """
         with self.lock:
             self._history, self._timeline, self._glance = None, None, Glance(self.kept.info)
