@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 
 from covos.core.ahead import prefetch
 from covos.core.types import FrameResult
@@ -25,13 +25,19 @@ class IncrementalPass:
         self._engine: FollowEngine | None = None
 
     def run(
-        self, engine: FollowEngine, given: Given, *, fingerprints: Mapping[int, Hashable], memory: int
+        self,
+        engine: FollowEngine,
+        given: Given,
+        *,
+        fingerprints: Mapping[int, Hashable],
+        memory: int,
+        cancellable: Callable[[Iterator[FrameResult]], Iterator[FrameResult]] = iter,
     ) -> tuple[FrameMask, ...]:
         """Return the masks of all frames, as one pass from the first frame would give them.
 
         The memory is the same each time; by another engine, all frames are followed again. ``fingerprints`` has for
         each frame with masks a value that equals that of another run only if its masks are the same, of the same
-        objects in the same order.
+        objects in the same order. ``cancellable`` may end the results by an error.
         """
         changed = self._first_change(fingerprints)
         # The last frames before a change are brought together with it, and the first after a checkpoint lack some.
@@ -46,7 +52,7 @@ class IncrementalPass:
         kept = self._frames[:first]
         # Should this be interrupted, nothing is known.
         self._frames, self._fingerprints = (), {}
-        fresh = (result for result in with_held_masks(results) if result.frame.index >= first)
+        fresh = (result for result in with_held_masks(cancellable(results)) if result.frame.index >= first)
         self._frames = (*kept, *map(FrameMask.of, fresh))
         self._fingerprints, self._engine = dict(fingerprints), engine
         return self._frames

@@ -132,7 +132,7 @@ class Source(ABC):
                 return
 
     def __iter__(self) -> Iterator[Frame]:
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         return self._read_all()
 
     def part(self, wanted: range) -> Iterator[Frame]:
@@ -140,7 +140,7 @@ class Source(ABC):
 
         On an intact source the frames are those of a full pass. `health` reports the damage that was met.
         """
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         return self._read_part(wanted)
 
     def damage_in_words(self, health: Health) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ class Source(ABC):
         Raises:
             UsageError: The indices are not ascending or out of range, or the source is closed.
         """
-        self._refuse_if_closed()
+        self.refuse_if_closed()
         wanted, count = tuple(indices), self.info.frame_count
         for before, after in pairwise(wanted):
             if after <= before:
@@ -249,7 +249,8 @@ class Source(ABC):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _refuse_if_closed(self) -> None:
+    def refuse_if_closed(self) -> None:
+        """Raise a UsageError if `close` was called."""
         if self._closed:
             raise UsageError(
                 f"{self.info.path}: the source is closed",

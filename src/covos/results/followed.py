@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -37,6 +38,16 @@ class FollowedMasks:
 
     def __len__(self) -> int:
         return len(self._found)
+
+    @contextmanager
+    def or_as_before(self) -> Iterator[None]:
+        """Put everything back as it is now, if the block does not end."""
+        found, earlier = dict(self._found), dict(self._earlier)
+        try:
+            yield
+        except BaseException:
+            self._found, self._earlier = found, earlier
+            raise
 
     def put_away(self, *, line: Sequence[int], frame: int | None = None) -> None:
         """Show no masks, until new ones are kept; those that were there can be asked for by `before`.

@@ -220,7 +220,7 @@ class Track:
                 here.tell(mask)
                 here.tell(Progress(done=len(done), total=len(wanted)))
                 if here.stop.is_set():
-                    return
+                    session.cancel()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

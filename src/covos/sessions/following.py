@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from covos.core.errors import UsageError
+from covos.core.errors import CancelledError, UsageError
 from covos.core.types import FrameResult, MaskArray
 from covos.engines.choices import Direction
 from covos.engines.follow import FollowEngine
@@ -24,6 +26,8 @@ from covos.results.followed import FollowedMasks
 from covos.results.replay import Listener, nothing_heard
 from covos.runs.room import explaining_memory
 
+T = TypeVar("T")
+
 
 class Following:
     """The passes over one video, and the masks that they have found so far.
@@ -38,6 +42,7 @@ class Following:
         self._source, self._seeds, self._memory = source, seeds, memory
         self._forward = IncrementalPass(source)
         self._found = FollowedMasks()
+        self._cancel = threading.Event()
 
     @property
     def frames(self) -> tuple[FrameMask, ...]:
@@ -68,18 +73,73 @@ class Following:
         births = {identity: self._seeds.births[identity] for identity in there}
         self._found.keep([frame], births=births, step=self._seeds.line[-1])
 
-    def forget(self) -> None:
-        """Show no masks until some are followed; `correct` still knows those that were there."""
-        self._found.put_away(line=self._seeds.line)
+    def cancel(self) -> None:
+        """Let the pass that goes on end before its next frame, with a CancelledError."""
+        self._cancel.set()
 
-    def onward(self, follower: FollowEngine) -> None:
+    def cancellable(self, results: Iterator[T]) -> Iterator[T]:
+        """Give the results of a pass that begins now, until it is cancelled."""
+        self._cancel.clear()
+
+        def checked() -> Iterator[T]:
+            for each in results:
+                if self._cancel.is_set():
+                    raise CancelledError(
+                        "the pass was cancelled", why="Session.cancel was called", fix="begin it again when you like"
+                    )
+                yield each
+
+        return checked()
+
+    def again(
+        self,
+        direction: Direction,
+        *,
+        follower: Callable[[], FollowEngine],
+        results: Callable[[], Iterator[FrameResult | StageProgress]],
+        listen: Listener | None,
+    ) -> bool:
+        """Follow over the whole video, and put those masks back that no correction has reached.
+
+        If it does not end, the masks are those that were there before.
+
+        Args:
+            direction: The way in time.
+            follower: Gives the engine that follows: forward, frames at which nothing has changed are left out.
+            results: Begins a pass over all frames, in this direction.
+            listen: See `kept`.
+
+        Returns:
+            False if there was nothing to follow (see `_settle`).
+
+        Raises:
+            UsageError: The source is closed.
+        """
+        with self._found.or_as_before():
+            if self._settle():
+                return False
+            self._source.refuse_if_closed()
+            self._found.put_away(line=self._seeds.line)
+            if direction == "forward" and listen is None:
+                self._onward(follower())
+            else:
+                for _ in self.kept(results(), listen=listen or nothing_heard):
+                    pass
+            self._correct(direction)
+        return True
+
+    def _onward(self, follower: FollowEngine) -> None:
         """Follow forward over the whole video, but for the frames at which nothing has changed."""
         frames = self._forward.run(
-            follower, self._seeds.given(), fingerprints=self._seeds.fingerprints(), memory=self._memory
+            follower,
+            self._seeds.given(),
+            fingerprints=self._seeds.fingerprints(),
+            memory=self._memory,
+            cancellable=self.cancellable,
         )
         self._found.keep(frames, births=self._seeds.births, step=self._seeds.line[-1])
 
-    def correct(self, direction: Direction) -> None:
+    def _correct(self, direction: Direction) -> None:
         """Put the masks from before the latest prompts back, but for those that a correction has reached."""
         line, births = self._seeds.line, self._seeds.births
         numbers = list(self._found)
@@ -92,7 +152,7 @@ class Following:
         masks = with_corrections(new, old, births=births, corrected=corrected, direction=direction)
         self._found.keep(masks, births=births, step=line[-1])
 
-    def settle(self) -> bool:
+    def _settle(self) -> bool:
         """Keep the masks as they are, if all that was shown since is what they have; return False if a pass is needed.
 
         All frames need masks from before the latest prompt: who has shown nothing since asks for a pass.
@@ -109,7 +169,7 @@ class Following:
         shown = {place: {identity: given[place, identity] for identity in since[place]} for place in since}
         if (masks := as_they_are(known, births=births, shown=shown)) is None:
             return False
-        self.forget()
+        self._found.put_away(line=self._seeds.line)
         self._found.keep(masks, births=births, step=line[-1])
         return True
 
@@ -159,10 +219,11 @@ class Following:
         births, line = self._seeds.births, self._seeds.line  # of now: the user may change them meanwhile
         since = self._corrected(self._source.info.numbers) if correcting else None
         correction = None if since is None else Correction(births=births, corrected=since)
+        going = self.cancellable(results)
 
         def keep() -> Iterator[FrameResult]:
             with explaining_memory(self._source.info, objects=max(1, len(self._seeds.objects))):
-                held = with_held_masks(self._heard(results, listen))
+                held = with_held_masks(self._heard(going, listen))
                 for mask, result in _as_they_are(held) if correction is None else self._corrections(held, correction):
                     self._found.keep([mask], births=births, step=line[-1])
                     yield result

@@ -40,7 +40,7 @@ from covos.prompts.placing import place_found
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points, on_frames
-from covos.results.replay import Listener, nothing_heard
+from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory
@@ -324,7 +324,7 @@ class Session:
         """
         before = set(self.objects)
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
-            for _ in self.discovering(most, references=references):
+            for _ in self._following.cancellable(self.discovering(most, references=references)):
                 pass
         return tuple(identity for identity in self.objects if identity not in before)
 
@@ -374,34 +374,33 @@ class Session:
         self.seeds.check_frame(frame.number)
         self._following.take(frame)
 
+    def cancel(self) -> None:
+        """Let the `propagate`, `stream` or `discover` that goes on end with a CancelledError; from any thread."""
+        self._following.cancel()
+
     def propagate(self, direction: Direction = "auto", *, listen: Listener | None = None) -> Segmentation:
         """Follow the objects to all other frames.
 
         Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
         would change there. Both ways, all frames are, because each answer is weighed with one from the other side. A
         correction of followed masks changes the piece that it is about; all else stays (see
-        `covos.engines.corrections`). Nothing is followed if all that is shown anew is what the masks have there.
+        `covos.engines.corrections`). Nothing is followed if all that is shown anew is what the masks have there. If it
+        does not end, the masks stay as they were.
 
         Args:
             direction: The way in time (see `covos.engines.choices.Direction`).
             listen: Called with the number of frames that are done, and of all; both ways, once for each way.
 
         Raises:
-            UsageError: No object was shown, or there is no such direction.
+            UsageError: No object was shown, there is no such direction, or the session is closed.
+            CancelledError: It was cancelled.
         """
         chosen = self.direction(direction)
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             self._prompted.make_waiting()
-            self.has_followed = not self._following.settle()
-            if not self.has_followed:
-                return self.result(direction)
-            self._following.forget()
-            if chosen == "forward" and listen is None:
-                self._following.onward(self._engines.follower)
-            else:
-                for _ in self._following.kept(self.streaming(chosen), listen=listen or nothing_heard):
-                    pass
-        self._following.correct(chosen)
+            self.has_followed = self._following.again(
+                chosen, follower=lambda: self._engines.follower, results=lambda: self.streaming(chosen), listen=listen
+            )
         return self.result(direction)
 
     def stream(
@@ -422,6 +421,7 @@ class Session:
 
         Raises:
             UsageError: No object was shown, there is no such direction, or nothing is known at ``start``.
+            CancelledError: From the iterator: it was cancelled.
         """
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             chosen = self.direction(direction)
