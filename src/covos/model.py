@@ -230,7 +230,7 @@ class Model:
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
         quality: Quality = DEFAULT_QUALITY,
-        frame_rate: Fraction | int | None = None,
+        frame_rate: Fraction | float | None = None,
         range: Range | range | None = None,
         deinterlace: Deinterlace = "auto",
         listen: Callable[[LadderStep], None] | None = None,
@@ -246,7 +246,7 @@ class Model:
             quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"best"`` follows in larger and in mirrored
                 frames, too, and takes the mean. Objects are discovered in frames of the
                 size in which they are followed, in a draft in those of the usual size.
-            frame_rate: Frames a second of a folder or glob; 25 if not given.
+            frame_rate: Frames a second of a folder or glob, 25 if not given; 29.97 stands for 30000/1001.
             range: The part that is taken (see `covos.segment`). The session's methods name frames by their number in
                 the whole source, which is ``frame.number`` of its results.
             deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as

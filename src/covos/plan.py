@@ -34,8 +34,8 @@ from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks import read_shown_map
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.inputs import InMemory, as_source
-from covos.media.opening import check_rate
 from covos.media.range import WHOLE, Range, as_range
+from covos.media.rates import check_rate, written_rate
 from covos.models.registry import DEFAULT_MATTER, DEFAULT_MODEL
 from covos.prompts.values import (
     mask_files,
@@ -80,7 +80,7 @@ class Plan(Value):
         runtime: ``"auto"``, ``"torch"``, ``"openvino"`` or ``"onnxruntime"`` (see `covos.load_model`).
         formats: Names of formats (`covos.formats.table.FORMATS`), with or without a value; used where results are
             written to a folder.
-        frame_rate: Frames a second of a folder or glob; 25 if not given.
+        frame_rate: Frames a second of a folder or glob, 25 if not given; 29.97 stands for 30000/1001.
         range: The part that is taken: a `covos.media.range.Range`, or a ``range`` of Python, which counts frames.
             Prompts name frames of the whole source; results count from the first frame that is taken.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
@@ -102,7 +102,9 @@ class Plan(Value):
     precision: Precision = AUTO
     runtime: ChosenRuntime = AUTO
     formats: tuple[str, ...] = DEFAULT_FORMATS
-    frame_rate: Annotated[SafeFraction, PlainSerializer(str, return_type=str)] | None = None
+    frame_rate: Annotated[SafeFraction, BeforeValidator(written_rate), PlainSerializer(str, return_type=str)] | None = (
+        None
+    )
     range: Annotated[Range, BeforeValidator(as_range)] = WHOLE
     damaged: Damaged = "hold"
     edges: Edges = NO_EDGES

@@ -7,15 +7,19 @@ import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from covos.cli.options import frame_rate_of
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.media.inputs import as_source, open_input
 from covos.media.opening import open_source
 from covos.media.range import Range
+from covos.media.writer import VideoWriter
+from covos.plan import Plan
 
 FRAMES = [np.full((8, 10, 3), 20 * index, np.uint8) for index in range(5)]
 
@@ -218,3 +222,50 @@ def test_frames_are_read_back_where_the_system_reads_at_no_place(monkeypatch: py
     monkeypatch.delattr("os.pread", raising=False)
     for read, given in zip(images(frame for frame in FRAMES), FRAMES, strict=True):
         np.testing.assert_array_equal(read, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        (29.97, Fraction(30000, 1001)),
+        ("23.976", Fraction(24000, 1001)),
+        (59.94, Fraction(60000, 1001)),
+        (12.5, Fraction(25, 2)),
+        (25.0, Fraction(25)),
+        (33.333333, Fraction(100, 3)),
+        (0.0004, Fraction(1, 2500)),
+        (Fraction(2997, 100), Fraction(2997, 100)),  # said as a fraction, it is meant so
+    ],
+)
+def test_a_decimal_rate_stands_for_a_simple_fraction(
+    make_clip: Callable[..., Path], tmp_path: Path, given: Any, rate: Fraction
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, frame in enumerate(FRAMES):
+        Image.fromarray(frame).save(folder / f"{index}.png")
+    for source in (FRAMES, folder):
+        with open_input(source, frame_rate=given) as opened:
+            assert opened.info.frame_rate == rate
+    assert Plan(source="a.mp4", frame_rate=given).frame_rate == rate
+    assert frame_rate_of(str(given)) == rate
+
+
+def test_a_rate_that_no_video_file_holds_is_refused() -> None:
+    for ask in (open_input, lambda source, frame_rate: Plan(source=source, frame_rate=frame_rate)):
+        with pytest.raises(UsageError, match=r"cannot be used\s+why: no video file holds") as caught:
+            ask(FRAMES, frame_rate=Fraction(29.97))
+        assert caught.value.fix == "give 30000/1001"
+
+
+def test_a_video_is_written_at_a_decimal_rate(tmp_path: Path) -> None:
+    with open_input(FRAMES, frame_rate=29.97) as opened:
+        path = tmp_path / "out.mp4"
+        info = opened.info
+        with VideoWriter(
+            path, height=info.height, width=info.width, time_base=info.time_base, frame_rate=info.frame_rate
+        ) as writer:
+            for frame in opened:
+                writer.write(frame.image, pts=frame.pts)
+    with open_source(path) as written:
+        assert written.info.frame_rate == Fraction(30000, 1001)

@@ -403,10 +403,10 @@ def frame_rate_of(text: str | None, *, option: str = "--frame-rate") -> Fraction
         return None
 
     from covos.core.errors import UsageError
-    from covos.core.guarded import parse_fraction
+    from covos.media.rates import read_rate
 
     try:
-        rate = parse_fraction(text)
+        rate = read_rate(text)
     except (ValueError, ZeroDivisionError):
         rate = None
     if rate is None or rate <= 0:

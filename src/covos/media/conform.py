@@ -10,15 +10,13 @@ from pydantic import BeforeValidator, ValidationInfo
 from covos.core.errors import UsageError
 from covos.core.guarded import parse_fraction
 from covos.core.records import spoken
+from covos.media.rates import simple_rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _T = TypeVar("_T")
 _SLOWEST, _FASTEST = 1, 1000
-_NEAR = Fraction(5, 1000)
-"""Frames a second by which a rate is written off: 23.98 stands for 24000/1001."""
-_TELEVISED = {Fraction(1000 * whole, 1001): whole for whole in (24, 30, 48, 60, 120, 240)}
 
 
 def constant_rate(text: str) -> Fraction:
@@ -31,7 +29,7 @@ def constant_rate(text: str) -> Fraction:
     rate = parse_fraction(text)
     if not _SLOWEST <= rate <= _FASTEST:
         raise ValueError(f"it is not from {_SLOWEST} to {_FASTEST}")
-    return next((each for each in _TELEVISED if rate.denominator != 1 and abs(rate - each) < _NEAR), rate)
+    return simple_rate(rate)
 
 
 def _said(given: object, info: ValidationInfo) -> str:

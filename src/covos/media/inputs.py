@@ -27,16 +27,16 @@ from PIL import Image, ImageOps
 
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
 from covos.core.files import read_at
-from covos.core.guarded import parse_fraction
 from covos.core.places import path_text
 from covos.core.types import Deinterlace, Frame, ImageArray, SourceInfo, Times
 from covos.media.damage import damage_of_part
 from covos.media.depth import Deep
 from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.images import kind_of
-from covos.media.opening import check_rate, open_source
+from covos.media.opening import open_source
 from covos.media.picture import as_picture
 from covos.media.range import WHOLE, Range, only_frame
+from covos.media.rates import checked_rate
 from covos.media.source import Health, Source
 
 Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
@@ -55,7 +55,7 @@ class InMemory(ABC):
     """A source that is no path; made by `as_source`. It lives as long as something refers to it."""
 
     @abstractmethod
-    def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
+    def open(self, *, frame_rate: Fraction | float | None, deinterlace: Deinterlace = "auto") -> Source:
         """Open it; any number of times."""
 
 
@@ -93,9 +93,9 @@ class FramesInMemory(InMemory):
             )
         return frame
 
-    def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
+    def open(self, *, frame_rate: Fraction | float | None, deinterlace: Deinterlace = "auto") -> Source:
         """See `InMemory.open`."""
-        return _FramesSource(self, _checked_rate(frame_rate) or DEFAULT_FRAME_RATE)
+        return _FramesSource(self, checked_rate(frame_rate) or DEFAULT_FRAME_RATE)
 
 
 class FileInMemory(InMemory):
@@ -125,7 +125,7 @@ class FileInMemory(InMemory):
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.path.read_bytes(), self.path.name)
 
-    def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
+    def open(self, *, frame_rate: Fraction | float | None, deinterlace: Deinterlace = "auto") -> Source:
         """See `InMemory.open`."""
         source = open_source(self.path, frame_rate=frame_rate, deinterlace=deinterlace)
         source.held = self  # the file goes when nothing refers to this any more
@@ -162,18 +162,6 @@ def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
         if not block:
             return
         yield bytes(block)
-
-
-def _checked_rate(frame_rate: Fraction | float | str | None) -> Fraction | None:
-    """Return a frame rate as a fraction."""
-    if frame_rate is None:
-        return None
-    try:
-        rate = parse_fraction(frame_rate) if isinstance(frame_rate, str) else Fraction(frame_rate)
-    except (TypeError, ValueError, ArithmeticError) as error:  # NaN, infinity, text
-        raise UsageError(f"frame rate {frame_rate} is no number", why=str(error), fix="give 25, say") from error
-    check_rate(rate)
-    return rate
 
 
 def _again(content: bytes, name: str) -> FileInMemory:
@@ -214,7 +202,7 @@ def as_source(source: Any) -> str | InMemory:
 def open_input(
     source: Input | InMemory,
     *,
-    frame_rate: Fraction | int | None = None,
+    frame_rate: Fraction | float | None = None,
     range: Range = WHOLE,
     deinterlace: Deinterlace = "auto",
 ) -> Source:
@@ -232,7 +220,7 @@ def open_input(
         UsageError: The frame rate or the range makes no sense, or an open file is in text mode.
         EnvironmentProblem: The temporary disk is full.
     """
-    rate = _checked_rate(frame_rate)
+    rate = checked_rate(frame_rate)
     known = as_source(source)
     if isinstance(known, InMemory):
         opened = known.open(frame_rate=rate, deinterlace=deinterlace)

@@ -17,6 +17,7 @@ from covos.media.first_look import refuse_missing
 from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
 from covos.media.images import kind_of
 from covos.media.listing import Listing, list_pictures
+from covos.media.rates import checked_rate
 from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
 
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from covos.media.source import Source
 
 
-_SLOWEST, _FASTEST = Fraction(1, 1_000_000), 1_000_000  # frames a second
-
-
 def open_source(
-    path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None, deinterlace: Deinterlace = "auto"
+    path: str | os.PathLike[str], *, frame_rate: Fraction | float | None = None, deinterlace: Deinterlace = "auto"
 ) -> Source:
     """Open a video, a folder of frames, a glob pattern or a single image.
 
@@ -54,9 +52,7 @@ def open_source(
     """
     name = os.fspath(path)
     target = Path(name)
-    rate = None if frame_rate is None else Fraction(frame_rate)
-    if rate is not None:
-        check_rate(rate)
+    rate = checked_rate(frame_rate)
     there = is_there(target)
     if there and target.is_dir():
         return _pictures(_folder_images(target), name=name, frame_rate=rate)
@@ -81,16 +77,6 @@ def open_source(
     rate = video.info.frame_rate
     check_duration(name, 0.0 if not rate else float(video.info.frame_count / rate))
     return video
-
-
-def check_rate(rate: Fraction) -> None:
-    """Refuse what is no number of frames a second, with a UsageError."""
-    if rate <= 0:
-        raise UsageError(f"frame rate {rate} is not positive", why="time runs forward", fix="give 25, say")
-    if not _SLOWEST <= rate <= _FASTEST:
-        raise UsageError(
-            f"frame rate {rate} cannot be used", why=f"it is not from {_SLOWEST} to {_FASTEST}", fix="give 25, say"
-        )
 
 
 def _pictures(listing: Listing, *, name: str, frame_rate: Fraction | None) -> FramesSource:
