@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -79,6 +80,10 @@ class Later:
                 self._whole = self.make(self.shape[:2])
         return self._whole
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle and copy as the picture itself: what makes it holds the decoder's memory."""
+        return np.asarray, (self.whole,)
+
 
 class LazyImage:
     """The attribute ``image`` of a `Frame`: most pictures of a video are never looked at as a whole.
@@ -140,6 +145,11 @@ class Frame:
     duration: int | None = None
 
     __repr__ = short_repr
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle and copy with the deep colours themselves: what gives them holds the decoder's memory, or a file."""
+        given = {name: getattr(self, name) for name in ("deep", "hdr")}
+        return self.__dict__ | {name: partial(np.asarray, each()) for name, each in given.items() if each is not None}
 
     @property
     def number(self) -> int:
