@@ -33,7 +33,8 @@ from covos.model_loading import loaded
 from covos.models.choices import Fusion, Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.plan import Damaged, Plan
-from covos.prompts.values import Masks, Rows
+from covos.prompts.rows import Rows
+from covos.prompts.values import Masks
 from covos.results.segmentation import Segmentation
 from covos.runtimes.choice import ChosenRuntime
 from covos.task import Objects, choose_task, read_prompts, refuse_idle

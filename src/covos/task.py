@@ -40,13 +40,15 @@ from covos.models.choices import Fusion, Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.prompts.file import read_prompt_file
 from covos.prompts.frames import frame_name
+from covos.prompts.rows import Rows
 from covos.prompts.values import (
     MaskPrompt,
     Masks,
     PointPrompt,
     Prompt,
     RegionPrompt,
-    Rows,
+    SomePrompt,
+    SomeSteering,
     Steering,
     as_prompts,
     as_regions,
@@ -73,10 +75,6 @@ Remembered: TypeAlias = Annotated[int, AfterValidator(check_memory)]
 """Number of frames that following remembers between the seed frames and the latest."""
 
 
-_Steered: TypeAlias = Annotated[Steering, Field(union_mode="left_to_right")]
-"""Points are no region, whose own refusal of their frame would otherwise come first."""
-
-
 class Steer(Value):
     """Steer the subject that is found: say what it is not, and where it lies.
 
@@ -88,7 +86,7 @@ class Steer(Value):
         prompter: See `Follow`; it separates things of the subject.
     """
 
-    shown: Annotated[tuple[_Steered, ...], Field(min_length=1)]
+    shown: Annotated[tuple[SomeSteering, ...], Field(min_length=1)]
     memory: Remembered = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
     prompter: Weights = AUTO
@@ -180,7 +178,7 @@ class Follow(Value):
     """
 
     kind: Literal["follow"] = "follow"
-    prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
+    prompts: Annotated[tuple[SomePrompt, ...], Field(min_length=1)]
     resize_masks: bool = False
     direction: Direction = AUTO
     memory: Remembered = DEFAULT_MEMORY

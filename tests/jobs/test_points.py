@@ -15,8 +15,9 @@ from covos.engines.follow import FollowEngine
 from covos.engines.incremental import IncrementalPass
 from covos.media.opening import open_source
 from covos.model import Model
+from covos.prompts.rows import as_points
 from covos.prompts.seed_mask import MAX_ID
-from covos.prompts.values import PointPrompt, as_points
+from covos.prompts.values import PointPrompt
 from covos.sessions.session import Session
 from frame_encodings import note_encodings
 

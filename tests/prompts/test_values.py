@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ from covos.core.errors import UsageError
 from covos.core.types import Box, Point
 from covos.masks import write_label_map
 from covos.prompts.placing import join_points
-from covos.prompts.values import MaskPrompt, PointPrompt, as_boxes, as_points, as_prompts, as_regions, check_points
+from covos.prompts.rows import as_boxes, as_points
+from covos.prompts.values import MaskPrompt, PointPrompt, RegionPrompt, as_prompts, as_regions, check_points
+from covos.task import Follow, Steer
 
 INFO = source_info(frame_count=8, duration=None)
 
@@ -168,3 +173,58 @@ def test_what_shows_nothing_is_refused(what: str, empty: object) -> None:
 def test_regions_of_no_frame_are_refused(role: str) -> None:
     with pytest.raises(UsageError, match=f"{role} is empty"):
         as_regions(**{role: {}})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(5, 6), (7, 8)],
+        ((5, 6, 1), (7, 8, 1)),
+        np.array([[5, 6], [7, 8]]),
+        (Point(x=5, y=6), Point(x=7, y=8)),
+        [{"x": 5, "y": 6}, {"x": 7, "y": 8, "positive": True}],
+    ],
+)
+def test_a_prompt_takes_points_as_rows_and_as_tables(points: Any) -> None:
+    assert PointPrompt(points=points).points == (Point(x=5, y=6), Point(x=7, y=8))
+
+
+def test_a_prompt_takes_a_row_for_a_box() -> None:
+    box = Box(x0=1, y0=2, x1=3, y1=4)
+    for row in ((1, 2, 3, 4), np.array([1, 2, 3, 4]), box, {"x0": 1, "y0": 2, "x1": 3, "y1": 4}):
+        assert PointPrompt(box=row).box == box
+        assert RegionPrompt(box=row, role="within").box == box
+    assert PointPrompt(points=(5, 6, 0)).points == (Point(x=5, y=6, positive=False),)
+    assert PointPrompt(points=[]).points == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PointPrompt(points=[(1, 2, 3, 4)]), "points cannot be read"),
+        (lambda: PointPrompt(points=[("a", "b")]), "cannot be read"),
+        (lambda: PointPrompt(points="here"), "points='here' cannot be used"),
+        (lambda: PointPrompt(points=[{"x": 1}]), "points"),
+        (lambda: PointPrompt(point=[(1, 2)]), "unknown setting 'point'"),
+        (lambda: PointPrompt(box=(1, 2, 3)), "boxes cannot be read"),
+        (lambda: PointPrompt(box=[(1, 2, 3, 4), (5, 6, 7, 8)]), "2 boxes for one prompt"),
+        (lambda: PointPrompt(frame="first"), "frame='first' cannot be used"),
+        (lambda: RegionPrompt(box=(0, 0, 5, 5), role="beside"), "role='beside' cannot be used"),
+        (lambda: RegionPrompt(role="within"), "RegionPrompt without box"),
+        (lambda: MaskPrompt(file=3), "file=3 cannot be used"),
+        (lambda: Follow(prompts=("a.png",)), "cannot be used"),
+        (lambda: Follow(prompts=(RegionPrompt(box=(0, 0, 5, 5), role="within"),)), "cannot be used"),
+    ],
+)
+def test_a_wrong_prompt_is_a_wrong_call(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        make()
+
+
+def test_prompts_come_back_from_json_each_as_what_it_was() -> None:
+    shown = (PointPrompt(frame=3, points=[(5, 6)]), MaskPrompt(file=Path("a.png"), frame=2))
+    task = Follow(prompts=shown)
+    assert Follow.model_validate_json(task.model_dump_json()).prompts == shown
+    steering = (PointPrompt(points=[(5, 6, 0)]), RegionPrompt(box=(0, 0, 5, 5), role="exclude"))
+    steer = Steer(shown=steering)
+    assert Steer.model_validate_json(steer.model_dump_json()).shown == steering

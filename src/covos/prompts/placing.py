@@ -12,8 +12,9 @@ from covos.core.labelling import Labelling
 from covos.core.types import MaskArray
 from covos.masks import objects_in
 from covos.masks.rims import without_rims
+from covos.prompts.rows import box_name, point_name
 from covos.prompts.seeds import Seeds
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, on_frames, point_name
+from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, on_frames
 
 if TYPE_CHECKING:
     from covos.engines.discover import DiscoveredObject  # brings torch

@@ -24,8 +24,9 @@ from covos.engines.choices import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
 from covos.prompts.decoded import DecodedMasks
+from covos.prompts.rows import point_name
 from covos.prompts.seed_mask import ABSENT, CONFIRMED, MAX_ID, Key, Pointed, SeedMask, corrected_between, to_follow
-from covos.prompts.values import PointPrompt, check_labels, check_mask, check_points, point_name, refuse_many_points
+from covos.prompts.values import PointPrompt, check_labels, check_mask, check_points, refuse_many_points
 
 
 class Seeds:

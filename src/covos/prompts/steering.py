@@ -25,17 +25,9 @@ from covos.masks.scaling import to_size
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import ChosenPrompter, observed_at, unreadable
+from covos.prompts.rows import box_name, point_name
 from covos.prompts.seeds import Seeds
-from covos.prompts.values import (
-    PointPrompt,
-    RegionPrompt,
-    Steering,
-    box_name,
-    check_points,
-    check_region,
-    fixed_rule,
-    point_name,
-)
+from covos.prompts.values import PointPrompt, RegionPrompt, Steering, check_points, check_region, fixed_rule
 
 SLACK = 0.006
 """Distance at which a point still hits a part of the subject, as a share of the frame's longer side."""

@@ -15,28 +15,25 @@ from typing import IO, Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from PIL import Image
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, PlainSerializer, Tag, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.limits import limits, raised, raising
 from covos.core.places import path_text
-from covos.core.records import ObjectId, Record, Side
+from covos.core.records import ObjectId, Record, Side, Value
 from covos.core.types import Box, MaskArray, Point, SourceInfo
 from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_shown_map
 from covos.media.inputs import FileInMemory
 from covos.prompts.frames import NamedFrame, NamedOrFirst, frame_name, frame_of_key
+from covos.prompts.rows import GivenBox, GivenPoints, Rows, as_boxes, as_points, box_name, point_name
 
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
 Masks: TypeAlias = MaskSource | Sequence[MaskSource] | Mapping[int, MaskSource]
 """One mask of the first frame that is taken; several, each of one object; or one for each frame, by its number in the
 whole source."""
-Rows: TypeAlias = Sequence[Any] | np.ndarray[Any, Any] | Mapping[int, Sequence[Any] | np.ndarray[Any, Any]]
-"""Points or boxes of the first frame that is taken, or for each frame, by its number. Points are rows of (x, y), or
-(x, y, 1) on the object and (x, y, 0) off it, all of one object. Boxes are rows of (x0, y0, x1, y1), each a new object;
-with one box, points are of the object in it."""
 
 
 def check_labels(labels: np.ndarray[Any, Any], *, frame: int | None) -> np.ndarray[Any, Any]:
@@ -119,7 +116,7 @@ Labels = Annotated[
 ]
 
 
-class MaskPrompt(Record):
+class MaskPrompt(Value):
     """Objects on one frame, shown by a mask.
 
     Attributes:
@@ -131,7 +128,7 @@ class MaskPrompt(Record):
         label: Name of the objects in annotations.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     file: Path | None = None
     labels: Labels | None = None
@@ -171,23 +168,24 @@ class MaskPrompt(Record):
     __hash__ = None  # type: ignore[assignment] # it holds an array
 
 
-class PointPrompt(Record):
+class PointPrompt(Value):
     """One object on one frame, shown by points and a box.
 
     Attributes:
         frame: Number of the frame in the whole source, from 0; None is the first that is taken.
         object: Its id; None where it is left open.
-        points: Points on the object, and points beside it.
-        box: A box around it.
+        points: Points on the object, and points beside it. Give rows of (x, y) in pixels, as ``[(320, 200)]``, or of
+            (x, y, 1) on the object and (x, y, 0) off it. Tables of ``"x"``, ``"y"`` and ``"positive"`` do as well:
+            ``[{"x": 320, "y": 200, "positive": False}]``. Each becomes a value with these three attributes.
+        box: A box around it: (left, top, right, bottom) in pixels, right and bottom the first column and row outside;
+            or a table of ``"x0"``, ``"y0"``, ``"x1"`` and ``"y1"``.
         label: Name of the object in annotations.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     frame: NamedOrFirst = None
     object: int | None = None
-    points: tuple[Point, ...] = ()
-    box: Box | None = None
+    points: GivenPoints = ()
+    box: GivenBox | None = None
     label: str | None = None
 
     @property
@@ -218,19 +216,17 @@ class PointPrompt(Record):
         return {"points": points} if box is None else {"points": points, "box": box}
 
 
-class RegionPrompt(Record):
+class RegionPrompt(Value):
     """A box that says where the found subject is, or is not.
 
     Attributes:
-        box: Its edges.
+        box: Its edges, given as those of `PointPrompt`.
         role: ``"within"`` if the subject lies in the box alone, ``"exclude"`` if nothing in it is the subject.
         frame: Number of the frame in the whole source, from 0, on which the box lies around things: these are meant,
             and are followed through the video. None if the box is a fixed region of all frames.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    box: Box
+    box: GivenBox
     role: Literal["within", "exclude"]
     frame: NamedFrame | None = None
 
@@ -239,10 +235,31 @@ class RegionPrompt(Record):
         return {self.role: [self.box.x0, self.box.y0, self.box.x1, self.box.y1]}
 
 
+def _kind_of(given: object) -> str:
+    """Return the kind of a prompt; that of a table is told by its fields."""
+    if isinstance(given, MaskPrompt | PointPrompt | RegionPrompt):
+        return type(given).__name__
+    named = given.keys() if isinstance(given, Mapping) else set()
+    kinds = {"file": MaskPrompt, "labels": MaskPrompt, "alpha": MaskPrompt, "role": RegionPrompt}
+    return next((kind.__name__ for name, kind in kinds.items() if name in named), PointPrompt.__name__)
+
+
+_BY_KIND = Discriminator(
+    _kind_of, custom_error_type="prompt", custom_error_message="no such prompt is taken here"
+)
+"""Tells prompts apart in a record, each under the tag of its class."""
 Prompt: TypeAlias = MaskPrompt | PointPrompt
 """Shows objects that are to be followed."""
 Steering: TypeAlias = PointPrompt | RegionPrompt
 """Steers the subject that is found: a region, or points on what it is not."""
+SomePrompt: TypeAlias = Annotated[
+    Annotated[MaskPrompt, Tag("MaskPrompt")] | Annotated[PointPrompt, Tag("PointPrompt")], _BY_KIND
+]
+"""A `Prompt`, as the field of a record."""
+SomeSteering: TypeAlias = Annotated[
+    Annotated[PointPrompt, Tag("PointPrompt")] | Annotated[RegionPrompt, Tag("RegionPrompt")], _BY_KIND
+]
+"""A `Steering`, as the field of a record."""
 Shown = TypeVar("Shown", bound=MaskPrompt | PointPrompt | RegionPrompt)
 
 
@@ -340,57 +357,6 @@ def _shows_nothing(what: str) -> UsageError:
     return UsageError(f"{what} is empty", why="it shows nothing", fix="show something; or give None, or leave it out")
 
 
-def as_points(points: object, *, labels: object = None) -> tuple[Point, ...]:
-    """Turn a caller's rows of (x, y) into points.
-
-    Args:
-        points: N x 2 numbers; or N x 3, the third as in ``labels``; or one such row.
-        labels: N values, 1 (or True) where a point is on the object, 0 where it is not; None takes all as on it.
-
-    Raises:
-        UsageError: They are not such rows.
-    """
-    rows = _numbers(points, what="points")
-    rows = rows[None] if rows.ndim == 1 else rows
-    if rows.ndim != 2 or rows.shape[1] not in ((2, 3) if labels is None else (2,)) or not len(rows):
-        raise _unreadable("points", rows, fix="give rows of x and y, such as [(320, 200)]")
-    said = (
-        rows[:, 2] if rows.shape[1] == 3 else np.ones(len(rows)) if labels is None else _numbers(labels, what="labels")
-    )
-    if said.shape != (len(rows),) or not np.isin(said, (0, 1)).all():
-        raise UsageError(
-            f"labels of {len(rows)} points cannot be read",
-            why=f"they are {said.tolist()}",
-            fix="give each point 1 (on the object) or 0 (not on it)",
-        )
-    return tuple(
-        Point(x=float(row[0]), y=float(row[1]), positive=bool(label)) for row, label in zip(rows, said, strict=True)
-    )
-
-
-def as_boxes(boxes: object) -> tuple[Box, ...]:
-    """Turn a caller's rows of (x0, y0, x1, y1) into boxes; one such row is one box.
-
-    Raises:
-        UsageError: They are not such rows.
-    """
-    rows = _numbers(boxes, what="boxes")
-    rows = rows[None] if rows.ndim == 1 else rows
-    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
-        raise _unreadable("boxes", rows, fix="give left, top, right and bottom, such as (10, 20, 300, 400)")
-    return tuple(Box(x0=float(row[0]), y0=float(row[1]), x1=float(row[2]), y1=float(row[3])) for row in rows)
-
-
-def point_name(point: Point) -> str:
-    """Return the point's name for messages."""
-    return f"point {point.x:g},{point.y:g}"
-
-
-def box_name(box: Box) -> str:
-    """Return the box's name for messages."""
-    return f"box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g}"
-
-
 def check_points(prompt: PointPrompt, *, info: SourceInfo) -> None:
     """Refuse a prompt that lies outside the frame, has no area, or says a thing twice.
 
@@ -477,18 +443,3 @@ def _check_box(box: Box, *, frame: int | None, info: SourceInfo) -> None:
 
 def _holds(box: Box, point: Point) -> bool:
     return box.x0 <= point.x < box.x1 and box.y0 <= point.y < box.y1
-
-
-def _numbers(values: object, *, what: str) -> np.ndarray[Any, Any]:
-    try:
-        return np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"{what} {values!r} cannot be read",
-            why="they are not rows of numbers, all of one length",
-            fix="give numbers",
-        ) from None
-
-
-def _unreadable(what: str, rows: np.ndarray[Any, Any], *, fix: str) -> UsageError:
-    return UsageError(f"{what} cannot be read", why=f"they are {' x '.join(map(str, rows.shape))} numbers", fix=fix)

@@ -37,9 +37,10 @@ from covos.models.registry import DEFAULT_FOLLOWER
 from covos.prompts.masker import PromptedMask
 from covos.prompts.one_frame import alpha_mask, own_size
 from covos.prompts.placing import place_found
+from covos.prompts.rows import as_boxes, as_points
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.prompts.seeds import Seeds
-from covos.prompts.values import PointPrompt, as_boxes, as_points, on_frames
+from covos.prompts.values import PointPrompt, on_frames
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.report import Origin
