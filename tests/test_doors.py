@@ -17,6 +17,15 @@ OPTION = re.compile(r"(?<![\w-])-(?:-[a-z{]|[a-z]\b)")
 ARGUMENT = re.compile(r"(?<![\w<&?./-])(?:[a-z_]+|\{\})=|\bin Python\b|\bcovos\.[a-z_]+[.(]|\b[a-z_]+\([^)]*=")
 
 
+PROGRAM = re.compile(r"\b(?:covos [a-z]+|df|ffmpeg|torchrun|ulimit|unzip) ")
+"""A whole command, which a user of Python can give as well."""
+COMMAND_LINE = ("bench", "cli", "serve", "media/live_")
+"""Beginnings of files that speak to the command line alone: its verbs, and what starts a server or a pipe."""
+READ = ("core/labelling.py", "core/limits.py", "fleet/parts.py", "models/registry.py", "training/registry.py")
+"""Files that read the value of an option, as well, and begin what they say of it with that option, or a part of a
+command."""
+
+
 def named(text: str) -> tuple[bool, bool]:
     """Tell if a text names options, and if it names arguments."""
     return bool(OPTION.search(text)), bool(ARGUMENT.search(_VALUE.sub("", text)))
@@ -73,6 +82,20 @@ def test_no_text_names_both_doors() -> None:
         if " " in text and all(named(text))
     ]
     assert not both, "\n".join(both)
+
+
+def test_no_text_for_both_doors_names_an_option_alone() -> None:
+    alone = []
+    for file, tree in trees():
+        for node in filter(is_words, ast.walk(tree)):
+            vars(node).update(args=[], keywords=[])  # its texts are of one door
+        alone += [
+            f"{file}:{line}: {text}"
+            for line, text in texts(tree)
+            if " " in text and named(text)[0] and not file.startswith(COMMAND_LINE) and not PROGRAM.search(text)
+            if file not in READ or not text.startswith(("--", " --", "write --", "give each object"))
+        ]
+    assert not alone, "\n".join(alone)
 
 
 def test_words_are_those_of_their_door() -> None:

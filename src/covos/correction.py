@@ -18,6 +18,7 @@ from covos.core.device import Precision
 from covos.core.errors import CovosError, UsageError, listed
 from covos.core.labelling import Labelling
 from covos.core.places import path_text
+from covos.core.words import Words
 from covos.engines.choices import AUTO, DEFAULT_MEMORY, DEFAULT_QUALITY, SUBJECT, Direction, Quality
 from covos.formats.table import DEFAULT_FORMATS
 from covos.masks import decode
@@ -202,7 +203,7 @@ def _listed(given: Any) -> list[Prompt | RegionPrompt | Path]:
         raise UsageError(
             f"prompts: {shortened(wrong[0])} corrects nothing",
             why=f"it is of the type {type(wrong[0]).__name__}",
-            fix="give covos.MaskPrompt, covos.PointPrompt or prompt files, one or several",
+            fix="give covos.PointPrompt, covos.MaskPrompt or prompt files, one or several",
         )
     return shown
 
@@ -220,7 +221,10 @@ def _only_corrections(prompts: Sequence[Prompt | RegionPrompt]) -> list[Prompt]:
         raise UsageError(
             "no correction is given",
             why="nothing says what is wrong with the masks",
-            fix="point at it: --point X,Y@FRAME:OBJECT, or --not-point, --box, --mask, --prompts",
+            fix=Words(
+                "point at it: --point X,Y@FRAME:OBJECT, or --not-point, --box, --mask, --prompts",
+                python="give covos.PointPrompt, covos.MaskPrompt or prompt files",
+            ),
         )
     shown = [each for each in prompts if not isinstance(each, RegionPrompt)]
     if len(shown) < len(prompts):

@@ -322,7 +322,7 @@ def _told_apart(
         raise UsageError(
             "a region beside masks, points or boxes of objects",
             why="it steers the subject that is found, and objects that are shown are followed instead",
-            fix="leave the region out (--within, --exclude-box), or the objects",
+            fix="leave the region out, or the objects",
         )
     return (), shown
 

@@ -324,7 +324,7 @@ def test_what_cannot_be_one_file_is_refused(
 def test_a_suffix_that_no_format_has_names_the_nearest_alone(tmp_path: Path, name: str, fix: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_output(tmp_path / name)
-    assert caught.value.fix == fix.format(tmp_path)
+    assert caught.value.remedy.command == fix.format(tmp_path)
     assert caught.value.why == "the name of a file chooses its format"
 
 
@@ -378,7 +378,7 @@ def test_a_pattern_of_names_is_refused_with_the_folder_that_has_numbered_files(
 ) -> None:
     with pytest.raises(UsageError, match=r"the pattern .* in the name of an output") as caught:
         choose_output(f"{tmp_path}/{name}", formats, composition=Composition(background=background))
-    assert fix.replace("PLACE", str(tmp_path)) in caught.value.fix
+    assert fix.replace("PLACE", str(tmp_path)) in caught.value.remedy.command
 
 
 def test_what_a_pattern_is_refused_for_writes_these_files(clip: Path, place: Path, capsys: Capture) -> None:

@@ -294,7 +294,7 @@ def test_an_end_for_all_clips_is_the_most_that_is_taken(clip: Path, tmp_path: Pa
 
     row = taken("all", start="f2", end="f99")
     assert (row.status, row.frames) == ("done", 6)
-    assert row.warnings[-1].startswith("it ends before --end f99")
+    assert row.warnings[-1].startswith("it ends before the end f99")
     assert taken("all", start="f2", end="f99").status == "done before"
     assert taken("less", end="f5").warnings == ()
     assert taken("late", start="f50", end="f99").status == "failed"

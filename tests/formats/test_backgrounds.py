@@ -430,13 +430,13 @@ def test_a_file_asks_for_how_a_background_is_written(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="one file") as caught:
             choose_output(tmp_path / name, composition=white)
         assert "writes a picture a frame" in caught.value.why
-        assert caught.value.fix == f"name a folder: {tmp_path / 'x'}, or take one frame: --start f30 --end f31"
+        assert caught.value.fix == f"name a folder: {tmp_path / 'x'}, or take one frame: range=range(30, 31)"
     assert choose_output(tmp_path / "x.png", composition=white, still=True).formats == ("background=white",)
     for name, asked in (("x.jpg", "jpeg"), ("x.jpeg", "jpeg"), ("x.webp", "webp")):
         assert choose_output(tmp_path / name, composition=white, still=True).formats == (f"background=white,{asked}",)
     with pytest.raises(UsageError, match=r"no format writes \.jpg files") as caught:
         choose_output(tmp_path / "x.jpg", still=True)
-    assert "--background white" in caught.value.fix
+    assert 'covos.Composition(background="white")' in caught.value.fix
     with pytest.raises(UsageError, match="of the format matte") as caught:
         choose_output(tmp_path / "x.webp", ["matte"], still=True)
     assert ".webp files are made by preview, rgba=webp" in caught.value.fix

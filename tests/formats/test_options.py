@@ -78,7 +78,7 @@ def test_one_format_that_shows_it_is_enough() -> None:
     with pytest.raises(UsageError) as caught:
         refuse_idle(["palette", "overlay"], ["feather"])
     assert caught.value.why == "the formats are palette, overlay"
-    assert caught.value.fix.startswith("add a format that has it: -f background or -f blur")
+    assert caught.value.remedy.command.startswith("add a format that has it: -f background or -f blur")
     assert caught.value.fix.endswith("; or leave it out")
 
 

@@ -65,7 +65,7 @@ def test_a_run_is_written_again_at_another_rate_with_the_same_masks(
     covos.segment(phone, model=bright_model()).save(run, formats=["palette"])
     before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
     assert main(["convert", str(run), "-o", str(out)]) == 0
-    assert "write it at that of your timeline, for example with --constant-rate 25" in capsys.readouterr().err
+    assert "write it at that of your timeline, for example at a constant rate of 25" in capsys.readouterr().err
     assert main(["convert", str(run), "-o", str(out), "--constant-rate", "50", "-y"]) == 0
     assert "varies" not in capsys.readouterr().err
     rate, times, sound = stream_of(out)
@@ -118,7 +118,7 @@ def test_sound_is_chosen_for_the_videos_that_can_have_it(
     )  # fmt: skip
     with pytest.raises(UsageError, match="sound pcm is asked for, and nothing is written that has it") as caught:
         composed_formats(["overlay", "webm", "green=tiff"], Composition(sound="pcm"))
-    assert caught.value.fix.startswith("add a format that has it: -f ffv1 or -f prores or -f qtrle")
+    assert caught.value.remedy.command.startswith("add a format that has it: -f ffv1 or -f prores or -f qtrle")
     run = tmp_path / "run"
     covos.segment(phone, model=bright_model()).save(run, formats=["palette"])
     for asked, codec in (((), "pcm_s16le"), (("--sound", "copy"), "aac"), (("--sound", "none"), None)):

@@ -324,7 +324,7 @@ def test_a_stopped_run_of_another_value_is_to_be_finished_first(tmp_path: Path, 
             break
     with pytest.raises(UsageError, match="format matte=16 beside the format matte in") as caught:
         run(clip, tmp_path / "out", model, "matte=16")
-    assert caught.value.fix.startswith("finish this run without it (-f matte), then: covos convert ")
+    assert caught.value.remedy.command.startswith("finish this run without it (-f matte), then: covos convert ")
 
 
 def test_converting_a_run_gives_what_the_run_would_have_written(clip: Path, tmp_path: Path, model: Model) -> None:
@@ -388,7 +388,7 @@ def test_16_bits_of_a_run_that_kept_8_are_told(clip: Path, tmp_path: Path, model
     for saved in (later, elsewhere):
         (note,) = (note for note in saved.notes if "8 bits" in note)
         assert note.startswith("matte=16, matte-video=ffv1: ")
-        assert note.endswith("into another folder, with -f matte=16 from the beginning")
+        assert note.endswith("into another folder, with the format matte=16 from the beginning")
     assert [note for note in load_report(tmp_path / "elsewhere").notes if "8 bits" in note]
     assert levels(tmp_path / "out" / "matte") <= 254 < levels(tmp_path / "once" / "matte")
 

@@ -64,7 +64,7 @@ def test_a_run_goes_on_by_its_runtime(make_clip: MakeClip, tmp_path: Path) -> No
     elsewhere = plan.model_copy(update={"runtime": "torch", "formats": ("palette", "rgba")})
     with pytest.raises(UsageError, match=f"runtime: {runtime} before, torch now") as refused:
         Job(elsewhere, tmp_path / "stopped").run()
-    assert f"--runtime {runtime}" in refused.value.fix
+    assert f"--runtime {runtime}" in refused.value.remedy.command
     # A run that is done computes nothing more: whatever runtime there is now gives it further formats.
     Job(elsewhere, tmp_path / "whole").run()
     assert json.loads((tmp_path / "whole" / "covos.json").read_text())["settings"]["runtime"] == runtime
@@ -99,7 +99,7 @@ def test_an_unfinished_run_goes_on_as_it_was_begun(
     # What a user asks for by name is not changed: the difference is told, and the way to go on.
     with pytest.raises(UsageError, match=f"precision: {names[other]} before, {names[chosen]} now") as refused:
         Job(asked.model_copy(update={"precision": chosen}), tmp_path / "stopped").run()
-    assert f"--precision {other}" in refused.value.fix
+    assert f"--precision {other}" in refused.value.remedy.command
     events = list(Job(asked, tmp_path / "stopped"))
     assert [event.text for event in events if isinstance(event, Noted)][:1] == [
         f"the run goes on as it was begun, {names[other]} by torch on cpu; "
@@ -128,7 +128,7 @@ def test_an_unfinished_run_goes_on_by_its_runtime_where_that_is_installed(
         without.setattr("covos.runtimes.choice.is_installed", lambda name: name == "torch")
         with pytest.raises(UsageError, match=f"runtime: {runtime} before, torch now") as refused:
             Job(asked, tmp_path / "stopped").run()
-        assert f"--runtime {runtime}" in refused.value.fix
+        assert f"--runtime {runtime}" in refused.value.remedy.command
     events = list(Job(asked, tmp_path / "stopped"))
     (note,) = [event.text for event in events if isinstance(event, Noted) and "begun" in event.text]
     assert f"by {runtime} on cpu; this machine would choose float32 by torch" in note

@@ -135,7 +135,7 @@ def test_uneven_times_are_noted_where_editors_take_them(tmp_path: Path, draw: Ca
         for index, time in enumerate([0, 33, 120]):
             writer.write(draw(index), pts=time)
     assert "varies, from 33 to 87 ms" in writer.notes[0]
-    assert "--constant-rate" in writer.notes[0]
+    assert "at a constant rate" in writer.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_epochs_work_where_they_are_counted() -> None:
     for name in ("cosnet-resnet50", "cosnet-resnet101"):
         recipe = load_recipe(name, epochs=3)
         assert (recipe.steps, getattr(recipe, "epochs", None)) == (0, 3)
-    with pytest.raises(UsageError, match=r"lite counts no epochs(.|\n)*--steps N"):
+    with pytest.raises(UsageError, match=r"lite counts no epochs(.|\n)*steps=\.\.\."):
         load_recipe("lite", epochs=3)
     with pytest.raises(UsageError, match="one length"):
         load_recipe("cosnet-resnet50", epochs=3, steps=4)
@@ -164,7 +164,7 @@ def test_the_first_videos_by_the_seed(tianchi: Path, stills: Path) -> None:
         assert set(names[0]) < set(names[1])
     both = gather([tianchi, stills], seed=0, overfit=1)
     assert [[video.kind for video in dataset] for dataset in both.train] == [["video"], ["image"]]
-    with pytest.raises(UsageError, match=r"no 9 videos to overfit on(.|\n)*--overfit 2"):
+    with pytest.raises(UsageError, match=r"no 9 videos to overfit on(.|\n)*overfit=2"):
         gather([tianchi], seed=0, overfit=9)
     found = check_data(gather([tianchi], seed=0, overfit=2))
     assert found.problems == ()

@@ -296,5 +296,5 @@ def test_out_of_memory_names_what_a_step_depends_on(
     with pytest.raises(EnvironmentProblem, match="out of memory in a step of 4 frames, 2 at a time") as failed:
         run(root, tmp_path / "run", "frames_per_step=4", "accumulate=2", "checkpoint_every=1")
     assert "CUDA out of memory" in failed.value.why
-    assert "--set accumulate=4" in failed.value.fix
+    assert "--set accumulate=4" in failed.value.remedy.command
     assert all(name in failed.value.fix for name in ("frames_per_step", "crops", "the last checkpoint is intact"))

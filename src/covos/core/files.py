@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -207,7 +208,7 @@ def is_held(path: Path) -> bool:
 
 @contextmanager
 def exclusive(
-    path: Path, *, what: str | None = None, fix: str = "wait until it is done, or choose another folder"
+    path: Path, *, what: str | None = None, fix: str | Words = "wait until it is done, or choose another folder"
 ) -> Iterator[None]:
     """Hold a lock file, in an existing folder, for the time of a block.
 

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from covos.core.errors import UsageError
+from covos.core.words import Words
 
 _PLACE = re.compile(r"%(?:0?\d+)?[diu](?![a-z])|#{2,}", re.IGNORECASE)
 
 
-def refuse_pattern(where: str | os.PathLike[str], *, fix: Callable[[Path], str]) -> None:
+def refuse_pattern(where: str | os.PathLike[str], *, fix: Callable[[Path], str | Words]) -> None:
     """Refuse an output whose name is a pattern; not one that is there, nor a URL, in which % and # mean other things.
 
     Args:

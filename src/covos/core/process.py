@@ -22,6 +22,7 @@ from covos.core.fresh import SPAWN
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.memory import free_address_space
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
+from covos.core.words import Words
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
@@ -140,7 +141,8 @@ class Worker:
         return SourceError(
             f"{name}: its process died",
             why=f"{how}: a decoder or driver crashed, which no program can catch",
-            fix="the file may be damaged: convert it with ffmpeg, or report it with --debug and the file",
+            fix="the file may be damaged: convert it with ffmpeg, or report it with "
+            + Words("--debug and the file", python="the file"),
         )
 
     def signal(self, number: int) -> None:

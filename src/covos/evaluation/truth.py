@@ -9,6 +9,7 @@ from pathlib import Path
 from covos.core.errors import AnnotationError, UsageError, listed
 from covos.core.places import Packed, Place, inside
 from covos.core.records import Record, read_record
+from covos.core.words import Words
 from covos.data import Dataset, Video
 from covos.data.davis import name_in_2016
 from covos.data.opening import detect, open_dataset, refuse_seed_alone
@@ -124,7 +125,7 @@ def refuse_swapped(predictions: Path, truth: Place) -> None:
         raise UsageError(
             f"{truth} is no ground truth",
             why=f"covos wrote the masks in it, and {predictions} is a data set",
-            fix="give the predictions first, the ground truth last (or with --gt)",
+            fix="give the predictions first, the ground truth " + Words("last, or with --gt", python="second"),
         )
 
 

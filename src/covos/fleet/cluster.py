@@ -18,6 +18,7 @@ from covos.core.device import configure_threads
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.progress import counted
+from covos.core.words import Words
 from covos.engines.choices import AUTO
 from covos.fleet.connection import connect, disconnections, lost
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands, HandSettings
@@ -111,7 +112,7 @@ class Cluster(Hands[Any]):
                 raise EnvironmentProblem(
                     f"the cluster {address} has no GPU",
                     why="Ray knows of none",
-                    fix="use --device cpu, or add machines",
+                    fix="use " + Words("--device cpu", python='device="cpu"') + ", or add machines",
                 )
         except BaseException as error:  # nobody else would leave the cluster
             self.dismiss([])
@@ -332,5 +333,5 @@ def _cause(error: Exception) -> str:
 
 def _remedy(error: Exception) -> str:
     if _is_memory(error):
-        return "give fewer --workers or more --threads each, so that fewer share a machine; or use machines with more"
+        return "give fewer workers, or more threads each, so that fewer share a machine; or use machines with more"
     return "run the same command again; if it dies again, the clip may be damaged"

@@ -17,6 +17,7 @@ from covos.core.files import atomic_path, exclusive, hidden_beside, refuse_link
 from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
+from covos.core.words import Words
 from covos.fleet.manifests import parquet
 from covos.fleet.own import Own
 from covos.fleet.places import write_bytes
@@ -98,7 +99,8 @@ class Summary:
             lock = exclusive(
                 hidden_beside(table, ".lock"),
                 what=f"another batch writes {table}",
-                fix="wait until it is done, or give this one another output, or another table with --summary",
+                fix="wait until it is done, or give this one another output, or another table: "
+                + Words("--summary FILE", python="summary=..."),
             )
             self._held.enter_context(lock)
         if self._overwrites:

@@ -311,7 +311,7 @@ def run_errand(
                 if errand.clip.end is not None:
                     raise
                 # An end for all clips is the most that is taken; one of the clip's own row is what its user meant.
-                shorter = f"it ends before --end {plan.range.end}: all of it is taken up to its own end"
+                shorter = f"it ends before the end {plan.range.end}: all of it is taken up to its own end"
                 plan = plan.model_copy(update={"range": plan.range.model_copy(update={"end": None})})
                 job = Job(plan, place, load=load)
                 saved = job.run(_counting(tell))

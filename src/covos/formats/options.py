@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, get_args
 
 from covos.core.errors import UsageError, listed
 from covos.core.records import spoken
+from covos.core.words import Words
 from covos.formats.base import Format
 from covos.formats.composition import Composition
 from covos.formats.table import FORMATS, load_format, parse_format
@@ -67,7 +68,12 @@ def refuse_idle(names: Sequence[str], options: Iterable[str]) -> None:
         raise UsageError(
             f"{spoken(option)} is asked for, and nothing is written that has it",
             why=f"the formats are {listed(names, shown=_SHOWN)}",
-            fix=f"add a format that has it: -f {listed(every, shown=_SHOWN).replace(', ', ' or -f ')}; or leave it out",
+            fix="add a format that has it: "
+            + Words(
+                f"-f {listed(every, shown=_SHOWN).replace(', ', ' or -f ')}",
+                python=listed(every, shown=_SHOWN).replace(", ", " or "),
+            )
+            + "; or leave it out",
         )
 
 

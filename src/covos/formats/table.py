@@ -299,7 +299,7 @@ def _beside(path: Path, medium: str) -> str:
         return f"of a mask, name the folder that holds it; of a photograph, {find}"
     return (
         f"{find}; or name what a run has left: its output folder, a video with alpha or of a matte, or x.mov.covos of "
-        "one file with --keep"
+        "one file that was kept"
     )
 
 

@@ -383,7 +383,7 @@ class VideoWriter:
             least, most = (f"{float(1000 * each):.0f}" for each in (shortest, longest))
             yield (
                 f"the time from frame to frame varies, from {least} to {most} ms, but editing programs work at one "
-                "rate: write it at that of your timeline, for example with --constant-rate 25"
+                "rate: write it at that of your timeline, for example at a constant rate of 25"
             )
 
     def _warn(self, text: str) -> None:

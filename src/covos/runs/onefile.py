@@ -71,7 +71,7 @@ _LIKE_JPEG = frozenset({".avif", ".bmp", ".heic", ".heif", ".jfif", ".jpe", ".jp
 _JPEG = frozenset({".jpeg", ".jpg"})
 _LIKE_MP4 = (VIDEO_SUFFIXES | {".h264", ".h265"}) - USUAL.keys()
 """Suffixes of videos that are not written."""
-_ONE_FRAME = "--start f30 --end f31"
+_ONE_FRAME = Words("--start f30 --end f31", python="range=range(30, 31)")
 _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 """Suffixes that files have and folders hardly do; ``.v2`` is none."""
 
@@ -263,7 +263,7 @@ def choose_output(
             f"one file {path} of the format {chosen[0]}",
             why=f"{chosen[0]} writes {several if kind.shape in {'file', 'video'} else kind.shape}",
             fix=f"name a folder: {_as_folder(path)}"
-            + (f", or take one frame: {_ONE_FRAME}" if not still and pictures else instead),
+            + (", or take one frame: " + _ONE_FRAME if not still and pictures else instead),
         )
     if suffix not in own:
         if frame is not None and suffix in _suffixes(kind, value, still=False):
@@ -278,7 +278,7 @@ def choose_output(
 
 def _one_frame_of_part(path: Path, format: str, *, own: Sequence[str], frame: int) -> UsageError:
     """Return the error of a video that was asked for of a part that has one frame."""
-    longer = "an earlier --start" if frame else "a later --end"
+    longer = "an earlier start" if frame else "a later end"
     return UsageError(
         f"{path} of the format {format}",
         why=f"the part has one frame (f{frame}), and one frame is written as a picture: {' or '.join(own)}",
@@ -321,7 +321,7 @@ def _file_first(chosen: tuple[str, ...], path: Path, *, still: bool) -> tuple[st
     return (*makers, *(name for name in chosen if name not in makers))
 
 
-def _numbered(plain: Path, suffix: str, formats: Sequence[str], *, composition: Composition) -> str:
+def _numbered(plain: Path, suffix: str, formats: Sequence[str], *, composition: Composition) -> Words:
     """Return the remedy for a pattern of names: the format and the folder that have numbered files of this suffix."""
     usual = USUAL_OF_STILLS.get(suffix, "rgba")
     asked = composed_formats(formats or ([] if composition.background is not None else [usual]), composition)
@@ -330,10 +330,15 @@ def _numbered(plain: Path, suffix: str, formats: Sequence[str], *, composition: 
     pictures = kind.name if Path(kind.output).suffix else kind.output
     first = plain / pictures / f"00000{kind.still_suffixes(value)[0]}"
     is_one = suffix in USUAL and suffix not in USUAL_OF_STILLS
-    one = f"; for one file: -o {shlex.quote(f'{plain}{suffix}')}" if is_one else ""
-    return (
-        f"name the format and a folder: -f {shlex.quote(chosen)} -o {shlex.quote(f'{plain}{os.sep}')}, for {first} "
-        f"and so on{one}"
+    file = f"{plain}{suffix}"
+    one = "; for one file: " + Words(f"-o {shlex.quote(file)}", python=f"output={file!r}") if is_one else ""
+    return "name the format and a folder: " + _call(chosen, f"{plain}{os.sep}") + f", for {first} and so on" + one
+
+
+def _call(format: str, output: str) -> Words:
+    """Return the options that ask for a format and its output."""
+    return Words(
+        f"-f {shlex.quote(format)} -o {shlex.quote(output)}", python=f"formats=[{format!r}], output={output!r}"
     )
 
 
@@ -396,21 +401,22 @@ def _by_name(path: Path, *, still: bool) -> str:
     )
 
 
-def _meant(path: Path, suffix: str, *, still: bool) -> str:
+def _meant(path: Path, suffix: str, *, still: bool) -> str | Words:
     """Return the remedy for a suffix that no format has, by what comes nearest; nothing if nothing is near."""
     if suffix in _LIKE_MP4:
         return f"write {path.with_suffix('.mp4')} or {path.with_suffix('.mov')}"
     if still and suffix in _LIKE_JPEG:
         alpha = f"write {path.with_suffix('.png')} or {path.with_suffix('.webp')}, which have alpha"
-        return f"{alpha}; or lay the subject over something: --background white" if suffix in _JPEG else alpha
+        over = Words("--background white", python='covos.Composition(background="white")')
+        return f"{alpha}; or lay the subject over something: " + over if suffix in _JPEG else alpha
     folder = f"{path.with_suffix('')}{os.sep}"
     pictures = USUAL_OF_STILLS.get(suffix, "rgba" if suffix in _LIKE_JPEG else "")
     if pictures:
-        one = f"; or one frame as a file: {_ONE_FRAME}" if suffix in USUAL_OF_STILLS else ""
-        return f"write a folder of pictures: -f {pictures} -o {folder}{one}"
+        one = "; or one frame as a file: " + _ONE_FRAME if suffix in USUAL_OF_STILLS else ""
+        return "write a folder of pictures: " + _call(pictures, folder) + one
     if named := get_close_matches(suffix[1:], FORMATS, n=1, cutoff=_NEAR):
         own = load_format(named[0]).suffix_of(None)
-        return f"did you mean -f {named[0]} -o {path.with_suffix(own) if own else folder}?"
+        return "did you mean " + _call(named[0], str(path.with_suffix(own)) if own else folder) + "?"
     usual = {**USUAL, **USUAL_OF_STILLS} if still else USUAL
     swapped = [each for each in usual if sorted(each) == sorted(suffix)]
     close = swapped or get_close_matches(suffix, usual, n=1)

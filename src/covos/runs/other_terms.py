@@ -55,12 +55,17 @@ def refuse_variants(asked: RunTerms, found: RunFile, *, folder: Path) -> None:
     kind = clash.partition("=")[0]
     convert = convert_command(folder, more, name=kind)
     is_done = asked.has_masks_in(found)
-    begin = "" if is_done else f"finish this run without it (-f {shlex.quote(there[kind])}), then: "
+    begin = "" if is_done else _without(there[kind])
     raise UsageError(
         f"the format {clash} beside the format {there[kind]} in {folder}",
         why="their files would have the same names",
-        fix=f"{begin}{convert} writes it without the network{_to_add(asked, found)}",
+        fix=begin + f"{convert} writes it without the network{_to_add(asked, found)}",
     )
+
+
+def _without(format: str) -> Words:
+    alone = Words(f"-f {shlex.quote(format)}", python=f"formats=[{format!r}]")
+    return "finish this run without it (" + alone + "), then: "
 
 
 def _way_out(asked: RunTerms, found: RunFile, folder: Path, info: SourceInfo) -> Words:
@@ -75,7 +80,7 @@ def _way_out(asked: RunTerms, found: RunFile, folder: Path, info: SourceInfo) ->
             + "; else "
             + fix
         )
-    if how := _computed_otherwise(found, asked):
+    if (how := _computed_otherwise(found, asked)) is not None:
         return how + " goes on, on a machine that has it; else choose another folder, or start anew with " + OVERWRITE
     is_same = asked.has_masks_in(found)
     if found.complete and is_same and asked.is_but_for(("range", "frame_rate"), found):
@@ -96,11 +101,16 @@ def _to_add(asked: RunTerms, found: RunFile) -> str:
     return f"; add your {changed}" if changed else ""
 
 
-def _computed_otherwise(found: RunTerms, asked: RunTerms) -> str:
-    """Return the options that compute as a run did, if what is asked for computes otherwise; else an empty text."""
+def _computed_otherwise(found: RunTerms, asked: RunTerms) -> Words | None:
+    """Return the options that compute as a run did, if what is asked for computes otherwise."""
     options = {
         "runtime": found.settings.get("runtime", "torch"),
         "precision": PRECISIONS.get(str(found.settings.get("precision")), "auto"),
     }
     other = any(found.in_words().get(name) != asked.in_words().get(name) for name in COMPUTED)
-    return " ".join(f"--{name} {value}" for name, value in options.items()) if other else ""
+    if not other:
+        return None
+    return Words(
+        " ".join(f"--{name} {value}" for name, value in options.items()),
+        python=", ".join(f"{name}={value!r}" for name, value in options.items()),
+    )

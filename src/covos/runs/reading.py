@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.types import MaskArray
+from covos.core.words import Words
 from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
 from covos.masks.edges import NO_EDGES, Edges
@@ -63,7 +64,9 @@ def read_masks(path: Path, *, before_edges: bool = False) -> MasksRead:
     raise unreadable(
         path,
         f"its run wrote {', '.join(outputs) or 'nothing whole'}, of which no masks can be read",
-        fix=f"{_again(report.settings)} with -f palette beside the other formats",
+        fix=f"{_again(report.settings)} with "
+        + Words("-f palette", python='formats=["palette"]')
+        + " beside the other formats",
     )
 
 

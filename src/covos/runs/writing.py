@@ -248,7 +248,7 @@ class RunWriter:
         deep = [name for name in self._formats if probability_bits([name]) == 16]
         yield (
             f"{', '.join(deep)}: no more levels than 8 bits have, for the probabilities were kept so; for 16, segment "
-            f"the source anew into another folder, with -f {deep[0]} from the beginning"
+            f"the source anew into another folder, with the format {deep[0]} from the beginning"
         )
 
     def __exit__(

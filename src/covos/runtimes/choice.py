@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_arg
 
 from covos.core.device import Precision, choose_precision, resolve_device
 from covos.core.errors import EnvironmentProblem, UsageError, one_of
+from covos.core.words import Words
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,8 @@ ChosenRuntime: TypeAlias = Literal["auto", "torch", "openvino", "onnxruntime"]
 
 VARIABLE: Final = "COVOS_RUNTIME"
 """Variable of the environment that stands in for ``auto``."""
+TORCH: Final = Words("--runtime torch", python='runtime="torch"')
+"""The runtime that is always there."""
 EXTRAS: Final[dict[Runtime, str]] = {"openvino": "openvino", "onnxruntime": "onnx"}
 """Extras of the package that bring a runtime."""
 
@@ -71,13 +74,13 @@ def choose_computing(
         raise UsageError(
             f"runtime {named} on the device {target}",
             why="it computes on the processor here",
-            fix="use --device cpu, or --runtime torch",
+            fix="use " + Words("--device cpu", python='device="cpu"') + ", or " + TORCH,
         )
     if not is_installed(named):
         raise EnvironmentProblem(
             f"the runtime {named} is not installed",
             why=f"the package {named} or onnx is missing",
-            fix=f"pip install 'covos[{EXTRAS[named]}]', or use --runtime torch",
+            fix=f"pip install 'covos[{EXTRAS[named]}]', or use " + TORCH,
         )
     if named == "onnxruntime":
         if precision not in {"auto", "fp32"}:

@@ -20,6 +20,7 @@ from covos.core.files import atomic_path
 from covos.core.records import Finite, Record, read_record, write_record
 from covos.models.cards import sha256_of
 from covos.models.layers import fold_batch_norms
+from covos.runtimes.choice import TORCH
 from covos.runtimes.cosnet import CosnetProgram, cosnet_stages
 from covos.runtimes.follow import FollowProgram, follow_stages
 from covos.runtimes.lite import LiteProgram, lite_stages
@@ -116,7 +117,7 @@ def kind_of(entry: ModelEntry) -> Kind:
         raise UsageError(
             f"{entry.name} cannot be exported",
             why=f"the stages of {entry.card.architecture} are not known",
-            fix=f"use --runtime torch; exported are {', '.join(KINDS)}",
+            fix="use " + TORCH + f"; exported are {', '.join(KINDS)}",
         )
     return kind
 
@@ -248,7 +249,7 @@ def _compared(stage: Stage, network: nn.Module, program: Program, *, file: Path)
             raise CovosError(
                 f"{file.name} does not give what torch does",
                 why=f"the output {port.name} differs by {difference:.2g}",
-                fix="use --runtime torch, and report it with the releases of torch, onnx and the runtime",
+                fix="use " + TORCH + ", and report it with the releases of torch, onnx and the runtime",
             )
         largest = max(largest, difference)
     return largest

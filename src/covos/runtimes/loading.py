@@ -20,6 +20,7 @@ import torch
 from covos._version import __version__
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import LOCK, exclusive
+from covos.core.words import OVERWRITE
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import build_any
 from covos.runtimes.choice import EXTRAS, Computing, is_installed
@@ -111,7 +112,9 @@ def export_to(folder: Path, *, entry: ModelEntry, overwrite: bool = False) -> Gr
 def _refuse_existing(files: Sequence[Path]) -> None:
     if there := [file for file in files if file.exists()]:
         raise UsageError(
-            f"{there[0]} exists", why="nothing is overwritten unless asked", fix="choose another folder, or add -y"
+            f"{there[0]} exists",
+            why="nothing is overwritten unless asked",
+            fix="choose another folder, or add " + OVERWRITE,
         )
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from covos.core.device import calls_at_once
 from covos.core.errors import EnvironmentProblem
+from covos.runtimes.choice import TORCH
 from covos.runtimes.stages import Program, Stage
 
 _CORE: list[Any] = []
@@ -124,5 +125,5 @@ def load_program(
         raise EnvironmentProblem(
             f"the runtime {runtime} cannot be loaded",
             why=" ".join(str(error).split()),
-            fix="install it again, or use --runtime torch",
+            fix="install it again, or use " + TORCH,
         ) from error

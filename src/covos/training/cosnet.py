@@ -70,7 +70,7 @@ def _mean(loss: Tensor, weight: Tensor) -> Tensor:
 class CosnetTask(Task[CosnetRecipe]):
     """Training of COSNet, see `covos.training.task.Task`."""
 
-    fresh_start = "random weights, which a short training makes little of: begin with converted ones by --weights"
+    fresh_start = "random weights, which a short training makes little of: begin with converted ones"
     recipe_type = CosnetRecipe
     batches_type = PairBatches
     plain = MappingProxyType(

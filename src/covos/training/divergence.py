@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from covos.core.errors import IncompleteError
+from covos.training.arguments import setting
 from covos.training.recipe import Recipe
 
 WORSE = 2.0
@@ -25,11 +26,12 @@ def diverged(what: str, *, recipe: Recipe, checkpoint: Path | None) -> Incomplet
     kept = "no checkpoint was written yet"
     if checkpoint is not None and checkpoint.exists():
         kept = f"{checkpoint} is the last checkpoint from before"
+    lower = setting("learning_rate", f"{recipe.learning_rate / 10:g}")
     return IncompleteError(
         what,
         why=f"the training diverged: learning_rate = {recipe.learning_rate:g} is too high; or a picture of the data "
         f"holds no numbers; {kept}",
-        fix=f"begin again in another folder at a lower rate: --set learning_rate={recipe.learning_rate / 10:g}",
+        fix="begin again in another folder at a lower rate: " + lower,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from covos.core.errors import InputError, SourceError, UsageError, listed
 from covos.core.places import Place
 from covos.core.progress import counted
+from covos.core.words import Words
 from covos.data import Collection, Dataset, Video, open_collection
 from covos.data.base import in_random_order
 from covos.data.splits import divide
@@ -184,7 +185,9 @@ def _first(datasets: Sequence[Dataset], *, count: int, seed: int) -> tuple[Datas
         raise UsageError(
             f"there are no {count} {what} to overfit on",
             why=f"the data to train on have {len(moving or still)}",
-            fix=f"use --overfit {len(moving or still)}, which takes all of them, or fewer",
+            fix="use "
+            + Words(f"--overfit {len(moving or still)}", python=f"overfit={len(moving or still)}")
+            + ", which takes all of them, or fewer",
         )
     chosen = {(number, video.name) for number, video in (*moving, *still)}
     parts = (

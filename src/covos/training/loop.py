@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.core.errors import EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.files import LOCK, exclusive
 from covos.core.signals import DeferredSignals
+from covos.training.arguments import setting
 from covos.training.data_record import refuse_other_data
 from covos.training.distributed import ProcessGroup
 from covos.training.divergence import diverged
@@ -289,6 +290,6 @@ def _explaining_memory(recipe: Recipe, *, processes: int) -> Iterator[None]:
         raise EnvironmentProblem(
             f"out of memory in a step of {getattr(recipe, field)} {what}, {at_once} at a time",
             why=refusal(error),
-            fix=f"--set accumulate={2 * recipe.accumulate} computes it in more parts; or lower {' or '.join(lower)} "
-            "with --set; the last checkpoint is intact",
+            fix=setting("accumulate", 2 * recipe.accumulate)
+            + f" computes it in more parts; or lower {' or '.join(lower)}; the last checkpoint is intact",
         ) from error

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
+from covos.training.arguments import setting
 from covos.training.augment import draw_cut, resampled, stretched
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import CosnetRecipe
@@ -105,7 +106,7 @@ class PairBatches(TorchDataset[PairBatch]):
             raise InputError(
                 "no still pictures to take turns with",
                 why=f"the recipe asks for them, and all {len(every)} training videos are videos",
-                fix="add --data with a folder of images and masks, or leave them out: --set still_every=0",
+                fix="add a folder of images and masks to the data, or leave them out: " + setting("still_every", 0),
             )
 
     def __getitem__(self, step: int) -> PairBatch:

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from covos.core.errors import UsageError
+from covos.training.arguments import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,8 @@ def refusal(
         return UsageError(
             f"recipe {origin} does not fit",
             why=str(context.get("why") or context.get("error") or faults[0]["msg"]),
-            fix=context.get("fix") or "change the fields in question: --set field=value, or in the file",
+            fix=context.get("fix")
+            or "change the fields in question: " + setting("field", "value") + ", or in the file",
         )
     name = str(fault_at[0])
     allowed = _allowed(kind.model_fields[name], above=faults[0]["type"] == "less_than_equal")

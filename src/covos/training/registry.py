@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from covos.core.errors import UsageError, one_of
 from covos.core.extensions import Extensions
 from covos.core.guarded import parse_toml, read_guarded, text_of
+from covos.core.words import Words
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, MatteRecipe, PromptRecipe, Recipe
 from covos.training.recipe_refusals import refusal
 
@@ -222,7 +223,7 @@ def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin
         raise UsageError(
             f"recipe {origin} counts no epochs",
             why="what it trains on is drawn at random, step by step, so there is no pass over all of it",
-            fix="say how long in steps: --steps N",
+            fix="say how long in steps: " + Words("--steps N", python="steps=..."),
         )
     length = {"steps": steps, "epochs": epochs}
     if steps is None and epochs is None:
