@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import httpx
 import pytest
 
+from covos.serve.arrivals import Arrivals
 from covos.serve.desk import Desk
 from covos.serve.editing import Editing
 from covos.serve.routes.waiting import MOST_WAITING
@@ -23,7 +24,8 @@ PROMPT = {"frame": 0, "points": [[1, 1]]}
 TUS = {"tus-resumable": "1.0.0", "upload-offset": "0", "content-type": "application/offset+octet-stream"}
 
 
-def test_clicks_that_do_not_answer_leave_threads_to_all_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["clicks", "uploads"])
+def test_requests_that_wait_leave_threads_to_all_others(what: str, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     free, asked = threading.Event(), threading.Semaphore(0)
 
     def hang(*_: object) -> None:
@@ -32,9 +34,15 @@ def test_clicks_that_do_not_answer_leave_threads_to_all_others(desk: Desk, monke
         raise ValueError("it was stopped")
 
     monkeypatch.setattr(Editing, "prompt", hang)
+    monkeypatch.setattr(Arrivals, "begin_upload", hang)
+
+    def send(client: httpx.AsyncClient) -> Coroutine[Any, Any, httpx.Response]:
+        if what == "clicks":
+            return client.post("/api/jobs/one/prompts", json=PROMPT)
+        return client.post("/api/jobs", files={"file": ("clip.mp4", b"a video")})
 
     async def ask(client: httpx.AsyncClient) -> None:
-        clicks = [asyncio.create_task(client.post("/api/jobs/one/prompts", json=PROMPT)) for _ in range(MANY)]
+        sent = [asyncio.create_task(send(client)) for _ in range(MANY)]
         for _ in range(MOST_WAITING):
             assert await asyncio.to_thread(asked.acquire, timeout=END)
         try:
@@ -43,7 +51,7 @@ def test_clicks_that_do_not_answer_leave_threads_to_all_others(desk: Desk, monke
             assert not free.is_set()
         finally:
             free.set()
-            await asyncio.gather(*clicks, return_exceptions=True)
+            await asyncio.gather(*sent, return_exceptions=True)
 
     asking(desk, ask)
 

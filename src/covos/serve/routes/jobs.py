@@ -128,7 +128,7 @@ def _taken(desk: Desk, asked: NewJob, *, example: Path | None) -> Clip:
 
 async def _take_upload(request: Request, desk: Desk, waiting: Waiting) -> Clip:
     stated = request.headers.get("content-length", "")
-    folder = await run_in_threadpool(desk.arrivals.begin_upload, int(stated) if stated.isdecimal() else 0)
+    folder = await waiting.run(desk.arrivals.begin_upload, int(stated) if stated.isdecimal() else 0)
     try:
         async with request.form(max_files=1, max_fields=8) as form:
             upload = form.get("file")
@@ -139,7 +139,7 @@ async def _take_upload(request: Request, desk: Desk, waiting: Waiting) -> Clip:
             given = {key: form[key] for key in ("start", "end", "every") if isinstance(form.get(key), str)}
             part = Range.model_validate(given)
             desk.quota.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
-            await run_in_threadpool(_copy, upload, file)
+            await waiting.run(_copy, upload, file)
         video = Video(path=str(file), range=part)
         return await waiting.run(desk.arrivals.add_upload, folder, video=video, name=name)
     except BaseException:
