@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from covos.core.errors import CancelledError
 from covos.media.range import WHOLE
 from covos.plan import Plan
-from covos.serve.clip import RECORD, Clip
+from covos.serve.backdrops import Backdrops
+from covos.serve.clip import RECORD, Clip, Ready
 from covos.serve.desk import Desk
+from covos.serve.downloads import Downloads
 from covos.serve.leftovers import remove_leftovers
+from covos.serve.queue import WorkQueue
 from covos.serve.rules import Rules
+from covos.serve.schema import NewResult
+from covos.serve.tasks import Export
 from covos.serve.uploads import Uploads
-from covos.serve.workers import TaskWorker, Video
+from covos.serve.workers import Answer, Task, TaskWorker, Video
+from serve.answers import Answers, mask_of, queue_of, settle
 from serve.serving import begun
 
 HALF = ".000002.0123abcd.partial.jsonl"
@@ -64,3 +72,46 @@ def test_an_upload_whose_record_cannot_be_written_is_not_kept(tmp_path: Path, mo
     with pytest.raises(OSError, match="No space left"):
         desk.arrivals.add_upload(folder, video=video, name="shot.mp4")
     assert not [each for each in desk.rules.root.iterdir() if each.is_dir()]
+
+
+def test_nothing_is_left_of_a_download_that_did_not_come_to_its_end(tmp_path: Path) -> None:
+    class Stopped(Answers):
+        """Writes some of a format, until somebody presses Stop."""
+
+        def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Answer]:
+            assert isinstance(task, Export)
+            written.append(Path(task.folder))
+            (written[0] / "masks").mkdir(parents=True)
+            (written[0] / "masks" / "0.png").write_bytes(b"a mask")
+            raise CancelledError("it was stopped", why="a test", fix="none")
+
+    written = list[Path]()
+    clip = begun(tmp_path / "clips" / "one")
+    clip.found([mask_of(0, 1)])
+    clip.change(state="done")
+    queue = queue_of(Stopped())
+    Downloads(queue, pictures=None, backdrops=Backdrops(None, Uploads(tmp_path))).export(  # type: ignore[arg-type]
+        clip, "binary", NewResult()
+    )
+    settle(queue, clip)
+    assert written[0].parent == clip.folder / "results"
+    assert not [*written[0].parent.iterdir()]
+
+
+def test_a_download_that_a_killed_server_was_writing_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in (TaskWorker, "offer"), (WorkQueue, "start"), (Desk, "_make_proxies"):
+        monkeypatch.setattr(*each, lambda *_, **__: None)
+    root = tmp_path / "clips"
+    clip = begun(root / "one")
+    clip.change(state="cancelled", results={"npz": Ready(bytes=7)})
+    results = clip.folder / "results"
+    for name in ("npz", "exr"):
+        (results / name).mkdir(parents=True)
+        (results / f"{name}.zip").write_bytes(b"a zip")
+    (results / ".exr.0123abcd.partial.zip").write_bytes(b"half")
+    desk = Desk(Rules(root=root), plan=Plan(source="clip"))
+    desk.start()
+    assert {each.name for each in results.iterdir()} == {"npz", "npz.zip"}
+    desk.close()

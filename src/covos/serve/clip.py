@@ -359,6 +359,13 @@ class Clip:
         changes["results"] = {}
         self.change(**changes)
 
+    def forget_unfinished(self) -> None:
+        """Delete the files of downloads that did not come to their end."""
+        with self.lock:
+            places = self.folder.joinpath("results").glob("*")
+            for name in {place.name.removesuffix(".zip") for place in places} - self.kept.results.keys():
+                forget_download(self.folder / "results" / name)
+
     def begin_track(self) -> None:
         """Begin a track: what it finds is an edit when it ends, however that is."""
         with self.lock:

@@ -118,6 +118,7 @@ class Desk:
             with going_on():
                 clip = Clip.load(record.parent)
                 self._clips[clip.id] = clip
+                clip.forget_unfinished()
                 self._go_on(clip)
         self.queue.start()
         self._proxy_thread.start()

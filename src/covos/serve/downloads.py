@@ -85,12 +85,19 @@ class Downloads:
                         ready = Ready(bytes=size, notes=said, **wanted.model_dump(exclude_unset=True))
                         clip.change(results={**clip.kept.results, name: ready})
 
+        def tidily() -> None:
+            try:
+                run()
+            except BaseException:
+                clip.forget_unfinished()  # it may be large, and nobody sees it
+                raise
+
         with self._queue.idle(clip):
             self._queue.refuse_full()  # before the file of before is forgotten
             with clip.lock:
                 clip.broken.pop(name, None)
                 clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
-            self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted), limited=False)
+            self._queue.put(Work(clip=clip, stage="exporting", run=tidily, download=name, wanted=wanted), limited=False)
         return self._queue.changed(clip)
 
     def _format(self, clip: Clip, name: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
