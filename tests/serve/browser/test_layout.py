@@ -89,3 +89,34 @@ def test_the_picture_stays_where_it_is(sized: Any, said: list[str]) -> None:
     page.context.set_offline(False)
     page.wait_for_selector("#offline", state="hidden")
     said.clear()
+
+
+def test_a_long_name_is_cut_off_and_where_the_page_is_stays(sized: Any) -> None:
+    change = """async (name) => {
+      const { store } = await import("/static/state.js");
+      store.set({ job: { ...store.state.job, name } });
+    }"""
+    name = "a very long name of a clip that says when, where and by whom it was filmed, " * 3 + "take 2.mp4"
+    sized.evaluate(change, name)
+    cut = "() => document.getElementById('clip-name').scrollWidth > document.getElementById('clip-name').clientWidth"
+    assert sized.evaluate(cut)
+    assert sized.get_attribute("#clip-name", "title") == name
+    where, undo = (sized.locator(each).bounding_box() for each in ("#clip-where", "#undo"))
+    assert where["width"] > 60
+    assert where["x"] + where["width"] <= undo["x"]
+    assert sized.evaluate(MAIN) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (800, 500), (390, 844)])
+def test_the_list_of_keys_scrolls_down_and_never_sideways(page: Any, job: str, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("?")
+    page.wait_for_selector("#help[open]")
+    wide = "() => { const box = document.querySelector('.keys-box'); return box.scrollWidth - box.clientWidth; }"
+    assert page.evaluate(wide) == 0
+    page.focus(".keys-box")
+    page.keyboard.press("End")
+    end = "(box) => box.scrollTop + box.clientHeight > box.scrollHeight - 2"
+    page.wait_for_function(f"() => ({end})(document.querySelector('.keys-box'))")

@@ -134,6 +134,7 @@ export function startStatus() {
     setText(byId("frame-title"), `Frame ${numberOf(state, state.frame)}`);
     setText(byId("frame-words"), frameWords(state));
     setText(byId("clip-name"), state.job?.name ?? "");
+    byId("clip-name").title = state.job?.name ?? ""; // a long one is cut off
     const place = `${numberOf(state, state.frame)}/${numberOf(state, lastFrame(state))}`;
     setText(byId("clip-where"), state.job?.info ? `${place}  ${clock(timeOf(state, state.frame))}` : "");
     setText(byId("place"), state.job?.name ?? "Start");
