@@ -51,7 +51,9 @@ class Painter(Answers):
                 for point in said.points:
                     own[:, int(point.x)] = point.positive
                 places = at.model_copy(update={"points": (*before, *said.points), "box": box})
-                pointed = Pointed(at=places, prompter="painter")
+                on_mask = "a mask" if seed is not None and seed.pointed is None else ""
+                corrects = on_mask if seed is None or seed.pointed is None else seed.pointed.corrects
+                pointed = Pointed(at=places, prompter="painter", corrects=corrects)
             given_as = "points" if pointed is not None else "mask" if own.any() else ABSENT
             seed = SeedMask(frame=task.frame, object=task.object, mask=encode(own), given_as=given_as, pointed=pointed)
         assert seed is not None
@@ -136,6 +138,29 @@ def test_strokes_go_together_and_points_before_them_come_back(clip: Clip, editin
     editing.take_back(clip, 4, number=SUBJECT, kind="mask", at=None)
     assert columns(clip) == [0, 1]
     assert kinds(clip) == ["point"]
+
+
+def test_points_go_on_without_the_painted_mask_that_they_corrected(clip: Clip, editing: Editing) -> None:
+    editing.prompt(clip, drawn(0, 2, 3))
+    editing.prompt(clip, point(5))
+    editing.prompt(clip, point(1))
+    assert (columns(clip), kinds(clip)) == ([0, 1, 2, 3, 5], ["mask", "point", "point"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(1, 1))
+    assert (columns(clip), kinds(clip)) == ([0, 2, 3, 5], ["mask", "point"])
+    editing.take_back(clip, 4, number=SUBJECT, kind="mask", at=None)
+    assert (columns(clip), kinds(clip)) == ([0, 5], ["point"])
+    editing.go(clip, back=True)
+    assert kinds(Clip.load(clip.folder)) == ["mask", "point"]
+    editing.take_back(clip, 4, number=SUBJECT, kind="point", at=(5, 1))
+    assert (columns(clip), kinds(clip)) == ([0, 2, 3], ["mask"])
+
+
+def test_a_confirmed_frame_that_was_corrected_lists_the_correction_alone(clip: Clip, editing: Editing) -> None:
+    editing.confirm(clip, 4)
+    editing.prompt(clip, point(5))
+    assert kinds(clip) == ["point"]
+    with pytest.raises(NotThereError, match="no such prompt"):
+        editing.take_back(clip, 4, number=SUBJECT, kind="mask", at=None)
 
 
 def test_points_go_on_without_the_box_that_they_corrected(clip: Clip, editing: Editing) -> None:

@@ -122,7 +122,7 @@ class Editing:
         with clip.lock:
             self._refuse_unknown(clip, number)
             seed = next((each for each in clip.history.seeds if (each.frame, each.object) == (frame, number)), None)
-            if seed is None or not is_in_force(seed, kind, at=at):
+            if seed is None or not is_in_force(clip.history, seed, kind, at=at):
                 raise NotThereError(
                     f"there is no such prompt of object {number} on {name_of(frame, info=clip.info)}",
                     why="it was taken back, or never given, or the frame was confirmed since",

@@ -177,9 +177,17 @@ def _named(force: tuple[Said, ...]) -> set[tuple[GivenKind, tuple[int, int] | No
     return found
 
 
-def is_in_force(seed: SeedMask | None, kind: GivenKind, *, at: tuple[int, int] | None) -> bool:
+def is_in_force(history: History, seed: SeedMask | None, kind: GivenKind, *, at: tuple[int, int] | None) -> bool:
     """Tell if a prompt of this kind, of points the one of a pixel, is one that a seed came of."""
-    return (kind, at) in _in_force(seed)
+    return (kind, at) in _in_force(seed) or (kind == "mask" and seed is not None and lies_on_painted(history, seed))
+
+
+def lies_on_painted(history: History, seed: SeedMask) -> bool:
+    """Tell if the points of a seed correct a mask that the user has painted: it is a prompt of its own beside them."""
+    if seed.pointed is None or seed.pointed.corrects in {"", "followed"}:
+        return False
+    first, *more = _last_begun(told_of(history, seed.frame, seed.object).steps)
+    return bool(more) and first.mask is not None and first.mask.area > 0 and not first.confirmed
 
 
 def _in_force(seed: SeedMask | None) -> set[tuple[GivenKind, tuple[int, int] | None]]:

@@ -13,6 +13,8 @@ from covos.masks.holes import REACH
 from covos.masks.rle import RLE
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.serve.clip import Clip
+from covos.serve.edits import History
+from covos.serve.prompt_steps import lies_on_painted
 from covos.serve.schema import (
     FrameMasks,
     Given,
@@ -74,7 +76,7 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             proxy=clip.proxy.is_file(),
             edges=kept.edges,
             regions=tuple(Region.of(each) for each in clip.history.regions),
-            prompts=tuple(each for seed in clip.history.seeds for each in _given(seed)),
+            prompts=tuple(each for seed in clip.history.seeds for each in _given(clip.history, seed)),
             range=kept.range,
             results={
                 **_results(clip),
@@ -156,7 +158,7 @@ def edged(
             yield mask, mask.objects
 
 
-def _given(seed: SeedMask) -> Iterator[Given]:
+def _given(history: History, seed: SeedMask) -> Iterator[Given]:
     """Give the prompts that a mask came of; a confirmation is none."""
     if seed.given_as == CONFIRMED:
         return
@@ -164,6 +166,8 @@ def _given(seed: SeedMask) -> Iterator[Given]:
         yield Given(frame=seed.frame, object=seed.object, kind="absent" if seed.is_absent else "mask")
         return
     at = seed.pointed.at
+    if lies_on_painted(history, seed):
+        yield Given(frame=seed.frame, object=seed.object, kind="mask")
     if at.box is not None:
         corners = at.box.x0, at.box.y0, at.box.x1, at.box.y1
         yield Given(frame=seed.frame, object=seed.object, kind="box", box=corners)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from serve.browser.test_races import copied
 from serve.browser.test_story import READY, at, click, drag, revision
 
 
@@ -95,6 +96,38 @@ def test_before_a_work_is_deleted_the_page_says_what_goes(page: Any, job: str) -
     (question,) = asked
     assert question.startswith("Delete the work on found.mp4 from the server? Its masks")
     assert question.endswith("its downloads go. This cannot be undone.")
+
+
+def test_a_part_is_told_from_its_whole_before_it_is_deleted(page: Any, job: str) -> None:
+    part = copied(job)
+    asked: list[str] = []
+
+    def answer(dialog: Any) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", answer)
+    page.goto(job.split("#", maxsplit=1)[0])
+    page.wait_for_selector("[aria-label='Delete found.mp4']")
+    gone = page.locator(f"li:has([href='#{part.split('#')[1]}']) button")
+    assert gone.get_attribute("aria-label") == "Delete found.mp4, frames 0 to 16"
+    gone.click()
+    gone.wait_for(state="detached")
+    assert asked[0].startswith("Delete the work on found.mp4, frames 0 to 16 from the server?")
+
+
+def test_escape_leaves_the_name_of_an_object_as_it_was(page: Any, job: str) -> None:
+    before = begin(page, job)
+    for key, name in (("Escape", "object 1"), ("Enter", "horse")):
+        page.click("[aria-label='More about object 1']")
+        page.fill("#object-name", "horse")
+        page.keyboard.press(key)
+        page.wait_for_selector("#object", state="hidden")
+        page.wait_for_timeout(200)
+        page.wait_for_selector(f"#objects li:has-text('{name}')")
+    revision(page, before + 1)
+    page.keyboard.press("Control+z")
+    revision(page, before)
 
 
 def test_a_clip_in_which_nothing_was_found_is_told_from_one_whose_objects_were_deleted(page: Any, job: str) -> None:

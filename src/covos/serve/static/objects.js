@@ -52,8 +52,13 @@ export function removeObject(id) {
 export function startObjects() {
   const dialog = /** @type {HTMLDialogElement} */ (byId("object"));
   const name = /** @type {HTMLInputElement} */ (byId("object-name"));
+  const nameNow = () => store.state.job?.objects.find((each) => each.id === open)?.name ?? "";
   name.addEventListener("change", () => {
-    if (name.value.trim()) void change("PATCH", `objects/${open}`, { name: name.value.trim() });
+    const wanted = name.value.trim();
+    if (wanted && wanted !== nameNow()) void change("PATCH", `objects/${open}`, { name: wanted });
+  });
+  dialog.addEventListener("cancel", () => {
+    name.value = nameNow(); // the field still tells of its change when Escape takes the focus from it
   });
   name.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;

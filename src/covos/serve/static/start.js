@@ -6,7 +6,7 @@ import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
 import { pauseSending, sendFile, stopSending, takeExample } from "./sending.js";
 import { phase, store } from "./state.js";
 import { drop, unfinished } from "./upload.js";
-import { deletion, leaving } from "./words.js";
+import { deletion, leaving, partWords, workName } from "./words.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Job} Job */
@@ -19,17 +19,12 @@ function entry(job) {
   if (job.info) picture.src = `api/${frameAt(job.id, job.info.frame_count >> 1, 160)}`; // clips often begin before their subject comes
   const about = [WORDS[job.state], partWords(job), job.info ? clock(job.info.duration).split(".")[0] : "", new Date(job.created).toLocaleString()];
   const link = make("a", { href: `#job=${job.id}` }, picture, make("span", {}, make("strong", {}, job.name), make("small", { className: "quiet" }, about.filter(Boolean).join(", "))));
-  const remove = make("button", { type: "button", className: "icon", "aria-label": `Delete ${job.name}`, title: `Delete ${job.name}` }, icon("close"));
+  const words = `Delete ${workName(job)}`;
+  const remove = make("button", { type: "button", className: "icon", "aria-label": words, title: words }, icon("close"));
   remove.addEventListener("click", () => {
     if (confirm(deletion(job))) void deleteJob(job.id);
   });
   return make("li", {}, link, remove);
-}
-
-/** @param {Job} job @returns {string} The frames that were taken, of a part. */
-function partWords({ info, range }) {
-  if (!info || (range.start === null && range.end === null && info.every === 1)) return "";
-  return `frames ${info.start} to ${info.start + (info.frame_count - 1) * info.every}`;
 }
 
 /** An upload that was cut off; the browser cannot read the file again by itself. @param {import("./upload.js").Started} started */

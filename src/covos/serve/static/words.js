@@ -11,10 +11,19 @@ export function byNumber(words) {
   return words.replace(/\bframe \d+ \(f(\d+) of the video\)/g, "frame $1");
 }
 
+/** @param {import("./types.js").Job} job @returns {string} The frames that were taken, of a part. */
+export function partWords({ info, range }) {
+  if (!info || (range.start === null && range.end === null && info.every === 1)) return "";
+  return `frames ${info.start} to ${info.start + (info.frame_count - 1) * info.every}`;
+}
+
+/** The name of a work: that of its clip, and the part of it. @param {import("./types.js").Job} job */
+export const workName = (job) => [job.name, partWords(job)].filter(Boolean).join(", ");
+
 /** The question before a work is deleted: what goes. @param {import("./types.js").Job} job */
-export function deletion({ name, revision }) {
-  const edits = revision ? ", your corrections" : "";
-  return `Delete the work on ${name} from the server? Its masks${edits} and its downloads go. This cannot be undone.`;
+export function deletion(job) {
+  const edits = job.revision ? ", your corrections" : "";
+  return `Delete the work on ${workName(job)} from the server? Its masks${edits} and its downloads go. This cannot be undone.`;
 }
 
 /** The question before another file takes the place of an open work. @param {import("./types.js").Job} job @param {string} file */
