@@ -237,7 +237,8 @@ def test_a_track_both_ways_counts_each_frame_once(monkeypatch: pytest.MonkeyPatc
     told: list[Answer] = []
     here = SimpleNamespace(tell=told.append, stop=threading.Event())
     Track(video=Video(path="clip.mp4"), seeds=(), parts=(("forward", 5, 9), ("backward", 5, 6))).run(here)  # type: ignore[arg-type]
-    progress = [each for each in told if isinstance(each, Progress)]
+    loading, computing, *progress = [each for each in told if isinstance(each, Progress)]
+    assert (loading, computing) == (Progress(done=0, total=14, step="loading"), Progress(done=0, total=14))
     assert (progress[-1], len(progress)) == (Progress(done=14, total=14), 15)
 
 

@@ -213,3 +213,30 @@ def test_what_a_work_writes_after_its_clip_was_deleted_goes_as_well(tmp_path: Pa
     assert not clip.folder.exists()
     assert noted == []
     queue.close()
+
+
+def test_a_step_that_begins_is_told_at_once(tmp_path: Path) -> None:
+    """The next news of it may be seconds away, and the last of the step before would stand meanwhile."""
+    clip, told = begun(tmp_path / "one"), list[tuple[str, int]]()
+
+    class Networks:
+        def run(self, task: Task, *, name: str, job: str, stopped: object) -> Iterator[Progress]:
+            for step, done in (("loading", 0), ("looking for cuts", 1), ("looking for cuts", 9), ("", 0)):
+                yield Progress(done=done, total=9, step=step)
+            seen.extend(told)
+
+    class Heard(WorkQueue):
+        def tell(self, clip: Clip, kind: str, content: Any) -> None:
+            if kind == "progress":
+                told.append((content["step"], content["done"]))
+
+    seen = list[tuple[str, int]]()
+    queue = Heard(Networks(), limit=4)  # type: ignore[arg-type]
+    queue.start()
+    queue.put(Work(clip=clip, stage="finding", run=lambda: queue.follow(clip, None)))  # type: ignore[arg-type]
+    wait_for(queue, clip)
+    assert [each for each in seen if each != ("looking for cuts", 9)] == [
+        ("loading", 0),
+        ("looking for cuts", 1),
+        ("", 0),
+    ]

@@ -333,8 +333,9 @@ class WorkQueue:
                 clip.cut_at(answer.frames)
             elif isinstance(answer, Progress):
                 clip.done, clip.total = answer.done, answer.total
-                if answer.step != clip.step:  # it counts from the first frame again
+                if answer.step != clip.step:  # it counts from the first frame again, and the next news may be far
                     clip.step, began = answer.step, time.monotonic()
+                    told = began - 2 * TOLD_EVERY
             elif isinstance(answer, Note):
                 text = without_paths(answer.text, clip.places, name=clip.kept.name)
                 note(text)

@@ -98,6 +98,10 @@ class Find:
                 here.tell(Progress(done=event.index + 1, total=event.total))
             elif isinstance(event, Advanced):
                 here.tell(Progress(done=event.done, total=event.total, step=event.stage))
+                if event.done >= event.total:  # the first frames come some seconds later
+                    here.tell(Progress(done=0, total=event.total))
+            elif isinstance(event, Started) and event.stage == "loading":
+                here.tell(Progress(done=0, total=0, step=event.stage))
             elif isinstance(event, Started) and event.total is not None:
                 here.tell(Progress(done=0, total=event.total, step="" if event.stage == "frames" else event.stage))
             elif isinstance(event, Warned):
@@ -209,9 +213,11 @@ class Track:
 
     def run(self, here: Here) -> None:
         """Tell the masks of each frame."""
+        wanted = {start + (at if way == "forward" else -at) for way, start, count in self.parts for at in range(count)}
+        here.tell(Progress(done=0, total=len(wanted), step="loading"))
         session = networks_of(here).session(self.video, self.seeds, cuts=self.cuts)
         numbers = session.source.info.numbers
-        wanted = {start + (at if way == "forward" else -at) for way, start, count in self.parts for at in range(count)}
+        here.tell(Progress(done=0, total=len(wanted)))
         done: set[int] = set()  # both ways begin with the same frame
         for direction, start, limit in self.parts:
             for result in session.stream(direction, start=numbers[start], limit=limit):

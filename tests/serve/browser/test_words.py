@@ -139,3 +139,20 @@ def test_a_clip_in_which_nothing_was_found_is_told_from_one_whose_objects_were_d
     }"""
     page.evaluate(change)
     status(page, "Nothing was found that moves apart from the camera. Click on what you want.")
+
+
+def test_before_the_first_frame_is_there_the_page_says_what_goes_on(page: Any, job: str) -> None:
+    begin(page, job)
+    change = """async (job) => {
+      const { store } = await import("/static/state.js");
+      store.set({ told: null, progress: null, job: { ...store.state.job, state: "running", ...job } });
+    }"""
+    for stage, words in (("finding", "Finding what moves"), ("tracking", "Tracking")):
+        page.evaluate(change, {"stage": stage, "step": "loading", "done": 0, "total": 0})
+        status(page, "Loading the networks")
+        page.evaluate(change, {"stage": stage, "step": "", "done": 0, "total": 20})
+        status(page, f"{words}: computing the first frames")
+        assert page.get_attribute("#bar", "value") is None, "it moves by itself"
+        page.evaluate(change, {"stage": stage, "step": "", "done": 3, "total": 20})
+        status(page, f"{words}, frame 3 of 20")
+        assert page.get_attribute("#bar", "value") is not None

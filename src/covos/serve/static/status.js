@@ -59,7 +59,7 @@ export function hush() {
 const DOING = { uploading: "Uploading", probing: "Reading the clip", finding: "Finding what moves", tracking: "Tracking", exporting: "Exporting" };
 
 /** What comes before the masks, or before the file. @type {Record<string, string>} */
-const STEPS = { "looking for cuts": "First a look for cuts", discovering: "First a look for what moves", finding: "First a look for the surest frames", "following backward": "Following backwards", "looking at edges": "Looking at hair and fur" };
+const STEPS = { loading: "Loading the networks", "looking for cuts": "First a look for cuts", discovering: "First a look for what moves", finding: "First a look for the surest frames", "following backward": "Following backwards", "looking at edges": "Looking at hair and fur" };
 
 /** @param {State} state @returns {string} */
 function line(state) {
@@ -73,7 +73,9 @@ function line(state) {
   if (job.stage) {
     const done = progress?.done ?? job.done;
     const total = progress?.total ?? job.total;
-    const parts = [STEPS[progress?.step ?? job.step] ?? DOING[job.stage]];
+    const step = progress?.step ?? job.step;
+    const parts = [STEPS[step] ?? DOING[job.stage]];
+    if (!done && (step === "loading" || job.stage !== "exporting")) return step ? parts[0] : `${parts[0]}: computing the first frames`;
     if (total) parts.push(`frame ${done} of ${total}`);
     if (progress?.rate) parts.push(`${progress.rate < 10 ? progress.rate.toFixed(1) : Math.round(progress.rate)} a second`);
     if (progress?.rate && total - done > progress.rate * 5) parts.push(`${clock((total - done) / progress.rate).split(".")[0]} to go`);
@@ -129,7 +131,8 @@ export function startStatus() {
     const running = state.job?.state === "running" || !!state.job?.stage;
     bar.hidden = !running && now !== "clicking";
     const total = state.progress?.total ?? state.job?.total ?? 0;
-    if (running && total) bar.value = Math.min(1, (state.progress?.done ?? state.job?.done ?? 0) / total);
+    const done = state.progress?.done ?? state.job?.done ?? 0;
+    if (running && total && done) bar.value = Math.min(1, done / total); // before the first frame it moves by itself
     else bar.removeAttribute("value");
     setText(byId("frame-title"), `Frame ${numberOf(state, state.frame)}`);
     setText(byId("frame-words"), frameWords(state));
