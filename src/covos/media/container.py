@@ -35,7 +35,7 @@ FORMATS = (
     "wav,mp3,aac,flac,ac3,eac3,aiff,caf,amr"  # sound alone is opened to be refused with its own reason
 )
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"RTSPtext")
-_TEXTS = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".html", ".log", ".yaml", ".yml", ".toml", ".srt", ".vtt", ".py"}
+_TEXTS = frozenset((".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".html", ".log", ".yaml", ".toml", ".srt", ".vtt"))
 """Suffixes of files that do not pretend to be anything but text."""
 _JPEG = b"\xff\xd8\xff"
 _NOT_READ = {
