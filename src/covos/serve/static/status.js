@@ -148,7 +148,7 @@ export function startStatus() {
     setText(byId("notes"), all);
     const banner = byId("offline");
     banner.hidden = !state.offline;
-    setText(banner, state.offline ? "The server does not answer. Your work is kept, and this page tries again by itself. Edits are not taken until then." : "");
+    setText(banner, state.offline ? "The server does not answer; this page tries again. Your work is kept, new edits are not taken." : "");
   });
 }
 
