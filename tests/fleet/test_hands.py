@@ -185,6 +185,24 @@ def test_a_clip_that_is_cut_off_counts_the_attempts_that_were_begun(
     assert (row.attempts, row.seconds) == (1, seconds)
 
 
+def test_a_clip_that_is_cut_off_does_not_count_the_frames_that_it_was_to_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "count_entries", lambda path: 9)
+    (tmp_path / "a").mkdir()
+    project = tmp_path / "a" / PROJECT
+    project.write_text("{}", encoding="utf-8")
+    os.utime(project, ns=(1, 1))
+    for overwrite, after, frames in ((True, 1, 0), (True, 2, 9), (False, 1, 9)):
+        settings = Settings(overwrite=overwrite)
+        (given,) = errands((Clip(input="a", name="a"),), output=str(tmp_path), settings=settings)
+        os.utime(project, ns=(1, 1))
+        errand = replace(given.handed_over(), seconds=41.2).again()
+        os.utime(project, ns=(after, after))
+        row = cut_off(errand)
+        assert (row.status, row.frames, row.attempts, row.seconds) == ("begun", frames, 1, 41.2)
+
+
 def test_a_batch_knows_if_it_has_begun_the_run_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     project = tmp_path / "a" / PROJECT

@@ -194,7 +194,7 @@ class Batch:
                     self._summary.add(cut_off(errand))
                 # A model that cannot be loaded ends the batch before there is anything to go on from.
                 if not isinstance(end, CovosError) or any(
-                    row.status != "waiting" for row in self._summary.rows.values()
+                    row.over or row.frames for row in self._summary.rows.values()
                 ):
                     end.add_note(self._summary.cut_short())
                 raise

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Status: TypeAlias = Literal["waiting", "begun", "done", "done before", "skipped", "damaged", "failed"]
 """State of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed.
-``"begun"`` was cut off by the end of the batch: its frames are safe, and the same batch goes on there."""
+``"begun"`` was cut off by the end of the batch: its frames, if any, are safe, and the same batch goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,14 +260,15 @@ def errands(clips: tuple[Clip, ...], *, output: str, settings: Settings) -> list
 
 
 def cut_off(errand: Errand) -> Row:
-    """Return the row of a clip whose batch ended early, with the frames that its journal keeps."""
-    row, frames = errand.row, kept_frames(errand)
-    return replace(row, status="begun", frames=frames) if frames else row
+    """Return the row of a clip whose batch ended early, with the frames that its journal keeps, if any."""
+    return replace(errand.row, status="begun", frames=kept_frames(errand))
 
 
 def kept_frames(errand: Errand) -> int:
-    """Count the frames that the journal of a clip keeps; 0 of results at a URL."""
-    return 0 if is_remote(errand.folder) else count_entries(Path(errand.folder) / JOURNAL)
+    """Count the frames that the journal of a clip keeps; 0 of results at a URL, and of one that was to be replaced."""
+    if is_remote(errand.folder) or (errand.settings.overwrite and not errand.has_begun):
+        return 0
+    return count_entries(Path(errand.folder) / JOURNAL)
 
 
 class BatchEndsError(Exception):
