@@ -385,7 +385,7 @@ def check_objects(objects: int | str) -> int | None:
     if count is None or not 1 <= count <= MAX_MOST:
         raise UsageError(
             f"objects = {objects}",
-            why="it is how many objects may be found",
+            why="it is neither auto nor a whole number" if count is None else f"it is not from 1 to {MAX_MOST}",
             fix=f"use 1 for one subject, auto for up to {DEFAULT_MOST} objects, or 2 to {MAX_MOST}",
         )
     return None if count == 1 else count

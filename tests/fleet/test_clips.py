@@ -33,6 +33,36 @@ def named(inputs: object) -> dict[str, str]:
     return {clip.name: clip.input for clip in read_clips(inputs)}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_whole_number_may_be_written_as_beside_a_gap(tmp_path: Path, suffix: str) -> None:
+    """In pandas, a column of whole numbers that lacks one becomes a column of floating-point numbers."""
+    manifest = tmp_path / f"m.{suffix}"
+    if suffix == "csv":
+        manifest.write_text("input,objects,every\na.mp4,,2.0\nb.mp4,3.0,\n", encoding="utf-8")
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        columns = {"input": ["a.mp4", "b.mp4"], "objects": [None, 3.0], "every": [2.0, None]}
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), manifest)
+    first, second = read_clips([manifest])
+    assert (first.objects, first.every, second.objects, second.every) == (None, 2, "3", None)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("1.5,", "objects = 1.5 (it is neither auto nor a whole number)"),
+        ("0,", "it is not from 1 to"),
+        (",2.5", "every: "),
+    ],
+)
+def test_a_number_that_is_not_whole_is_refused(tmp_path: Path, row: str, why: str) -> None:
+    touch(tmp_path / "a.mp4")
+    (tmp_path / "m.csv").write_text(f"input,objects,every\na.mp4,{row}\ngone.mp4,,\n", encoding="utf-8")
+    with pytest.raises(CovosError) as refused:
+        Batch(tmp_path / "m.csv", tmp_path / "out")
+    assert why in refused.value.why
+
+
 def test_a_folder_gives_its_videos_and_its_folders_of_frames(tmp_path: Path) -> None:
     root = tmp_path / "clips"
     touch(root / "b10.MP4", root / "b2.mov", root / "poster.jpg", root / "notes.txt", root / ".hidden.mp4")

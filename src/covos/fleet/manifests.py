@@ -11,6 +11,7 @@ import csv
 import glob
 import io
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -33,6 +34,7 @@ _RAW: Final = (".264", ".265", ".266")
 """Suffixes of bare streams, which are digits."""
 _FAULTS_SHOWN: Final = 50
 """Faults of a manifest that one message names."""
+_WHOLE: Final = re.compile(r"([+-]?[0-9]+)\.0*")
 _FIX = "a manifest has a column input; docs/batch.md lists the others"
 
 
@@ -44,6 +46,13 @@ def _given(cell: object) -> object:
 def _as_text(cell: object) -> str | None:
     cell = _given(cell)
     return cell if cell is None else str(cell)
+
+
+def _whole(cell: object) -> object:
+    """Read ``3.0`` as 3: so do programs write a whole number into a column that has a gap."""
+    cell = _given(cell)
+    found = _WHOLE.fullmatch(str(cell).strip())
+    return cell if found is None else found[1]
 
 
 _Text = Annotated[str | None, BeforeValidator(_as_text)]
@@ -74,10 +83,10 @@ class Clip(Record):
     name: str
     prompts: _Text = None
     mask: _Text = None
-    objects: _Text = None
+    objects: Annotated[_Text, BeforeValidator(_whole)] = None
     start: _Text = None
     end: _Text = None
-    every: Annotated[int | None, Field(ge=1, le=1_000_000_000), BeforeValidator(_given)] = None
+    every: Annotated[int | None, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)] = None
     label: _Text = None
     frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
     carried: dict[str, str] = Field(default_factory=dict)
