@@ -6,14 +6,25 @@ import re
 
 from covos.core.errors import printable
 
-_FORMULA = ("=", "+", "-", "@")
-"""First characters of a cell that a spreadsheet computes."""
-_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_FORMULA = re.compile(r"'*[=+@-]")
+"""Beginning of a cell that a spreadsheet computes; and of one that would be taken for such a cell's text."""
 
 
 def cell(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula: a clip may be named ``=HYPERLINK(...)``."""
+    """Return a cell that no spreadsheet takes for a formula: a clip may be named ``=HYPERLINK(...)``.
+
+    Such a text has an apostrophe before it, and so has one that begins with apostrophes and then as a formula does.
+    Without the first apostrophe, each is what it was. A number is what `float` takes.
+    """
     if not isinstance(value, str):
         return value
     text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) and _NUMBER.fullmatch(text) is None else text
+    return f"'{text}" if _FORMULA.match(text) is not None and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
