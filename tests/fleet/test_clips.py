@@ -414,6 +414,27 @@ def test_two_clips_never_share_a_folder(tmp_path: Path) -> None:
         read_clips([tmp_path])
 
 
+def test_rows_that_would_share_a_folder_are_told_with_all_other_faults(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    rows = "a.mp4,often,x\na.mp4,,day\nb.mp4,,car\na.mp4,,car\nb.mp4,,day/b\nb.mp4,,../up\na.mp4,,x\n"
+    (tmp_path / "m.csv").write_text(f"input,every,name\n{rows}", encoding="utf-8")
+    with pytest.raises(UsageError, match="5 rows") as refused:
+        read_clips([tmp_path / "m.csv"])
+    told = refused.value.why
+    a, b = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    for said in (
+        "row 1: a cell cannot be used",
+        f"row 4: {b} and {a} would share the folder car with row 3",
+        f"row 5: {a} and {b} would share the folder day with row 2",
+        "row 6: the name '../up' cannot be used",
+        f"row 7: {a} would share the folder x with row 1",
+    ):
+        assert said in told
+    (tmp_path / "m.csv").write_text("input,name\na.mp4,day/deep/a\nb.mp4,day\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"row 2: .* would share the folder day/deep/a with row 1"):
+        read_clips([tmp_path / "m.csv"])
+
+
 def test_the_query_of_a_web_address_is_no_part_of_a_name(tmp_path: Path) -> None:
     links = [f"https://example.org/videos/{name}.mp4?sig=1&at=[2]" for name in "ab"]
     (tmp_path / "m.txt").write_text("\n".join(links))
@@ -428,7 +449,7 @@ def test_rows_that_would_share_a_folder_are_named(tmp_path: Path) -> None:
     one.write_text("input\nok.mp4\nb.mp4\nok.mp4\n")
     with pytest.raises(UsageError) as caught:
         read_clips([one])
-    assert caught.value.what == f"{one}, rows 1 and 3: {tmp_path / 'ok.mp4'} would share the folder ok"
+    assert caught.value.what == f"{one}, row 3: {tmp_path / 'ok.mp4'} would share the folder ok with row 1"
     assert "add a column called name" in caught.value.fix
     one.write_text("input,name\nok.mp4,x\nb.mp4,y\n")
     two.write_text("input,name\nok.mp4,z\nb.mp4,x\n")

@@ -12,7 +12,18 @@ from typing import Final, NamedTuple
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.places import path_text
 from covos.core.remote import is_remote
-from covos.fleet.manifests import TABLES, Clip, is_pattern, name_of, path_of, read_manifest
+from covos.fleet.folders import Folders
+from covos.fleet.manifests import (
+    ROWS_APART,
+    SHARED_ROWS,
+    TABLES,
+    Clip,
+    is_pattern,
+    name_of,
+    path_of,
+    read_manifest,
+    told_inputs,
+)
 from covos.fleet.packed import in_shard, shard_files
 from covos.fleet.places import files_below, holds_result, is_folder, joined, matches
 from covos.media.images import IMAGE_SUFFIXES, natural_key
@@ -247,18 +258,14 @@ def _steps(place: str) -> list[str]:
 
 
 def _refuse_shared(clips: Sequence[Clip]) -> None:
-    taken: dict[PurePosixPath, Clip] = {}
+    folders = Folders[Clip]()
     for clip in clips:
-        place = PurePosixPath(clip.name)
-        if (other := taken.setdefault(place, clip)) is not clip:
+        if (other := folders.take(clip.name, clip)) is not None:
             raise _shared(clip, other)
-    for place, clip in taken.items():
-        for above in place.parents:
-            if above in taken:
-                raise _shared(clip, taken[above])
 
 
 def _shared(clip: Clip, other: Clip) -> UsageError:
+    """Return the error of two clips, which are not rows of one manifest: it tells its own."""
     share = f"would share the folder {other.name}"
     if clip.manifest is None or other.manifest is None:
         return UsageError(
@@ -266,12 +273,5 @@ def _shared(clip: Clip, other: Clip) -> UsageError:
             why="a folder has the name of its clip, without the suffix",
             fix="list them in a manifest with a column called name",
         )
-    rows = f"{other.manifest}, rows {other.row} and {clip.row}"
-    if other.manifest != clip.manifest:
-        rows = f"{other.manifest}, row {other.row}, and {clip.manifest}, row {clip.row}"
-    inputs = other.input if other.input == clip.input else f"{other.input} and {clip.input}"
-    return UsageError(
-        f"{rows}: {inputs} {share}",
-        why="a folder has the name in the column called name, or that of its clip, without the suffix",
-        fix="add a column called name, if there is none, and give each row a folder of its own",
-    )
+    rows = f"{other.manifest}, row {other.row}, and {clip.manifest}, row {clip.row}"
+    return UsageError(f"{rows}: {told_inputs(clip, other)} {share}", why=SHARED_ROWS, fix=ROWS_APART)

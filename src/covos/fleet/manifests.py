@@ -23,6 +23,7 @@ from covos.core.errors import CovosError, InputError, UsageError, listed
 from covos.core.guarded import SafeFraction, read_guarded, text_of
 from covos.core.records import Record, faults
 from covos.core.remote import is_remote
+from covos.fleet.folders import Folders
 from covos.fleet.places import read_bytes
 from covos.media.listing import VIDEO_SUFFIXES
 
@@ -34,6 +35,8 @@ _RAW: Final = (".264", ".265", ".266")
 """Suffixes of bare streams, which are digits."""
 _FAULTS_SHOWN: Final = 50
 """Faults of a manifest that one message names."""
+SHARED_ROWS: Final = "a folder has the name in the column called name, or that of its clip, without the suffix"
+ROWS_APART: Final = "add a column called name, if there is none, and give each row a folder of its own"
 _WHOLE: Final = re.compile(r"([+-]?[0-9]+)\.0*")
 _FIX = "a manifest has a column input; docs/batch.md lists the others"
 
@@ -111,10 +114,11 @@ def read_manifest(place: str, *, check: Callable[[Clip], Iterable[CovosError]] =
     """
     clips: list[Clip] = []
     wrong: dict[int, list[CovosError]] = {}
+    folders = Folders[Clip]()
     for number, row in enumerate(_ROWS[path_of(place).suffix.lower()](place), 1):
         if number == 1:
             _check_columns(row, place)
-        clip, found = _clip(row, place=place, number=number, check=check)
+        clip, found = _clip(row, place=place, number=number, check=check, folders=folders)
         if found:
             wrong[number] = found
         else:
@@ -173,7 +177,12 @@ def _check_columns(row: Mapping[str, Any], place: str) -> None:
 
 
 def _clip(
-    row: Mapping[str, Any], *, place: str, number: int, check: Callable[[Clip], Iterable[CovosError]]
+    row: Mapping[str, Any],
+    *,
+    place: str,
+    number: int,
+    check: Callable[[Clip], Iterable[CovosError]],
+    folders: Folders[Clip],
 ) -> tuple[Clip, list[CovosError]]:
     """Return the clip of a row, and all that is wrong with it: then the clip lacks what is wrong."""
     wrong: list[CovosError] = []
@@ -208,7 +217,15 @@ def _clip(
         )
     elif given:
         wrong += check(clip)
+        if (other := folders.take(clip.name, clip)) is not None:
+            share = f"{told_inputs(clip, other)} would share the folder {other.name} with row {other.row}"
+            wrong.append(UsageError(share, why=SHARED_ROWS, fix=ROWS_APART))
     return clip, wrong
+
+
+def told_inputs(clip: Clip, other: Clip) -> str:
+    """Name the inputs of two clips, of which the other comes first."""
+    return other.input if other.input == clip.input else f"{other.input} and {clip.input}"
 
 
 def _refuse_near(row: Mapping[str, Any], place: str) -> None:
