@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from covos.__main__ import run
 from covos.cli import main
 
 _SURFACE = Path(__file__).with_name("surface.txt")
@@ -47,6 +48,25 @@ def test_the_package_is_light_too() -> None:
     code = "import sys, covos; print(*sorted({'av', 'cv2', 'numpy', 'rich', 'torch', 'typer'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+class _Interrupted:
+    """Ctrl-C comes while the command line is imported."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "covos.cli":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_program_loads_ends_it_in_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "covos.cli")
+    monkeypatch.setattr(sys, "meta_path", [_Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 def test_the_help_of_a_large_verb_is_in_groups(capsys: pytest.CaptureFixture[str]) -> None:

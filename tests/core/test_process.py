@@ -34,6 +34,18 @@ def test_ctrl_c_while_a_process_begins_ends_it_without_a_word(
     worker.close()
 
 
+def test_a_process_that_begins_when_nobody_listens_any_more_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(process, "CONTEXT", multiprocessing.get_context("spawn"))
+    worker = Worker(Connection.recv)  # type: ignore[arg-type]
+    worker._began.close()
+    worker.connection.close()
+    worker.join()
+    assert worker._process.exitcode == 0
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_process_that_not_even_a_kill_ends_is_waited_for_no_longer_than_one_has_patience(
     monkeypatch: pytest.MonkeyPatch,

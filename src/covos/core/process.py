@@ -198,16 +198,16 @@ def _begin(
     *,
     loads: tuple[str, ...],
 ) -> None:
-    for name in loads:
-        import_module(name)
-    begun.send(True)
-    begun.close()
-    set_limits(**asdict(bounds))
     # Out of the terminal's reach: the process that made this one gets Ctrl-C, and passes it on once.
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
+        for name in loads:
+            import_module(name)
+        begun.send(True)
+        begun.close()
+        set_limits(**asdict(bounds))
+        threading.Thread(target=_die_with_parent, daemon=True).start()
         with unwinding_signals():
             _take_ctrl_c()
             work(connection, *arguments)
