@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import signal
 import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from checked_output import check_output
 from covos.cli import main
 from covos.cli.batch import _Display
 from covos.core.errors import InputError, UsageError
+from covos.fleet.clips import read_clips
 from covos.fleet.manifests import Clip
 from covos.fleet.own import Own
 from covos.fleet.processes import Processes
@@ -322,6 +325,61 @@ def test_the_summary_is_read_as_parquet(tmp_path: Path) -> None:
         pass
     (read,) = parquet.read_table(tmp_path / "t.parquet").to_pylist()
     assert (read["frames"], read["frames_per_second"], read["camera"], read["error"]) == (3, 2.0, "left", None)
+
+
+def test_the_columns_of_a_parquet_manifest_keep_their_values_and_types(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    columns = {
+        "input": (pyarrow.string(), ["a.mp4", "b.mp4"]),
+        "take": (pyarrow.int32(), [3, None]),
+        "shot": (pyarrow.timestamp("ms", tz="UTC"), [noon, None]),
+        "lux": (pyarrow.float32(), [0.5, float("nan")]),
+        "rate": (pyarrow.decimal128(6, 3), [Decimal("23.976"), None]),
+        "good": (pyarrow.bool_(), [True, None]),
+        "tags": (pyarrow.list_(pyarrow.string()), [["x", "y"], []]),
+        "camera": (pyarrow.dictionary(pyarrow.int8(), pyarrow.string()), ["left", None]),
+        "memo": (pyarrow.string(), ["", None]),
+        "status": (pyarrow.int64(), [1, 2]),
+    }
+    fields = [pyarrow.field(name, kind, metadata={"unit": name}) for name, (kind, _) in columns.items()]
+    arrays = [pyarrow.array(values, kind) for kind, values in columns.values()]
+    parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=pyarrow.schema(fields)), tmp_path / "m.parquet")
+    (tmp_path / "n.csv").write_text("input,memo\nc.mp4,\nd.mp4,x\n", encoding="utf-8")
+    clips = read_clips([tmp_path / "m.parquet", tmp_path / "n.csv"])
+    rows = [each.row for each in errands(clips, output="out", settings=Settings())]
+    manifests = [str(tmp_path / name) for name in ("m.parquet", "n.csv")]
+    with Summary(str(tmp_path / "t.parquet"), rows, manifests=manifests):
+        pass
+    read = parquet.read_table(tmp_path / "t.parquet")
+    for name, (kind, values) in columns.items():
+        column = {"input": None, "status": "input_status"}.get(name, name)
+        if column is not None:
+            found = read.schema.field(column)
+            assert (found.type, found.metadata[b"unit"]) == (kind, name.encode())
+            assert str(read[column].to_pylist()[:2]) == str(pyarrow.array(values, kind).to_pylist()), name
+    assert read["memo"].to_pylist() == ["", None, None, "x"]
+    assert read["take"].to_pylist()[2:] == [None, None]
+    # As CSV, what is not there is empty.
+    with Summary(str(tmp_path / "t.csv"), rows):
+        pass
+    assert [table(tmp_path / "t.csv")[name]["lux"] for name in "abc"] == ["0.5", "", ""]
+
+
+def test_a_column_that_is_of_several_types_is_of_one_that_takes_all_or_of_texts(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name, take, size in (("a", 1, 7), ("b", 2.5, "large")):
+        (tmp_path / name).mkdir()
+        columns = {"input": [f"{name}.mp4"], "take": [take], "size": [size]}
+        parquet.write_table(pyarrow.table(columns), tmp_path / name / "m.parquet")
+    manifests = [str(tmp_path / name / "m.parquet") for name in "ab"]
+    rows = [each.row for each in errands(read_clips(manifests), output="out", settings=Settings())]
+    with Summary(str(tmp_path / "t.parquet"), rows, manifests=manifests):
+        pass
+    read = parquet.read_table(tmp_path / "t.parquet")
+    assert (read["take"].to_pylist(), read["size"].to_pylist()) == ([1.0, 2.5], ["7", "large"])
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

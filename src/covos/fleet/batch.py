@@ -150,6 +150,7 @@ class Batch:
             [each.row for each in self._errands],
             # Of all clips: the tables of parts have the same columns, and can be joined.
             carried=[name for clip in clips for name in clip.carried],
+            manifests=dict.fromkeys(clip.manifest for clip in clips if clip.manifest is not None),
             overwrites=overwrite,
         )
         self._workers, self._ray, self._threads, self._gpu_share = workers, ray, threads, gpus_per_worker

@@ -75,7 +75,7 @@ class Clip(Record):
         every: Each N-th frame is taken.
         label: What its objects are called.
         frame_rate: Frames a second of a folder of frames.
-        carried: Further columns of its row.
+        carried: Further columns of its row: texts of a CSV file, values of a Parquet file; None for an empty cell.
         manifest: The manifest that lists it; None where it was named otherwise.
         row: The number of its row there, from 1.
     """
@@ -92,7 +92,7 @@ class Clip(Record):
     every: Annotated[int | None, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)] = None
     label: _Text = None
     frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
-    carried: dict[str, str] = Field(default_factory=dict)
+    carried: dict[str, Any] = Field(default_factory=dict)
     manifest: str | None = None
     row: int | None = None
 
@@ -200,7 +200,7 @@ def _clip(
         wrong.append(InputError("it has no input", why="its cell is empty", fix="fill it in, or remove the row"))
     known |= paths
     known["name"] = _as_text(known.get("name")) or (name_of(given) if given else "-")
-    others = {str(name): _as_text(cell) or "" for name, cell in row.items() if name not in SETTINGS and name != "input"}
+    others = {str(name): cell for name, cell in row.items() if name not in SETTINGS and name != "input"}
     fixed: dict[str, Any] = {"input": given or "-", "carried": others, "manifest": place, "row": number}
     try:
         clip = Clip(**fixed, **known)
@@ -329,7 +329,7 @@ def _csv_rows(place: str) -> Iterator[dict[str, Any]]:
                     fix="put such a cell in double quotes",
                 )
             row.pop("", None)  # a column without a name counts the rows: other programs write it
-            yield row
+            yield {name: cell or None for name, cell in row.items()}
     except csv.Error as error:
         raise InputError(
             f"{place}, line {reader.line_num} cannot be read", why=str(error), fix="save it as CSV"
@@ -341,6 +341,22 @@ def _parquet_rows(place: str) -> Iterator[dict[str, Any]]:
     content = _content(place)
     try:
         yield from table.read_table(io.BytesIO(content)).to_pylist()
+    except errors as error:
+        raise InputError(f"{place} cannot be read", why=str(error), fix="write it as Parquet again") from None
+
+
+def parquet_fields(place: str) -> dict[str, Any]:
+    """Return the columns of a Parquet manifest as Arrow's fields, by name; none of another manifest.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if path_of(place).suffix.lower() != ".parquet":
+        return {}
+    table, errors = parquet()
+    content = _content(place)
+    try:
+        return {field.name: field for field in table.read_schema(io.BytesIO(content))}
     except errors as error:
         raise InputError(f"{place} cannot be read", why=str(error), fix="write it as Parquet again") from None
 

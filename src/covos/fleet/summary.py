@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -18,7 +18,7 @@ from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
 from covos.core.words import Words
-from covos.fleet.manifests import parquet
+from covos.fleet.manifests import parquet, parquet_fields
 from covos.fleet.own import Own
 from covos.fleet.places import write_bytes
 from covos.fleet.work import Row
@@ -47,6 +47,8 @@ class Summary:
         rows: Those of all clips, before the batch.
         carried: Further columns, which a row may lack; those of the rows follow. One with the name of a column of the
             table stands there as ``input_NAME``.
+        manifests: Places of the manifests. In a Parquet summary, columns have the types that they have in Parquet
+            manifests, or one that takes those of all; else they are texts.
         overwrites: True if the batch replaces earlier results.
         clock: Tells seconds.
 
@@ -63,6 +65,7 @@ class Summary:
         rows: Iterable[Row],
         *,
         carried: Iterable[str] = (),
+        manifests: Iterable[str] = (),
         overwrites: bool = False,
         clock: Any = time.monotonic,
     ) -> None:
@@ -76,8 +79,10 @@ class Summary:
                 why=f"a table is CSV or Parquet, not {self._suffix or 'without a suffix'}",
                 fix=f"name it {PurePosixPath(place).stem}.csv or .parquet",
             )
+        self._fields: list[Mapping[str, Any]] = []
         if self._suffix == ".parquet":
             parquet()
+            self._fields = [parquet_fields(each) for each in manifests]
         if not is_remote(place):
             refuse_link(Path(place))
         self.rows = {row.name: row for row in rows}
@@ -143,8 +148,9 @@ class Summary:
         began = self._clock()
         if self._overwrites and (made := {row.name for row in self.rows.values() if row.has_frames}):
             self._mark.write(self.own | made)
-        write = _as_parquet if self._suffix == ".parquet" else _as_csv
-        content = write(self.rows.values(), self._carried)
+        rows = self.rows.values()
+        is_csv = self._suffix == ".csv"
+        content = _as_csv(rows, self._carried) if is_csv else _as_parquet(rows, self._carried, self._fields)
         if is_remote(self.place):
             write_bytes(self.place, content)
         else:
@@ -186,18 +192,39 @@ def _as_csv(rows: Iterable[Row], carried: Mapping[str, str]) -> bytes:
     writer.writerow([cell(name) for name in (*COLUMNS, *carried)])
     for row in rows:
         record: Mapping[str, Any] = _record(row, carried)
-        writer.writerow([cell(record[name]) for name in (*COLUMNS, *carried)])
+        values = (record[name] for name in (*COLUMNS, *carried))
+        writer.writerow([cell(None if value != value else value) for value in values])  # noqa: PLR0124 - NaN
     return text.getvalue().encode()
 
 
-def _as_parquet(rows: Iterable[Row], carried: Mapping[str, str]) -> bytes:
+def _as_parquet(rows: Iterable[Row], carried: Mapping[str, str], fields: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow
 
     kinds = {"frames": pyarrow.int64(), "seconds": pyarrow.float64(), "frames_per_second": pyarrow.float64(),
              "doubtful": pyarrow.int64(), "confidence": pyarrow.float64(), "empty": pyarrow.int64(),
              "attempts": pyarrow.int64(), "exit_code": pyarrow.int64()}  # fmt: skip
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in (*COLUMNS, *carried)])
+    records = [_record(row, carried) for row in rows]
+    made = {name: pyarrow.field(name, kinds.get(name, pyarrow.string())) for name in COLUMNS}
+    columns = [pyarrow.array([each[name] for each in records], field.type) for name, field in made.items()]
+    for column, name in carried.items():
+        known = [each[name].with_name(column) for each in fields if name in each]
+        made[column], values = _fitting(known, column, [each[column] for each in records])
+        columns.append(values)
     file = io.BytesIO()
     table, _ = parquet()
-    table.write_table(pyarrow.Table.from_pylist([_record(row, carried) for row in rows], schema=schema), file)
+    table.write_table(pyarrow.Table.from_arrays(columns, schema=pyarrow.schema(list(made.values()))), file)
     return file.getvalue()
+
+
+def _fitting(fields: Sequence[Any], column: str, values: Sequence[object]) -> tuple[Any, Any]:
+    """Return one field of Arrow for those of several manifests, or else one of texts, and the values in it."""
+    import pyarrow
+
+    # Each manifest numbers its own columns, and a row of another one may lack a value.
+    each = [field.remove_metadata().with_nullable(True) for field in fields]
+    with suppress(pyarrow.ArrowException, ValueError, TypeError, OverflowError):
+        (one,) = pyarrow.unify_schemas([pyarrow.schema([field]) for field in each], promote_options="permissive")
+        told = {key: value for key, value in (fields[0].metadata or {}).items() if key != b"PARQUET:field_id"}
+        return one.with_metadata(told), pyarrow.array(values, one.type)
+    texts = [None if value is None else str(value) for value in values]
+    return pyarrow.field(column, pyarrow.string()), pyarrow.array(texts, pyarrow.string())

@@ -74,7 +74,7 @@ class Row:
     first_doubtful: str | None = None
     warnings: tuple[str, ...] = ()
     error: CovosError | None = None
-    carried: Mapping[str, str] = field(default_factory=dict)
+    carried: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
