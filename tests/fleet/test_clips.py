@@ -443,6 +443,12 @@ def test_the_query_of_a_web_address_is_no_part_of_a_name(tmp_path: Path) -> None
     assert named([packed]) == {"c": packed}
 
 
+def test_numbered_pictures_are_a_clip_called_after_their_folder(tmp_path: Path) -> None:
+    assert named([tmp_path / "shots" / "f_%04d.png"]) == {"shots": str(tmp_path / "shots" / "f_%04d.png")}
+    (tmp_path / "take%02d.mp4").touch()
+    assert named([tmp_path / "take%02d.mp4"]) == {"take%02d": str(tmp_path / "take%02d.mp4")}
+
+
 def test_rows_that_would_share_a_folder_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "ok.mp4", tmp_path / "b.mp4")
     one, two = tmp_path / "m.csv", tmp_path / "n.csv"

@@ -45,8 +45,14 @@ def is_pattern(name: str) -> bool:
 
     A file or folder of the name itself goes before, which is not looked for here.
     """
-    may_be = "://" not in name and "\0" not in name  # a URL has % for other signs, and no file has such a name
-    return glob.has_magic(name) or (may_be and _PLACE.search(Path(name).name) is not None)
+    return glob.has_magic(name) or is_numbered(name)
+
+
+def is_numbered(name: str) -> bool:
+    """Tell if the last part of a name has a place for a number; a URL has none, in which % stands for other signs."""
+    if "://" in name or "\0" in name:  # no file has such a name
+        return False
+    return _PLACE.search(Path(name).name) is not None
 
 
 def matches_of(name: str) -> list[Path]:

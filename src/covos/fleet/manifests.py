@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from covos.core.errors import CovosError, InputError, UsageError, listed
 from covos.core.guarded import SafeFraction, read_guarded, text_of
+from covos.core.numbered import is_numbered
 from covos.core.records import Record, faults
 from covos.core.remote import is_remote
 from covos.fleet.folders import Folders
@@ -276,7 +277,7 @@ def name_of(given: str) -> str:
     """
     path, is_far = path_of(given), is_remote(given)
     is_video = path.suffix.lower() in {*VIDEO_SUFFIXES, *_RAW}
-    if is_pattern(given) and not (is_video if is_far else Path(given).exists()):
+    if (is_pattern(given) or is_numbered(given)) and not (is_video if is_far else Path(given).exists()):
         plain = [part for part in path.parts[:-1] if part != "/" and not glob.has_magic(part)]
         return plain[-1] if plain else "frames"
     if path.suffix[1:].isdecimal() and not is_video if is_far else Path(given).is_dir():
