@@ -11,7 +11,8 @@ import pytest
 
 from covos.core.errors import SourceError
 from covos.media.opening import open_source
-from covos.media.presets import H264, PRORES_422
+from covos.media.presets import FFV1, FFV1_OPAQUE, H264, PRORES_422, VP9_ALPHA, Preset
+from covos.media.range import WHOLE, Range
 from covos.media.writer import VideoWriter
 from rewritten import rewritten
 
@@ -154,6 +155,38 @@ def test_every_sound_stream_is_kept(film: Film, packets: Packets, tmp_path: Path
     with av.open(str(target)) as container:
         assert len(container.streams.audio) == 2
     assert len(packets(target)["audio"]) == 2 * len(packets(first)["audio"])
+
+
+@pytest.mark.parametrize("sound", ["pcm_s16le", "aac"])
+@pytest.mark.parametrize("name", ["film.mov", "film.mkv"])
+@pytest.mark.parametrize("preset", [H264, PRORES_422, FFV1, VP9_ALPHA], ids=lambda preset: preset.suffix)
+@pytest.mark.parametrize("part", [WHOLE, Range(start="f5", end="f20")], ids=["whole", "part"])
+def test_tracks_keep_their_language_and_name(
+    film: Film, tmp_path: Path, sound: str, name: str, preset: Preset, part: Range
+) -> None:
+    """Copied and encoded again alike: in mov and mp4 programs look at the handler, elsewhere at the title."""
+    plain, path, target = film("plain.mkv", sound=sound), tmp_path / name, tmp_path / f"out{preset.suffix}"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as copy:
+        lanes = {each.index: copy.add_stream_from_template(each) for each in source.streams}
+        language = "ger" if path.suffix == ".mov" else "deu"
+        lanes[1].metadata.update({"language": language, "title": "Dialog", "handler_name": "Dialog"})
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = lanes[packet.stream.index]
+                copy.mux(packet)
+    rgba = (lambda image: np.dstack([image, image[..., :1]])) if preset.has_alpha else (lambda image: image)
+    rewritten(path, target, preset=preset, part=part, picture=rgba)
+    with av.open(str(target)) as container:
+        said = container.streams.audio[0].metadata
+    assert said["language"] in {"deu", "ger"}
+    assert said["handler_name" if preset.container in {"mov", "mp4"} else "title"] == "Dialog"
+    assert ("HANDLER_NAME" in said) is False
+
+
+def test_a_name_that_a_program_gives_to_all_tracks_is_none(film: Film, tmp_path: Path) -> None:
+    rewritten(film("film.mov", sound="pcm_s16le"), tmp_path / "out.mkv", preset=FFV1_OPAQUE)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert "title" not in container.streams.audio[0].metadata
 
 
 def test_damaged_sound_does_not_stop_the_pictures(film: Film, tmp_path: Path) -> None:

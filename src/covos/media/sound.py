@@ -42,6 +42,14 @@ _TAIL = Fraction(1)
 _LEAD = Fraction(1, 10)
 """Seconds of sound before the first picture that need no mention: streams are interleaved by that much."""
 _NEVER = Fraction(1 << 62)
+_QUICKTIME = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces", "nld": "dut", "fre": "fra",
+    "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac", "mri": "mao", "msa": "may", "fas": "per",
+    "rum": "ron", "slo": "slk", "bod": "tib", "cym": "wel", "swe": "sve", "gle": "iri",
+}  # fmt: skip
+"""Codes of ISO 639-2, and those by which FFmpeg's muxer knows QuickTime's number of a language; others are both."""
+_NO_NAMES = frozenset({"SoundHandler", "Sound Media Handler", "Core Media Audio", "Apple Sound Media Handler"})
+"""Names that programs give to all tracks."""
 
 
 class SoundTrack:
@@ -199,6 +207,23 @@ def _depth_of(stream: AudioStream) -> SoundDepth:
     return "24 bits" if samples.bits > 16 else "16 bits"
 
 
+def _named(stream: AudioStream, source: AudioStream) -> AudioStream:
+    """Give a track of the output the language and the name of its source.
+
+    In mov and mp4, programs show the name of the handler; in other containers, the title.
+    """
+    said = {key.lower(): value for key, value in source.metadata.items()}
+    handler = said.get("handler_name", "")
+    name = said.get("title") or ("" if handler in _NO_NAMES else handler)
+    holder, language = stream.container.format.name, said.get("language", "")
+    if holder == "mov":
+        language = _QUICKTIME.get(language, language)
+    handler = name if holder in {"mov", "mp4"} else ""
+    kept = {"language": language, "title": name, "handler_name": handler}
+    stream.metadata.update({key: value for key, value in kept.items() if value})
+    return stream
+
+
 class _Lane:
     """One audio stream on its way to the output, copied."""
 
@@ -216,9 +241,7 @@ class _Lane:
         self._stream = self._add(source, output)
 
     def _add(self, source: AudioStream, output: OutputContainer) -> AudioStream:
-        stream = output.add_stream_from_template(source)
-        stream.metadata.update({k: v for k, v in source.metadata.items() if k == "language"})
-        return stream
+        return _named(output.add_stream_from_template(source), source)
 
     def complete(self, packet: Packet[AudioStream]) -> None:
         """Give a packet without a time the one at which the packet before ended."""
@@ -303,6 +326,7 @@ class _EncodedLane(_Lane):
         stream: AudioStream = output.add_stream(rules.encoder, rate=self._rate if taken else _USUAL_RATE)  # type: ignore[assignment]
         if rules.samples is not None:
             stream.codec_context.format = rules.samples
+        _named(stream, source)
         if self._is_pcm:
             self._pcm = PcmReader.of(self._codec, channels=self._channels(), layout=self._layout)
             stream.layout = self._pcm.layout
