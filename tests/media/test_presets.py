@@ -352,10 +352,10 @@ def test_sound_is_written_as_asked_without_a_word(
     assert asked in preset.sound.choices
     path, target = film(name, sound=sound), tmp_path / f"out{preset.suffix}"
     writer = copy(path, target, preset, sound=asked)
-    assert writer.warnings == writer.notes == ()
+    assert (*writer.warnings, *(each for each in writer.notes if "moved to 0" not in each)) == ()
     (start, wave, _), (new_start, new_wave, new_codec) = heard(path), heard(target)
     assert new_codec == codec
-    assert abs((new_start + onset(new_wave)) - (start + onset(wave))) < 0.02
+    assert abs((new_start + onset(new_wave)) - (start + onset(wave)) - writer.offset) < 0.02
     if is_copied:
         before, after = packets(path)["audio"], packets(target)["audio"]
         strip = 7 if name.endswith("ts") else 0

@@ -44,6 +44,7 @@ def convert(
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, if no report beside them names them.")
     ] = None,
+    deinterlace: options.Deinterlace = "auto",
     matte: Annotated[
         bool | None,
         typer.Option(
@@ -106,6 +107,7 @@ def convert(
             formats=formats or (),
             output=output,
             source=source,
+            deinterlace=deinterlace,
             matte=matte,
             device=machine.device,
             precision=machine.precision,

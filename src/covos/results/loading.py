@@ -15,7 +15,7 @@ from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.places import path_text
 from covos.core.progress import counted
-from covos.core.types import ObjectStatus, SourceInfo
+from covos.core.types import Deinterlace, ObjectStatus, SourceInfo
 from covos.core.words import Words
 from covos.engines.choices import AUTO
 from covos.formats.composition import PLAIN, Composition
@@ -49,7 +49,9 @@ _PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
 
 
 @checked()
-def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
+def load_result(
+    path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, deinterlace: Deinterlace = "auto"
+) -> Segmentation:
     """Load masks that covos wrote, or another program: mask pictures, annotations, or an opacity.
 
     A video with alpha, or of a grey matte, has one object: more than half opaque. Its opacity is kept as the matte, and
@@ -65,6 +67,7 @@ def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] 
         source: The video or pictures that the masks belong to, if the report does not name them, or they were moved. It
             is read once, for its times. Masks are matched with frames by name where they have names, else by number;
             a video has to have as many frames.
+        deinterlace: Frames of that video that are made whole pictures, as of `covos.segment`. A run has chosen already.
 
     Returns:
         The result; its pictures are read only when they are asked for.
@@ -73,21 +76,34 @@ def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] 
         AnnotationError: The masks are missing or damaged, or do not belong to the report or to the source.
         InputError: The report is damaged.
         SourceError: ``source`` cannot be read.
+        UsageError: ``deinterlace`` is asked for, and no source is named, or there is the report of a run.
     """
-    return _loaded(path, source=source)
+    return _loaded(path, source=source, deinterlace=deinterlace)
 
 
 def _loaded(
-    path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None, before_edges: bool = False
+    path: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None,
+    deinterlace: Deinterlace = "auto",
+    before_edges: bool = False,
 ) -> Segmentation:
     read = read_masks(Path(path_text(path, what="the masks")), before_edges=before_edges)
     report = _report_beside(read.path)
     result = _alone(read) if report is None else _with_report(read, report, folder=read.path.parent)
+    if deinterlace != "auto" and (source is None or report is not None):
+        raise UsageError(
+            f"deinterlace {deinterlace}, and " + ("no source is named" if report is None else "the report of a run"),
+            why="it is about the source of masks that covos has not made; a run keeps what it was made with",
+            fix="leave it out; or "
+            + ("segment again" if report is not None else "add " + Words("--source VIDEO", python="source=...")),
+        )
     if source is None:
         return result
     if read.is_sequence and report is None:
         _refuse_own_pictures(read, source)
-    return _with_source(result, source, read=read)
+    way = deinterlace if report is None else result.info.deinterlace
+    return _with_source(result, source, read=read, deinterlace=way)
 
 
 def _refuse_own_pictures(read: MasksRead, source: str | os.PathLike[str]) -> None:
@@ -207,11 +223,13 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
     )
 
 
-def _with_source(result: Segmentation, source: str | os.PathLike[str], *, read: MasksRead) -> Segmentation:
+def _with_source(
+    result: Segmentation, source: str | os.PathLike[str], *, read: MasksRead, deinterlace: Deinterlace
+) -> Segmentation:
     named = read.frames[0].stem is not None
     path = result.info.path if result.info.kind == "masks" else "the result"
     # A part stays the part that it was, wherever its source lies now.
-    with open_input(source, range=Range.taken(result.info), deinterlace=result.info.deinterlace) as opened:
+    with open_input(source, range=Range.taken(result.info), deinterlace=deinterlace) as opened:
         info = opened.info
         if read.is_sequence and result.info.kind == "masks":
             result = _fitted(read, info, path=path)
@@ -269,6 +287,7 @@ def convert(
     formats: Sequence[str] = (),
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
+    deinterlace: Deinterlace = "auto",
     matte: bool | str | os.PathLike[str] | None = None,
     device: str = AUTO,
     precision: Precision = AUTO,
@@ -289,6 +308,7 @@ def convert(
         output: Folder, or one file such as ``x.mov`` (see `covos.runs.onefile`); if not given, a folder beside the
             result, named after it and the formats.
         source: As for `load_result`.
+        deinterlace: As for `load_result`.
         matte: If true, find the opacity of edges with covos-matte, or with the ``.safetensors`` file of another one
             (see `covos.Segmentation.with_matte`). None takes the matte that a run has found. If false, edges are as
             soft as the probability, also where there is a matte.
@@ -310,7 +330,7 @@ def convert(
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: The disk is full or not writable.
     """
-    found = load_result(path, source=source)
+    found = load_result(path, source=source, deinterlace=deinterlace)
     result = found.trim(as_range(range))
     # Of masks of one frame, no other range has more.
     frame = only_frame(result.info) if len(found) > 1 else None
@@ -332,7 +352,7 @@ def convert(
         network = DEFAULT_MATTER if matte is True else matte
         changed = edges_of(Path(path))
         # A matte is looked for around what was found, and is then changed as the masks were.
-        before = _loaded(path, source=source, before_edges=True) if changed else found
+        before = _loaded(path, source=source, deinterlace=deinterlace, before_edges=True) if changed else found
         part = before.trim(as_range(range))
         matted = part.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
         result = replace(matted, frames=_edged(matted, result, edges=changed, before=before))

@@ -120,7 +120,11 @@ class Replay:
             return write(_blank(mask, size) for mask in self._ascending())
         # Its pass is closed, too: the traceback of an error would hold it, and the file with it.
         with self.open(what=hungry[0]) as source, closing(cast("Generator[Frame]", iter(source))) as frames:
-            return write(frames, tags=source.info.tags)
+            saved = write(frames, tags=source.info.tags)
+            # Of masks that no run has made, nobody has said yet how their source is read.
+            known = {*health.warnings, *source.damage_in_words(source.health)}
+            told = tuple(each for each in source.health.warnings if each not in known)
+            return replace(saved, warnings=(*told, *saved.warnings))
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
         """Return the pictures that some of the masks belong to.
