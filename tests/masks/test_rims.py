@@ -73,6 +73,37 @@ def test_a_rim_is_thin_and_long_and_along_the_whole() -> None:
     assert not is_rim(np.zeros(SIZE, bool), disc(50))
 
 
+def strip(top: int, left: int, height: int, width: int) -> MaskArray:
+    made = np.zeros(SIZE, bool)
+    made[top : top + height, left : left + width] = True
+    return made
+
+
+def test_what_is_short_or_thick_or_half_along_the_whole_is_no_rim() -> None:
+    """Along the upper side of a box; in a frame of this size, a rim is at most 8 pixels thick."""
+    whole = strip(100, 20, 120, 360)
+    assert is_rim(strip(94, 20, 6, 360), whole)
+    assert not is_rim(strip(94, 20, 6, 12), whole), "short"
+    assert not is_rim(strip(80, 20, 20, 360), whole), "thick"
+    assert not is_rim(strip(94, 20, 6, 360), strip(100, 20, 120, 180)), "half of it leads away"
+    assert is_rim(strip(94, 20, 6, 360), strip(100, 20, 120, 300)), "nearly all of it is there"
+
+
+def test_a_rim_may_lie_beside_the_border_of_the_frame() -> None:
+    upper, lower = strip(2, 2, 5, 412), strip(233, 2, 5, 412)
+    assert is_rim(upper, strip(7, 2, 100, 412))
+    assert is_rim(lower, strip(120, 2, 113, 412))
+    assert not is_rim(upper, strip(120, 2, 113, 412))
+
+
+def test_a_rim_round_a_rim_becomes_part_of_the_whole_too() -> None:
+    labels = two(60, 65, rim=2, whole=1)
+    labels[disc(70) & ~disc(65)] = 3
+    cleaned = without_rims(labels, found={2, 3})
+    assert set(np.unique(cleaned)) == {0, 1}
+    np.testing.assert_array_equal(cleaned > 0, disc(70))
+
+
 def test_a_map_of_lines_alone_stays_as_it_is() -> None:
     labels = np.zeros(SIZE, np.uint8)
     for row in range(10, 100, 3):
@@ -114,6 +145,8 @@ def test_what_is_a_thing_of_its_own_stays() -> None:
     strap, away = box(120, 220, 3, 100), box(300, 300, 3, 60)
     for each in (ball, strap, away):
         np.testing.assert_array_equal(left_of(shown | each, shown), each)
+    knob = box(150, 220, 12, 7)
+    np.testing.assert_array_equal(left_of(shown | knob, shown), knob, err_msg="no sliver, and as thick as it is long")
     line = box(100, 220, 150, 2)
     np.testing.assert_array_equal(left_of(line, shown), line, err_msg="nothing was taken of it")
     half = box(100, 100, 150, 60)
