@@ -471,10 +471,7 @@ class Session:
         )
 
     def origin(self, direction: Direction = "auto", *, apart: int = 1) -> Origin:
-        """Return what a report says of the results: model, prompts by their hashes, and the settings.
-
-        ``apart`` is that of `streaming`.
-        """
+        """Return what a report says of the results: model, hashes of prompts, settings; ``apart`` as in `streaming`."""
         self._prompted.make_waiting()
         return self.model.origin(
             direction=self.direction(direction) if self.seeds.frames else direction,
