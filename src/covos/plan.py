@@ -9,7 +9,7 @@ can run it, and it prints as JSON (``plan.model_dump_json()``), from which it co
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -33,7 +33,7 @@ from covos.engines.choices import (
 from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks import read_shown_map
 from covos.masks.edges import NO_EDGES, Edges
-from covos.media.inputs import InMemory, as_source
+from covos.media.inputs import InMemory, Input, as_source
 from covos.media.range import WHOLE, Range, as_range
 from covos.media.rates import check_rate, written_rate
 from covos.models.registry import DEFAULT_MATTER, DEFAULT_MODEL
@@ -65,6 +65,17 @@ def _matter(given: object) -> object:
     if isinstance(given, bool):
         return DEFAULT_MATTER if given else False
     return as_text(given)
+
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from fractions import Fraction
+
+    from covos.core.labelling import Label
+
+    GivenRange: TypeAlias = Range | range
+    GivenTask: TypeAlias = Find | Follow | Discover
 
 
 class Plan(Value):
@@ -112,6 +123,28 @@ class Plan(Value):
     deinterlace: Deinterlace = "auto"
     matte: Annotated[str | Literal[False] | None, BeforeValidator(_matter)] = None
     cuts: Cuts = AUTO
+
+    if TYPE_CHECKING:  # the fields hold what these become
+
+        def __init__(
+            self,
+            *,
+            source: Input | InMemory,
+            task: GivenTask = FIND,
+            model: str | os.PathLike[str] = DEFAULT_MODEL,
+            device: str = AUTO,
+            precision: Precision = AUTO,
+            runtime: ChosenRuntime = AUTO,
+            formats: Sequence[str] = DEFAULT_FORMATS,
+            frame_rate: Fraction | float | str | None = None,
+            range: GivenRange | None = None,
+            damaged: Damaged = "hold",
+            edges: Edges = NO_EDGES,
+            label: Labelling | Label | None = None,
+            deinterlace: Deinterlace = "auto",
+            matte: str | os.PathLike[str] | bool | None = None,
+            cuts: Cuts = AUTO,
+        ) -> None: ...
 
     @field_validator("formats")
     @classmethod

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -128,6 +128,19 @@ class Edges(Value):
     grow: Length = "0"
     shrink: Length = "0"
     feather: Length = "0"
+
+    if TYPE_CHECKING:  # the fields hold what these become
+
+        def __init__(
+            self,
+            *,
+            smooth_time: int = 0,
+            min_area: str | float = 0,
+            fill_holes: str | float | bool = 0,
+            grow: str | float = 0,
+            shrink: str | float = 0,
+            feather: str | float = 0,
+        ) -> None: ...
 
     def __bool__(self) -> bool:
         """Tell if anything is changed."""

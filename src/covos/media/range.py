@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -119,6 +119,17 @@ class Range(Value):
     end: Place | None = None
     every: int = Field(default=1, ge=1, le=MOST_EVERY)
     times: Times = "zero"
+
+    if TYPE_CHECKING:  # the fields hold what these become
+
+        def __init__(
+            self,
+            *,
+            start: str | float | None = None,
+            end: str | float | None = None,
+            every: int = 1,
+            times: Times = "zero",
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _ascending(self) -> Range:

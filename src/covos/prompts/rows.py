@@ -59,10 +59,13 @@ def as_boxes(boxes: object) -> tuple[Box, ...]:
 
 
 def _points_given(given: object) -> object:
-    listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-    if not isinstance(given, np.ndarray) and (not listed or any(isinstance(each, Point | Mapping) for each in given)):
+    if isinstance(given, np.ndarray):
+        return as_points(given) if len(given) else ()
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         return given
-    return as_points(given) if len(given) else ()  # type: ignore[arg-type]
+    if not given or any(isinstance(each, Point | Mapping) for each in given):
+        return given
+    return as_points(given)
 
 
 def _box_given(given: object) -> object:
@@ -76,6 +79,10 @@ def _box_given(given: object) -> object:
     return one
 
 
+PointRows: TypeAlias = Sequence[Point | Sequence[float] | Mapping[str, float]] | Sequence[float] | np.ndarray[Any, Any]
+"""Points of one prompt, as rows, tables or `Point` values."""
+BoxRow: TypeAlias = Box | Sequence[float] | Mapping[str, float] | np.ndarray[Any, Any]
+"""A box of one prompt, as a row, a table or a `Box`."""
 GivenPoints = Annotated[tuple[Point, ...], BeforeValidator(_points_given)]
 """Points, also given as rows of (x, y), or of (x, y, 1) on the object and (x, y, 0) off it."""
 GivenBox = Annotated[Box, BeforeValidator(_box_given)]

@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -27,7 +27,7 @@ from covos.engines.steering_rule import SteeringRule
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_shown_map
 from covos.media.inputs import FileInMemory
 from covos.prompts.frames import NamedFrame, NamedOrFirst, frame_name, frame_of_key
-from covos.prompts.rows import GivenBox, GivenPoints, Rows, as_boxes, as_points, box_name, point_name
+from covos.prompts.rows import BoxRow, GivenBox, GivenPoints, PointRows, Rows, as_boxes, as_points, box_name, point_name
 
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
@@ -137,6 +137,19 @@ class MaskPrompt(Value):
     object: int | None = None
     label: str | None = None
 
+    if TYPE_CHECKING:  # the fields hold what these become
+
+        def __init__(
+            self,
+            *,
+            file: str | os.PathLike[str] | None = None,
+            labels: np.ndarray[Any, Any] | None = None,
+            alpha: bool = False,
+            frame: int | None = None,
+            object: int | None = None,
+            label: str | None = None,
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _one_mask(self) -> MaskPrompt:
         count = (self.file is not None) + (self.labels is not None) + self.alpha
@@ -188,6 +201,18 @@ class PointPrompt(Value):
     box: GivenBox | None = None
     label: str | None = None
 
+    if TYPE_CHECKING:  # the fields hold what these become
+
+        def __init__(
+            self,
+            *,
+            frame: int | None = None,
+            object: int | None = None,
+            points: PointRows = (),
+            box: BoxRow | None = None,
+            label: str | None = None,
+        ) -> None: ...
+
     @property
     def number(self) -> int:
         """Number of the frame, of a prompt that names it; see `on_frames`."""
@@ -230,6 +255,10 @@ class RegionPrompt(Value):
     role: Literal["within", "exclude"]
     frame: NamedFrame | None = None
 
+    if TYPE_CHECKING:  # the fields hold what these become
+
+        def __init__(self, *, box: BoxRow, role: Literal["within", "exclude"], frame: int | None = None) -> None: ...
+
     def describe(self) -> dict[str, Any]:
         """Return what the report says of it."""
         return {self.role: [self.box.x0, self.box.y0, self.box.x1, self.box.y1]}
@@ -244,9 +273,7 @@ def _kind_of(given: object) -> str:
     return next((kind.__name__ for name, kind in kinds.items() if name in named), PointPrompt.__name__)
 
 
-_BY_KIND = Discriminator(
-    _kind_of, custom_error_type="prompt", custom_error_message="no such prompt is taken here"
-)
+_BY_KIND = Discriminator(_kind_of, custom_error_type="prompt", custom_error_message="no such prompt is taken here")
 """Tells prompts apart in a record, each under the tag of its class."""
 Prompt: TypeAlias = MaskPrompt | PointPrompt
 """Shows objects that are to be followed."""
