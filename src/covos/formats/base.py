@@ -225,6 +225,14 @@ class Format(ABC):
         """Changes that take nothing worth speaking of, in plain words. Complete after `close`."""
         return ()
 
+    @property
+    def _lost_aspect(self) -> tuple[str, ...]:
+        """The warning of a format that has no place for pixels that are not square."""
+        if self._info.pixel_aspect == 1 or not self._written:
+            return ()
+        why = f"the pixel aspect {self._info.pixel_aspect} is not kept: set it in the program that reads the files"
+        return (f"{self.name}: {why}",)
+
     def write(self, result: FrameResult) -> None:
         """Add a frame.
 

@@ -43,6 +43,7 @@ class Carrier:
         suffixes: Those that a picture may have, the usual one first; none of a video.
         write: Writes a picture, H x W x 3 RGB: uint8, or uint16 of full range.
         deep: False of pictures that have eight bits a sample.
+        has_aspect: False of pictures that cannot say that their pixels are not square.
         bytes_per_pixel: Size on disk, as of `covos.formats.base.Format`: with all of the source's detail.
     """
 
@@ -50,6 +51,7 @@ class Carrier:
     suffixes: tuple[str, ...] = ()
     write: WritePicture | None = None
     deep: bool = True
+    has_aspect: bool = True
     bytes_per_pixel: float = 0.0
 
     @property
@@ -68,8 +70,8 @@ def _write_tiff(path: Path, pixels: NDArray[Any], info: SourceInfo, _: Frame) ->
     write_tiff(path, wide, pixel_aspect=info.pixel_aspect, profile=profile_of(info.tags))
 
 
-def _write_png(path: Path, pixels: NDArray[Any], _: SourceInfo, __: Frame) -> None:
-    write_png(path, pixels)
+def _write_png(path: Path, pixels: NDArray[Any], info: SourceInfo, _: Frame) -> None:
+    write_png(path, pixels, pixel_aspect=info.pixel_aspect)
 
 
 def _write_webp(path: Path, pixels: NDArray[Any], _: SourceInfo, __: Frame) -> None:
@@ -92,8 +94,8 @@ CARRIERS: Final[dict[CarrierName, Carrier]] = {
     "ffv1": Carrier(preset=FFV1_OPAQUE, bytes_per_pixel=0.30),
     "tiff": Carrier(suffixes=(".tif", ".tiff"), write=_write_tiff, bytes_per_pixel=0.75),
     "png": Carrier(suffixes=(".png",), write=_write_png, bytes_per_pixel=0.43),
-    "webp": Carrier(suffixes=(".webp",), write=_write_webp, deep=False, bytes_per_pixel=0.38),
-    "jpeg": Carrier(suffixes=(".jpg", ".jpeg"), write=_write_jpeg, deep=False, bytes_per_pixel=0.14),
+    "webp": Carrier(suffixes=(".webp",), write=_write_webp, deep=False, has_aspect=False, bytes_per_pixel=0.38),
+    "jpeg": Carrier(suffixes=(".jpg", ".jpeg"), write=_write_jpeg, deep=False, has_aspect=False, bytes_per_pixel=0.14),
     "exr": Carrier(suffixes=(".exr",), write=_write_exr, bytes_per_pixel=1.09),
 }
 """By the option of a format's value that asks for it: ``background=beach.mp4,tiff``."""
@@ -133,6 +135,11 @@ class CarriedFormat(VideoFormat):
         """Tell if it is seen; what concerns videos is not where each picture is a file."""
         is_video = cls._carrier_of(value).preset is not None
         return super().takes(field, value, given=given) and (is_video or field not in OF_VIDEOS)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Also pixels that are not square, where pictures cannot say so."""
+        return *super().warnings, *(() if self._carrier.has_aspect else self._lost_aspect)
 
     @classmethod
     @abstractmethod

@@ -6,6 +6,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from covos.formats.composition import PLAIN_ALPHA, with_options
 from covos.formats.each import EachObjectFormat
 
 _MARGIN_PER_DIAGONAL = 1 / 100
+_SQUARE = Fraction(1)
 _BEHIND_IHDR = 33
 """Bytes of a PNG before its second chunk."""
 _WEBP = ".webp"
@@ -35,11 +37,17 @@ _Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are one further."""
 
 
-def write_png(path: Path, pixels: NDArray[Any], *, colour: Colour | None = None) -> None:
+def write_png(
+    path: Path, pixels: NDArray[Any], *, colour: Colour | None = None, pixel_aspect: Fraction = _SQUARE
+) -> None:
     """Write pixels as they are, whole or not at all: grey, RGB, or RGBA with straight alpha; uint8 or uint16.
 
-    Colours of 16 bits may be others than those of sRGB: the file then states them (``cICP``; PNG 3, 11.3.2.6).
+    Colours of 16 bits may be others than those of sRGB: the file then states them (``cICP``; PNG 3, 11.3.2.6). Pixels
+    that are not square are stated, too (``pHYs``, 11.3.4.3).
     """
+    chunks = b""
+    if pixel_aspect != 1:  # pixels a unit, across and down, of a unit that is not known
+        chunks = _chunk(b"pHYs", struct.pack(">IIB", pixel_aspect.denominator, pixel_aspect.numerator, 0))
     with atomic_path(path) as temporary:
         if pixels.dtype == np.uint16 and pixels.ndim == 3:  # Pillow has no such pictures
             order = [2, 1, 0, 3][: pixels.shape[2]]
@@ -47,14 +55,20 @@ def write_png(path: Path, pixels: NDArray[Any], *, colour: Colour | None = None)
             content = cv2.imencode(".png", pixels[..., order], how)[1].tobytes()
             if colour is not None:
                 # RGB of full range.
-                said = b"cICP" + bytes([colour.primaries, colour.transfer, 0, 1])
-                chunk = struct.pack(">I", 4) + said + struct.pack(">I", zlib.crc32(said))
-                content = content[:_BEHIND_IHDR] + chunk + content[_BEHIND_IHDR:]
-            temporary.write_bytes(content)
+                chunks = _chunk(b"cICP", bytes([colour.primaries, colour.transfer, 0, 1])) + chunks
+            temporary.write_bytes(content[:_BEHIND_IHDR] + chunks + content[_BEHIND_IHDR:])
             return
         # Alpha is mostly runs of equal bytes, and the detail of a photograph has no repeats to look for: searching
         # only for runs is faster and gives files of the same size.
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
+        if chunks:
+            content = temporary.read_bytes()
+            temporary.write_bytes(content[:_BEHIND_IHDR] + chunks + content[_BEHIND_IHDR:])
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    said = name + content
+    return struct.pack(">I", len(content)) + said + struct.pack(">I", zlib.crc32(said))
 
 
 def write_webp(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -118,7 +132,7 @@ class MatteFormat(_OfBits):
 
     def _add_named(self, name: str, result: FrameResult) -> None:
         grey = grey_levels(self._seen(result).soft, bits=self._bits)
-        write_png(self._file(name, f"{result.frame.stem}.png"), grey)
+        write_png(self._file(name, f"{result.frame.stem}.png"), grey, pixel_aspect=self._info.pixel_aspect)
 
 
 class RgbaFormat(_OfBits):
@@ -153,8 +167,13 @@ class RgbaFormat(_OfBits):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Also what could not be kept of HDR."""
-        return *super().warnings, *self._hdr_notes
+        """Also what could not be kept of HDR, and pixels that are not square."""
+        lost = self._lost_aspect if self._is_webp else ()
+        return *super().warnings, *lost, *self._hdr_notes
+
+    @property
+    def _is_webp(self) -> bool:
+        return self.parsed(self._value)[0] == "webp"
 
     @classmethod
     def still_suffixes(cls, value: str | None) -> tuple[str, ...]:
@@ -170,16 +189,16 @@ class RgbaFormat(_OfBits):
 
     def _add_named(self, name: str, result: FrameResult) -> None:
         composed = self._seen(result)
-        suffix = _WEBP if self.parsed(self._value)[0] == "webp" else ".png"
-        path = self._file(name, f"{result.frame.stem}{suffix}")
-        if suffix == _WEBP:
+        path = self._file(name, f"{result.frame.stem}{_WEBP if self._is_webp else '.png'}")
+        aspect = self._info.pixel_aspect
+        if self._is_webp:
             write_webp(path, composed.rgba)
         elif self._keeps_hdr:
-            write_png(path, rgba_of(composed.unmapped, deep=True), colour=self._told.colour)
-        elif self._bits == 16:
-            write_png(path, rgba_of(composed, deep=True))
+            deep = rgba_of(composed.unmapped, deep=True)
+            write_png(path, deep, colour=self._told.colour, pixel_aspect=aspect)
         else:
-            write_png(path, composed.rgba)
+            rgba = rgba_of(composed, deep=True) if self._bits == 16 else composed.rgba
+            write_png(path, rgba, pixel_aspect=aspect)
 
 
 class CutoutFormat(EachObjectFormat):
@@ -201,7 +220,8 @@ class CutoutFormat(EachObjectFormat):
 
     def _add_named(self, name: str, result: FrameResult) -> None:
         if name not in self._crops:
-            self._crops[name] = _Crop(self._folder, f"{self.output}/{name}" if name else self.output)
+            place = f"{self.output}/{name}" if name else self.output
+            self._crops[name] = _Crop(self._folder, place, pixel_aspect=self._info.pixel_aspect)
         self._crops[name].add(ComposedResult.of(result))
 
     def _finish(self) -> Path:
@@ -221,8 +241,8 @@ class CutoutFormat(EachObjectFormat):
 class _Crop:
     """The pictures of one folder, put aside until all have been seen: then the box that holds them all is known."""
 
-    def __init__(self, folder: Destination, place: str) -> None:
-        self._folder, self._place = folder, place
+    def __init__(self, folder: Destination, place: str, *, pixel_aspect: Fraction) -> None:
+        self._folder, self._place, self._aspect = folder, place, pixel_aspect
         self._box_file = folder.file(f"{place}/box.json")
         self._parts = ArraysOnDisk(folder.path)
         self._boxes: list[tuple[str, _Box | None]] = []
@@ -246,7 +266,7 @@ class _Crop:
             picture: NDArray[np.uint8] = np.zeros((bottom - top, right - left, 4), np.uint8)
             if box is not None:
                 picture[box[1] - top : box[3] - top, box[0] - left : box[2] - left] = next(parts)
-            write_png(self._folder.file(f"{self._place}/{stem}.png"), picture)
+            write_png(self._folder.file(f"{self._place}/{stem}.png"), picture, pixel_aspect=self._aspect)
         content = {"left": left, "top": top, "width": right - left, "height": bottom - top}
         frame = {"frame_width": width, "frame_height": height}
         write_json(content | frame, self._box_file, indent=None)

@@ -127,7 +127,8 @@ class VideoFormat(Format):
         """Write a frame into the video of a name; the first video has the sound."""
         if self._info.is_still:
             self._pictures.append(self._folder.file(f"{name}.png"))
-            write_png(self._pictures[-1], picture, colour=self._told.colour if self._keeps_hdr else None)
+            colour = self._told.colour if self._keeps_hdr else None
+            write_png(self._pictures[-1], picture, colour=colour, pixel_aspect=self._info.pixel_aspect)
             return
         video = self._video(name, index=frame.index, time_base=frame.time_base)
         video.write(picture, pts=frame.pts, duration=frame.duration)
