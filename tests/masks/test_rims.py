@@ -79,14 +79,20 @@ def strip(top: int, left: int, height: int, width: int) -> MaskArray:
     return made
 
 
-def test_what_is_short_or_thick_or_half_along_the_whole_is_no_rim() -> None:
-    """Along the upper side of a box; in a frame of this size, a rim is at most 8 pixels thick."""
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_is_short_or_thick_or_half_along_the_whole_is_no_rim(turned: bool) -> None:
+    """Along a side of a box; in a frame of this size, a rim is at most 8 pixels thick."""
+
+    def is_along(part: MaskArray, whole: MaskArray) -> bool:
+        return is_rim(np.ascontiguousarray(part.T), np.ascontiguousarray(whole.T)) if turned else is_rim(part, whole)
+
     whole = strip(100, 20, 120, 360)
-    assert is_rim(strip(94, 20, 6, 360), whole)
-    assert not is_rim(strip(94, 20, 6, 12), whole), "short"
-    assert not is_rim(strip(80, 20, 20, 360), whole), "thick"
-    assert not is_rim(strip(94, 20, 6, 360), strip(100, 20, 120, 180)), "half of it leads away"
-    assert is_rim(strip(94, 20, 6, 360), strip(100, 20, 120, 300)), "nearly all of it is there"
+    assert is_along(strip(94, 20, 6, 360), whole)
+    assert is_along(strip(94, 20, 6, 30), whole)
+    assert not is_along(strip(94, 20, 6, 12), whole), "short"
+    assert not is_along(strip(90, 20, 10, 360), whole), "thick"
+    assert not is_along(strip(94, 20, 6, 360), strip(100, 20, 120, 180)), "half of it leads away"
+    assert is_along(strip(94, 20, 6, 360), strip(100, 20, 120, 300)), "nearly all of it is there"
 
 
 def test_a_rim_may_lie_beside_the_border_of_the_frame() -> None:
