@@ -278,11 +278,11 @@ def choose_output(
 
 def _one_frame_of_part(path: Path, format: str, *, own: Sequence[str], frame: int) -> UsageError:
     """Return the error of a video that was asked for of a part that has one frame."""
-    longer = "an earlier start" if frame else "a later end"
+    longer = "an earlier " + Words("--start", python="start") if frame else "a later " + Words("--end", python="end")
     return UsageError(
         f"{path} of the format {format}",
         why=f"the part has one frame (f{frame}), and one frame is written as a picture: {' or '.join(own)}",
-        fix=f"write {path.with_suffix(own[0])}, or take more frames: {longer}",
+        fix=f"write {path.with_suffix(own[0])}, or take more frames: " + longer,
     )
 
 
