@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import covos
 from covos.core.errors import UsageError
 from covos.core.types import Tags
 from covos.media import video
@@ -20,6 +21,7 @@ from covos.media.opening import open_source
 from covos.media.presets import PRORES_4444
 from covos.media.range import WHOLE, Range, as_range, in_words, place_of
 from covos.media.writer import VideoWriter
+from stub_model import bright_model
 
 Film = Callable[..., Path]
 MS = Fraction(1, 1000)
@@ -235,3 +237,20 @@ def test_a_part_of_a_folder_tells_its_own_damage_and_its_own_files(tmp_path: Pat
     Image.new("RGB", (64, 48), (80, 0, 0)).save(tmp_path / "2.png")
     with open_input(tmp_path, range=Range(start="f1", every=2)) as again:
         assert (again.content(), again.content_of_files()) == known
+
+
+def test_a_number_that_a_file_bears_is_answered_with_its_frame(tmp_path: Path) -> None:
+    for number in range(1001, 1007):
+        Image.new("RGB", (16, 12)).save(tmp_path / f"shot.{number}.png")
+    for what, place in ({"end": "f1005"}, "end"), ({"start": "f1005"}, "start"):
+        with pytest.raises(UsageError, match="frame 1005 is beyond the end") as caught:
+            open_input(tmp_path, range=Range(**what))
+        assert str(caught.value.remedy.command) == f"shot.1005 is frame 4: --{place} f4"
+        assert caught.value.fix == f'shot.1005 is frame 4: {place}="f4"'
+    with pytest.raises(UsageError) as caught:
+        open_input(tmp_path, range=Range(end="f1007"))
+    assert caught.value.fix == "give a place up to f6, or leave it out"
+    result = covos.segment(tmp_path, model=bright_model())
+    with pytest.raises(UsageError) as caught:
+        result.trim(Range(end="f1003"))
+    assert caught.value.fix == 'shot.1003 is frame 2: end="f2"'

@@ -18,6 +18,7 @@ from covos.core.errors import UsageError
 from covos.core.progress import counted
 from covos.core.records import Value, spoken
 from covos.core.types import SourceInfo, Times
+from covos.core.words import Words
 from covos.media.tags import frames_at, is_timecode, is_timecode_rate, timecode_parts
 
 _SECONDS = re.compile(
@@ -25,6 +26,7 @@ _SECONDS = re.compile(
 )
 _MINUTE = 60
 _FRAME = re.compile(r"f(?P<frame>\d{1,15})", re.ASCII)
+_LAST_NUMBER = re.compile(r"\d{1,15}$", re.ASCII)
 _CLOSE = Fraction(1, 1000)
 """Seconds: players show times to a thousandth, rounded up or down."""
 _TAIL = 1
@@ -74,6 +76,10 @@ class Timed(Protocol):
     @property
     def numbers(self) -> Sequence[int]:
         """Numbers of its frames in the whole source, ascending."""
+
+    @property
+    def stems(self) -> Sequence[str]:
+        """Names of their files without suffixes; none if they are no files."""
 
     @property
     def promised(self) -> int:
@@ -365,12 +371,23 @@ def _held(source: Timed) -> str:
     return f"{source.called} has {counted(len(numbers), 'frame')}{which}{length}"
 
 
+def _file_meant(option: _Option, source: Timed, place: str) -> str | Words:
+    """Return the remedy for the number of a frame that a file bears in its name; nothing for others."""
+    if _kind(place) == "frame":
+        for number, stem in zip(source.numbers, source.stems, strict=False):
+            borne = _LAST_NUMBER.search(stem)
+            if borne is not None and int(borne[0]) == int(place[1:]):
+                return f"{stem} is frame {number}: " + Words(f"--{option} f{number}", python=f'{option}="f{number}"')
+    return ""
+
+
 def _beyond(option: _Option, source: Timed, place: str) -> UsageError:
     what = {"frame": f"frame {place[1:]}", "timecode": "this timecode", "seconds": f"{place} seconds"}[_kind(place)]
     timecode = f"; {source.info.path} begins at timecode {source.info.tags.timecode or '00:00:00:00'}"
     error = UsageError(
         f"{option} {place}: {what} is beyond the end",
         why=_held(source) + (timecode if _kind(place) == "timecode" else ""),
-        fix=f"give a place up to f{source.numbers[-1] + (option == 'end')}, or leave it out",
+        fix=_file_meant(option, source, place)
+        or f"give a place up to f{source.numbers[-1] + (option == 'end')}, or leave it out",
     )
     return EndBeyondError(error.what, why=error.why, fix=error.remedy) if option == "end" else error

@@ -163,6 +163,11 @@ class Source(ABC):
         return self.info.numbers
 
     @property
+    def stems(self) -> Sequence[str]:
+        """Names of its pictures' files without suffixes; none of a video."""
+        return [path.stem for path in self.files] if self.info.kind == "frames" else []
+
+    @property
     def promised(self) -> int:
         """Frames that the source should have, those that are known to be missing as well."""
         return max(self.info.frame_count, self.health.expected)

@@ -31,6 +31,10 @@ class Placed(Protocol):
         """Its number in the whole source."""
 
     @property
+    def stem(self) -> str:
+        """Its name: that of its file without the suffix, if it has one."""
+
+    @property
     def pts(self) -> int:
         """Its time in units of ``time_base``."""
 
@@ -55,6 +59,11 @@ class KeptFrames:
     def numbers(self) -> Sequence[int]:
         """Numbers of its frames in the whole source, ascending."""
         return [frame.number for frame in self.frames]
+
+    @property
+    def stems(self) -> Sequence[str]:
+        """Names of the pictures' files without suffixes; none of a video."""
+        return [frame.stem for frame in self.frames] if self.info.kind == "frames" else []
 
     @property
     def promised(self) -> int:

@@ -67,6 +67,7 @@ def _is_all(path: Path, part: SourceInfo) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     number: int
+    stem: str
     pts: int
     time_base: Fraction
 
@@ -75,7 +76,7 @@ def _part(report: ReportContent, known: SourceInfo, range: Range) -> Range:
     """Return the part of a run by the numbers of its frames, as `covos.results.trimming.trimmed` takes it."""
     if not range:
         return Range.taken(known)
-    rows = [_Row(number=row.number, pts=row.pts, time_base=known.time_base) for row in report.frames]
+    rows = [_Row(number=row.number, stem=row.stem, pts=row.pts, time_base=known.time_base) for row in report.frames]
     taken = range.frames(KeptFrames(info=replace(known, frame_count=len(rows)), frames=rows))
     kept = rows[taken.start : taken.stop : taken.step]
     if len(kept) == len(rows):
