@@ -200,7 +200,8 @@ class Source(ABC):
     def time_of(self, index: int) -> Fraction:
         """Return the seconds from the beginning of frame 0 to that of another; behind the last one, to its end."""
         rate, ticks = self.info.frame_rate, self._ticks()
-        if index >= self.info.frame_count:
+        # Damage that showed up meanwhile leaves fewer times than frames were promised.
+        if index >= (self.info.frame_count if ticks is None else len(ticks)):
             return self.length
         if ticks is not None:
             return (ticks[index] - ticks[0]) * self.info.time_base
