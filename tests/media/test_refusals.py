@@ -328,3 +328,15 @@ def test_a_file_that_vanishes_after_it_was_opened_is_a_source_that_cannot_be_rea
 def test_a_name_that_no_system_takes_is_not_there() -> None:
     for name in ("a\0b", "a\0b/%d.png"):
         assert refusal(name).why == "nothing has this name"
+
+
+@pytest.mark.parametrize(("magic", "suffix"), [(b"SDPX", ".dpx"), (b"XPDS", ".dpx"), (b"\x80\x2a\x5f\xd7", ".cin")])
+def test_pictures_of_film_are_refused_with_kinds_that_keep_their_bits(
+    tmp_path: Path, magic: bytes, suffix: str
+) -> None:
+    for number in (1, 2):
+        (tmp_path / f"shot.{number}{suffix}").write_bytes(magic + bytes(2048))
+    for what in (tmp_path, tmp_path / f"shot.1{suffix}", tmp_path / f"shot.*{suffix}"):
+        with pytest.raises(SourceError) as refused:
+            open_source(what)
+        assert "TIFF or PNG of 16 bits, or to OpenEXR" in refused.value.fix

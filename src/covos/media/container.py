@@ -45,9 +45,14 @@ _NOT_READ = {
     b"ZWS": "a Flash film (SWF)",
     b"\0\0\1\0": "an icon (ICO)",
     b"8BPS": "a Photoshop picture (PSD)",
+    **dict.fromkeys((b"SDPX", b"XPDS"), "a DPX picture"),
+    b"\x80\x2a\x5f\xd7": "a Cineon picture",
     b"v/1\1": "an OpenEXR picture",
     b"%PDF": "a PDF document",  # FFmpeg takes the photographs in it for a film
 }
+_OF_FILM = frozenset({"a DPX picture", "a Cineon picture"})
+FILM_SUFFIXES = frozenset({".cin", ".dpx"})
+KEEPING_FILM = "convert it to TIFF or PNG of 16 bits, or to OpenEXR, which keep all its bits"
 # The headers of an Ogg recording that is joined to another come as packets, and no decoder takes them for pictures.
 _OGG_HEADER = re.compile(rb"OVP80|[\x80-\x82]theora")
 _READ_ERRORS_IN_A_ROW = 32
@@ -216,7 +221,7 @@ def _unread(path: Path, name: str) -> SourceError:
     return SourceError(
         f"{path}: it is {name}, which is not read" if name else f"{path}: it is of a kind that is not read",
         why="covos opens only kinds of files whose losses it can find",
-        fix="convert it to mp4, or a picture to PNG",
+        fix=KEEPING_FILM if name in _OF_FILM else "convert it to mp4, or a picture to PNG",
     )
 
 

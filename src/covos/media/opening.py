@@ -13,6 +13,7 @@ from covos.core.guarded import is_there
 from covos.core.numbered import is_pattern, matches_of
 from covos.core.types import Deinterlace
 from covos.media.animation import AnimatedSource
+from covos.media.container import FILM_SUFFIXES, KEEPING_FILM
 from covos.media.first_look import refuse_missing
 from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
 from covos.media.images import kind_of
@@ -107,6 +108,8 @@ def _folder_images(folder: Path) -> Listing:
         return listing
     within = sorted(e.name for e in entries if e.is_dir() and _has_pictures(e))
     fix = "give a folder with jpg, png, webp, avif, heic, tif, exr, bmp or pgm files, or a video"
+    if any(each.suffix.lower() in FILM_SUFFIXES for each in entries):
+        fix = KEEPING_FILM
     if within:
         fix = f"give one of its folders that have images, such as {folder / within[0]}"
     raise SourceError(f"{folder}: the folder has no images", why=f"it holds {_contents(entries)}", fix=fix)
@@ -122,10 +125,12 @@ def _pattern_images(pattern: str) -> Listing:
         )
     listing = list_pictures(matches)
     if not listing.files:
+        is_film = any(each.suffix.lower() in FILM_SUFFIXES for each in matches)
+        others = "match jpg, png, webp, avif, heic, tif, exr, bmp or pgm files; give videos one at a time"
         raise SourceError(
             f"{pattern}: the pattern matches no images",
             why=f"it matches {_contents(matches)}",
-            fix="match jpg, png, webp, avif, heic, tif, exr, bmp or pgm files; give videos one at a time",
+            fix=KEEPING_FILM if is_film else others,
         )
     return listing
 
