@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.data import FrameRecord, Video, guided_clip, pairs, sample_group
 
 
@@ -74,7 +74,7 @@ def test_refusals():
     with pytest.raises(AnnotationError, match="none of its 2 frames"):
         guided_clip(video_of([False, False]))
     for wrong in ({"size": 0}, {"size": 2, "max_gap": 0}):
-        with pytest.raises(ValueError, match="at least 1"):
+        with pytest.raises(UsageError, match="at least 1"):
             sample_group(video_of([True]), rng=rng, **wrong)
 
 

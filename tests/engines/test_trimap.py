@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import covos
+from covos.core.errors import UsageError
 from covos.engines.colour_lines import ColourLines
 from covos.engines.pairs import best_pairs
 
@@ -82,9 +83,9 @@ def test_small_pictures(size: tuple[int, int]) -> None:
 
 def test_bad_values_are_refused() -> None:
     image, told = mixed(disc()), trimap(disc())
-    with pytest.raises(ValueError, match="must be H x W float32"):
+    with pytest.raises(UsageError, match="the trimap must be H x W float32"):
         covos.solve_trimap(image, (told * 255).astype(np.uint8))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="the image is"):
+    with pytest.raises(UsageError, match="the image is"):
         covos.solve_trimap(image[1:], told)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
+from covos.core.errors import UsageError
 from covos.core.types import Planes
 from covos.masks import contact_sheet, davis_palette, draw_overlay
 from covos.masks.draw import draw_on_planes, drawn_window, outline_thickness, overlay_palette
@@ -77,9 +78,9 @@ def test_the_outline_grows_with_the_picture() -> None:
 
 def test_wrong_calls() -> None:
     image = np.zeros((4, 5, 3), np.uint8)
-    with pytest.raises(ValueError, match="labels"):
+    with pytest.raises(UsageError, match="labels"):
         draw_overlay(image, np.zeros((5, 4), np.uint8))
-    with pytest.raises(ValueError, match="opacity"):
+    with pytest.raises(UsageError, match="opacity"):
         draw_overlay(image, np.zeros((4, 5), np.uint8), opacity=1.5)
 
 

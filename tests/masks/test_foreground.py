@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from covos.core.errors import UsageError
 from covos.masks.foreground import foreground_colours
 
 
@@ -41,7 +42,7 @@ def test_deep_colours_are_estimated_as_finely_as_they_are() -> None:
     shallow = foreground_colours(np.rint(mixed).astype(np.uint8), alpha)
     errors = [np.abs(each[border] - foreground[border]).mean() for each in (found / 257.0, shallow.astype(np.float64))]
     assert errors[0] < errors[1]
-    with pytest.raises(ValueError, match="uint8 or uint16"):
+    with pytest.raises(UsageError, match="uint8 or uint16"):
         foreground_colours(image.astype(np.float32), alpha)  # type: ignore[type-var]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from covos.core.errors import AnnotationError, EnvironmentProblem
+from covos.core.errors import AnnotationError, EnvironmentProblem, UsageError
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 
 LABELS = hnp.arrays(
@@ -76,7 +76,7 @@ def test_a_view_with_strides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 2), int), np.zeros((2, 2, 3), np.uint8), np.zeros((0, 2), np.uint8)])
 def test_only_label_maps_are_written(tmp_path: Path, wrong) -> None:
-    with pytest.raises(ValueError, match="H x W uint8"):
+    with pytest.raises(UsageError, match="H x W uint8"):
         write_label_map(tmp_path / "a.png", wrong)
     assert list(tmp_path.iterdir()) == []
 

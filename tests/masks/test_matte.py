@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.masks.matte import check_pair, is_plain_picture, read_alpha, read_soft_mask
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
@@ -37,7 +37,7 @@ def test_what_fits_is_taken() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(image: NDArray[np.generic], soft: NDArray[np.generic], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UsageError, match=said):
         check_pair(image, soft)
 
 

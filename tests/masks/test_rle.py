@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.masks import RLE, decode, encode
 
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=24).flatmap(
@@ -86,7 +86,7 @@ def test_a_code_cannot_be_changed_by_accident() -> None:
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 2), np.uint8), np.zeros(4, bool), np.zeros((0, 4), bool)])
 def test_only_masks_are_encoded(wrong) -> None:
-    with pytest.raises(ValueError, match="H x W bool"):
+    with pytest.raises(UsageError, match="H x W bool"):
         encode(wrong)
 
 

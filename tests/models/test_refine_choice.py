@@ -65,5 +65,5 @@ def test_what_is_no_picture_with_a_soft_mask_is_refused(function: Any, what: str
     image_shape, image_type, shape, kind, value, message = BAD[what]
     soft = np.full(shape, 0.5).astype(kind)
     soft[3:4] = value  # one bad row is enough
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UsageError, match=message):
         function(np.zeros(image_shape, image_type), soft)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.data.base import FrameRecord, checked_position
 from covos.data.video import Video
 
@@ -69,10 +69,14 @@ def sample_group(video: Video, *, size: int, rng: Generator, max_gap: int | None
 
     Raises:
         AnnotationError: The video has no annotated frame.
-        ValueError: ``size`` or ``max_gap`` is below 1.
+        UsageError: ``size`` or ``max_gap`` is below 1.
     """
     if size < 1 or (max_gap is not None and max_gap < 1):
-        raise ValueError(f"size and max_gap must be at least 1, not {size} and {max_gap}")
+        raise UsageError(
+            f"size and max_gap must be at least 1, not {size} and {max_gap}",
+            why="a group has a frame, and the next one comes after it",
+            fix="give 1 or more",
+        )
     frames = video.annotated
     count = len(frames)
     if not count:

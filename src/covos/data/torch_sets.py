@@ -309,13 +309,19 @@ def _as_item(image: object, mask: object) -> Item:
     pixels = image if isinstance(image, Tensor) else _channels_first(np.asarray(image))
     values = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
     if pixels.ndim != 3 or values.ndim != 2 or pixels.shape[-2:] != values.shape:
-        raise ValueError(f"the picture is {tuple(pixels.shape)}, the mask {tuple(values.shape)}")
+        raise UsageError(
+            f"the picture is {tuple(pixels.shape)}, the mask {tuple(values.shape)}",
+            why="both are of one frame: C x H x W or H x W x 3, and H x W",
+            fix="let the transform change both alike",
+        )
     return Item(pixels, values)
 
 
 def _channels_first(image: NDArray[Any]) -> Tensor:
     if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"the picture is {image.shape}")
+        raise UsageError(
+            f"the picture is {image.shape}", why="an array has H x W x 3 values", fix="give three channels, or a tensor"
+        )
     return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))  # a copy: pictures may be read-only
 
 

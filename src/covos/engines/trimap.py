@@ -46,12 +46,12 @@ def solve_trimap(image: ImageArray, trimap: ProbabilityArray, *, seed: int = 0) 
         H x W float32 in [0, 1]; the trimap itself where it is sure, and everywhere if one of the sides is missing.
 
     Raises:
-        ValueError: The picture is not H x W x 3 uint8, or the trimap not H x W float32 in [0, 1].
+        UsageError: The picture is not H x W x 3 uint8, or the trimap not H x W float32 in [0, 1].
 
     Source: He et al., *A Global Sampling Method for Alpha Matting*, CVPR 2011; Levin et al., *A Closed-Form Solution to
     Natural Image Matting*, CVPR 2006.
     """
-    check_pair(image, trimap)
+    check_pair(image, trimap, what="the trimap")
     unknown = (trimap > SURE) & (trimap < 1 - SURE)
     found = trimap.copy()
     if not unknown.any():

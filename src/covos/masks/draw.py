@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.core.errors import UsageError
 from covos.core.types import ImageArray, LabelArray, Planes
 from covos.masks.object_ids import davis_palette
 
@@ -41,12 +42,18 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     """Tint each object with its colour of `overlay_palette` and outline it; return a new H x W x 3 uint8 RGB array.
 
     The outline is a white line on the object's own rim, and a thinner dark line around it: one of the two shows against
-    any picture. The image is H x W x 3 uint8 RGB, the opacity of the tint in [0, 1].
+    any picture. The image is H x W x 3 uint8 RGB, the opacity of the tint in [0, 1]. Other values are a UsageError.
     """
     if image.shape[:2] != labels.shape:
-        raise ValueError(f"the image is {image.shape[:2]}, the labels {labels.shape}")
+        raise UsageError(
+            f"the image is {image.shape[:2]}, the labels {labels.shape}",
+            why="both are of one frame",
+            fix="give them one height and width",
+        )
     if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity must be in [0, 1], not {opacity}")
+        raise UsageError(
+            f"opacity must be in [0, 1], not {opacity}", why="it is the share of the tint", fix="give 0.5, say"
+        )
     result = image.copy()
     # Work where the objects are: most frames are mostly background.
     window = drawn_window(labels)

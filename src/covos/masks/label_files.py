@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.core.files import atomic_path
 from covos.core.guarded import read_guarded
 from covos.core.limits import limits, raising
@@ -106,9 +106,17 @@ def _unreadable(path: Place, why: str, *, fix: str | Words = "export the mask ag
 
 
 def write_label_map(path: Path, labels: LabelArray) -> None:
-    """Write H x W uint8 ids as a PNG of mode P with the DAVIS palette. An existing file is replaced."""
+    """Write H x W uint8 ids as a PNG of mode P with the DAVIS palette. An existing file is replaced.
+
+    Raises:
+        UsageError: They are no such ids.
+    """
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
-        raise ValueError(f"labels must be H x W uint8, not {labels.shape} {labels.dtype}")
+        raise UsageError(
+            f"labels must be H x W uint8, not {labels.shape} {labels.dtype}",
+            why="each pixel has the id of an object, 0 to 255",
+            fix="convert them first: labels.astype(np.uint8)",
+        )
     image = Image.fromarray(np.ascontiguousarray(labels))
     image.putpalette(davis_palette().tobytes())
     with atomic_path(path) as temporary:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.masks.label_files import open_mask
 from covos.masks.object_ids import split_alpha
 from covos.masks.solid import clearness, doubted_holes, solidity
@@ -80,25 +80,44 @@ def _has_colours(image: Image.Image) -> bool:
     return bool((colours != colours[..., :1]).any())
 
 
-def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False) -> None:
+def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False, what: str = "the soft mask") -> None:
     """Refuse a picture and a soft mask that are not H x W x 3 uint8, or uint16 if it may be deep, and H x W float32.
 
-    The mask has to be in [0, 1].
+    The mask has to be in [0, 1]; ``what`` is its name for messages.
+
+    Raises:
+        UsageError: See above.
     """
     kinds = (np.uint8, np.uint16) if deep else (np.uint8,)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in kinds:
         named = " or ".join(np.dtype(kind).name for kind in kinds)
-        raise ValueError(f"the image must be H x W x 3 {named}, not {_text(image)}")
+        raise UsageError(
+            f"the image must be H x W x 3 {named}, not {_text(image)}",
+            why="its colours are red, green and blue in whole numbers",
+            fix='convert it first, as in np.asarray(Image.open(path).convert("RGB"))',
+        )
     if soft.ndim != 2 or soft.dtype != np.float32:
-        raise ValueError(f"the soft mask must be H x W float32, not {_text(soft)}")
+        raise UsageError(
+            f"{what} must be H x W float32, not {_text(soft)}",
+            why="its values are shares, from 0 to 1",
+            fix="convert it first: values.astype(np.float32) / 255, if they go to 255",
+        )
     if image.shape[:2] != soft.shape:
-        raise ValueError(f"the image is {image.shape[:2]}, the soft mask {soft.shape}")
+        raise UsageError(
+            f"the image is {image.shape[:2]}, {what} {soft.shape}",
+            why="both are of one frame",
+            fix="give them one height and width",
+        )
     if not soft.size:
-        raise ValueError(f"the image and the soft mask are empty: {soft.shape}")
+        raise UsageError(f"the image and {what} are empty: {soft.shape}", why="they show nothing", fix="give pixels")
     lowest, highest = soft.min(), soft.max()
     # Written so that NaN, which compares as False, is refused too.
     if not (lowest >= 0 and highest <= 1):
-        raise ValueError(f"the soft mask must be in [0, 1], not in [{lowest}, {highest}]")
+        raise UsageError(
+            f"{what} must be in [0, 1], not in [{lowest}, {highest}]",
+            why="its values are shares",
+            fix="divide them by the largest that there can be, such as 255",
+        )
 
 
 def _text(array: NDArray[Any]) -> str:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.core.shown import short_repr
 
 if TYPE_CHECKING:
@@ -136,9 +136,13 @@ class RLE:
 
 
 def encode(mask: MaskArray) -> RLE:
-    """Encode a binary mask, H x W bool, with at least one pixel."""
+    """Encode a binary mask, H x W bool, with at least one pixel; anything else is a UsageError."""
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"mask must be H x W bool, not {mask.shape} {mask.dtype}")
+        raise UsageError(
+            f"mask must be H x W bool, not {mask.shape} {mask.dtype}",
+            why="each pixel is of the object or is not",
+            fix="threshold it first: mask > 0.5",
+        )
     height, width = mask.shape
     # Changes of the value down a column, found row by row: no transposed copy, and the few changes are sorted. Only the
     # box around the object is looked at, with the rows above and below: most of a mask is background.

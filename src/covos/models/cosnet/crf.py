@@ -73,7 +73,7 @@ def crf_filter(
         H x W float32 in [0, 1], a new array.
 
     Raises:
-        ValueError: The image and the probability are not a pair.
+        UsageError: The image and the probability are not a pair.
     """
     check_pair(image, probability)
     where = device if device is not None and device.type == "cuda" else torch.device("cpu")
