@@ -129,7 +129,8 @@ class Cancelled:
     """The job was cancelled; the last event.
 
     Attributes:
-        frames: Frames that are kept, and from which the same plan goes on in the same folder.
+        frames: Number of frames that are kept, and from which the same plan goes on in the same folder: those of whole
+            batches. 0 without a folder.
     """
 
     frames: int

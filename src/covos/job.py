@@ -107,7 +107,6 @@ class Job:
         self._folder = folder
         self._load, self._asked = load or load_planned, plan
         self._cancel = threading.Event()
-        self._frames = 0
         self._keeping = True
 
     @property
@@ -199,7 +198,15 @@ class Job:
                 self.state = "failed"
             raise
         if self.state == "cancelled":
-            yield Cancelled(frames=self._frames)
+            yield Cancelled(frames=self._kept_frames())
+
+    def _kept_frames(self) -> int:
+        if self._folder is None:
+            return 0
+        try:
+            return RunState(self._folder).kept
+        except UsageError:  # it is somebody else's, and was not begun
+            return 0
 
     def _run(self) -> Iterator[Event]:
         plan = self.plan
@@ -327,7 +334,6 @@ class Job:
         self, work: TaskWork, source: Source, folder: OutputFolder, *, state: RunState, begun: Begun, origin: Origin
     ) -> Generator[Event, None, Saved]:
         journal, before = begun.journal, state.steps_down
-        self._frames = journal.resumed
         writing = Writing(
             info=source.info,
             health=lambda: source.health,
@@ -391,7 +397,6 @@ class Job:
                     yield Advanced(stage=now, done=each.done, total=each.total)
                 else:
                     kept = keep(each, seconds)
-                    self._frames = max(self._frames, kept.frame.index + 1)
                     if kept.frame.index % GIVE_BACK == GIVE_BACK - 1:
                         give_back()
                     yield FrameDone(

@@ -23,6 +23,7 @@ from covos.model import Model
 from covos.plan import Plan
 from covos.prompts.values import MaskPrompt, PointPrompt
 from covos.runs.schema import load_report
+from covos.runs.writing import Saved
 from covos.task import Discover, Find, Follow
 
 FRAMES = 14
@@ -136,10 +137,14 @@ def test_a_cancelled_job_stops_within_a_batch_and_goes_on(
         problem = load_report(tmp_path / "out").problem
         assert problem is not None
         assert problem.what == "the job was cancelled"
-        assert event.frames == 3
     else:
         assert not (tmp_path / "out" / "masks").exists()
-    Job(plan, tmp_path / "out", load=lambda _: model).run()
+    again = Job(plan, tmp_path / "out", load=lambda _: model)
+    again.cancel()
+    assert list(again)[-1] == event, "it has kept as much as before"
+    saved = Job(plan, tmp_path / "out", load=lambda _: model).run()
+    assert isinstance(saved, Saved)
+    assert saved.resumed == event.frames
     Job(plan, tmp_path / "whole", load=lambda _: model).run()
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
     assert check_output(tmp_path / "out") == []

@@ -232,10 +232,10 @@ def short(path: Path, *, count: int, frames: int | None = None) -> InputError:
     )
 
 
-def count_entries(path: Path) -> int:
-    """Return how many frames a journal keeps; 0 where there is none that can be read."""
+def count_entries(path: Path, *, batch: int = 1) -> int:
+    """Return how many frames a journal keeps, in full batches; 0 where there is none that can be read."""
     try:
-        return _whole(path, batch=1)[0]
+        return _whole(path, batch=batch)[0]
     except (OSError, CovosError):
         return 0
 

@@ -124,6 +124,12 @@ class RunState:
         return () if self._now is None else self._now.steps_down
 
     @property
+    def kept(self) -> int:
+        """Number of frames from which the run goes on; 0 if there is none."""
+        now = self._now
+        return 0 if now is None else count_entries(self._folder.path / JOURNAL, batch=1 if now.is_whole else now.batch)
+
+    @property
     def cuts(self) -> tuple[int, ...]:
         """The cuts of the run, of whatever files; none if there is none."""
         return () if self._now is None else self._now.cuts or ()
