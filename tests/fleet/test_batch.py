@@ -482,3 +482,16 @@ def test_a_batch_that_is_stopped_says_what_is_safe(
     found = table(tmp_path / "out" / "batch.csv")
     assert [row["status"] for row in found.values()] == ["begun", "waiting"]
     assert 0 < int(found["a"]["frames"]) < 40
+
+
+def test_a_setting_is_told_its_place(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="quality= for a batch") as caught:
+        covos.batch([clip], tmp_path / "out", quality="fast")
+    assert caught.value.fix == "write task={'quality': 'fast'}"
+    with pytest.raises(UsageError, match="unknown setting 'formatz'") as caught:
+        covos.batch([clip], tmp_path / "out", formatz=("coco",))
+    assert "formats" in caught.value.fix
+    with pytest.raises(UsageError, match="unknown setting 'colour'") as caught:
+        covos.batch([clip], tmp_path / "out", colour="red")
+    assert "source" not in caught.value.fix
+    assert not (tmp_path / "out").exists()

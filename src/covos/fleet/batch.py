@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from covos.core.arguments import checked
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import CovosError, UsageError, one_of
 from covos.core.numbered import as_folder, refuse_pattern
 from covos.core.places import path_text
 from covos.core.remote import is_remote
@@ -23,6 +25,8 @@ from covos.fleet.processes import Processes, choose_workers
 from covos.fleet.summary import SUMMARY, Summary
 from covos.fleet.work import Row, Settings, cut_off, errands
 from covos.formats.options import refuse_idle
+from covos.plan import Plan
+from covos.task import choose_task
 
 _NO_CLIP = Clip(input="-", name="-")
 
@@ -124,6 +128,7 @@ class Batch:
         part = None if shard is None else Part.read(shard)
         if refused := {"source", "task"} & set(plan):
             raise UsageError(f"{', '.join(refused)} for a batch", why="each clip has its own", fix="leave it out")
+        _refuse_unknown(plan)
         self._settings = Settings(
             plan=plan, task=task or {}, overwrite=overwrite, skip=skip_existing, trust_prompts=trust_prompts
         )
@@ -226,6 +231,19 @@ class Batch:
 
 
 @checked()
+def _refuse_unknown(settings: Mapping[str, Any]) -> None:
+    """Refuse what is no field of the plan of a clip; a UsageError, which says where it belongs."""
+    known = [name for name in Plan.model_fields if name not in {"source", "task"}]
+    for name, value in settings.items():
+        if name in signature(choose_task).parameters:
+            said = f"task={{{name!r}: {reprlib.repr(value)}}}"
+            raise UsageError(f"{name}= for a batch", why="it is a setting of the task", fix=f"write {said}")
+        if name not in known:
+            raise UsageError(
+                f"unknown setting {name!r}", why="neither a batch nor a plan has it", fix=one_of(name, known)
+            )
+
+
 def batch(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     output: str | os.PathLike[str],
