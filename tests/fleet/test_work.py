@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -246,14 +247,15 @@ def test_a_worker_with_several_processors_computes_several_frames_at_a_time(
 
 
 def test_a_process_of_a_batch_computes_as_many_frames_at_a_time_as_its_share_allows(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(processes, "configure_threads", lambda **settings: asked.append(settings))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     here, there = multiprocessing.Pipe()
     with here, there:
         here.send(None)
-        processes._serve(there, "cpu", 2)
+        processes._serve(there, "cpu", 2, str(tmp_path))
     assert asked == [{"pipeline": True, "share": 2}]
 
 
