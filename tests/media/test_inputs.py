@@ -20,6 +20,7 @@ from covos.media.opening import open_source
 from covos.media.range import Range
 from covos.media.writer import VideoWriter
 from covos.plan import Plan
+from covos.runs.schema import SourceRecord
 
 FRAMES = [np.full((8, 10, 3), 20 * index, np.uint8) for index in range(5)]
 
@@ -69,8 +70,8 @@ def test_bytes_and_open_files(make_clip: Callable[..., Path]) -> None:
 
 
 def test_a_temporary_file_goes_with_what_holds_it(make_clip: Callable[..., Path]) -> None:
-    held = as_source(make_clip(frames=2).read_bytes())
-    path = Path(str(held))
+    held: Any = as_source(make_clip(frames=2).read_bytes())
+    path = held.path
     assert path.is_file()
     del held
     assert not path.parent.exists()
@@ -83,7 +84,7 @@ def test_a_temporary_file_goes_with_what_holds_it(make_clip: Callable[..., Path]
         (np.zeros((4, 6, 3), np.float32), "frame 0 in memory cannot be used"),
         (np.zeros((4, 6, 5), np.uint8), "frame 0 in memory cannot be used"),
         ([], "there are no frames"),
-        (b"not a video", "input"),
+        (b"not a video", "a video in memory (11 bytes)"),
     ],
 )
 def test_refusals(given: object, what: str) -> None:
@@ -269,3 +270,18 @@ def test_a_video_is_written_at_a_decimal_rate(tmp_path: Path) -> None:
                 writer.write(frame.image, pts=frame.pts)
     with open_source(path) as written:
         assert written.info.frame_rate == Fraction(30000, 1001)
+
+
+def test_bytes_are_named_by_their_size_and_not_by_a_temporary_file(
+    make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    content = make_clip(frames=2).read_bytes()
+    with open_input(content) as source:
+        assert source.info.path == f"a video in memory ({len(content):,} bytes)"
+        assert len(list(source)) == 2
+    told = SourceRecord.of(source.info, sha256=None, folder=tmp_path).model_dump(mode="json", exclude_none=True)
+    assert "from_folder" not in told
+    assert tempfile.gettempdir() not in str(told["path"])
+    with pytest.raises(SourceError) as caught:
+        open_input(b"no video")
+    assert tempfile.gettempdir() not in str(caught.value)

@@ -267,6 +267,8 @@ class SourceInfo:
             ``"source"``; None where the whole source was opened.
         deinterlace: Frames of a video that are made whole pictures: those that are flagged as interlaced (``"auto"``),
             all (``"on"``) or none (``"off"``).
+        file: Path of the temporary file of a source that was given as bytes, which ``path`` only names; known while it
+            is there, and not kept in reports.
     """
 
     path: str
@@ -286,6 +288,7 @@ class SourceInfo:
     every: int = 1
     times: Times | None = None
     deinterlace: Deinterlace = "auto"
+    file: str | None = field(default=None, compare=False)
 
     @property
     def is_part(self) -> bool:

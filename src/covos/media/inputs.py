@@ -25,7 +25,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError, reworded
 from covos.core.files import read_at
 from covos.core.places import path_text
 from covos.core.types import Deinterlace, Frame, ImageArray, SourceInfo, Times
@@ -33,7 +33,7 @@ from covos.media.damage import damage_of_part
 from covos.media.depth import Deep
 from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.images import kind_of
-from covos.media.opening import open_source
+from covos.media.opening import open_file, open_source
 from covos.media.picture import as_picture
 from covos.media.range import WHOLE, Range, only_frame
 from covos.media.rates import checked_rate
@@ -120,14 +120,20 @@ class FileInMemory(InMemory):
                     file.write(block)
 
     def __str__(self) -> str:
-        return str(self.path)
+        kind = "picture" if kind_of(self.path) == "still" else "video"
+        return f"a {kind} in memory ({self.path.stat().st_size:,} bytes)"
 
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.path.read_bytes(), self.path.name)
 
     def open(self, *, frame_rate: Fraction | float | None, deinterlace: Deinterlace = "auto") -> Source:
         """See `InMemory.open`."""
-        source = open_source(self.path, frame_rate=frame_rate, deinterlace=deinterlace)
+        name = str(self)
+        try:
+            source = open_file(self.path, name=name, frame_rate=frame_rate, deinterlace=deinterlace)
+        except CovosError as error:
+            raise reworded(error, lambda text: text.replace(str(self.path), name)) from error
+        source.info = replace(source.info, file=str(self.path))
         source.held = self  # the file goes when nothing refers to this any more
         return source
 

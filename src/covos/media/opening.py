@@ -60,7 +60,14 @@ def open_source(
     if not there and is_pattern(name):
         return _pictures(_pattern_images(name), name=name, frame_rate=rate)
     refuse_missing(name)
-    if rate is not None:
+    return open_file(target, name=name, frame_rate=rate, deinterlace=deinterlace)
+
+
+def open_file(
+    target: Path, *, name: str, frame_rate: Fraction | float | None = None, deinterlace: Deinterlace = "auto"
+) -> Source:
+    """Open a file as `open_source` does, under a name for messages and reports."""
+    if frame_rate is not None:
         raise UsageError(
             f"{name}: a frame rate cannot be given for it",
             why="only a folder or pattern of images lacks times of its own",

@@ -148,7 +148,7 @@ class Report:
             # Hashing a long video takes a while. Whoever stops a run does not want to wait for it.
             source=SourceRecord.of(
                 self._info,
-                sha256=_sha256(Path(self._info.path)) if problem is None and self._named else None,
+                sha256=_sha256(Path(self._info.file or self._info.path)) if problem is None and self._named else None,
                 folder=folder.path,
             ),
             health=HealthRecord(**asdict(health), missing=health.missing),

@@ -84,6 +84,7 @@ class SourceRecord(Record):
         """Make the record of a source; a whole one has no ``start``, ``every`` and ``times`` in the file."""
         values = asdict(info)
         timecode = values.pop("tags")["timecode"]
+        del values["file"]
         if timecode is not None:
             values["timecode"] = timecode
         if (way := _way_to(info.path, folder)) is not None:

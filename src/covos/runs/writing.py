@@ -150,7 +150,7 @@ class RunWriter:
         """Seconds spent so far on each frame that waits for those after it."""
         labels = Labelling.of_settings(origin.settings)
         self._report = Report(info=info, origin=origin, named=writing.named)
-        path = Path(info.path)
+        path = Path(info.file or info.path)
         writers = [make_writer(name, folder, info=info, source_path=path, labels=labels) for name in self._formats]
         self._each = tuple(writers)
         self._writers = BackgroundWriters(writers, depth=QUEUE)
