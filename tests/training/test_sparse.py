@@ -68,9 +68,17 @@ def test_the_next_annotated_frame_takes_the_place_of_one_that_is_not(
     assert frames_to_score(records(annotated, count=count), every=every) == scored
 
 
-@pytest.mark.parametrize("name", ["covos-lite", "covos-follow", "covos-prompt"])
-def test_every_kind_of_network_is_measured_on_them(name: str, sparse: Dataset) -> None:
-    found = covos.training.measure(name, sparse, device="cpu", precision="fp32")
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("covos-lite", {}),
+        ("covos-follow", {"clips_per_step": 1, "clip_sizes": (2,), "crop": (64, 96)}),
+        ("covos-prompt", {"frames_per_step": 4, "rounds": (1,), "crop": (64, 96)}),
+    ],
+)
+def test_every_kind_of_network_is_measured_on_them(name: str, small: dict[str, Any], sparse: Dataset) -> None:
+    """The recipe is made smaller for the losses alone."""
+    found = covos.training.measure(name, sparse, device="cpu", precision="fp32", **small)
     scored = found.sets[sparse.name].videos
     assert scored is not None
     assert scored.sequences
