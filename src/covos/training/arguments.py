@@ -13,7 +13,6 @@ import torch
 from covos.core.device import choose_precision
 from covos.core.errors import UsageError, one_of
 from covos.core.places import path_text
-from covos.core.words import Words
 from covos.data import Dataset, Video
 from covos.training.events import TrainingEvent
 from covos.training.gather import Data
@@ -93,8 +92,3 @@ def precision_of(device: torch.device, name: str) -> torch.dtype:
     dtype = choose_precision(device, name)  # type: ignore[arg-type]
     # The choice of auto on GPUs without bfloat16: good for running a network, not for gradients.
     return torch.float32 if dtype == torch.float16 else dtype
-
-
-def setting(name: str, value: object) -> Words:
-    """Return what gives a field of a recipe another value."""
-    return Words(f"--set {name}={value}", python=f"{name}={value}")

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from covos.core.errors import IncompleteError
-from covos.training.arguments import setting
 from covos.training.recipe import Recipe
+from covos.training.setting import setting
 
 WORSE = 2.0
 """The mean loss at the end over that at the start from which on a run is said to have diverged."""

@@ -16,7 +16,6 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.core.errors import EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.files import LOCK, exclusive
 from covos.core.signals import DeferredSignals
-from covos.training.arguments import setting
 from covos.training.data_record import refuse_other_data
 from covos.training.distributed import ProcessGroup
 from covos.training.divergence import diverged
@@ -29,6 +28,7 @@ from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import RunFolder, finished
 from covos.training.run_log import LOG_EVERY, RunLog
+from covos.training.setting import setting
 from covos.training.state import TrainingState, start_training, update_average
 from covos.training.task import Task, split, to_device
 

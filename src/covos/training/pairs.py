@@ -22,10 +22,10 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
-from covos.training.arguments import setting
 from covos.training.augment import draw_cut, resampled, stretched
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import CosnetRecipe
+from covos.training.setting import setting
 from covos.training.skipping import Skips
 
 ROUNDS = 4

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from covos.core.errors import UsageError
-from covos.training.arguments import setting
+from covos.training.setting import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
