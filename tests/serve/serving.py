@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
 
+from covos.core.errors import CancelledError
 from covos.core.types import SourceInfo
 from covos.serve.clip import Clip
 from covos.serve.queue import WorkQueue
@@ -105,6 +106,18 @@ class Endless:
         while True:
             here.tell(Progress(done=os.getpid(), total=1))
             time.sleep(0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """Goes on until it is told to stop, and says then what a download says."""
+
+    video: None = None
+
+    def run(self, here: Here) -> None:
+        here.tell(Progress(done=0, total=1))
+        here.stop.wait()
+        raise CancelledError("the download was stopped", why="you asked for that", fix="ask for it again")
 
 
 @dataclass(frozen=True, kw_only=True)

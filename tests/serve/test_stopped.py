@@ -17,12 +17,16 @@ import httpx
 import pytest
 import uvicorn
 
-from covos.core.errors import CancelledError, EnvironmentProblem
+from covos.core.errors import CancelledError, EnvironmentProblem, SourceError
+from covos.media.range import Range
 from covos.serve.clip import RECORD, Clip, Kept
 from covos.serve.running import _Server
+from covos.serve.schema import Wanted
 from covos.serve.views import view_of
 from covos.serve.workers import Progress, TaskWorker
-from serve.serving import QUICK, Endless, serving
+from serve.serving import QUICK, Endless, Stopped, serving
+from serve.serving import wait_for as wait_for_work
+from serve.test_desk import a_clip, started_again
 
 FRAMES = 40
 PATIENCE = 120.0
@@ -67,6 +71,79 @@ def test_a_search_goes_on_where_it_was(end_by: int, tmp_path: Path, make_clip: C
 
     again = view_of(Clip.load(root / job), place=None, making={})
     assert (again.state, again.done, again.total) == ("done", FRAMES, FRAMES)
+
+
+@only_posix
+def test_a_download_is_written_again(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    root, source, log = tmp_path / "clips", make_clip(frames=FRAMES), tmp_path / "log"
+    asked = {"matte": True, "range": {"start": "f1"}}
+    with (
+        serving("--root", str(root), "--log", str(log), program=QUICK) as address,
+        httpx.Client(base_url=address, timeout=PATIENCE) as client,
+    ):
+        with source.open("rb") as file:
+            job = client.post("/api/jobs", files={"file": ("clip.mp4", file)}).json()["id"]
+        wait_for(client, job, lambda now: now["stage"] is None and now["state"] == "done")
+        assert client.post(f"/api/jobs/{job}/results/prores", json=asked).status_code == 202
+        wait_for(client, job, lambda now: now["stage"] == "exporting")
+
+    (line,) = (line for line in log.read_text().splitlines() if "stage=exporting" in line)
+    assert "status=cancelled" in line
+    assert "the server ends" in line
+    assert "you asked for that" not in line
+
+    with (
+        serving("--root", str(root), program=QUICK) as address,
+        httpx.Client(base_url=address, timeout=PATIENCE) as client,
+    ):
+        now = wait_for(client, job, lambda now: "prores" in now["results"] and not now["stage"])
+        assert (now["state"], now["results"]["prores"]["state"]) == ("done", "ready")
+        assert (now["results"]["prores"]["matte"], now["results"]["prores"]["range"]["start"]) == (True, "f1")
+        assert client.get(f"/api/jobs/{job}/results/prores").content
+    assert Kept.model_validate_json((root / job / RECORD).read_bytes()).asked == {}
+
+
+def test_a_download_that_was_cut_off_waits_again_and_is_forgotten_once_it_is_stopped_or_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "clips"
+    wanted = Wanted(range=Range(start="f3"), matte=True)
+    for name in ("one", "two"):
+        a_clip(root, name).change(asked={"webm": wanted})
+    desk = started_again(root, monkeypatch)
+    for clip in desk.clips():
+        made = desk.queue.view(clip).results["webm"]
+        assert (made.state, made.range, made.matte) == ("making", wanted.range, True)
+
+    desk.cancel(desk.clip("one"))
+    assert Clip.load(root / "one").kept.asked == {}
+    assert not desk.queue.view(desk.clip("one")).results
+
+    def gone(*_: object, **__: object) -> None:
+        raise SourceError("webm cannot be written", why="the run is gone", fix="open it again")
+
+    monkeypatch.setattr("covos.serve.downloads.load_format", gone)
+    threading.Thread(target=desk.queue._work, daemon=True).start()
+    wait_for_work(desk.queue, desk.clip("two"))
+    assert Clip.load(root / "two").kept.asked == {}
+    assert desk.queue.view(desk.clip("two")).results["webm"].state == "failed"
+    desk.close()
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_task_that_is_stopped_says_by_whom(ends: bool, tmp_path: Path) -> None:
+    worker = TaskWorker(None, root=tmp_path)
+    answers = worker.run(Stopped(), name="clip.mp4")
+    next(answers)
+    if ends:
+        worker.end()
+    worker.stop()
+    with pytest.raises(CancelledError) as caught:
+        next(answers)
+    assert (caught.value.what, caught.value.why) == (
+        ("clip.mp4: the server ends", "it was stopped") if ends else ("the download was stopped", "you asked for that")
+    )
+    worker.close()
 
 
 def test_who_waits_for_a_process_that_is_closed_hears_that_the_server_ends(tmp_path: Path) -> None:

@@ -59,8 +59,9 @@ class Kept(Record):
 
     ``task`` is the work that waits or runs while the state is ``queued`` or ``running``: a server that is started again
     knows by it how to go on. ``opened`` names the finished run that the clip was made of (`covos.serve.opened`).
-    ``cuts`` are the frames with which shots begin, but for the first. ``modified`` is when the file was written, in
-    nanoseconds: one that was changed since is another clip.
+    ``asked`` has the download that is being written or waits for that, for the same reason. ``cuts`` are the frames
+    with which shots begin, but for the first. ``modified`` is when the file was written, in nanoseconds: one that was
+    changed since is another clip.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Kept(Record):
     edges: Edges = NO_EDGES
     range: Range = WHOLE
     results: dict[str, Ready] = Field(default_factory=dict)
+    asked: dict[str, Wanted] = Field(default_factory=dict)
     hidden: tuple[int, ...] = ()
     opened: tuple[str, int] | None = None
     cuts: tuple[int, ...] = ()
@@ -91,6 +93,7 @@ class Changes(TypedDict, total=False):
     error: Problem | None
     edges: Edges
     results: dict[str, Ready]
+    asked: dict[str, Wanted]
     hidden: tuple[int, ...]
     opened: tuple[str, int]
     cuts: tuple[int, ...]

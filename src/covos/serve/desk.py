@@ -126,12 +126,13 @@ class Desk:
             self._offer(worker, Warm(), name="the networks")
 
     def _go_on(self, clip: Clip) -> None:
-        """Go on with what was stopped: a search does; of a track that was cut off, the clip has what it had found."""
+        """Go on with what was stopped: a search and a download do; a track that was cut off keeps its frames."""
         stopped, opened = clip.kept.state in {"queued", "running"}, clip.kept.opened is not None
         if stopped and clip.kept.task != "tracking" and not opened:
             self._find(clip)
         elif stopped or opened:  # what was opened is done: in the folder of a user's run, nothing is written
             clip.change(state="done" if opened or is_finished(clip.run) else "cancelled", error=None)
+        self.downloads.go_on(clip)
         if not clip.proxy.is_file() and clip.kept.state == "done":
             self._without_proxy.put(clip)
 

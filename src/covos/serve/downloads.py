@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from covos.core.errors import EnvironmentProblem, UsageError
@@ -59,32 +61,26 @@ class Downloads:
         _lacking(clip, range)  # refuses a part that is not there, before it waits
         format, hidden = self._format(clip, name, wanted)
 
-        def run() -> None:
-            done = False
-            while not done:
-                with clip.lock:
-                    version = clip.version
-                    task = self._task(clip, format, wanted=wanted, hidden=hidden)
-                found, notes = list[Matted](), list[str]()
-                self._queue.follow(clip, task, keep=found.append, note=notes.append)
-                if found:
-                    clip.mattes.keep(
-                        {each.index: each.matte for each in found},
-                        masks={mask.index: mask for mask in task.frames},
-                        regions={mask.index: task.regions_of(mask) for mask in task.frames},
-                    )
-                if count := _lacking(clip, range):
-                    told = f"frames without masks are not in it: {count} of {clip.info.frame_count}"
-                    notes.append(f"{told}. Search on, or follow objects there, and ask again")
-                if legend := legend_of(name, clip=clip.kept.name, things=clip.history.things):
-                    Path(task.folder, LEGEND).write_text(legend, encoding="utf-8")
-                size = pack(Path(task.folder), name).stat().st_size
-                with clip.lock:
-                    if done := clip.version == version:
-                        said = tuple(dict.fromkeys(notes))
-                        ready = Ready(bytes=size, notes=said, **wanted.model_dump(exclude_unset=True))
-                        clip.change(results={**clip.kept.results, name: ready})
+        with self._queue.idle(clip):
+            self._queue.refuse_full()  # before the file of before is forgotten
+            with clip.lock:
+                clip.broken.pop(name, None)
+                others = {each: value for each, value in clip.kept.results.items() if each != name}
+                clip.change(results=others, asked={name: wanted})
+            self._put(clip, name, wanted, run=lambda: self._write(clip, name, wanted, format=format, hidden=hidden))
+        return self._queue.changed(clip)
 
+    def go_on(self, clip: Clip) -> None:
+        """Write the download at which the server was stopped, from its beginning."""
+
+        def run(name: str, wanted: Wanted) -> None:
+            format, hidden = self._format(clip, name, wanted)  # its background may be gone
+            self._write(clip, name, wanted, format=format, hidden=hidden)
+
+        for name, wanted in clip.kept.asked.items():
+            self._put(clip, name, wanted, run=partial(run, name, wanted))
+
+    def _put(self, clip: Clip, name: str, wanted: Wanted, *, run: Callable[[], None]) -> None:
         def tidily() -> None:
             try:
                 run()
@@ -92,13 +88,33 @@ class Downloads:
                 clip.forget_unfinished()  # it may be large, and nobody sees it
                 raise
 
-        with self._queue.idle(clip):
-            self._queue.refuse_full()  # before the file of before is forgotten
+        self._queue.put(Work(clip=clip, stage="exporting", run=tidily, download=name, wanted=wanted), limited=False)
+
+    def _write(self, clip: Clip, name: str, wanted: Wanted, *, format: str, hidden: tuple[str, ...]) -> None:
+        done = False
+        while not done:
             with clip.lock:
-                clip.broken.pop(name, None)
-                clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
-            self._queue.put(Work(clip=clip, stage="exporting", run=tidily, download=name, wanted=wanted), limited=False)
-        return self._queue.changed(clip)
+                version = clip.version
+                task = self._task(clip, format, wanted=wanted, hidden=hidden)
+            found, notes = list[Matted](), list[str]()
+            self._queue.follow(clip, task, keep=found.append, note=notes.append)
+            if found:
+                clip.mattes.keep(
+                    {each.index: each.matte for each in found},
+                    masks={mask.index: mask for mask in task.frames},
+                    regions={mask.index: task.regions_of(mask) for mask in task.frames},
+                )
+            if count := _lacking(clip, wanted.range):
+                told = f"frames without masks are not in it: {count} of {clip.info.frame_count}"
+                notes.append(f"{told}. Search on, or follow objects there, and ask again")
+            if legend := legend_of(name, clip=clip.kept.name, things=clip.history.things):
+                Path(task.folder, LEGEND).write_text(legend, encoding="utf-8")
+            size = pack(Path(task.folder), name).stat().st_size
+            with clip.lock:
+                if done := clip.version == version:
+                    said = tuple(dict.fromkeys(notes))
+                    ready = Ready(bytes=size, notes=said, **wanted.model_dump(exclude_unset=True))
+                    clip.change(results={**clip.kept.results, name: ready}, asked={})
 
     def _format(self, clip: Clip, name: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
         """Return a format as it is asked for, with its value, and the files of it that no message names.

@@ -261,6 +261,8 @@ class WorkQueue:
             return
         if work.download and not isinstance(error, CancelledError):
             clip.broken[work.download] = error
+        if work.download:
+            clip.change(asked={})
         if clip.stage == "finding" and isinstance(error, CancelledError):
             clip.change(state="cancelled")
         elif clip.stage == "finding":
@@ -289,6 +291,8 @@ class WorkQueue:
                     clip.change(state="cancelled")
                 elif work.stage == "tracking":
                     clip.change(state=work.after)
+                elif work.download:
+                    clip.change(asked={})
         self._stop(clip)
         return self.changed(clip)
 

@@ -251,11 +251,16 @@ class _Stopping:
             self.begin()
         return self._since is not None and time.monotonic() - self._since > DEAF
 
-    def told(self, name: str) -> tuple[tuple[Note, ...], CovosError]:
-        """Return the notes and the error of a task whose process had to be ended; ``name`` is that of the clip."""
+    def told(self, name: str, stopped: CovosError) -> tuple[tuple[Note, ...], CovosError]:
+        """Return the notes and the error of a task whose process had to be ended.
+
+        Args:
+            name: Of the clip.
+            stopped: The error of a task that was to end.
+        """
         if self._since is None:
             return (), _silent(name, self._patience)
-        return (Note(text=_DEAF),), _stopped(name)
+        return (Note(text=_DEAF),), stopped
 
 
 class TaskWorker:
@@ -302,7 +307,7 @@ class TaskWorker:
         stopped = threading.Event() if stopped is None else stopped
         while not self._lock.acquire(timeout=_LOOK):
             if stopped.is_set():
-                raise _stopped(name)
+                raise self._stopped(name)
         try:
             yield from self._run(task, name=name, job=job, stopped=stopped, patience=patience)
         finally:
@@ -315,7 +320,7 @@ class TaskWorker:
         self._stop.clear()
         self._now = job, stopped
         if stopped.is_set():
-            raise _stopped(name)
+            raise self._stopped(name)
         worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
         stopping = _Stopping(stopped, self._stop, patience=patience)
         places = (self._root,) if task.video is None else (*task.video.places, self._root)
@@ -329,10 +334,10 @@ class TaskWorker:
                 elif not isinstance(answer, _Over):
                     yield answer
                 elif answer.error is not None:
-                    raise in_public(answer.error, places, name=name)
+                    raise self._in_public(answer.error, places, name=name)
             if not over:
                 over = True
-                notes, error = stopping.told(name)
+                notes, error = stopping.told(name, self._stopped(name))
                 yield from notes
                 raise error
         except (EOFError, OSError):
@@ -349,6 +354,16 @@ class TaskWorker:
                 with suppress(EOFError, OSError):
                     for _ in self._answers(worker, stopping):
                         pass
+
+    def _in_public(self, error: CovosError, places: tuple[str, ...], *, name: str) -> CovosError:
+        if isinstance(error, CancelledError) and self._closed.is_set():
+            return _ended(name)  # the process cannot tell who has stopped it
+        return in_public(error, places, name=name)
+
+    def _stopped(self, name: str) -> CancelledError:
+        if self._closed.is_set():
+            return _ended(name)
+        return CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
 
     def _answers(self, worker: Worker, stopping: _Stopping) -> Iterator[Answer | _Over]:
         """Give what a process answers until its task is over; end the process if the task does not end or answer."""
@@ -410,10 +425,6 @@ class TaskWorker:
 
 
 _DEAF = f"it did not end within {DEAF:.0f} seconds of being stopped, so its process was ended; what it had done stays"
-
-
-def _stopped(name: str) -> CancelledError:
-    return CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
 
 
 def _silent(name: str, patience: float) -> SourceError:
