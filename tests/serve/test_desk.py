@@ -408,7 +408,6 @@ def test_a_clip_that_nobody_looks_at_leaves_the_memory_and_comes_back_as_it_was(
     for name in ("rests", "works", "seen"):
         clip = desk._clips[name] = a_clip(tmp_path / "clips", name)
         clip.found(mask_of(index, 1) for index in range(9))
-        clip.done = clip.total = 9
         desk.editing.confirm(clip, 3)
         desk.editing.show(clip, 1, name="horse", hidden=None)
         desk.editing.go(clip, back=True)

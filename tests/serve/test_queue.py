@@ -19,7 +19,8 @@ from covos.serve.clip import Clip
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Wanted
 from covos.serve.workers import Note, Progress, Task, TaskWorker
-from serve.serving import Deaf, Held, Written, begun, wait_for, wait_until
+from serve.answers import mask_of
+from serve.serving import COUNT, Deaf, Held, Written, begun, wait_for, wait_until
 
 
 def test_a_download_that_is_stopped_while_it_waits_is_not_in_the_making(tmp_path: Path) -> None:
@@ -58,6 +59,30 @@ def test_notes_are_of_the_last_time_and_a_step_before_the_work_is_named(tmp_path
         wait_for(queue, clip)
         assert queue.view(clip).notes == told
     assert seen == ["looking for cuts", ""] * 2
+
+
+def test_a_job_at_rest_counts_its_frames_not_those_of_its_last_work(tmp_path: Path) -> None:
+    seen = list[tuple[int, int]]()
+
+    def write() -> None:
+        clip.done, clip.total, clip.step = 3, 4, "looking at edges"
+        seen.append(counts(clip))
+
+    def counts(clip: Clip) -> tuple[int, int]:
+        view = queue.view(clip)
+        return view.done, view.total
+
+    clip = begun(tmp_path / "one")
+    clip.found(mask_of(index, 1) for index in range(5))
+    clip.change(state="cancelled")
+    queue = WorkQueue(TaskWorker(Plan(source="clip"), root=tmp_path), limit=4)
+    queue.start()
+    queue.put(Work(clip=clip, stage="exporting", run=write, download="webm"))
+    wait_for(queue, clip)
+    assert seen == [(3, 4)]
+    assert (counts(clip), queue.view(clip).step) == ((5, COUNT), "")
+    assert counts(Clip.load(clip.folder)) == (5, COUNT), "as after a start of the server"
+    queue.close()
 
 
 def test_a_search_is_done_when_nothing_is_refused_for_it(tmp_path: Path) -> None:

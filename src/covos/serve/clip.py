@@ -113,6 +113,8 @@ class Clip:
         version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
         seen: When somebody looked at it, worked on it or listened to it last, by the clock that never goes back.
+        done: Frames of the work that runs, or of its step, that are done.
+        total: All of these.
         step: What comes before the work itself, in words; empty when that runs.
         gone: True once it is deleted.
         mattes: Those that downloads have found.
@@ -201,8 +203,6 @@ class Clip:
             while history.revision > self.kept.revision:
                 history.undo()
             self._end_killed_track()
-            if not self.total:  # it was loaded: of one that was forgotten since, it is known
-                self.done, self.total = len(history.frames), self.info.frame_count
             return history
 
     def forget(self) -> None:

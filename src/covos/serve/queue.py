@@ -232,6 +232,7 @@ class WorkQueue:
             clip.seen = time.monotonic()  # what is done is kept for its whole time
             with self._lock:
                 self._now = clip.stage = None
+                clip.step = ""
             with going_on():
                 self.changed(clip)
 

@@ -151,7 +151,8 @@ class Region(Body):
 class JobView(Record):
     """A job as clients see it.
 
-    ``done`` and ``total`` count the frames of the stage, or of the ``step`` before its work. ``revision`` counts
+    ``done`` and ``total`` count the frames of the stage, or of the ``step`` before its work; while nothing runs, the
+    frames that have masks, and all. ``revision`` counts
     edits; the masks change with it alone. ``undo`` and ``redo`` have the kind of the edit that each would be about,
     null if there is none: ``prompt``, ``removal``, ``track``, ``confirm``, ``object``, ``region`` or ``edges``.
     ``prompts`` are those that are in force, but for confirmations. ``place`` is the place in the queue, from 1.

@@ -43,6 +43,8 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
     clip.read()
     with clip.lock:
         kept, info = clip.kept, clip.info
+        at_rest = len(clip.history.frames), info.frame_count
+        done, total = at_rest if clip.stage is None else (clip.done, clip.total)
         rate = float(info.frame_rate or 25)
         return JobView(
             id=kept.id,
@@ -51,8 +53,8 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             state="running" if clip.stage == "finding" else kept.state,
             stage=clip.stage,
             step=clip.step,
-            done=clip.done,
-            total=clip.total,
+            done=done,
+            total=total,
             info=Info(
                 width=info.width,
                 height=info.height,
