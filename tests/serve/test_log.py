@@ -31,6 +31,7 @@ def test_each_request_has_a_line(tmp_path: Path) -> None:
     before, begun, *lines = file.read_text(encoding="utf-8").splitlines()
     assert before == "of before"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO begins at http://127\.0\.0\.1:\d+/", begun)
+    assert lines[-1].endswith(" INFO ends by=SIGTERM")
     requests = [line.partition(" INFO request ")[2] for line in lines if " INFO request " in line]
     form = r"method=GET path=(\S+|\".*\") status=(\d+) seconds=\d+\.\d{3} client=127\.0\.0\.1:\d+"
     found = [match.groups() for match in (re.fullmatch(form, each) for each in requests) if match]
@@ -55,11 +56,13 @@ def test_a_failed_job_has_its_traceback_and_a_stopped_one_has_none(tmp_path: Pat
     with logging_to(str(file)):
         log_work(job="a", stage="finding", status="done", seconds=1.25)
         log_work(job="b", stage="tracking", status="failed", seconds=0.5, error=bug)
+        log_work(job="e", stage="exporting", status="done", seconds=2.0, format="webm")
         stop = SourceError("it\nends", why="so", fix="")
         log_work(job="c", stage="finding", status="cancelled", seconds=0.0, error=stop)
     log_work(job="d", stage="finding", status="done", seconds=1.0)
     text = file.read_text(encoding="utf-8")
     assert "INFO job job=a stage=finding status=done seconds=1.250\n" in text
+    assert "INFO job job=e stage=exporting format=webm status=done seconds=2.000\n" in text
     assert "ERROR job job=b stage=tracking status=failed seconds=0.500 error=" in text
     assert "ZeroDivisionError: by zero" in text
     assert 'status=cancelled seconds=0.000 error="it\\nends: so"\n' in text

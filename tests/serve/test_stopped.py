@@ -87,7 +87,7 @@ def test_a_download_is_written_again(tmp_path: Path, make_clip: Callable[..., Pa
         assert client.post(f"/api/jobs/{job}/results/prores", json=asked).status_code == 202
         wait_for(client, job, lambda now: now["stage"] == "exporting")
 
-    (line,) = (line for line in log.read_text().splitlines() if "stage=exporting" in line)
+    (line,) = (line for line in log.read_text().splitlines() if "stage=exporting format=prores" in line)
     assert "status=cancelled" in line
     assert "the server ends" in line
     assert "you asked for that" not in line

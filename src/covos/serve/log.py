@@ -120,7 +120,9 @@ def going_on() -> Iterator[None]:
         log_error(error)
 
 
-def log_work(*, job: str, stage: str, status: str, seconds: float, error: BaseException | None = None) -> None:
+def log_work(
+    *, job: str, stage: str, status: str, seconds: float, format: str = "", error: BaseException | None = None
+) -> None:
     """Write the line of a piece of work that is over; a failure has its traceback.
 
     Args:
@@ -128,10 +130,12 @@ def log_work(*, job: str, stage: str, status: str, seconds: float, error: BaseEx
         stage: The kind of work, such as ``finding``.
         status: ``done``, ``cancelled`` or ``failed``.
         seconds: The time that it took.
+        format: Name of the format that was written, if one was.
         error: What ended it.
     """
     said = {} if error is None else {"error": _said(error)}
-    words = _words(job=job, stage=stage, status=status, seconds=seconds, **said)
+    kind = {"format": format} if format else {}
+    words = _words(job=job, stage=stage, **kind, status=status, seconds=seconds, **said)
     if status == "failed":
         LOG.error("job %s", words, exc_info=error)
     else:

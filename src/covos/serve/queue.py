@@ -250,7 +250,14 @@ class WorkQueue:
             failed = explained(error)
         stopped = self.over or clip.gone or isinstance(failed, CancelledError)
         status = "done" if failed is None else "cancelled" if stopped else "failed"
-        log_work(job=clip.id, stage=work.stage, status=status, seconds=time.monotonic() - began, error=failed)
+        log_work(
+            job=clip.id,
+            stage=work.stage,
+            status=status,
+            seconds=time.monotonic() - began,
+            format=work.download,
+            error=failed,
+        )
         if clip.gone:
             clip.remove()  # once more: the work may have written since
         elif failed is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from signal import Signals
 from socket import AF_INET
 from types import FrameType
 
@@ -39,11 +40,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._end = end
         self._told = False
+        self.ended_by = "error"
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._told:  # an impatient second Ctrl-C: uvicorn would show where everything waits
             logging.getLogger("uvicorn.error").disabled = True
         self._told = True  # first of all: the second may come in the midst of what follows
+        self.ended_by = Signals(sig).name
         self._end()  # open streams of events would hold the server up
         super().handle_exit(sig, frame)
 
@@ -209,5 +212,8 @@ def _listen(
             why="the port is taken, or the address is not this machine's",
             fix="give another with --port or --host",
         ) from stop
+    finally:
+        if server.started:
+            LOG.info("ends by=%s", server.ended_by)
     if failed:
         raise failed[0]
