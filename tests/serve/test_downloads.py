@@ -98,6 +98,7 @@ def test_a_background_is_a_colour_a_file_of_the_server_or_an_upload(
         ("background", {"composition": {"background": "letter.txt"}}, 422, "text file"),
         ("background", {"value": "/etc/hostname"}, 400, "composition.background"),
         ("background", {"composition": {"background": "#12345"}}, 404, "is not there"),
+        ("background", {"composition": {"background": "banana"}}, 404, "'banana' is no colour, and as a file it is"),
         ("webm", {"composition": {"shadow": True}}, 400, "shadow"),
         ("webm", {"composition": {"background": "white"}}, 400, "background"),
         ("coco", {"matte": True}, 400, "hard edges"),
@@ -115,6 +116,16 @@ def test_options_that_cannot_be_are_refused_in_words(
     said = answer.json()
     assert why in " ".join((said["title"], said["detail"], said["fix"]))
     assert str(started[1]) not in answer.text
+
+
+def test_a_body_that_is_no_json_is_refused_in_a_whole_sentence(client: httpx.Client, job: str) -> None:
+    kind = {"content-type": "application/json"}
+    for address in ("/api/jobs", f"/api/jobs/{job}/prompts", f"/api/jobs/{job}/results/webm"):
+        answer = client.post(address, content="{", headers=kind)
+        assert answer.status_code == 422
+        told = answer.json()["detail"]
+        assert "it is not JSON" in told
+        assert not told.startswith(":")
 
 
 def test_a_matte_is_found_for_the_masks_of_now(client: httpx.Client, job: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from covos.formats.backdrops import Backdrop
 from covos.serve.clip import Clip
+from covos.serve.errors import NotThereError
 from covos.serve.places import file_below, link
 from covos.serve.uploads import Uploads, suffix_of
 
@@ -37,7 +38,16 @@ class Backdrops:
             return None
         if background.startswith(UPLOAD):
             return self._sent(clip, background.removeprefix(UPLOAD))
-        return None if Backdrop.parse(background).file is None else file_below(self._media, background)
+        if Backdrop.parse(background).file is None:
+            return None
+        try:
+            return file_below(self._media, background)
+        except NotThereError as error:
+            raise NotThereError(
+                f"the background {background!r} is no colour, and as a file it is not there",
+                why=error.why,
+                fix="give a colour such as white or #2040c0, or blur; or upload the file, and give upload:ID",
+            ) from None
 
     def _sent(self, clip: Clip, identity: str) -> Path:
         if identity.isascii() and identity.isalnum():

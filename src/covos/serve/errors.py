@@ -9,6 +9,8 @@ from covos.core.errors import CovosError, reworded
 
 _REST = r"[^\s:;,'\"()]*"
 """The rest of a path in a sentence."""
+RETRY_AFTER = 30
+"""Seconds after which a client that has to wait may come again."""
 
 
 class BusyError(CovosError):

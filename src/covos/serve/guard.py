@@ -26,7 +26,7 @@ from starlette.responses import Response
 from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, InputError, UsageError
 from covos.core.fault_words import fault_words
 from covos.serve.address import LOCAL
-from covos.serve.errors import BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
+from covos.serve.errors import RETRY_AFTER, BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
 from covos.serve.log import Answered
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -64,10 +64,6 @@ _STATUS: tuple[tuple[type[CovosError], int], ...] = (
 )
 _LOOK = 0.5
 """Seconds between two looks, while a body comes, if the server ends."""
-RETRY_AFTER = 30
-"""Seconds after which a client that has to wait may come again."""
-
-
 PROBLEM: dict[str, Any] = {
     "application/problem+json": {
         "schema": {
@@ -105,7 +101,7 @@ def problem_of(error: CovosError) -> Response:
 
 def misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:
     """Return the answer to a request that is not as the API's description says."""
-    found = [f"{'.'.join(map(str, each['loc']))}: {fault_words(each)}" for each in error.errors()]
+    found = [": ".join(filter(None, (".".join(map(str, each["loc"])), fault_words(each)))) for each in error.errors()]
     return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
 
 

@@ -16,7 +16,7 @@ from covos.core.errors import CancelledError, CovosError, explained
 from covos.core.types import JobState
 from covos.masks.frame_mask import FrameMask
 from covos.serve.clip import Changes, Clip
-from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
+from covos.serve.errors import RETRY_AFTER, BusyError, NotYetError, in_public, without_paths
 from covos.serve.log import going_on, log_work
 from covos.serve.schema import JobView, Problem, Stage, Wanted
 from covos.serve.views import view_of
@@ -193,7 +193,8 @@ class WorkQueue:
         with self._lock:
             waiting = len(self._queue)
         if waiting >= self.limit:
-            raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix="try again in a minute")
+            again = f"try again in {RETRY_AFTER} seconds"
+            raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix=again)
 
     def put(self, work: Work, *, limited: bool = True, **changes: Unpack[Changes]) -> None:
         """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
