@@ -298,7 +298,7 @@ def test_pictures_and_the_video(client: httpx.Client, job: str) -> None:
     small = cv2.imdecode(np.frombuffer(webp.content, np.uint8), 1)
     assert small.shape == picture.shape
     assert client.get(f"{base}/frames/5?kind=bmp").status_code == 422
-    assert client.get(f"{base}/frames/8").status_code == 400
+    assert client.get(f"{base}/frames/8").status_code == 404
     assert client.get(f"{base}/frames/5?w=99999").status_code == 422
     end = time.monotonic() + PATIENCE
     while (video := client.get(f"{base}/proxy", headers={"range": "bytes=0-99"})).status_code == 404:

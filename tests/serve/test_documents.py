@@ -88,7 +88,7 @@ def test_frames_have_their_numbers_in_the_whole_video(
     assert wait(client, job)["info"]["start"] == 4
     base = f"/api/jobs/{job}"
     assert client.get(f"{base}/frames/f6?w=64").content == client.get(f"{base}/frames/1?w=64").content
-    assert client.get(f"{base}/frames/f5?w=64").status_code == 400, "it is not taken"
+    assert client.get(f"{base}/frames/f5?w=64").status_code == 404, "it is not taken"
     view = client.get(f"{base}/masks", params={"start": "f6", "stop": "f10"}).json()
     assert [each["index"] for each in view["frames"]] == [1, 2]
     box = {"frame": "f6", "box": [400, 200, 520, 300]}

@@ -9,12 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
+from covos.core.errors import UsageError
+from covos.core.types import SourceInfo
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
-from covos.serve.frame_numbers import bound_of
+from covos.serve.frame_numbers import bound_of, check_frame
 from covos.serve.pictures import PictureKind
 from covos.serve.routes.description import file_answer
-from covos.serve.schema import MasksView, Source, Timeline
+from covos.serve.schema import MasksView, Shown, Source, Timeline
 from covos.serve.views import masks_view
 
 WIDEST = 4096
@@ -47,8 +49,8 @@ def looking_router(desk: Desk) -> APIRouter:
         kind: PictureKind = "jpeg",
     ) -> Response:
         """Return a frame as a JPEG, or as a WebP, which is smaller and takes longer, at most so many pixels wide."""
-        _refuse_negative(index)
         clip = desk.clip(job)
+        _refuse_missing(index, info=clip.info)
         await request.body()  # what comes after it is that the client has gone
         async with turn:  # who holds an arrow key asks for a hundred frames, and waits for the last
             if await request.is_disconnected():
@@ -71,8 +73,8 @@ def looking_router(desk: Desk) -> APIRouter:
         With ``matte``, the opacity of its edges is found if it is not known; if that is false, it is left out. Without
         it, that is found if other frames have one, as in downloads. With ``invert`` it is all but the subject.
         """
-        _refuse_negative(index)
         clip = desk.clip(job)
+        _refuse_missing(index, info=clip.info)
         await request.body()
         async with cutting:
             if await request.is_disconnected():
@@ -92,6 +94,9 @@ def looking_router(desk: Desk) -> APIRouter:
     return router
 
 
-def _refuse_negative(index: int | str) -> None:
-    if isinstance(index, int) and index < 0:
-        raise NotThereError(f"there is no frame {index}", why="frames are numbered from 0", fix="give another")
+def _refuse_missing(asked: Shown, *, info: SourceInfo) -> None:
+    """Refuse an address whose frame is not there, as one of any other thing that is not."""
+    try:
+        check_frame(asked, info=info)
+    except UsageError as error:
+        raise NotThereError(error.what, why=error.why, fix=error.remedy) from None
