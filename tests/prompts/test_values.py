@@ -183,6 +183,7 @@ def test_regions_of_no_frame_are_refused(role: str) -> None:
         np.array([[5, 6], [7, 8]]),
         (Point(x=5, y=6), Point(x=7, y=8)),
         [{"x": 5, "y": 6}, {"x": 7, "y": 8, "positive": True}],
+        [(5, 6), {"x": 7, "y": 8}],
     ],
 )
 def test_a_prompt_takes_points_as_rows_and_as_tables(points: Any) -> None:
@@ -203,6 +204,7 @@ def test_a_prompt_takes_a_row_for_a_box() -> None:
     [
         (lambda: PointPrompt(points=[(1, 2, 3, 4)]), "points cannot be read"),
         (lambda: PointPrompt(points=[("a", "b")]), "cannot be read"),
+        (lambda: PointPrompt(points=np.array(5)), "points cannot be read"),
         (lambda: PointPrompt(points="here"), "points='here' cannot be used"),
         (lambda: PointPrompt(points=[{"x": 1}]), "points"),
         (lambda: PointPrompt(point=[(1, 2)]), "unknown setting 'point'"),

@@ -41,6 +41,7 @@ class HandedOver(Generic[T]):
         self._item: T = _NONE
         self._error: BaseException | None = None
         self._ended = False
+        self._begun = False
         self._thread = Thread(target=self._make, name=name, daemon=True)
         self.dropped = 0
 
@@ -50,6 +51,7 @@ class HandedOver(Generic[T]):
         except BaseException:
             self._end(None)  # who waits already would wait for ever
             raise
+        self._begun = True
         return self
 
     def __exit__(
@@ -92,7 +94,7 @@ class HandedOver(Generic[T]):
 
     def _refuse_alone(self, asked: float) -> None:
         """Refuse to wait for a thread that is gone, or does not begin: it ends the wait itself in all other cases."""
-        if self._thread.ident is None:
+        if not self._begun:  # a thread that just starts has a number, and is not alive yet
             if monotonic() - asked > _BEGIN:
                 raise RuntimeError(f"{self._thread.name}: it was not begun; take its items in its with block")
         elif not self._thread.is_alive():

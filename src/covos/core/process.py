@@ -201,9 +201,9 @@ def _begin(
     # Out of the terminal's reach: the process that made this one gets Ctrl-C, and passes it on once.
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
+    for name in loads:
+        import_module(name)
     try:
-        for name in loads:
-            import_module(name)
         begun.send(True)
         begun.close()
         set_limits(**asdict(bounds))
@@ -223,8 +223,8 @@ def _begin(
 def _ctrl_c_held_back() -> Iterator[None]:
     """Let a process that begins in this block wait with Ctrl-C until it calls `_take_ctrl_c`.
 
-    It inherits the mask. While it loads the libraries, which takes seconds, the terminal still reaches it, and Python
-    would print where it was.
+    It inherits the mask. Until it has a process group of its own, the terminal reaches it, and Python would print
+    where it was.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

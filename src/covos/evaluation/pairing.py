@@ -135,7 +135,8 @@ def _missing_sequences(
     elif name := _source_name(predictions, truth):
         fix = f"this is a run of {name}; to score it alone: " + _alone(predictions, truth.sequences[name], protocol)
     elif begun := [name for name, members in subsets.items() if not found.keys().isdisjoint(members)]:
-        fix = "predict these too, or ask for another subset: " + _of_subset(begun[0])
+        most = max(begun, key=lambda name: len(found.keys() & set(subsets[name])))
+        fix = "predict these too, or ask for another subset: " + _of_subset(most)
     else:
         fix = Words.of("predict these too, or give a ground truth that holds only the sequences to score")
     common = next((name for name in truth.sequences if name in found), None)

@@ -230,7 +230,6 @@ class Batch:
         )
 
 
-@checked()
 def _refuse_unknown(settings: Mapping[str, Any]) -> None:
     """Refuse what is no field of the plan of a clip; a UsageError, which says where it belongs."""
     known = [name for name in Plan.model_fields if name not in {"source", "task"}]
@@ -244,6 +243,7 @@ def _refuse_unknown(settings: Mapping[str, Any]) -> None:
             )
 
 
+@checked()
 def batch(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     output: str | os.PathLike[str],

@@ -60,12 +60,12 @@ def as_boxes(boxes: object) -> tuple[Box, ...]:
 
 def _points_given(given: object) -> object:
     if isinstance(given, np.ndarray):
-        return as_points(given) if len(given) else ()
+        return as_points(given) if given.size else ()
     if isinstance(given, str | bytes) or not isinstance(given, Sequence):
         return given
-    if not given or any(isinstance(each, Point | Mapping) for each in given):
-        return given
-    return as_points(given)
+    if not any(isinstance(each, Point | Mapping) for each in given):
+        return as_points(given) if given else ()
+    return [each if isinstance(each, Point | Mapping) else as_points(each)[0] for each in given]
 
 
 def _box_given(given: object) -> object:
@@ -111,4 +111,6 @@ def _numbers(values: object, *, what: str) -> np.ndarray[Any, Any]:
 
 
 def _unreadable(what: str, rows: np.ndarray[Any, Any], *, fix: str) -> UsageError:
-    return UsageError(f"{what} cannot be read", why=f"they are {' x '.join(map(str, rows.shape))} numbers", fix=fix)
+    return UsageError(
+        f"{what} cannot be read", why=f"they are {' x '.join(map(str, rows.shape)) or 'no rows of'} numbers", fix=fix
+    )
