@@ -60,7 +60,7 @@ def test_every_function_is_tried() -> None:
 
 @pytest.mark.parametrize("objects", [(1, 2), None, "two", 1.5, 0])
 def test_what_is_no_number_of_objects(objects: Any) -> None:
-    with pytest.raises(UsageError, match="neither auto nor a whole number|not from 1 to 20"):
+    with pytest.raises(UsageError, match=r"neither auto nor a whole number|not from 1 to 20"):
         covos.segment("clip.mp4", objects=objects)
 
 
