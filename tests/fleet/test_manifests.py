@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def test_a_whole_number_may_be_written_as_beside_a_gap(tmp_path: Path, suffix: s
         pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), manifest)
     first, second = read_clips([manifest])
     assert (first.objects, first.every, second.objects, second.every) == (None, 2, "3", None)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_frame_rate_of_a_manifest_stands_for_what_the_option_would(tmp_path: Path, suffix: str) -> None:
+    manifest = tmp_path / f"m.{suffix}"
+    if suffix == "csv":
+        manifest.write_text("input,frame_rate\na,29.97\nb,25\nc,\nd,12.5\n", encoding="utf-8")
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        columns = {"input": ["a", "b", "c", "d"], "frame_rate": [29.97, 25.0, None, 12.5]}
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table(columns), manifest)
+    rates = [clip.frame_rate for clip in read_clips([manifest])]
+    assert rates == [Fraction(30000, 1001), 25, None, Fraction(25, 2)]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from covos.core.remote import is_remote
 from covos.fleet.folders import Folders
 from covos.fleet.places import read_bytes
 from covos.media.listing import VIDEO_SUFFIXES
+from covos.media.rates import written_rate
 
 TABLES: Final = (".csv", ".parquet", ".txt")
 """Suffixes of manifests."""
@@ -92,7 +93,7 @@ class Clip(Record):
     end: _Text = None
     every: Annotated[int | None, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)] = None
     label: _Text = None
-    frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
+    frame_rate: Annotated[SafeFraction | None, BeforeValidator(written_rate), BeforeValidator(_given)] = None
     carried: dict[str, Any] = Field(default_factory=dict)
     manifest: str | None = None
     row: int | None = None
