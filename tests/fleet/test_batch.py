@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ from covos.core.errors import InputError, UsageError
 from covos.fleet.clips import read_clips
 from covos.fleet.manifests import Clip
 from covos.fleet.own import Own
+from covos.fleet.places import exists
 from covos.fleet.processes import Processes
 from covos.fleet.summary import COLUMNS, EVERY, Summary
 from covos.fleet.work import Row, Settings, errands
@@ -446,9 +448,12 @@ def test_the_mark_of_a_batch_may_lie_at_a_url_and_says_if_it_is_damaged(tmp_path
         assert mark.names() == frozenset()
         mark.write({"b", "day/a"})
         assert Own(table).names() == {"b", "day/a"}
-        mark.remove()
+        mark.drop({"a"})
+        assert mark.names() == {"b", "day/a"}
+        mark.drop({"b", "day/a"})
         assert mark.names() == frozenset()
-        mark.remove()
+        assert not exists(mark.place)
+        mark.drop({"b"})
     (tmp_path / ".t.csv.own").write_text("{", encoding="utf-8")
     with (
         pytest.raises(InputError, match="cannot be read") as refused,
@@ -457,6 +462,19 @@ def test_the_mark_of_a_batch_may_lie_at_a_url_and_says_if_it_is_damaged(tmp_path
         pass
     assert "remove it" in refused.value.fix
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == [".t.csv.own"], "no lock stays"
+    with Summary(str(tmp_path / "t.csv"), []):  # it replaces nothing
+        pass
+    assert (tmp_path / ".t.csv.own").read_text(encoding="utf-8") == "{"
+
+
+@pytest.mark.parametrize("overwrites", [True, False])
+def test_a_smaller_batch_that_ends_well_leaves_the_rest_of_the_mark(tmp_path: Path, overwrites: bool) -> None:
+    place = str(tmp_path / "t.csv")
+    Own(place).write({"a", "b", "c"})
+    row = Row(name="b", input="b.mp4", folder="b", status="waiting")
+    with Summary(place, [row], overwrites=overwrites) as summary:
+        summary.add(replace(row, status="done", frames=3))
+    assert Own(place).names() == {"a", "c"}
 
 
 def test_a_clip_is_a_value() -> None:

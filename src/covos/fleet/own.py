@@ -64,11 +64,19 @@ class Own:
         with atomic_path(Path(self.place)) as temporary:
             temporary.write_bytes(content)
 
-    def remove(self) -> None:
-        """Remove the file, if it is there.
+    def drop(self, names: Collection[str]) -> None:
+        """Take names out of the file, if it is there, and remove it if none is left; a damaged one stays as it is.
 
         Raises:
-            EnvironmentProblem: It cannot be removed.
+            EnvironmentProblem: It cannot be written or removed.
         """
-        if exists(self.place):
+        if not exists(self.place):
+            return
+        try:
+            found = self.names()
+        except InputError:  # a batch that replaces nothing does not need it, and another one says so
+            return
+        if left := found.difference(names):
+            self.write(left)
+        else:
             remove_file(self.place)

@@ -123,7 +123,8 @@ class Summary:
         with self._held, suppress(EnvironmentProblem) if error is not None else nullcontext():
             self.write()
             if error is None and not any(row.status == "failed" for row in self.rows.values()):
-                self._mark.remove()
+                # Those of other clips may be of a larger batch that was stopped.
+                self._mark.drop(self.rows.keys())
 
     def add(self, row: Row) -> None:
         """Take what became of a clip."""
