@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import errno
 import multiprocessing
 import os
 import signal
@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from fsspec.registry import known_implementations
@@ -419,7 +420,7 @@ def test_a_batch_that_replaces_results_and_was_stopped_goes_on(make_clip, tmp_pa
     with pytest.raises(KeyboardInterrupt) as stopped:
         covos.Batch(clips, tmp_path / "out", overwrite=True, **settings).run(listen=stop)  # type: ignore[arg-type]
     assert "1 of 2 clips done, 0 begun; the same command goes on" in stopped.value.__notes__[0]
-    assert json.loads(mark.read_bytes()) == ["a"]
+    assert Own(str(tmp_path / "out" / "batch.csv")).names() == {"a"}
     # The other still has two frames, of other settings.
     (tmp_path / "bad.mp4").write_text("no video", encoding="utf-8")
     clips.append(tmp_path / "bad.mp4")
@@ -465,6 +466,54 @@ def test_the_mark_of_a_batch_may_lie_at_a_url_and_says_if_it_is_damaged(tmp_path
     with Summary(str(tmp_path / "t.csv"), []):  # it replaces nothing
         pass
     assert (tmp_path / ".t.csv.own").read_text(encoding="utf-8") == "{"
+
+
+def _made(name: str) -> Row:
+    return Row(name=name, input=f"{name}.mp4", folder=name, status="done", frames=3)
+
+
+def test_a_batch_that_is_killed_has_noted_each_clip_that_it_made(tmp_path: Path) -> None:
+    place = str(tmp_path / "t.csv")
+    mark = Own(place)
+    mark.write({"a"})
+    with Path(mark.place).open("ab") as file:
+        file.write(b'"half')  # the machine lost its power
+    with Summary(place, [], overwrites=True, clock=lambda: 0.0) as summary:
+        assert summary.own == {"a"}
+        for name in ("a", 'b"\n', "c\u00e9"):
+            summary.add(_made(name))
+        summary.add(replace(_made("d"), status="failed", frames=0))
+        assert not exists(place), "the table is written later"
+        assert mark.names() == {"a", 'b"\n', "c\u00e9"}
+        # What has every name already is not written again, by the table neither.
+        Path(mark.place).unlink()
+        summary.add(_made("a"))
+        summary.write()
+        assert not exists(mark.place)
+
+
+def test_a_name_that_could_not_be_noted_at_once_goes_with_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = f"file://{tmp_path}/far/t.csv"
+    with Summary(far, [], overwrites=True) as summary:
+        summary.add(_made("a"))
+        assert not exists(Own(far).place)
+        summary.write()
+        assert Own(far).names() == {"a"}
+    near = str(tmp_path / "t.csv")
+    with Summary(near, [], overwrites=True) as summary:
+        summary.add(_made("a"))
+        with monkeypatch.context() as full:
+            full.setattr(Path, "open", _full)
+            summary.add(_made("b"))
+        assert Own(near).names() == {"a"}
+        summary.write()
+        assert Own(near).names() == {"a", "b"}
+
+
+def _full(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("overwrites", [True, False])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from covos.core.errors import InputError
+from covos.core.errors import EnvironmentProblem, InputError
 from covos.core.files import atomic_path, hidden_beside
 from covos.core.guarded import read_guarded
 from covos.core.remote import is_remote
@@ -20,7 +21,8 @@ _FIX: Final = "remove it: the batch then begins with all clips anew"
 class Own:
     """A hidden file beside the table of a batch, with the names of the clips whose results are its own.
 
-    Without it, a batch that was stopped could not tell its results from those that it is to replace.
+    Without it, a batch that was stopped could not tell its results from those that it is to replace. Each line is a
+    name, as JSON.
 
     Args:
         table: The place of the table, a path or a URL.
@@ -32,6 +34,8 @@ class Own:
             self.place = f"{folder}/.{name}{_TAIL}"
         else:
             self.place = str(hidden_beside(Path(table), _TAIL))
+        self._noted: set[str] = set()
+        self._file: Literal["as found", "lacking", "whole"] = "as found"
 
     def names(self) -> frozenset[str]:
         """Return the names; none without the file.
@@ -45,18 +49,54 @@ class Own:
         what = f"{self.place} cannot be read"
         far = is_remote(self.place)
         content = read_bytes(self.place, what=what) if far else read_guarded(Path(self.place), what=what, fix=_FIX)
+        lines = content.splitlines(keepends=True)
+        if other := next((line for line in lines if not line.startswith(b'"')), None):
+            raise InputError(what, why=f"{other[:40]!r} is no name of a clip", fix=_FIX)
         try:
-            return frozenset(map(str, json.loads(content)))
-        except (ValueError, TypeError) as error:
+            # Half a line is left where the machine lost its power as it was written.
+            return frozenset(json.loads(line) for line in lines if line.endswith(b"\n"))
+        except ValueError as error:
             raise InputError(what, why=str(error), fix=_FIX) from None
 
-    def write(self, names: Collection[str]) -> None:
-        """Write the names.
+    def begin(self) -> frozenset[str]:
+        """Return the names, to which `note` adds others; errors are those of `names`."""
+        found = self.names()
+        self._noted = set(found)
+        return found
+
+    def note(self, name: str) -> None:
+        """Add a name: here at once, as the batch may be killed; at a URL, or if the disk refuses, with `save`."""
+        if name in self._noted:
+            return
+        self._noted.add(name)
+        before, self._file = self._file, "lacking"
+        if is_remote(self.place):  # which takes whole files alone
+            return
+        with suppress(OSError, EnvironmentProblem):
+            if before == "whole":
+                with Path(self.place).open("ab") as file:
+                    file.write(_line(name))
+                self._file = "whole"
+            else:
+                self.save()
+
+    def save(self) -> None:
+        """Write the file, if it lacks a name.
 
         Raises:
             EnvironmentProblem: It cannot be written.
         """
-        content = json.dumps(sorted(names)).encode()
+        if self._file == "lacking":
+            self.write(self._noted)
+            self._file = "whole"
+
+    def write(self, names: Collection[str]) -> None:
+        """Write these names in place of all others.
+
+        Raises:
+            EnvironmentProblem: It cannot be written.
+        """
+        content = b"".join(map(_line, sorted(names)))
         if is_remote(self.place):
             write_bytes(self.place, content)
             return
@@ -80,3 +120,7 @@ class Own:
             self.write(left)
         else:
             remove_file(self.place)
+
+
+def _line(name: str) -> bytes:
+    return json.dumps(name).encode() + b"\n"

@@ -110,7 +110,7 @@ class Summary:
             self._held.enter_context(lock)
         if self._overwrites:
             try:
-                self.own = self._mark.names()
+                self.own = self._mark.begin()
             except BaseException:
                 self._held.close()
                 raise
@@ -129,6 +129,8 @@ class Summary:
     def add(self, row: Row) -> None:
         """Take what became of a clip."""
         self.rows[row.name] = row
+        if self._overwrites and row.has_frames:
+            self._mark.note(row.name)
         if self._clock() >= self._due:
             self.write()
 
@@ -147,8 +149,7 @@ class Summary:
             EnvironmentProblem: It cannot be written.
         """
         began = self._clock()
-        if self._overwrites and (made := {row.name for row in self.rows.values() if row.has_frames}):
-            self._mark.write(self.own | made)
+        self._mark.save()
         rows = self.rows.values()
         is_csv = self._suffix == ".csv"
         content = _as_csv(rows, self._carried) if is_csv else _as_parquet(rows, self._carried, self._fields)
