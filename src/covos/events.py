@@ -130,7 +130,7 @@ class Cancelled:
 
     Attributes:
         frames: Number of frames that are kept, and from which the same plan goes on in the same folder: those of whole
-            batches. 0 without a folder.
+            batches. 0 without a folder, and with ``overwrite`` until it is known that a run which is there goes on.
     """
 
     frames: int

@@ -108,6 +108,7 @@ class Job:
         self._load, self._asked = load or load_planned, plan
         self._cancel = threading.Event()
         self._keeping = True
+        self._decided: RunState | None = None  # of the folder, once it is known if its run goes on
 
     @property
     def folder(self) -> Path | None:
@@ -201,7 +202,9 @@ class Job:
             yield Cancelled(frames=self._kept_frames())
 
     def _kept_frames(self) -> int:
-        if self._folder is None:
+        if self._decided is not None:
+            return self._decided.kept
+        if self._folder is None or self._folder.overwrites:
             return 0
         try:
             return RunState(self._folder).kept
@@ -298,6 +301,7 @@ class Job:
         origin, terms = self._terms(work, source, model)
         state, plain = RunState(folder), self.plan.matte is False
         state.replaces(terms, plain=plain)
+        self._decided = state
         terms = state.joined(terms, plain=plain)
         if state.is_done(terms, info=source.info):
             state.remove_leftovers()

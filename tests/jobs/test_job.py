@@ -150,6 +150,30 @@ def test_a_cancelled_job_stops_within_a_batch_and_goes_on(
     assert check_output(tmp_path / "out") == []
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_cancelled_job_counts_no_frames_of_a_run_that_it_replaces(
+    model: Model, clip: Path, tmp_path: Path, replaced: bool
+) -> None:
+    plan, out = Plan(source=str(clip), formats=("palette",)), tmp_path / "out"
+    stopped = Job(plan, out, load=lambda _: model)
+    for event in stopped:
+        if isinstance(event, FrameDone) and event.index == 5:
+            stopped.cancel()
+    assert event == Cancelled(frames=BATCH)
+    asked = plan.model_copy(update={"task": Find(references=3)}) if replaced else plan
+    begun = (out / "covos.json").read_bytes()
+    job = Job(asked, out, overwrite=True, load=lambda _: model)
+    for event in job:
+        if isinstance(event, Started) and event.stage == "ready":
+            job.cancel()
+    assert (out / "covos.json").read_bytes() == begun, "the run that is there was not replaced yet"
+    assert event == Cancelled(frames=0 if replaced else BATCH)
+    undecided = Job(asked, out, overwrite=True, load=lambda _: model)
+    undecided.cancel()
+    assert list(undecided)[-1] == Cancelled(frames=0)
+    assert Job(asked, out, overwrite=True, load=lambda _: model).run().resumed == event.frames  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("task", ["backward", "both", "discover"])
 def test_passes_before_the_first_mask_say_how_far_they_are(
     model: Model, clip: Path, random_follower: Path, task: str
