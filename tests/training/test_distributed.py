@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from covos.core.errors import UsageError
+from covos.core.files import LOCK, exclusive
 from covos.models.registry import find_model
 from covos.training.distributed import ProcessGroup, process_group_from_environment
 from covos.training.state import _other_share
@@ -158,6 +159,19 @@ def test_an_error_in_one_process_ends_all(tianchi: Path, stills: Path, tmp_path:
     assert "error: frame 7 cannot be read" in result.stderr
     assert "bug of ours" not in result.stderr
     assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_in_which_another_training_works_is_refused_by_all(
+    tianchi: Path, stills: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    with exclusive(tmp_path / "run" / LOCK):
+        result = in_forks(tmp_path, (tianchi, stills))
+    assert result.returncode != 0
+    assert "run is in use" in result.stderr
+    assert "lost the others" not in result.stderr
+    assert not list((tmp_path / "run").iterdir())
 
 
 @pytest.mark.slow

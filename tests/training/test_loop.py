@@ -195,6 +195,21 @@ def test_two_trainings_never_write_to_one_folder(root: Path, tmp_path: Path) -> 
     assert not list(folder.iterdir())
 
 
+def test_a_training_reads_nothing_in_a_folder_in_which_another_works(root: Path, finished: Path) -> None:
+    """It would go on from a checkpoint that the other has left behind meanwhile."""
+    (finished / "checkpoint.pt").write_bytes(b"broken")
+    (finished / "data.json").write_bytes(b"broken")
+    with exclusive(finished / LOCK), pytest.raises(EnvironmentProblem, match="run is in use"):
+        run(root, finished)
+
+
+def test_a_training_that_is_refused_leaves_no_folder(root: Path, tmp_path: Path) -> None:
+    training = training_of(recipe(), gather([root], seed=0))
+    with pytest.raises(UsageError, match="holds no run to extend"):
+        loop.train(training, folder=tmp_path / "new" / "run", extend=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -> None:
     data = gather([root], seed=0)
     start = find_model("covos-lite")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
@@ -19,6 +20,8 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from covos.core.errors import EnvironmentProblem, UsageError
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(hours=6)
 """Time that the others wait for the leader, who measures. If a process dies, torchrun ends the others at once."""
@@ -49,6 +52,14 @@ class ProcessGroup:
         """Return when every process has called it."""
         if self.size > 1:
             distributed.barrier()
+
+    def of_leader(self, value: T) -> T:
+        """Return the value of the process that leads, which can be pickled; all must call it."""
+        if self.size == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
     def parallel(self, module: nn.Module, *, partial: bool) -> nn.Module:
         """Return the module, such that each backward pass averages the gradients over the processes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
-from covos.core.errors import EnvironmentProblem, UsageError, is_out_of_memory, refusal
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.files import LOCK, exclusive
 from covos.core.signals import DeferredSignals
 from covos.training.data_record import refuse_other_data
@@ -95,37 +95,69 @@ def train(
     training.recipe.check_division(processes=group.size)
     task = make_task(training.recipe, data.train)
     batches = task.batches(group)
-    refuse_other_data(folder, data.train)
-    state, start = start_training(
-        task, folder=folder, device=training.device, weights=training.start, extend=extend, processes=group.size
-    )
-    if state.step >= task.steps and not state.due:
+    with _alone(folder, group):
+        refuse_other_data(folder, data.train)
+        state, start = start_training(
+            task, folder=folder, device=training.device, weights=training.start, extend=extend, processes=group.size
+        )
+        if state.step >= task.steps and not state.due:
+            if group.leads:
+                on_event(finished(folder, state))
+            return
+        with (
+            DeferredSignals() as signals,
+            _telling(on_event, folder=folder, step=state.step, leads=group.leads) as tell,
+        ):
+            measured = tuple(named(data.validation))
+            tell(Started(step=state.step, steps=task.steps, origin=start, folder=folder, validation=measured))
+            _Loop(training, task=task, state=state, folder=folder, signals=signals, tell=tell).run(batches)
+
+
+@contextmanager
+def _alone(folder: Path, group: ProcessGroup) -> Iterator[None]:
+    """Keep other trainings out of the folder in the block, which every process of the group enters.
+
+    No process reads in the folder before the one that leads has it. It is made, and removed if it stays empty.
+
+    Raises:
+        EnvironmentProblem: Another training is at work in it; every process raises this.
+    """
+    refused: Exception | None = None
+    with ExitStack() as held:
         if group.leads:
-            on_event(finished(folder, state))
-        return
-    with DeferredSignals() as signals, _telling(on_event, folder=folder, step=state.step, leads=group.leads) as tell:
-        measured = tuple(named(data.validation))
-        tell(Started(step=state.step, steps=task.steps, origin=start, folder=folder, validation=measured))
-        _Loop(training, task=task, state=state, folder=folder, signals=signals, tell=tell).run(batches)
+            fix = "wait until it is done, or give this training another folder"
+            try:
+                held.enter_context(_made(folder))
+                held.enter_context(exclusive(folder / LOCK, fix=fix))
+            except (CovosError, OSError) as error:
+                refused = error
+        if (refused := group.of_leader(refused)) is not None:
+            raise refused
+        yield
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder with its parents for a block, and remove of these what stays empty."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for each in missing:
+            with suppress(OSError):  # it holds something
+                each.rmdir()
 
 
 @contextmanager
 def _telling(
     on_event: Callable[[TrainingEvent], None], *, folder: Path, step: int, leads: bool
 ) -> Iterator[Callable[[TrainingEvent], None]]:
-    """Give what takes the events in the block: the listener, and before it the log of the process that leads.
-
-    That process keeps other trainings out of the folder.
-
-    Raises:
-        EnvironmentProblem: Another training is at work in it.
-    """
+    """Give what takes the events in the block: the listener, and before it the log of the process that leads."""
     if not leads:
         yield on_event
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    alone = exclusive(folder / LOCK, fix="wait until it is done, or give this training another folder")
-    with alone, closing(RunLog(folder, step=step)) as log:
+    with closing(RunLog(folder, step=step)) as log:
 
         def tell(event: TrainingEvent) -> None:
             log(event)
