@@ -33,15 +33,22 @@ def test_what_nobody_was_told_of_goes_and_what_goes_on_stays(tmp_path: Path) -> 
     root = tmp_path / "clips"
     clip, cut_off = begun(root / ("0" * 16)), begun(root / ".upload-0123")  # as it was looked at, and not yet renamed
     sent = Uploads(root).begin(name="film.mp4", length=7)
-    never_begun, unsent = root / ("1" * 16), root / "sent-0123"
-    others = root / "my films"  # a user's own folder, though it lies at an odd place
-    for folder in (never_begun, unsent, others):
+    never_begun, unsent, empty = root / ("1" * 16), root / "sent-0123", root / ("2" * 16)
+    for file in ("source/film.mp4", "edits/000001.jsonl", ".job.0123abcd.partial.json"):
+        (never_begun / file).parent.mkdir(parents=True, exist_ok=True)
+        (never_begun / file).write_bytes(b"some of it")
+    for folder in (unsent, empty):
         folder.mkdir()
-        (folder / "source.mp4").write_bytes(b"a video")
+    (unsent / "data").write_bytes(b"a video")
+    others = {"my films", "0123456789abcdef", "sent-letters"}  # a user's own, though they lie at an odd place
+    for name in others:
+        (root / name / "source").mkdir(parents=True)
+        (root / name / "thesis.tex").write_bytes(b"years of work")
     for name in (".proxy.0123abcd.partial.mp4", ".job.0123abcd.partial.json", f"edits/{HALF}"):
         (clip.folder / name).write_bytes(b"half")
     remove_leftovers(root)
-    assert {each.name for each in root.iterdir()} == {clip.id, sent.folder.name, others.name}
+    assert {each.name for each in root.iterdir()} == {clip.id, sent.folder.name, *others}
+    assert all((root / name / "thesis.tex").is_file() for name in others)
     assert {each.name for each in clip.folder.rglob("*")} == {RECORD, "edits"}
     assert not cut_off.folder.exists()
 

@@ -20,16 +20,22 @@ _PLACE: Final = re.compile(r"[0-9a-f]{16}")
 def remove_leftovers(root: Path) -> None:
     """Delete what a killed server has left in the folder of its clips, which no other server has at this time.
 
-    Its clients were told of none of it. An upload in parts stays: it goes on.
+    Its clients were told of none of it. An upload in parts stays: it goes on. So does a folder with anything in it
+    that is not of this server, whatever its name: a user may give a folder that has other things as well.
     """
     for entry in list(root.iterdir()):
         if not entry.is_dir() or entry.is_symlink():
             continue
         is_upload = entry.name.startswith(UPLOADING) or uploads.is_unbegun(entry)
-        if is_upload or (_PLACE.fullmatch(entry.name) and not (entry / RECORD).exists()):
+        if is_upload or _is_unbegun(entry):
             shutil.rmtree(entry, ignore_errors=True)
         elif (entry / RECORD).is_file():
             _remove_partial(entry)
+
+
+def _is_unbegun(folder: Path) -> bool:
+    """Tell if a folder is that of a clip whose record was never written: it has only what comes before."""
+    return _PLACE.fullmatch(folder.name) is not None and uploads.has_only(folder, {"source", "edits"})
 
 
 def _remove_partial(clip: Path) -> None:

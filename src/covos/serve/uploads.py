@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 
 from covos.core.errors import CovosError, UsageError
 from covos.core.records import Count, Record, read_record, write_record
+from covos.runs.folder import PARTIAL
 from covos.serve.errors import ExpiredError, NotThereError, NotYetError, TooLargeError
 
 KEPT = 24 * 3600.0
@@ -215,7 +216,12 @@ def _not_there() -> NotThereError:
 
 def is_unbegun(folder: Path) -> bool:
     """Tell if a folder is that of an upload whose record was never written: nobody was told of it."""
-    return folder.name.startswith(_NAME) and not (folder / _RECORD).exists()
+    return folder.name.startswith(_NAME) and has_only(folder, {_DATA})
+
+
+def has_only(folder: Path, names: Set[str]) -> bool:
+    """Tell if a folder has nothing but entries of these names, and files that were being written."""
+    return all(entry.name in names or PARTIAL.fullmatch(entry.name) for entry in folder.iterdir())
 
 
 def shown_name(name: str) -> str:
