@@ -53,6 +53,25 @@ def test_what_nobody_was_told_of_goes_and_what_goes_on_stays(tmp_path: Path) -> 
     assert not cut_off.folder.exists()
 
 
+def test_a_folder_that_nobody_may_read_keeps_no_server_from_its_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, behind = tmp_path / ("0" * 16), tmp_path / ("1" * 16)
+    for folder in (closed, behind):
+        folder.mkdir()
+    read = Path.iterdir
+
+    def refused(folder: Path) -> Iterator[Path]:
+        if folder == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return iter(sorted(read(folder)))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    remove_leftovers(tmp_path)
+    assert closed.is_dir()
+    assert not behind.exists()
+
+
 def test_an_edit_that_was_being_written_hinders_no_other(tmp_path: Path) -> None:
     clip = begun(tmp_path / "one")
     clip.add(clip.history.edit("object"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +25,18 @@ def remove_leftovers(root: Path) -> None:
     that is not of this server, whatever its name: a user may give a folder that has other things as well.
     """
     for entry in list(root.iterdir()):
-        if not entry.is_dir() or entry.is_symlink():
-            continue
-        is_upload = entry.name.startswith(UPLOADING) or uploads.is_unbegun(entry)
-        if is_upload or _is_unbegun(entry):
-            shutil.rmtree(entry, ignore_errors=True)
-        elif (entry / RECORD).is_file():
-            _remove_partial(entry)
+        with suppress(OSError):  # a folder that nobody may read keeps no server from its clips
+            _clear(entry)
+
+
+def _clear(entry: Path) -> None:
+    if not entry.is_dir() or entry.is_symlink():
+        return
+    is_upload = entry.name.startswith(UPLOADING) or uploads.is_unbegun(entry)
+    if is_upload or _is_unbegun(entry):
+        shutil.rmtree(entry, ignore_errors=True)
+    elif (entry / RECORD).is_file():
+        _remove_partial(entry)
 
 
 def _is_unbegun(folder: Path) -> bool:
