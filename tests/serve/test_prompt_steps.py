@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from covos.prompts.seed_mask import ABSENT, Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.clip import Clip
 from covos.serve.editing import Editing
-from covos.serve.edits import Edit, thing_of
+from covos.serve.edits import Edit, History, thing_of
 from covos.serve.errors import NotThereError, NotYetError
-from covos.serve.schema import MaskCode, NewPrompt, NewTrack
+from covos.serve.prompt_steps import given_in, told_of
+from covos.serve.schema import Given, MaskCode, NewPrompt, NewTrack
 from covos.serve.tasks import Click
 from covos.serve.views import view_of
 from covos.serve.workers import Answer, Clicked, Task
@@ -110,6 +112,48 @@ def test_one_point_of_three_is_taken_back(clip: Clip, editing: Editing) -> None:
     again = Clip.load(clip.folder)
     assert columns(again) == [0, 1, 3]
     assert kinds(again) == ["point"] * 2
+
+
+def test_a_view_tells_the_prompts_anew_only_when_they_change(
+    clip: Clip, editing: Editing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[int]()
+
+    def counted(history: History) -> tuple[Given, ...]:
+        told.append(history.revision)
+        return given_in(history)
+
+    monkeypatch.setattr("covos.serve.clip.given_in", counted)
+    editing.prompt(clip, drawn(0, 2))
+    editing.prompt(clip, point(5))
+    told.clear()
+    clip.add(clip.history.edit("edges"))
+    assert kinds(clip) == kinds(clip) == ["mask", "point"]
+    assert told == []
+    editing.go(clip, back=True)
+    editing.go(clip, back=True)
+    assert kinds(clip) == ["mask"]
+    assert told == [1]
+    clip.forget()
+    assert kinds(clip) == ["mask"]
+    assert told == [1, 1]
+
+
+def test_edits_that_leave_the_seeds_cost_no_look_at_them(clip: Clip) -> None:
+    looks = list[int]()
+
+    class Looked(tuple[SeedMask, ...]):
+        def __iter__(self) -> Iterator[SeedMask]:
+            looks.append(1)
+            return super().__iter__()
+
+    mask = clip.history.frames[4].objects[SUBJECT]
+    seed = SeedMask(frame=4, object=SUBJECT, mask=mask, given_as="mask")
+    clip.history.add(clip.history.edit("prompt", seeds=Looked((seed,)), shown=SUBJECT))
+    for _ in range(50):
+        clip.history.add(clip.history.edit("edges"))
+    assert [each.mask for each in told_of(clip.history, 4, SUBJECT).steps] == [mask]
+    assert len(looks) == 1
 
 
 def test_the_last_one_leaves_the_mask_of_before(clip: Clip, editing: Editing) -> None:

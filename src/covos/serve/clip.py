@@ -27,14 +27,16 @@ from covos.core.types import JobState, SourceInfo
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range
-from covos.prompts.seed_mask import confirmed_frames
+from covos.prompts.seed_mask import SeedMask, confirmed_frames
 from covos.prompts.values import RegionPrompt
 from covos.serve.edit_files import mask_line, mask_of, read_edit, write_edit
 from covos.serve.edits import Edit, History
 from covos.serve.frame_edits import in_regions, with_only
 from covos.serve.mattes import Mattes
 from covos.serve.places import printable
+from covos.serve.prompt_steps import given_in
 from covos.serve.schema import (
+    Given,
     Problem,
     Stage,
     Timeline,
@@ -141,6 +143,7 @@ class Clip:
         self._glance = Glance(kept.info)
         self._steered: dict[int, tuple[FrameMask, tuple[RegionPrompt, ...], FrameMask]] = {}
         self._timeline: tuple[tuple[int, bool], Timeline] | None = None
+        self._prompts: tuple[tuple[SeedMask, ...], tuple[Given, ...]] | None = None
 
     @classmethod
     def begin(
@@ -212,6 +215,7 @@ class Clip:
         """
         with self.lock:
             self._history, self._timeline, self._glance = None, None, Glance(self.kept.info)
+            self._prompts = None
             self._steered.clear()
             self.mattes.forget()
 
@@ -421,6 +425,15 @@ class Clip:
     def confirmed(self) -> frozenset[int]:
         """Frames that the user takes as right, with no correction since: regions do not change them."""
         return confirmed_frames(self.history.seeds)
+
+    @property
+    def prompts(self) -> tuple[Given, ...]:
+        """The prompts of now; they are told anew when the seeds change, as every edit is gone through for it."""
+        with self.lock:
+            seeds = self.history.seeds
+            if self._prompts is None or self._prompts[0] is not seeds:
+                self._prompts = seeds, given_in(self.history)
+            return self._prompts[1]
 
     def shown(self, frames: Iterable[FrameMask], *, soft: bool = False) -> list[FrameMask]:
         """Return masks without what the regions take from the subject.

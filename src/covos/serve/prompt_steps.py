@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.serve.edits import Edit, History
 from covos.serve.frame_edits import apart, placed
-from covos.serve.schema import GivenKind
+from covos.serve.schema import Given, GivenKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +98,16 @@ def _shows(said: Said) -> bool:
 def told_of(history: History, frame: int, number: int) -> Told:
     """Return what was said of an object that has a seed on a frame."""
 
-    def seed_in(state: Edit) -> SeedMask | None:
-        return next((each for each in state.seeds if (each.frame, each.object) == (frame, number)), None)
+    def seed_in(seeds: tuple[SeedMask, ...]) -> SeedMask | None:
+        return next((each for each in seeds if (each.frame, each.object) == (frame, number)), None)
 
-    now: SeedMask | None = next(each for each in history.seeds if (each.frame, each.object) == (frame, number))
+    seeds = history.seeds
+    now = seed_in(seeds)
     chain: list[tuple[Edit, SeedMask | None, SeedMask, FrameMask]] = []
     masks = history.frames[frame]
     for edit, state, had in history.story(frame):
-        was = seed_in(state)
+        was = now if state.seeds is seeds else seed_in(state.seeds)  # most edits leave the seeds as they are
+        seeds = state.seeds
         assert now is not None, "the chain ends where there was no seed"
         if edit.kind == "object" and was != now:  # it became other objects, or parts of them: it begins there
             break
@@ -175,6 +178,29 @@ def _named(force: tuple[Said, ...]) -> set[tuple[GivenKind, tuple[int, int] | No
     if not found and force and not force[0].confirmed and (mask := force[0].mask) is not None:
         return {("mask" if mask.area else "absent", None)}
     return found
+
+
+def given_in(history: History) -> tuple[Given, ...]:
+    """Return the prompts of now, as the API describes them: those that the seeds came of."""
+    return tuple(each for seed in history.seeds for each in _given(history, seed))
+
+
+def _given(history: History, seed: SeedMask) -> Iterator[Given]:
+    """Give the prompts that a mask came of; a confirmation is none."""
+    if seed.given_as == CONFIRMED:
+        return
+    if seed.pointed is None:
+        yield Given(frame=seed.frame, object=seed.object, kind="absent" if seed.is_absent else "mask")
+        return
+    at = seed.pointed.at
+    if lies_on_painted(history, seed):
+        yield Given(frame=seed.frame, object=seed.object, kind="mask")
+    if at.box is not None:
+        corners = at.box.x0, at.box.y0, at.box.x1, at.box.y1
+        yield Given(frame=seed.frame, object=seed.object, kind="box", box=corners)
+    for point in at.points:
+        label: Literal[0, 1] = 1 if point.positive else 0
+        yield Given(frame=seed.frame, object=seed.object, kind="point", x=point.x, y=point.y, label=label)
 
 
 def is_in_force(history: History, seed: SeedMask | None, kind: GivenKind, *, at: tuple[int, int] | None) -> bool:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.hole_watch import watched
 from covos.masks.holes import REACH
 from covos.masks.rle import RLE
-from covos.prompts.seed_mask import CONFIRMED, SeedMask
 from covos.serve.clip import Clip
-from covos.serve.edits import History
-from covos.serve.prompt_steps import lies_on_painted
 from covos.serve.schema import (
     FrameMasks,
-    Given,
     Info,
     JobView,
     Made,
@@ -78,7 +73,7 @@ def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> J
             proxy=clip.proxy.is_file(),
             edges=kept.edges,
             regions=tuple(Region.of(each) for each in clip.history.regions),
-            prompts=tuple(each for seed in clip.history.seeds for each in _given(clip.history, seed)),
+            prompts=clip.prompts,
             range=kept.range,
             results={
                 **_results(clip),
@@ -158,24 +153,6 @@ def edged(
             yield mask, objects_of(edges.apply(mask.labels, mask.probability, hole=hole)[0])
         else:
             yield mask, mask.objects
-
-
-def _given(history: History, seed: SeedMask) -> Iterator[Given]:
-    """Give the prompts that a mask came of; a confirmation is none."""
-    if seed.given_as == CONFIRMED:
-        return
-    if seed.pointed is None:
-        yield Given(frame=seed.frame, object=seed.object, kind="absent" if seed.is_absent else "mask")
-        return
-    at = seed.pointed.at
-    if lies_on_painted(history, seed):
-        yield Given(frame=seed.frame, object=seed.object, kind="mask")
-    if at.box is not None:
-        corners = at.box.x0, at.box.y0, at.box.x1, at.box.y1
-        yield Given(frame=seed.frame, object=seed.object, kind="box", box=corners)
-    for point in at.points:
-        label: Literal[0, 1] = 1 if point.positive else 0
-        yield Given(frame=seed.frame, object=seed.object, kind="point", x=point.x, y=point.y, label=label)
 
 
 def _frame_view(mask: FrameMask, *, objects: Mapping[int, RLE]) -> FrameMasks:
