@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import CancelledError, UsageError
+from covos.engines.follow import FollowEngine
 from covos.model import Model
 from covos.results.segmentation import Segmentation
 from covos.sessions.session import Session
@@ -107,3 +108,31 @@ def test_a_stream_that_is_cancelled_keeps_what_it_has_given(session: Session) ->
     with pytest.raises(CancelledError):
         next(results)
     assert [frame.index for frame in session.result()] == [0]
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda session: session.propagate(),
+        lambda session: session.propagate("forward"),
+        lambda session: session.propagate("both"),
+        lambda session: next(session.stream()),
+        lambda session: next(session.stream(start=0, limit=2)),
+        lambda session: session.discover(),
+    ],
+)
+def test_a_pass_is_cancelled_while_its_network_is_loaded(
+    session: Session, monkeypatch: pytest.MonkeyPatch, begin: Callable[[Session], object]
+) -> None:
+    load = Model.follower
+
+    def cancelling(model: Model, name: str) -> FollowEngine:
+        session.cancel()
+        return load(model, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Model, "follower", cancelling)
+        with pytest.raises(CancelledError, match="cancelled"):
+            begin(session)
+    assert len(session.result()) == 0
+    assert len(session.propagate()) == 8, "the next pass is not cancelled"

@@ -73,23 +73,26 @@ class Following:
         births = {identity: self._seeds.births[identity] for identity in there}
         self._found.keep([frame], births=births, step=self._seeds.line[-1])
 
+    def begin(self) -> None:
+        """Begin a pass: whatever was cancelled before is over. It may be cancelled from now on, before a frame comes."""
+        self._cancel.clear()
+
     def cancel(self) -> None:
         """Let the pass that goes on end before its next frame, with a CancelledError."""
         self._cancel.set()
 
     def cancellable(self, results: Iterator[T]) -> Iterator[T]:
-        """Give the results of a pass that begins now, until it is cancelled."""
-        self._cancel.clear()
+        """Give the results of a pass that has begun (see `begin`), until it is cancelled."""
+        self._refuse_cancelled()
+        for each in results:
+            self._refuse_cancelled()
+            yield each
 
-        def checked() -> Iterator[T]:
-            for each in results:
-                if self._cancel.is_set():
-                    raise CancelledError(
-                        "the pass was cancelled", why="Session.cancel was called", fix="begin it again when you like"
-                    )
-                yield each
-
-        return checked()
+    def _refuse_cancelled(self) -> None:
+        if self._cancel.is_set():
+            raise CancelledError(
+                "the pass was cancelled", why="Session.cancel was called", fix="begin it again when you like"
+            )
 
     def again(
         self,

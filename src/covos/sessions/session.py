@@ -323,6 +323,7 @@ class Session:
         Returns:
             The ids; none if nothing is found.
         """
+        self._following.begin()
         before = set(self.objects)
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             for _ in self._following.cancellable(self.discovering(most, references=references)):
@@ -396,6 +397,7 @@ class Session:
             UsageError: No object was shown, there is no such direction, or the session is closed.
             CancelledError: It was cancelled.
         """
+        self._following.begin()
         chosen = self.direction(direction)
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             self._prompted.make_waiting()
@@ -424,6 +426,7 @@ class Session:
             UsageError: No object was shown, there is no such direction, or nothing is known at ``start``.
             CancelledError: From the iterator: it was cancelled.
         """
+        self._following.begin()
         with explaining_memory(self.source.info, objects=max(1, len(self.objects))):
             chosen = self.direction(direction)
             if start is None and limit is None:
