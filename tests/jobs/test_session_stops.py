@@ -13,6 +13,7 @@ from covos.core.errors import CancelledError, UsageError
 from covos.engines.follow import FollowEngine
 from covos.model import Model
 from covos.results.segmentation import Segmentation
+from covos.sessions.following import Following
 from covos.sessions.session import Session
 
 SIZE = (48, 64)
@@ -108,6 +109,26 @@ def test_a_stream_that_is_cancelled_keeps_what_it_has_given(session: Session) ->
     with pytest.raises(CancelledError):
         next(results)
     assert [frame.index for frame in session.result()] == [0]
+
+
+def test_no_frame_is_computed_after_a_stop(session: Session) -> None:
+    following, computed = Following(session.source, session.seeds, memory=1), list[int]()
+
+    def computing() -> Iterator[int]:
+        for frame in range(3):
+            computed.append(frame)
+            yield frame
+
+    for last in range(3):
+        following.begin()
+        computed.clear()
+        results = following.cancellable(computing())
+        for _ in range(last + 1):
+            next(results)
+        following.cancel()
+        with pytest.raises(CancelledError):
+            next(results)
+        assert computed == [*range(last + 1)]
 
 
 @pytest.mark.parametrize(

@@ -224,19 +224,38 @@ def test_frames_are_named_by_their_number_in_the_whole_video(clip: Clip) -> None
     assert [bound_of(each, info=clip.info) for each in (5, "f100", "f101", "f103", "f0")] == [5, 0, 1, 1, 0]
 
 
-def test_a_track_both_ways_counts_each_frame_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def both_ways(monkeypatch: pytest.MonkeyPatch) -> Track:
+    """A track of two stretches, in a session that gives masks at once, and hears of no stop by itself."""
     info = SimpleNamespace(numbers=range(14))
 
     def stream(direction: str, *, start: int, limit: int) -> list[FrameMask]:
         return [mask_of(start + (at if direction == "forward" else -at), SUBJECT) for at in range(limit)]
 
-    session = SimpleNamespace(source=SimpleNamespace(info=info), stream=stream)
+    session = SimpleNamespace(source=SimpleNamespace(info=info), stream=stream, cancel=lambda: None)
     networks = SimpleNamespace(session=lambda *_, **__: session)
     monkeypatch.setattr("covos.serve.networks.Networks.of", lambda _: networks)
     monkeypatch.setattr("covos.serve.tasks.FrameMask", SimpleNamespace(of=lambda mask: mask))
+    return Track(video=Video(path="clip.mp4"), seeds=(), parts=(("forward", 5, 9), ("backward", 5, 6)))
+
+
+def test_a_track_that_is_stopped_begins_no_other_stretch(both_ways: Track) -> None:
+    told, stop = list[int](), threading.Event()
+
+    def tell(answer: Answer) -> None:
+        if isinstance(answer, FrameMask):
+            told.append(answer.index)
+            if answer.index == 13:  # the last of the first stretch
+                stop.set()
+
+    with pytest.raises(CancelledError, match="the track was stopped"):
+        both_ways.run(SimpleNamespace(tell=tell, stop=stop))  # type: ignore[arg-type]
+    assert told == [*range(5, 14)]
+
+
+def test_a_track_both_ways_counts_each_frame_once(both_ways: Track) -> None:
     told: list[Answer] = []
-    here = SimpleNamespace(tell=told.append, stop=threading.Event())
-    Track(video=Video(path="clip.mp4"), seeds=(), parts=(("forward", 5, 9), ("backward", 5, 6))).run(here)  # type: ignore[arg-type]
+    both_ways.run(SimpleNamespace(tell=told.append, stop=threading.Event()))  # type: ignore[arg-type]
     loading, computing, *progress = [each for each in told if isinstance(each, Progress)]
     assert (loading, computing) == (Progress(done=0, total=14, step="loading"), Progress(done=0, total=14))
     assert (progress[-1], len(progress)) == (Progress(done=14, total=14), 15)

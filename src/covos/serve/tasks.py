@@ -220,6 +220,8 @@ class Track:
         here.tell(Progress(done=0, total=len(wanted)))
         done: set[int] = set()  # both ways begin with the same frame
         for direction, start, limit in self.parts:
+            if here.stop.is_set():  # each pass of a session begins as if nobody had cancelled one
+                raise CancelledError("the track was stopped", why="you asked for that", fix="begin it again")
             for result in session.stream(direction, start=numbers[start], limit=limit):
                 mask = FrameMask.of(result)
                 done.add(mask.index)

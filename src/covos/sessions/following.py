@@ -87,6 +87,7 @@ class Following:
         for each in results:
             self._refuse_cancelled()
             yield each
+            self._refuse_cancelled()  # before the next one is computed
 
     def _refuse_cancelled(self) -> None:
         if self._cancel.is_set():
