@@ -12,7 +12,7 @@ import pytest
 from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, SourceError
 from covos.plan import Plan
 from covos.serve.desk import Desk
-from covos.serve.errors import NotYetError
+from covos.serve.errors import NotYetError, SilentError
 from covos.serve.rules import Rules
 from covos.serve.uploads import KEPT, Upload
 from covos.serve.workers import TaskWorker
@@ -35,7 +35,10 @@ def upload(desk: Desk) -> Upload:
     return upload
 
 
-@pytest.mark.parametrize(("kind", "stays"), [(SourceError, False), (CancelledError, True), (EnvironmentProblem, True)])
+@pytest.mark.parametrize(
+    ("kind", "stays"),
+    [(SourceError, False), (SilentError, True), (CancelledError, True), (EnvironmentProblem, True)],
+)
 def test_an_upload_is_lost_by_its_own_fault_alone(
     kind: type[CovosError], stays: bool, desk: Desk, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:

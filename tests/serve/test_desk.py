@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, UsageError
 from covos.media.range import Range
 from covos.plan import Plan
 from covos.serve import workers
@@ -26,7 +26,7 @@ from covos.serve.address import Address
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.edits import Edit
-from covos.serve.errors import BusyError, NotYetError
+from covos.serve.errors import BusyError, NotYetError, SilentError
 from covos.serve.guard import status_of
 from covos.serve.index import Index
 from covos.serve.queue import Work, WorkQueue
@@ -164,7 +164,7 @@ def test_a_file_that_makes_a_decoder_spin_is_refused_in_time(tmp_path: Path, mon
     file.parent.mkdir()
     file.write_bytes(b"a video")
     desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
-    with pytest.raises(SourceError, match=r"^shot\.mp4: it cannot be read") as refused:
+    with pytest.raises(SilentError, match=r"^shot\.mp4: it cannot be read") as refused:
         desk.arrivals.add_path(Video(path=str(file)), name="shot.mp4")
     assert status_of(refused.value) == 422
     assert "for 0 seconds, so its process was ended" in refused.value.why
@@ -188,8 +188,10 @@ def test_a_click_that_never_comes_ends_by_itself(tmp_path: Path, monkeypatch: py
     clip.found([mask_of(0)])
     monkeypatch.setattr("covos.serve.editing.Click", lambda **_: Deaf(video=clip.video))
     desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
-    with pytest.raises(SourceError, match=r"^shot\.mp4: it cannot be read"):
+    with pytest.raises(SilentError, match=r"^shot\.mp4: no answer came") as refused:
         desk.editing.prompt(clip, CLICK)
+    assert status_of(refused.value) == 422
+    assert "damaged" not in refused.value.fix
     assert (desk._clicks.is_free, desk._clicks.restarts, clip.history.revision) == (True, 1, 0)
     desk.close()
 

@@ -13,6 +13,7 @@ from covos.core.errors import InputError, UsageError
 from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
+from covos.serve.errors import SilentError
 from covos.serve.leftovers import UPLOADING
 from covos.serve.opened import check_fits, load_run
 from covos.serve.pictures import Probe
@@ -111,7 +112,7 @@ class Arrivals:
         Raises:
             NotYetError: Another request makes a clip of it.
             InputError, UsageError: It cannot be read, or has no such part; the upload is gone then.
-            CovosError: It is refused, for no fault of its own: it stays.
+            CovosError: It is refused, for no fault of its own, or nothing came of it in time: it stays.
         """
         self._queue.refuse_full()
         with self._uploads.held(upload):  # who asks twice, as the first answer is long in coming, gets one clip
@@ -121,6 +122,8 @@ class Arrivals:
                 link(upload.file, file)
             try:
                 clip = self.add_upload(folder, video=Video(path=str(file), range=range), name=upload.name)
+            except SilentError:  # the disk may be slow, and the bytes took long to come
+                raise
             except (InputError, UsageError):
                 self._uploads.delete(upload)
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from covos.core.errors import CovosError, reworded
+from covos.core.errors import CovosError, SourceError, reworded
 
 _REST = r"[^\s:;,'\"()]*"
 """The rest of a path in a sentence."""
@@ -31,6 +31,10 @@ class TooLargeError(CovosError):
 
 class ExpiredError(CovosError):
     """It was there, and was kept for its time."""
+
+
+class SilentError(SourceError):
+    """Nothing came of a source in time: it may be damaged, or its disk or the machine is slow."""
 
 
 def without_paths(text: str, places: Iterable[str], *, name: str) -> str:

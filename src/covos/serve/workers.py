@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 import cv2
 
 from covos.core.device import configure_threads
-from covos.core.errors import CancelledError, CovosError, SourceError, explained
+from covos.core.errors import CancelledError, CovosError, explained
 from covos.core.memory import give_back
 from covos.core.process import Worker
 from covos.core.types import Deinterlace, SourceInfo
@@ -36,7 +36,7 @@ from covos.media.inputs import open_input
 from covos.media.range import WHOLE, Range
 from covos.media.source import Source
 from covos.prompts.seed_mask import SeedMask
-from covos.serve.errors import in_public, without_paths
+from covos.serve.errors import SilentError, in_public, without_paths
 
 if TYPE_CHECKING:
     from covos.plan import Plan
@@ -251,15 +251,15 @@ class _Stopping:
             self.begin()
         return self._since is not None and time.monotonic() - self._since > DEAF
 
-    def told(self, name: str, stopped: CovosError) -> tuple[tuple[Note, ...], CovosError]:
+    def told(self, *, stopped: CovosError, silent: CovosError) -> tuple[tuple[Note, ...], CovosError]:
         """Return the notes and the error of a task whose process had to be ended.
 
         Args:
-            name: Of the clip.
             stopped: The error of a task that was to end.
+            silent: That of one of which nothing came.
         """
         if self._since is None:
-            return (), _silent(name, self._patience)
+            return (), silent
         return (Note(text=_DEAF),), stopped
 
 
@@ -301,7 +301,7 @@ class TaskWorker:
 
         Raises:
             CancelledError: It was stopped before it began; or it did not end then, and its process was ended.
-            SourceError: An answer did not come in time.
+            SilentError: An answer did not come in time.
             CovosError: The task failed, or the process died of it.
         """
         stopped = threading.Event() if stopped is None else stopped
@@ -337,7 +337,7 @@ class TaskWorker:
                     raise self._in_public(answer.error, places, name=name)
             if not over:
                 over = True
-                notes, error = stopping.told(name, self._stopped(name))
+                notes, error = stopping.told(stopped=self._stopped(name), silent=self._silent(name, patience))
                 yield from notes
                 raise error
         except (EOFError, OSError):
@@ -364,6 +364,13 @@ class TaskWorker:
         if self._closed.is_set():
             return _ended(name)
         return CancelledError(f"{name}: it was stopped", why="you asked for that", fix="ask for it again")
+
+    def _silent(self, name: str, patience: float) -> SilentError:
+        why = f"nothing came of it for {patience:.0f} seconds, so its process was ended"
+        if self._plan is not None:  # the file was read before, and networks may be slow on this machine
+            return SilentError(f"{name}: no answer came", why=why, fix="ask again, or look if its disk answers")
+        fix = "the file may be damaged: convert it with ffmpeg; or its disk does not answer"
+        return SilentError(f"{name}: it cannot be read", why=why, fix=fix)
 
     def _answers(self, worker: Worker, stopping: _Stopping) -> Iterator[Answer | _Over]:
         """Give what a process answers until its task is over; end the process if the task does not end or answer."""
@@ -425,14 +432,6 @@ class TaskWorker:
 
 
 _DEAF = f"it did not end within {DEAF:.0f} seconds of being stopped, so its process was ended; what it had done stays"
-
-
-def _silent(name: str, patience: float) -> SourceError:
-    return SourceError(
-        f"{name}: it cannot be read",
-        why=f"nothing came of it for {patience:.0f} seconds, so its process was ended",
-        fix="the file may be damaged: convert it with ffmpeg; or its disk does not answer",
-    )
 
 
 def _ended(name: str) -> CancelledError:
