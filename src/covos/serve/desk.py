@@ -259,7 +259,8 @@ class Desk:
             if self.rules.expiry is not None and since > self.rules.expiry:
                 self.delete(clip)
             elif clip.is_read and since > IDLE:
-                clip.forget()
+                with suppress(NotYetError), self.queue.idle(clip):  # work may have begun since
+                    clip.forget()
 
     def _find(self, clip: Clip, *, limited: bool = False) -> None:
         work = Work(clip=clip, stage="finding", run=lambda: self._run_find(clip))
