@@ -14,6 +14,7 @@ import uvicorn
 
 from covos.serve.guard import Message, Receive, Send
 from serve.browser.conftest import send, until
+from serve.browser.test_drop import DROP
 from serve.browser.test_story import READY, click, revision
 
 PATH = "/covos"
@@ -63,7 +64,7 @@ def proxy(started: tuple[str, Path]) -> Iterator[tuple[str, Proxy]]:
 
 
 def test_a_clip_is_sent_corrected_and_downloaded_below_a_path(
-    page: Any, proxy: tuple[str, Proxy], clip: Path, job: str
+    page: Any, said: list[str], proxy: tuple[str, Proxy], clip: Path, job: str
 ) -> None:
     address, app = proxy
     page.goto(f"{address}#job={job.split('#job=')[1]}")
@@ -80,6 +81,13 @@ def test_a_clip_is_sent_corrected_and_downloaded_below_a_path(
         page.click("#export-make")
     assert fetched.value.url.startswith(address)
     page.keyboard.press("Escape")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.evaluate(DROP, ["letter.mp4", "Dear editor"])
+    page.wait_for_selector("main[data-state=refused]")
+    assert page.url == address
+    page.click("#refusal a:has-text('Back to found.mp4')")
+    page.wait_for_selector(READY)
+    said.clear()  # the browser tells of the refusal
 
     page.goto(address)
     page.wait_for_selector("main[data-state=empty]")

@@ -76,7 +76,7 @@ function begin(file) {
   const open = expired ? null : job;
   if (open && !confirm(leaving(open, file.name))) return;
   left = open;
-  if (location.hash) history.pushState(null, "", "/"); // the way back leads to the work
+  if (location.hash) history.pushState(null, "", location.pathname); // the way back leads to the work
   void sendFile(file);
 }
 
@@ -94,7 +94,7 @@ export function startStart() {
   byId("sending-stop").addEventListener("click", stopSending);
   byId("sending-pause").addEventListener("click", pauseSending);
   byId("broken-start").addEventListener("click", () => {
-    history.replaceState(null, "", "/");
+    history.replaceState(null, "", location.pathname);
     void showStart();
   });
   byId("home").addEventListener("click", (event) => {
