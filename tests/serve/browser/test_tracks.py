@@ -9,6 +9,20 @@ from serve.browser.test_races import opened, undone
 from serve.browser.test_story import READY, at, click
 from serve.browser.test_words import status
 
+EARS = """window.EventSource = class extends EventSource {
+  constructor(address) {
+    super(address);
+    window.events = this;
+  }
+};"""
+TELL = """async (changes) => {
+  const { store } = await import("/static/state.js");
+  window.events.dispatchEvent(new MessageEvent("job", { data: JSON.stringify({ ...store.state.job, ...changes }) }));
+}"""
+"""Brings the page the job with other values, as an event of the server does."""
+TRACKING = {"stage": "tracking", "state": "running"}
+OVER = {"stage": None, "state": "done"}
+
 
 def spans(job: str, identity: int) -> list[list[Any]]:
     url, name = job.split("#job=")
@@ -58,6 +72,50 @@ def test_a_track_that_is_stopped_says_so_and_the_correction_waits_for_another(pa
         until(page, lambda: ask(f"{name}/timeline")["corrected"] == [4], what="the correction waits")
         page.wait_for_selector("#frame-words:has-text('Corrected, not tracked yet')")
     undone(page, before)
+
+
+def told(page: Any, job: str) -> int:
+    """Open a job whose tracks and stops the server does not get; return its revision."""
+    page.add_init_script(EARS)
+    view = ask(job.replace("#job=", "api/jobs/"))
+    for verb in ("track", "cancel"):
+        page.route(f"**/{verb}", lambda route: route.fulfill(json={**view, **TRACKING}))
+    return opened(page, job)
+
+
+def stopped(page: Any, **changes: Any) -> None:
+    """Stop the work; its end then changes the job."""
+    with page.expect_response("**/cancel"):
+        page.click("#stop")
+    page.evaluate(TELL, {**OVER, **changes})
+
+
+def test_a_track_that_another_page_began_is_kept_when_it_is_stopped_here(page: Any, job: str) -> None:
+    before = told(page, job)
+    page.evaluate(TELL, TRACKING)
+    stopped(page, revision=before + 1, undo="track")
+    status(page, "Stopped: what was followed is kept.")
+    assert page.is_visible("#told-undo")
+
+
+def test_a_click_during_a_track_is_not_what_the_track_has_found(page: Any, job: str) -> None:
+    before = told(page, job)
+    page.keyboard.press("t")
+    page.wait_for_selector("main[data-state=tracking]")
+    page.evaluate(TELL, {"revision": before + 1, "undo": "prompt"})
+    stopped(page, revision=before + 1, undo="prompt")
+    status(page, "Stopped: no other frame was followed yet. Track again.")
+    assert not page.is_visible("#told-undo")
+
+
+def test_the_stop_of_a_search_is_not_said_of_the_track_after_it(page: Any, job: str) -> None:
+    before = told(page, job)
+    page.evaluate(TELL, {"stage": "finding", "state": "running"})
+    stopped(page)
+    page.evaluate(TELL, TRACKING)
+    page.evaluate(TELL, {**OVER, "revision": before + 1, "undo": "track"})
+    page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
+    assert "Stopped" not in page.text_content("#status")
 
 
 def test_the_export_panel_tells_of_corrections_that_were_not_tracked(page: Any, job: str) -> None:

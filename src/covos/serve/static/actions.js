@@ -138,13 +138,13 @@ function ended() {
   store.set({ expired: true });
 }
 
-/** The track that was asked for last: what is said of it when it is over. */
+/** The track that this page has asked for, or stopped: what is said of it when it is over. */
 let tracked = { id: "", revision: 0, left: "", stopped: false };
 
 /** Say what a track that is over has not done. @param {Job} job */
-function tellTracked({ id, revision }) {
+function tellTracked({ id, revision, undo }) {
   const { left, stopped } = tracked;
-  const begun = id === tracked.id && revision > tracked.revision;
+  const begun = id === tracked.id && revision > tracked.revision && undo === "track"; // clicks meanwhile are edits, too
   tracked = { id: "", revision: 0, left: "", stopped: false };
   if (stopped) tell(begun ? "Stopped: what was followed is kept. Track again for the rest." : "Stopped: no other frame was followed yet. Track again.", begun);
   else if (begun && left) tell(left, true);
@@ -153,8 +153,9 @@ function tellTracked({ id, revision }) {
 /** @param {Job} job */
 function take(job) {
   const before = store.state.job;
+  const worked = busy(store.state);
   store.dispatch({ type: "job", job });
-  if (before?.id === job.id && before.stage === "tracking" && job.stage !== "tracking") tellTracked(job);
+  if (before?.id === job.id && worked && !busy(store.state)) tellTracked(job);
   if (before && before.revision !== job.revision) readTimeline();
 }
 
@@ -373,8 +374,10 @@ export function trackToMark() {
 }
 
 export function stop() {
-  const { id, asking } = store.state;
-  tracked.stopped = true;
+  const { id, asking, job } = store.state;
+  const tracks = job?.stage === "tracking";
+  if (tracks && tracked.id !== id) tracked = { id: job.id, revision: job.revision, left: "", stopped: false }; // another page began it
+  tracked.stopped = tracked.id === id && (tracks || phase(store.state) === "queued");
   if (!asking) return void change("POST", "cancel");
   // A click that does not answer holds the line up: this goes beside it.
   edit(id, "POST", "cancel", undefined).catch((error) => {
