@@ -98,6 +98,18 @@ def test_timecode_is_counted_at_the_rate(film: Callable[..., Path], tmp_path: Pa
         ])  # fmt: skip
 
 
+def test_an_uneven_clip_has_no_timecode_at_a_rate(film: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811
+    def prepare(stream: Any) -> None:
+        stream.metadata["timecode"] = "01:00:00:00"
+
+    clip = film("film.mov", prepare=prepare, count=12, pts=UNEVEN, time_base=Fraction(1, 1000))
+    result = covos.segment(clip, model=bright_model(), range=Range(start="f4"))
+    saved = result.save(tmp_path / "out", formats=["prores"], composition=PAL)
+    with av.open(str(saved.outputs[0])) as video:
+        assert "timecode" not in video.streams.video[0].metadata
+    assert [each for each in saved.warnings if "timecode 01:00:00:00 is not kept: the source has" in each]
+
+
 def test_the_rate_is_in_the_names_of_videos_alone() -> None:
     names = ["palette", "prores", "green=tiff", "background=white,ffv1", "rgba", "blur=2%"]
     asked = composed_formats(names, Composition(constant_rate="30000/1001"))

@@ -158,6 +158,9 @@ def test_a_timecode_is_counted_at_another_rate(timecode: str, rate: Any, wanted:
         ("01:00:00:05", 50, 25, "no frame begins"),
         ("01:00:00:00", 25, Fraction(25, 2), "does not count 12.5"),
         ("01:00:10;00", Fraction(30000, 1001), 25, "dropped numbers does not count 25"),
+        ("01:00:00:00", Fraction(2604, 100), 25, "the source has 26.04 frames a second, which timecode does not count"),
+        ("01:00:00:00", Fraction(2, 5), 25, "the source has 0.4 frames a second"),
+        ("01:00:00;00", 30, Fraction(30000, 1001), "30 frames a second, which timecode with dropped numbers does not"),
     ],
 )
 def test_a_timecode_that_another_rate_does_not_count_is_lost(timecode: str, rate: Any, wanted: Any, why: str) -> None:

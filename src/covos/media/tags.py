@@ -233,6 +233,8 @@ def at_rate(timecode: str, *, rate: Fraction, wanted: Fraction) -> str:
     kind = "timecode with dropped numbers" if drops else "timecode"
     if not is_timecode_rate(wanted, drops=drops):
         raise ValueError(f"{kind} does not count {float(wanted):.5g} frames a second")
+    if not is_timecode_rate(rate, drops=drops):
+        raise ValueError(f"the source has {float(rate):.5g} frames a second, which {kind} does not count")
     number = frame * Fraction(round(wanted), round(rate))
     if number.denominator != 1:
         raise ValueError(f"at {float(wanted):.5g} frames a second no frame begins at that of {float(rate):.5g}")
