@@ -266,8 +266,8 @@ def test_a_source_of_8_bits_is_written_as_before(tmp_path: Path, soft, info) -> 
     [
         (50, 0, "01:00:00:00", ""),
         (50, 26, "01:00:00:13", ""),
-        (50, 27, None, "the timecode 01:00:00:27 is not kept: one frame of 2 is taken, so begin at a timecode"),
-        (25, 0, None, "the timecode 01:00:00:00 is not kept: one frame of 2 leaves 12.5 a second, which timecode does"),
+        (50, 27, None, "the timecode 01:00:00:27 is not kept: at 25 frames a second no frame begins at"),
+        (25, 0, None, "the timecode 01:00:00:00 is not kept: timecode does not count 12.5 frames a"),
     ],
 )
 def test_the_timecode_of_each_second_frame_is_kept_where_the_rate_counts_it(

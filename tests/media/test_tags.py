@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from covos.core.types import Colour, Tags
 from covos.media.opening import open_source
 from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
-from covos.media.tags import later, thinned
+from covos.media.tags import at_rate, later
 from covos.media.writer import VideoWriter
 
 PRESETS = [H264, VP9_ALPHA, PRORES_4444, QTRLE, FFV1]
@@ -151,24 +151,25 @@ def test_a_later_timecode(timecode: str, frames: int, rate: Any, expected: str) 
 def test_the_timecode_of_each_nth_frame_is_on_the_same_clock(
     timecode: str, every: int, rate: Any, expected: str
 ) -> None:
-    assert thinned(timecode, every=every, rate=Fraction(rate)) == expected
+    whole, fewer = Fraction(rate), Fraction(rate) / every
+    assert at_rate(timecode, rate=whole, wanted=fewer) == expected
     # Three frames of what is left are as long as their multiple of the whole.
-    there = later(timecode, every * 3, rate=Fraction(rate))
-    assert thinned(there, every=every, rate=Fraction(rate)) == later(expected, 3, rate=Fraction(rate) / every)
+    there = later(timecode, every * 3, rate=whole)
+    assert at_rate(there, rate=whole, wanted=fewer) == later(expected, 3, rate=fewer)
 
 
 @pytest.mark.parametrize(
     ("timecode", "every", "rate", "said"),
     [
-        ("01:00:00:00", 2, 25, "one frame of 2 leaves 12.5 a second, which timecode does not count"),
-        ("01:00:00;00", 5, Fraction(120000, 1001), "23.976 a second, which timecode with dropped numbers does not"),
+        ("01:00:00:00", 2, 25, "timecode does not count 12.5 frames a second"),
+        ("01:00:00;00", 5, Fraction(120000, 1001), "timecode with dropped numbers does not count 23.976 frames"),
         ("01:00:00:00", 3, 75, "the source has 75 frames a second, which timecode does not count"),
-        ("01:00:00:03", 2, 50, "begin at a timecode whose frames divide by 2"),
+        ("01:00:00:03", 2, 50, "at 25 frames a second no frame begins at that of 50"),
     ],
 )
 def test_why_each_nth_frame_has_no_timecode(timecode: str, every: int, rate: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        thinned(timecode, every=every, rate=Fraction(rate))
+        at_rate(timecode, rate=Fraction(rate), wanted=Fraction(rate) / every)
 
 
 def in_the_container_alone(path: Path, colour: tuple[int, int, int]) -> Path:

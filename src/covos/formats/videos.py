@@ -21,7 +21,7 @@ from covos.masks import draw_overlay
 from covos.masks.draw import draw_on_planes
 from covos.media.conform import constant_rate
 from covos.media.presets import H264, Preset, SoundChoice
-from covos.media.tags import at_rate, is_timecode_rate, later, thinned
+from covos.media.tags import at_rate, is_timecode_rate, later
 from covos.media.writer import VideoWriter
 
 OF_VIDEOS: Final[Mapping[str, str]] = {"constant_rate": "rate", "sound": "sound"}
@@ -188,11 +188,9 @@ class VideoFormat(Format):
         # At a rate that it does not count, the timecode of a later frame is unknown; so is that of each n-th one.
         counted = is_timecode_rate(rate, drops=False)
         timecode = later(tags.timecode, self._info.start + index * every, rate=rate) if counted else tags.timecode
+        wanted = self.rate_of(self._value) or (rate / every if every > 1 else None)
         try:
-            if (constant := self.rate_of(self._value)) is not None:
-                timecode = at_rate(timecode, rate=rate, wanted=constant)
-            elif every > 1:
-                timecode = thinned(timecode, every=every, rate=rate)
+            timecode = at_rate(timecode, rate=rate, wanted=wanted) if wanted else timecode
         except ValueError as error:
             self._lost.append(f"the timecode {timecode} is not kept: {error}")
             return replace(tags, timecode=None)

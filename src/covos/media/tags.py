@@ -193,33 +193,10 @@ def later(timecode: str, frames: int, *, rate: Fraction) -> str:
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}{timecode[8]}{frame:0{len(timecode) - 9}d}"
 
 
-def thinned(timecode: str, *, every: int, rate: Fraction) -> str:
-    """Return the timecode of a frame among each n-th one alone, which are counted at the rate that they have.
-
-    The clock stays the same, and of its frames each n-th has a number: at 50 frames a second, ``01:00:00:04`` is
-    ``01:00:00:02`` of each second frame.
-
-    Args:
-        timecode: Of the frame in the whole video.
-        every: Frames of the whole video from one to the next.
-        rate: Frames a second of the whole video.
-
-    Raises:
-        ValueError: There is none; its text says why.
-    """
-    frame, drops, fewer = *timecode_parts(timecode)[3:], rate / every
-    kind = "timecode with dropped numbers" if drops else "timecode"
-    if not is_timecode_rate(fewer, drops=drops):
-        raise ValueError(f"one frame of {every} leaves {float(fewer):.5g} a second, which {kind} does not count")
-    if not is_timecode_rate(rate, drops=drops):
-        raise ValueError(f"the source has {float(rate):.5g} frames a second, which {kind} does not count")
-    if frame % every:
-        raise ValueError(f"one frame of {every} is taken, so begin at a timecode whose frames divide by {every}")
-    return f"{timecode[:9]}{frame // every:0{len(timecode) - 9}d}"
-
-
 def at_rate(timecode: str, *, rate: Fraction, wanted: Fraction) -> str:
     """Return the timecode of a frame as it is counted at another rate; the clock stays the same.
+
+    At 50 frames a second, ``01:00:00:04`` is ``01:00:00:02`` at 25: there each second frame alone has a number.
 
     Args:
         timecode: Of the frame at the rate of the source.
