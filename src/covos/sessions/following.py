@@ -74,7 +74,7 @@ class Following:
         self._found.keep([frame], births=births, step=self._seeds.line[-1])
 
     def begin(self) -> None:
-        """Begin a pass: whatever was cancelled before is over. It may be cancelled from now on, before a frame comes."""
+        """Begin a pass: what was cancelled before is over. It may be cancelled from now on, before a frame comes."""
         self._cancel.clear()
 
     def cancel(self) -> None:
