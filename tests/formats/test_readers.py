@@ -268,7 +268,7 @@ class TestCoco:
         ],
     )
     def test_the_remedy_fits(self, tmp_path: Path, change, fix: str) -> None:
-        assert fix in refusal(coco_file(tmp_path / "c.json", change)).fix
+        assert fix in refusal(coco_file(tmp_path / "c.json", change)).remedy.command
 
     def test_names_cannot_lead_elsewhere(self, tmp_path: Path) -> None:
         for name in ("..\\..\\evil.png", "..", "5.png"):

@@ -174,7 +174,7 @@ def test_its_values_and_its_names(tmp_path: Path) -> None:
         check_formats(["tiff=float"])
     with pytest.raises(UsageError) as caught:
         choose_output(tmp_path / "x.tif")
-    assert "-f tiff -o " in caught.value.fix
+    assert "-f tiff -o " in caught.value.remedy.command
     with pytest.raises(UsageError) as caught:
         check_formats(["tif"])
     assert caught.value.fix == "for tif: tiff"

@@ -14,7 +14,7 @@ def cell(value: object) -> object:
     """Return a cell that no spreadsheet takes for a formula: a clip may be named ``=HYPERLINK(...)``.
 
     Such a text has an apostrophe before it, and so has one that begins with apostrophes and then as a formula does.
-    Without the first apostrophe, each is what it was. A number is what `float` takes.
+    Without the first apostrophe, each is what it was. A number is what `float` takes, but for ``1_000``.
     """
     if not isinstance(value, str):
         return value
@@ -27,4 +27,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text
