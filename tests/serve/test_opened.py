@@ -18,8 +18,10 @@ from clips import write_combed
 from covos.cli import main
 from covos.core.errors import SourceError, UsageError
 from covos.masks import write_label_map
+from covos.media.inputs import open_input
 from covos.media.opening import open_source
 from covos.media.range import WHOLE, Range
+from covos.media.source import Source
 from covos.plan import Plan
 from covos.serve.address import Address
 from covos.serve.clip import Clip
@@ -153,8 +155,18 @@ def test_a_part_of_a_clip_is_opened(
         desk.close()
 
 
-def test_a_part_that_has_all_frames_is_the_whole_clip(make_clip: MakeClip) -> None:
-    source = make_clip(frames=12)  # 25 a second
+def test_a_part_that_has_all_frames_is_the_whole_clip(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, opened = make_clip(frames=12), list[str]()  # 25 a second
+
+    def counted(path: str) -> Source:
+        opened.append(path)
+        return open_input(path)
+
+    monkeypatch.setattr("covos.serve.to_open.open_input", counted)
+    for part in (Range(start="0"), Range(end="f11")):
+        look_at(source, range=part)
+        assert len(opened) == 1, "it takes long to open a long video"
+        opened.clear()
     for all_of_it in (Range(start="0"), Range(start="f0", end="f12"), Range(end="0.9")):
         assert look_at(source, range=all_of_it) == look_at(source) == ToOpen(path=source)
     for part in (Range(start="f1"), Range(end="f11"), Range(every=2)):

@@ -232,13 +232,20 @@ def open_input(
         opened = known.open(frame_rate=rate, deinterlace=deinterlace)
     else:
         opened = open_source(known, frame_rate=rate, deinterlace=deinterlace)
-    if not range:
-        return opened
     try:
-        return _Part(opened, range.frames(opened), times=range.times)
+        return part_of(opened, range)
     except UsageError:
         opened.close()
         raise
+
+
+def part_of(opened: Source, range: Range) -> Source:
+    """Return the part of an open source that a range takes; to close it closes that. Without a range, it is all of it.
+
+    Raises:
+        UsageError: A place lies behind the end, or no frame lies between them.
+    """
+    return _Part(opened, range.frames(opened), times=range.times) if range else opened
 
 
 def still_of(source: str, *, range: Range = WHOLE) -> tuple[bool, int | None]:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from covos.core.types import SourceInfo
-from covos.media.inputs import open_input
+from covos.media.inputs import open_input, part_of
 from covos.media.range import WHOLE, Range
 from covos.results.trimming import KeptFrames
 from covos.runs.schema import ReportContent, has_report, load_report
@@ -43,25 +43,17 @@ def look_at(path: Path, *, range: Range = WHOLE) -> ToOpen:
             another size or length.
     """
     if not has_report(path):
-        with open_input(str(path), range=range) as opened:
-            info = opened.info
-        if range and _is_all(path, info):
-            return ToOpen(path=path.absolute())
-        return ToOpen(path=path.absolute(), range=range, part=Range.taken(info))
+        with open_input(str(path)) as whole:
+            taken = range.frames(whole)
+            if (taken.start, taken.step) == (0, 1) and taken.stop >= whole.info.frame_count:
+                return ToOpen(path=path.absolute())  # as with ``--start 0``: the work on it is that on the whole
+            return ToOpen(path=path.absolute(), range=range, part=Range.taken(part_of(whole, range).info))
     report = load_report(path)
     known = report.source.info(folder=path)
     source = source_of(known, path)
     with Video.read_as(known, path=str(source), range=Range.taken(known)).open() as opened:
         check_same(opened.info, count=len(report.frames), size=(known.height, known.width), run=path)
     return ToOpen(path=path.absolute(), range=range, part=_part(report, known, range))
-
-
-def _is_all(path: Path, part: SourceInfo) -> bool:
-    """Tell if a part has all frames of a file, as with ``--start 0``: the work on it is that on the whole."""
-    if part.start or part.every > 1:
-        return False
-    with open_input(str(path)) as whole:
-        return whole.info.frame_count == part.frame_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
