@@ -405,25 +405,6 @@ def test_a_clip_expires_after_its_last_use_and_not_while_it_is_used(tmp_path: Pa
     desk.queue.close()
 
 
-def test_a_clip_is_not_forgotten_while_a_track_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
-    begins, rests = (a_clip(tmp_path / "clips", name) for name in ("begins", "rests"))
-    desk._clips |= {clip.id: clip for clip in (begins, rests)}
-    for clip in (begins, rests):
-        clip.seen -= 7200
-    was_in_use = desk.queue.in_use
-
-    def in_use(clip: Clip) -> bool:
-        known = was_in_use(clip)
-        if clip is begins:  # somebody asks for it just then
-            desk.queue.put(Work(clip=clip, stage="tracking", run=lambda: None))
-        return known
-
-    monkeypatch.setattr(desk.queue, "in_use", in_use)
-    desk.expire()
-    assert (begins.is_read, rests.is_read) == (True, False)
-
-
 def test_a_clip_that_nobody_looks_at_leaves_the_memory_and_comes_back_as_it_was(tmp_path: Path) -> None:
     desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
     for name in ("rests", "works", "seen"):

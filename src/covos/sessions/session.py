@@ -437,9 +437,8 @@ class Session:
                 self.seeds.check_frame(start)
             self._prompted.make_waiting()
             way: Direction = "both" if direction == "auto" else chosen
-            return self._following.kept(
-                chain(*self._following.parts(self._engines.follower, way, start=start, limit=limit))
-            )
+            parts = self._following.parts(self._engines.follower, way, start=start, limit=limit)
+            return self._following.kept(chain(*parts))
 
     def streaming(self, direction: Direction = "auto", *, apart: int = 1) -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held.
