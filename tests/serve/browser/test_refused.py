@@ -40,6 +40,13 @@ def test_a_file_that_cannot_lie_behind_the_subject_is_refused_beside_its_field(
     field, refusal = (page.locator(each).bounding_box() for each in ("#export-pick", "#export-refused"))
     assert 0 < refusal["y"] - field["y"] < 120
     assert page.text_content("#alert") == ""
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#export", state="hidden")
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#export-make")
+    assert not page.is_visible("#export-refused"), "it may be of another clip"
+    page.click("#export-make:not(:disabled)")
+    page.wait_for_selector("#export-refused:visible")
     page.select_option("#export-behind", "white")
     assert not page.is_visible("#export-refused")
     said.clear()  # the browser tells of the refusal

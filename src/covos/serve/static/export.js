@@ -29,6 +29,7 @@ export async function openExport() {
   const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
   if (!id || dialog.open) return;
   presetOptions(store.state);
+  refuse("");
   dialog.showModal();
   await load();
 }
