@@ -13,6 +13,22 @@ COVERED = """(names) => names.filter((name) => {
   return !top?.closest(`#${name}`);
 })"""
 
+OUTAGE = """async () => {
+  const { store } = await import("/static/state.js");
+  const real = window.fetch;
+  let asked = 0;
+  window.fetch = (address, options) => {
+    asked += String(address).endsWith("/formats");
+    return real(address, options);
+  };
+  store.set({ offline: true });
+  store.set({ offline: false });
+  await new Promise((done) => setTimeout(done));
+  window.fetch = real;
+  return asked;
+}"""
+"""Lets the page miss the server for a moment; tells how often it then asks for the formats."""
+
 
 def test_an_edit_that_is_lost_is_said_and_the_bar_can_be_used(page: Any, said: list[str], job: str) -> None:
     before = opened(page, job)
@@ -42,6 +58,7 @@ def test_the_export_panel_says_why_it_is_empty_and_fills_by_itself(page: Any, sa
     page.context.set_offline(False)
     page.wait_for_selector("#export-make:visible")
     assert not page.is_visible("#export-missing")
+    assert page.evaluate(OUTAGE) == 0, "a panel that is full stays as it is in the user's hands"
     page.keyboard.press("Escape")
 
     refuse = """() => {

@@ -237,7 +237,8 @@ export function startExport() {
     if (state.id !== before.id) formats = [];
     if (exporting) fetchReady(exporting, state);
     const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
-    if (dialog.open && before.offline && !state.offline) void load();
+    const misses = dialog.open && !byId("export-missing").hidden; // else the user is at work in it
+    if (misses && before.offline && !state.offline) void load();
     if (!dialog.open || !formats.length) return;
     if (job !== before.job || state.timeline !== before.timeline) show(state);
     const bar = /** @type {HTMLProgressElement | null} */ (dialog.querySelector("progress"));
