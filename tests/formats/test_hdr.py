@@ -249,7 +249,7 @@ def test_the_wish_stands_in_the_names_of_formats_that_can() -> None:
 def test_a_format_that_cannot_hold_it_names_those_that_can(name: str) -> None:
     with pytest.raises(UsageError, match="keep-hdr is asked for") as caught:
         composed_formats([name], Composition(keep_hdr=True))
-    assert all(can in caught.value.fix for can in ("-f prores", "-f ffv1", "-f exr", "-f rgba"))
+    assert all(can in caught.value.remedy.command for can in ("-f prores", "-f ffv1", "-f exr", "-f rgba"))
     with pytest.raises(UsageError):
         check_formats([f"{name}=hdr"])
 

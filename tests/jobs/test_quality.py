@@ -208,7 +208,7 @@ def test_the_command_follows_what_it_finds_at_a_quality(clip: Path, tmp_path: Pa
 
 def test_small_objects_are_followed_in_larger_frames(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each object counts where it was shown largest. A pass in another view begins anew."""
-    monkeypatch.setattr(Following, "correct", lambda *_: None)  # which would keep masks of the pass before
+    monkeypatch.setattr(Following, "_correct", lambda *_: None)  # which would keep masks of the pass before
     seen: list[tuple[int, int]] = []
     forward = FollowEngine.forward
 

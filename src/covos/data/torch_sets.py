@@ -118,10 +118,11 @@ class _Frames(TorchDataset[Item]):
         try:
             image, mask = (changed["image"], changed["mask"]) if isinstance(changed, Mapping) else changed
             return _as_item(image, mask)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            said = error.what if isinstance(error, UsageError) else str(error)
             raise UsageError(
                 f"the transform {_name(self.transform)} does not return a picture and its mask",
-                why=" ".join(str(error).split()) or type(error).__name__,
+                why=" ".join(said.split()) or type(error).__name__,
                 fix="return (image, mask) or {'image': ..., 'mask': ...}: arrays of H x W x 3 and H x W, or tensors of "
                 "3 x H x W and H x W",
             ) from error
