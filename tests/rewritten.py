@@ -52,7 +52,7 @@ def rewritten(
             sound=sound,
             tags=Tags(counts_on=info.tags.counts_on),
             cut=info.is_part,
-            from_zero=info.times == "zero",
+            times=info.times,
         ) as writer:
             for frame in source if count is None else source.select(range(count)):
                 writer.write(picture(frame.image), pts=frame.pts, duration=frame.duration)

@@ -157,6 +157,30 @@ def test_times_of_the_source_are_kept_where_all_of_it_is_taken(
             assert [frame.time for frame in video.decode(video=0)] == [start + each / 25 for each in range(5)]
 
 
+def test_all_of_a_source_is_no_part_for_its_times(film: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811
+    """Its sound is copied as it is, with the pictures, and a video of one frame stays one."""
+    late = {"pts": [3000 + 40 * each for each in range(30)], "time_base": Fraction(1, 1000), "sound_start": 3.0}
+    clip = film("late.mp4", sound="aac", **late)
+    kept, result = covos.Range(times="source"), covos.segment(clip, model=bright_model())
+    for name, taken in (("asked", covos.segment(clip, model=bright_model(), range=kept)), ("cut", result.trim(kept))):
+        (path,) = taken.save(tmp_path / name, formats=["overlay"]).outputs
+        assert _packets(path) == _packets(clip)
+        with av.open(str(path)) as video:
+            assert next(video.decode(video=0)).time == 3
+        again = covos.load_result(tmp_path / name)
+        assert (again.info.times, again.info.whole, again.info.is_part) == ("source", True, False)
+        assert again.trim(covos.Range(start="f2")).info.is_part
+    one = film("one.mp4", count=1)
+    saved = covos.segment(one, model=bright_model(), range=kept).save(tmp_path / "one", formats=["overlay"])
+    assert [path.name for path in saved.outputs] == ["overlay.mp4"]
+
+
+def _packets(path: Path) -> list[tuple[bytes, Fraction]]:
+    """Return the packets of sound and their times in seconds."""
+    with av.open(str(path)) as video:
+        return [(bytes(each), each.pts * each.time_base) for each in video.demux(audio=0) if each.size]
+
+
 def test_a_way_to_compute_is_refused_where_nothing_is_computed(
     make_clip: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -264,7 +264,8 @@ class SourceInfo:
         tags: What its file says beside; known while it is open, and not kept in reports.
         every: Frames of the whole source from one of its frames to the next; 1 unless some were left out.
         times: Times of the videos that are written of a part: they start at ``"zero"``, or keep those of the
-            ``"source"``; None where the whole source was opened.
+            ``"source"``; None where the whole source was opened and nothing was said about times.
+        whole: True where ``times`` was said of the whole source, of which no frame was left out.
         deinterlace: Frames of a video that are made whole pictures: those that are flagged as interlaced (``"auto"``),
             all (``"on"``) or none (``"off"``).
         file: Path of the temporary file of a source that was given as bytes, which ``path`` only names; known while it
@@ -287,13 +288,14 @@ class SourceInfo:
     tags: Tags = field(default=UNTAGGED, compare=False)
     every: int = 1
     times: Times | None = None
+    whole: bool = False
     deinterlace: Deinterlace = "auto"
     file: str | None = field(default=None, compare=False)
 
     @property
     def is_part(self) -> bool:
         """True if a part of the source was opened."""
-        return self.times is not None
+        return self.times is not None and not self.whole
 
     @property
     def whole_rate(self) -> Fraction | None:

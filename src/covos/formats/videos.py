@@ -150,7 +150,7 @@ class VideoFormat(Format):
                 pixel_aspect=info.pixel_aspect,
                 tags=self._tags(index),
                 cut=info.is_part,
-                from_zero=info.times == "zero",
+                times=info.times,
             )
         return self._videos[name]
 

@@ -240,12 +240,17 @@ def open_input(
 
 
 def part_of(opened: Source, range: Range) -> Source:
-    """Return the part of an open source that a range takes; to close it closes that. Without a range, it is all of it.
+    """Return the part of an open source that a range takes; to close it closes that. All of it is the source itself.
 
     Raises:
         UsageError: A place lies behind the end, or no frame lies between them.
     """
-    return _Part(opened, range.frames(opened), times=range.times) if range else opened
+    if not range:
+        return opened
+    if range.takes_all:
+        opened.info = replace(opened.info, times=range.times, whole=True)
+        return opened
+    return _Part(opened, range.frames(opened), times=range.times)
 
 
 def still_of(source: str, *, range: Range = WHOLE) -> tuple[bool, int | None]:

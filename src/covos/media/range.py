@@ -147,13 +147,18 @@ class Range(Value):
 
     def __bool__(self) -> bool:
         """Tell if anything is left out, or the times of the source are asked for."""
-        return self.start is not None or self.end is not None or self.every > 1 or self.times == "source"
+        return not self.takes_all or self.times == "source"
+
+    @property
+    def takes_all(self) -> bool:
+        """True if no frame is left out."""
+        return self.start is None and self.end is None and self.every == 1
 
     @classmethod
     def taken(cls, info: SourceInfo) -> Range:
         """Return the range that gives the same part again."""
         if not info.is_part:
-            return WHOLE
+            return cls(times=info.times or "zero")
         numbers = info.numbers
         return cls(start=f"f{numbers[0]}", end=f"f{numbers[-1] + 1}", every=info.every, times=info.times or "zero")
 

@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from covos.core.device import codec_threads, encoder_threads
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.files import atomic_path
-from covos.core.types import UNTAGGED, Colour, Planes, Tags
+from covos.core.types import UNTAGGED, Colour, Planes, Tags, Times
 from covos.media.conform import Conformed
 from covos.media.displayed import deep_plane_of, from_full_white, plane_of
 from covos.media.presets import H264, Preset, SoundChoice
@@ -54,8 +54,8 @@ class VideoWriter:
 
     A start before zero, which the containers cannot express, or more than ten seconds after it is moved to zero,
     pictures and sound alike; see ``offset``. So is any late start in a video for editing, or if ``tags`` says that the
-    times count on; sound before the first picture is left out. With ``from_zero`` any start is moved, and times are
-    kept from there; without it, a part of a source keeps a late start.
+    times count on; sound before the first picture is left out. ``times`` says otherwise: from ``"zero"`` any start
+    is moved, and times are kept from there; those of the ``"source"`` keep a late start, however late.
 
     ``audio_from`` names a file with the sound, and ``sound`` how it is written: without it as it is, if the container
     holds it and all programs read it there.
@@ -90,10 +90,10 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
         tags: Tags = UNTAGGED,
         cut: bool = False,
-        from_zero: bool = False,
+        times: Times | None = None,
     ) -> None:
         self._path = Path(path)
-        self._cut, self._from_zero = cut, from_zero
+        self._times = times
         self._latest_start = Fraction(0) if preset.is_for_editing or tags.counts_on else _LATEST_START
         self._preset = preset
         self._size = height, width
@@ -201,10 +201,10 @@ class VideoWriter:
     def _put(self, picture: VideoFrame, *, pts: int, duration: int | None) -> None:
         if self._last is None:
             start = pts * self._time_base
-            late = start > self._latest_start and not self._cut
-            self._shift = -pts if start < 0 or late or self._from_zero else 0
+            late = start > self._latest_start and self._times != "source"
+            self._shift = -pts if start < 0 or late or self._times == "zero" else 0
             self.offset = self._shift * self._time_base
-            if self._shift and not self._from_zero:
+            if self._shift and self._times != "zero":
                 tell = self._note if 0 < start <= _LATEST_START else self._warn
                 tell(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
             if self._sound is not None:

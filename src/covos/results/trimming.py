@@ -106,6 +106,8 @@ def trimmed(
     Raises:
         UsageError: See `Range.frames`.
     """
+    if range.takes_all and not info.is_part:
+        return tuple(frames), replace(info, times=range.times, whole=True), health, tuple(cuts)
     taken = range.frames(KeptFrames(info=replace(info, frame_count=len(frames)), frames=frames))
     kept = frames[taken.start : taken.stop : taken.step]
     first, every = kept[0].number, info.every * taken.step
@@ -119,6 +121,7 @@ def trimmed(
         start=first,
         every=every,
         times=range.times,
+        whole=False,
         frame_count=count,
         frame_rate=rate,
         duration=None if rate is None else float(count / rate),

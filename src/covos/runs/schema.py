@@ -75,13 +75,17 @@ class SourceRecord(Record):
     start: Count = 0
     every: Annotated[int, Field(ge=1)] = 1
     times: Times | None = None
+    whole: bool = False
     timecode: Annotated[str, Field(pattern=f"^{TIMECODE}$", max_length=12)] | None = None
     from_folder: str | None = None
     deinterlace: Deinterlace = "auto"
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None, folder: Path) -> Self:
-        """Make the record of a source; a whole one has no ``start``, ``every`` and ``times`` in the file."""
+        """Make the record of a source; a whole one has no ``start`` and ``every`` in the file.
+
+        It has ``times`` and ``whole`` where something was said about its times.
+        """
         values = asdict(info)
         timecode = values.pop("tags")["timecode"]
         del values["file"]
@@ -90,8 +94,10 @@ class SourceRecord(Record):
         if (way := _way_to(info.path, folder)) is not None:
             values["from_folder"] = way
         if not info.is_part:
-            for name in ("start", "every", "times"):
+            for name in ("start", "every", *(() if info.whole else ("times",))):
                 del values[name]
+        if not info.whole:
+            del values["whole"]
         if info.deinterlace == "auto":
             del values["deinterlace"]
         return cls(**values, sha256=sha256)

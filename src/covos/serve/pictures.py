@@ -168,7 +168,7 @@ class MakeProxy:
             preset=PROXY,
             audio_from=audio,
             cut=info.is_part,
-            from_zero=True,
+            times="zero",
         ) as writer:
             for frame in source:
                 if here.stop.is_set():
