@@ -281,6 +281,14 @@ def test_colours_have_codes_and_names(tmp_path: Path, monkeypatch: pytest.Monkey
     assert Backdrop(what=what).colour is None, "a file of that name goes before"
 
 
+def test_a_number_in_the_name_of_a_picture_of_a_background_is_answered_with_its_frame(tmp_path: Path) -> None:
+    for number in range(1001, 1007):
+        cv2.imwrite(str(tmp_path / f"shot.{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(UsageError, match="background-start f1005: frame 1005 is beyond the end") as caught:
+        Backdrop.parse(f"{tmp_path},start=f1005").check()
+    assert caught.value.fix == "shot.1005 is frame 4: write f4"
+
+
 def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, tmp_path: Path) -> None:
     still = tmp_path / "still.png"
     cv2.imwrite(str(still), np.zeros((8, 8, 3), np.uint8))

@@ -242,15 +242,14 @@ def test_a_part_of_a_folder_tells_its_own_damage_and_its_own_files(tmp_path: Pat
 def test_a_number_that_a_file_bears_is_answered_with_its_frame(tmp_path: Path) -> None:
     for number in range(1001, 1007):
         Image.new("RGB", (16, 12)).save(tmp_path / f"shot.{number}.png")
-    for what, place in ({"end": "f1005"}, "end"), ({"start": "f1005"}, "start"):
+    for what in {"end": "f1005"}, {"start": "f1005"}:
         with pytest.raises(UsageError, match="frame 1005 is beyond the end") as caught:
             open_input(tmp_path, range=Range(**what))
-        assert str(caught.value.remedy.command) == f"shot.1005 is frame 4: --{place} f4"
-        assert caught.value.fix == f'shot.1005 is frame 4: {place}="f4"'
+        assert caught.value.fix == "shot.1005 is frame 4: write f4"
     with pytest.raises(UsageError) as caught:
         open_input(tmp_path, range=Range(end="f1007"))
     assert caught.value.fix == "give a place up to f6, or leave it out"
     result = covos.segment(tmp_path, model=bright_model())
     with pytest.raises(UsageError) as caught:
         result.trim(Range(end="f1003"))
-    assert caught.value.fix == 'shot.1003 is frame 2: end="f2"'
+    assert caught.value.fix == "shot.1003 is frame 2: write f2"

@@ -18,7 +18,6 @@ from covos.core.errors import UsageError
 from covos.core.progress import counted
 from covos.core.records import Value, spoken
 from covos.core.types import SourceInfo, Times
-from covos.core.words import Words
 from covos.media.tags import frames_at, is_timecode, is_timecode_rate, timecode_parts
 
 _SECONDS = re.compile(
@@ -376,13 +375,16 @@ def _held(source: Timed) -> str:
     return f"{source.called} has {counted(len(numbers), 'frame')}{which}{length}"
 
 
-def _file_meant(option: _Option, source: Timed, place: str) -> str | Words:
-    """Return the remedy for the number of a frame that a file bears in its name; nothing for others."""
+def _file_meant(source: Timed, place: str) -> str:
+    """Return the remedy for the number of a frame that a file bears in its name; nothing for others.
+
+    It names no option, since a background has a start and an end as well.
+    """
     if _kind(place) == "frame":
         for number, stem in zip(source.numbers, source.stems, strict=False):
             borne = _LAST_NUMBER.search(stem)
             if borne is not None and int(borne[0]) == int(place[1:]):
-                return f"{stem} is frame {number}: " + Words(f"--{option} f{number}", python=f'{option}="f{number}"')
+                return f"{stem} is frame {number}: write f{number}"
     return ""
 
 
@@ -392,7 +394,7 @@ def _beyond(option: _Option, source: Timed, place: str) -> UsageError:
     error = UsageError(
         f"{option} {place}: {what} is beyond the end",
         why=_held(source) + (timecode if _kind(place) == "timecode" else ""),
-        fix=_file_meant(option, source, place)
+        fix=_file_meant(source, place)
         or f"give a place up to f{source.numbers[-1] + (option == 'end')}, or leave it out",
     )
     return EndBeyondError(error.what, why=error.why, fix=error.remedy) if option == "end" else error
