@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from covos.core.errors import UsageError
 from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, Tags
+from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import Composition
 from covos.formats.options import composed_formats
@@ -253,6 +254,20 @@ def test_other_values_are_refused(name: str) -> None:
         check_formats([name])
     with pytest.raises(UsageError, match="alpha premultiplied is asked for"):
         composed_formats(["rgba"], Composition(alpha="premultiplied"))
+
+
+def test_a_value_is_not_read_again_for_each_frame(
+    tmp_path: Path, soft: FrameResult, info, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+    read = Format.parsed.__func__
+    monkeypatch.setattr(Format, "parsed", classmethod(lambda cls, value: seen.append(value) or read(cls, value)))
+    counts = []
+    for count in 1, 4:
+        seen.clear()
+        written(tmp_path / str(count), "prores=invert", [soft] * count, info())
+        counts.append(len(seen))
+    assert counts[0] == counts[1]
 
 
 def test_a_source_of_8_bits_is_written_as_before(tmp_path: Path, soft, info) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import cv2
@@ -39,7 +40,7 @@ class AlphaKindFormat(EachObjectFormat):
             )
         refuse_inverted("invert" in options, each="each" in options)
 
-    @property
+    @cached_property
     def _is_premultiplied(self) -> bool:
         return self.parsed(self._value)[0] == "premultiplied"
 

@@ -249,7 +249,7 @@ class Format(ABC):
         composed = ComposedResult.of(result)
         return composed.inverse if self._is_inverted else composed
 
-    @property
+    @cached_property
     def _is_inverted(self) -> bool:
         return "invert" in self.parsed(self._value)[1]
 
