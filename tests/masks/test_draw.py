@@ -82,6 +82,11 @@ def test_wrong_calls() -> None:
         draw_overlay(image, np.zeros((5, 4), np.uint8))
     with pytest.raises(UsageError, match="opacity"):
         draw_overlay(image, np.zeros((4, 5), np.uint8), opacity=1.5)
+    with pytest.raises(UsageError, match=r"labels must be H x W uint8, not .* int64"):
+        draw_overlay(image, np.zeros((4, 5), np.int64))
+    for wrong in image.astype(np.float32), np.zeros((4, 5, 4), np.uint8), np.zeros((4, 5), np.uint8):
+        with pytest.raises(UsageError, match="the image must be H x W x 3 uint8, not 4 x 5"):
+            draw_overlay(wrong, np.zeros((4, 5), np.uint8))
 
 
 def colour(value: int, size: tuple[int, int]) -> np.ndarray:

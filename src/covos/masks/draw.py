@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
 from covos.core.types import ImageArray, LabelArray, Planes
+from covos.masks.label_files import check_labels
+from covos.masks.matte import check_image
 from covos.masks.object_ids import davis_palette
 
 _OUTLINE_PER_DIAGONAL = 1 / 450
@@ -54,6 +56,8 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
         raise UsageError(
             f"opacity must be in [0, 1], not {opacity}", why="it is the share of the tint", fix="give 0.5, say"
         )
+    check_image(image)
+    check_labels(labels)
     result = image.copy()
     # Work where the objects are: most frames are mostly background.
     window = drawn_window(labels)

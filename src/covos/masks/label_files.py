@@ -105,18 +105,23 @@ def _unreadable(path: Place, why: str, *, fix: str | Words = "export the mask ag
     return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
 
 
-def write_label_map(path: Path, labels: LabelArray) -> None:
-    """Write H x W uint8 ids as a PNG of mode P with the DAVIS palette. An existing file is replaced.
-
-    Raises:
-        UsageError: They are no such ids.
-    """
+def check_labels(labels: LabelArray) -> None:
+    """Refuse what is no H x W uint8 of ids, with a UsageError."""
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise UsageError(
             f"labels must be H x W uint8, not {labels.shape} {labels.dtype}",
             why="each pixel has the id of an object, 0 to 255",
             fix="convert them first: labels.astype(np.uint8)",
         )
+
+
+def write_label_map(path: Path, labels: LabelArray) -> None:
+    """Write H x W uint8 ids as a PNG of mode P with the DAVIS palette. An existing file is replaced.
+
+    Raises:
+        UsageError: They are no such ids.
+    """
+    check_labels(labels)
     image = Image.fromarray(np.ascontiguousarray(labels))
     image.putpalette(davis_palette().tobytes())
     with atomic_path(path) as temporary:

@@ -80,14 +80,8 @@ def _has_colours(image: Image.Image) -> bool:
     return bool((colours != colours[..., :1]).any())
 
 
-def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False, what: str = "the soft mask") -> None:
-    """Refuse a picture and a soft mask that are not H x W x 3 uint8, or uint16 if it may be deep, and H x W float32.
-
-    The mask has to be in [0, 1]; ``what`` is its name for messages.
-
-    Raises:
-        UsageError: See above.
-    """
+def check_image(image: NDArray[Any], *, deep: bool = False) -> None:
+    """Refuse a picture that is not H x W x 3 uint8, or uint16 if it may be deep, with a UsageError."""
     kinds = (np.uint8, np.uint16) if deep else (np.uint8,)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in kinds:
         named = " or ".join(np.dtype(kind).name for kind in kinds)
@@ -96,6 +90,17 @@ def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False, w
             why="its colours are red, green and blue in whole numbers",
             fix='convert it first, as in np.asarray(Image.open(path).convert("RGB"))',
         )
+
+
+def check_pair(image: NDArray[Any], soft: NDArray[Any], *, deep: bool = False, what: str = "the soft mask") -> None:
+    """Refuse a picture and a soft mask that are not H x W x 3 uint8, or uint16 if it may be deep, and H x W float32.
+
+    The mask has to be in [0, 1]; ``what`` is its name for messages.
+
+    Raises:
+        UsageError: See above.
+    """
+    check_image(image, deep=deep)
     if soft.ndim != 2 or soft.dtype != np.float32:
         raise UsageError(
             f"{what} must be H x W float32, not {_text(soft)}",
