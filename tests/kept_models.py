@@ -27,8 +27,10 @@ _kept: dict[tuple[object, ...], Model] = {}
 def load_model(name: str | os.PathLike[str] = DEFAULT_MODEL, **how: Any) -> Model:
     """Load a model as `covos.load_model` does, with the same errors; one that was loaded before is given again.
 
-    Files of weights that a test has made are always read.
+    Files of weights that a test has made are always read, and what is no name or setting is refused.
     """
+    if not isinstance(name, str | os.PathLike) or not {type(each) for each in how.values()} <= {str, type(None)}:
+        return _load(name, **how)
     if os.fspath(name) not in {each.name for each in list_models()}:
         return _load(name, **how)
     key = (find_model(name).path, choose_computing(**how), limits(), covos.model.DEFAULT_AREA, how.get("runtime"))

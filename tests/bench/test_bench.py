@@ -155,7 +155,10 @@ def test_rembg_is_measured_where_it_is_there(clip: Path, tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("MODEL_CHECKSUM_DISABLED", "")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert runs._main(RunAsked(work="u2netp", clip=clip)).frames == FRAMES
+    try:
+        assert runs._main(RunAsked(work="u2netp", clip=clip)).frames == FRAMES
+    finally:
+        sys.modules.pop("rembg", None)  # else later tests of this process find it
 
 
 def test_the_tables_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
