@@ -124,6 +124,7 @@ def test_the_export_panel_tells_of_corrections_that_were_not_tracked(page: Any, 
     page.wait_for_selector("#export-make")
     assert not page.is_visible("#export-untracked")
     page.keyboard.press("Escape")
+    page.wait_for_selector("#export", state="hidden")
     new_object(page, 4)
     page.keyboard.press("End")
     page.keyboard.press("Control+e")
@@ -133,6 +134,7 @@ def test_the_export_panel_tells_of_corrections_that_were_not_tracked(page: Any, 
     page.keyboard.press("Control+e")
     page.wait_for_selector("#export-untracked", state="hidden")
     page.keyboard.press("Escape")
+    page.wait_for_selector("#export", state="hidden")
     undone(page, before)
 
 
