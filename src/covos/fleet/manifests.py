@@ -20,12 +20,12 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from covos.core.errors import CovosError, InputError, UsageError, listed
-from covos.core.guarded import SafeFraction, read_guarded, text_of
+from covos.core.guarded import SafeFraction, text_of
 from covos.core.numbered import is_numbered
 from covos.core.records import Record, faults
 from covos.core.remote import is_remote
 from covos.fleet.folders import Folders
-from covos.fleet.places import read_bytes
+from covos.fleet.places import read_file
 from covos.media.listing import VIDEO_SUFFIXES
 from covos.media.rates import written_rate
 
@@ -309,8 +309,7 @@ def beside(given: str, place: str) -> str:
 
 
 def _content(place: str) -> bytes:
-    what, fix = f"{place} cannot be read", "check the name of the manifest"
-    return read_bytes(place, what=what) if is_remote(place) else read_guarded(Path(place), what=what, fix=fix)
+    return read_file(place, fix="check the name of the manifest")
 
 
 def _text(place: str) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from covos.core.errors import EnvironmentProblem, InputError
-from covos.core.files import atomic_path, hidden_beside
-from covos.core.guarded import read_guarded
+from covos.core.files import hidden_beside
 from covos.core.remote import is_remote
-from covos.fleet.places import exists, read_bytes, remove_file, write_bytes
+from covos.fleet.places import exists, read_file, remove_file, write_file
 
 _TAIL: Final = ".own"
 _FIX: Final = "remove it: the batch then begins with all clips anew"
@@ -46,10 +45,8 @@ class Own:
         """
         if not exists(self.place):
             return frozenset()
+        lines = read_file(self.place, fix=_FIX).splitlines(keepends=True)
         what = f"{self.place} cannot be read"
-        far = is_remote(self.place)
-        content = read_bytes(self.place, what=what) if far else read_guarded(Path(self.place), what=what, fix=_FIX)
-        lines = content.splitlines(keepends=True)
         if other := next((line for line in lines if not line.startswith(b'"')), None):
             raise InputError(what, why=f"{other[:40]!r} is no name of a clip", fix=_FIX)
         try:
@@ -96,13 +93,7 @@ class Own:
         Raises:
             EnvironmentProblem: It cannot be written.
         """
-        content = b"".join(map(_line, sorted(names)))
-        if is_remote(self.place):
-            write_bytes(self.place, content)
-            return
-        Path(self.place).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(Path(self.place)) as temporary:
-            temporary.write_bytes(content)
+        write_file(self.place, b"".join(map(_line, sorted(names))))
 
     def drop(self, names: Collection[str]) -> None:
         """Take names out of the file, if it is there, and remove it if none is left; a damaged one stays as it is.

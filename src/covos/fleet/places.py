@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from covos.core.errors import CovosError, EnvironmentProblem, InputError, SourceError, UsageError
-from covos.core.files import LOCK
+from covos.core.files import LOCK, atomic_path
+from covos.core.guarded import read_guarded
 from covos.core.limits import limits, raising
 from covos.core.remote import explaining, is_remote, reached
 from covos.fleet.packed import from_shard
@@ -101,16 +102,23 @@ def _below(system: Any, path: str) -> list[str]:
     return [each.removeprefix(root) for each in found if each.startswith(root)]
 
 
-def read_bytes(url: str, *, what: str) -> bytes:
-    """Read a whole file at a URL, within the limit on bytes; ``what`` has failed where it exceeds that.
+def read_file(place: str, *, fix: str = "check the path") -> bytes:
+    """Read a whole file, here or at a URL, within the limit on bytes.
+
+    Args:
+        place: A path or a URL.
+        fix: What the error of a file of this machine tells to do.
 
     Raises:
         InputError: It is not there, is too large, or cannot be read.
         EnvironmentProblem: The file system cannot be reached.
     """
-    system, path = reached(url)
+    what = f"{place} cannot be read"
+    if not is_remote(place):
+        return read_guarded(Path(place), what=what, fix=fix)
+    system, path = reached(place)
     most = limits().bytes
-    with explaining(url, InputError), system.open(path, "rb") as file:
+    with explaining(place, InputError), system.open(path, "rb") as file:
         content: bytes = file.read(most + 1)
     if len(content) > most:
         raise InputError(what, why=f"it has more than {most} bytes", fix=raising("bytes"))
@@ -331,12 +339,17 @@ def remove_file(place: str) -> None:
         system.rm_file(path)
 
 
-def write_bytes(place: str, content: bytes) -> None:
-    """Write a file to a URL; what was there is replaced.
+def write_file(place: str, content: bytes) -> None:
+    """Write a whole file, here or at a URL, and its folder if there is none; what was there is replaced.
 
     Raises:
-        EnvironmentProblem: The file system cannot be reached, or refuses.
+        EnvironmentProblem: The disk is full, or the file system cannot be reached, or refuses.
     """
+    if not is_remote(place):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(Path(place)) as temporary:
+            temporary.write_bytes(content)
+        return
     system, path = reached(place)
     with explaining(place, EnvironmentProblem):
         system.makedirs(path.rpartition("/")[0], exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from covos.core.errors import AnnotationError, CovosError
 from covos.core.remote import is_remote
 from covos.fleet.manifests import Clip, beside
-from covos.fleet.places import read_bytes, rename
+from covos.fleet.places import read_file, rename
 from covos.prompts.file import masks_named
 
 
@@ -52,7 +52,7 @@ def _is_within(file: str) -> bool:
 
 def _fetch(url: str, copy: Path) -> None:
     try:
-        content = read_bytes(url, what=f"{url} cannot be read")
+        content = read_file(url)
     except CovosError as error:
         if type(error).exit_code != AnnotationError.exit_code:
             raise

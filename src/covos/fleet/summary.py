@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.core.files import atomic_path, exclusive, hidden_beside, refuse_link
+from covos.core.files import exclusive, hidden_beside, refuse_link
 from covos.core.progress import counted
 from covos.core.remote import is_remote
 from covos.core.tables import cell
 from covos.core.words import Words
 from covos.fleet.manifests import parquet, parquet_fields
 from covos.fleet.own import Own
-from covos.fleet.places import write_bytes
+from covos.fleet.places import write_file
 from covos.fleet.work import Row
 from covos.runs.folder import explained
 
@@ -153,12 +153,7 @@ class Summary:
         rows = self.rows.values()
         is_csv = self._suffix == ".csv"
         content = _as_csv(rows, self._carried) if is_csv else _as_parquet(rows, self._carried, self._fields)
-        if is_remote(self.place):
-            write_bytes(self.place, content)
-        else:
-            Path(self.place).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(Path(self.place)) as temporary:
-                temporary.write_bytes(content)
+        write_file(self.place, content)
         now = self._clock()
         self._due = now + max(EVERY, (now - began) / SHARE)
 
