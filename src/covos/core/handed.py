@@ -8,12 +8,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
+from covos.core.signals import GLANCE
+
 T = TypeVar("T")
 
 _NONE: Final[Any] = object()
-_GLANCE: Final = 0.2
-"""Seconds after which who waits looks at the thread, and for a signal: one that comes just before the wait begins, or
-on another thread, does not wake it."""
 _BEGIN: Final = 60.0
 """Seconds in which the thread has to begin, for who asks before it does."""
 
@@ -81,7 +80,7 @@ class HandedOver(Generic[T]):
         with self._changed:
             while self._item is _NONE and not self._ended:
                 self._refuse_alone(asked)
-                self._changed.wait(_GLANCE)
+                self._changed.wait(GLANCE)
             item, self._item = self._item, _NONE
             self._changed.notify_all()
             if item is not _NONE:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+from covos.core.signals import GLANCE
 
 ResultT = TypeVar("ResultT")
 _Call: TypeAlias = tuple[Callable[[], Any], Future[Any]]
-_GLANCE: Final = 0.2
-"""Seconds after which who waits looks for a signal: one that comes just before the wait begins, or on the other thread,
-does not wake it."""
 
 
 class Interruptible:
@@ -49,7 +48,7 @@ class Interruptible:
         done: Future[ResultT] = Future()
         try:
             self._calls.put((work, done))
-            while not wait([done], timeout=_GLANCE).done:
+            while not wait([done], timeout=GLANCE).done:
                 pass
         except BaseException:
             self._limit = self._patience
@@ -88,7 +87,7 @@ class Interruptible:
     def _join(self, limit: float | None) -> None:
         last = None if limit is None else time.monotonic() + limit
         while self._thread.is_alive() and (last is None or time.monotonic() < last):
-            self._thread.join(_GLANCE)
+            self._thread.join(GLANCE)
 
     def _run(self) -> None:
         for work, done in iter(self._calls.get, None):

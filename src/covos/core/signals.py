@@ -8,10 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn, Self
+from typing import Final, NoReturn, Self
 
 SIGINT_EXIT = 130
 SIGTERM_EXIT = 143
+GLANCE: Final = 0.2
+"""Seconds after which who waits for a thread looks for a signal, and at the thread: a signal that comes just before the
+wait begins, or on the other thread, does not wake it."""
 
 
 class DeferredSignals:
