@@ -18,7 +18,7 @@ from covos.fleet.manifests import (
     SHARED_ROWS,
     TABLES,
     Clip,
-    is_pattern,
+    has_wildcards,
     name_of,
     path_of,
     read_manifest,
@@ -68,7 +68,7 @@ def read_clips(
 
 
 def _clips(given: str, check: _Check, leave: Callable[[str], bool]) -> Iterator[Clip]:
-    if is_pattern(given) and (is_remote(given) or not Path(given).exists()):
+    if has_wildcards(given) and (is_remote(given) or not Path(given).exists()):
         yield from _pattern(given, check, leave)
     else:
         yield from _named(given, check)

@@ -259,7 +259,7 @@ def path_of(given: str) -> PurePosixPath:
     return PurePosixPath(_without_queries(given).partition("://")[2].partition("::")[0])
 
 
-def is_pattern(given: str) -> bool:
+def has_wildcards(given: str) -> bool:
     """Tell if there are wildcards in a path or a URL; the ``?`` of a web address begins its query."""
     return glob.has_magic(_without_queries(given))
 
@@ -278,7 +278,7 @@ def name_of(given: str) -> str:
     """
     path, is_far = path_of(given), is_remote(given)
     is_video = path.suffix.lower() in {*VIDEO_SUFFIXES, *_RAW}
-    if (is_pattern(given) or is_numbered(given)) and not (is_video if is_far else Path(given).exists()):
+    if (has_wildcards(given) or is_numbered(given)) and not (is_video if is_far else Path(given).exists()):
         plain = [part for part in path.parts[:-1] if part != "/" and not glob.has_magic(part)]
         return plain[-1] if plain else "frames"
     if path.suffix[1:].isdecimal() and not is_video if is_far else Path(given).is_dir():
@@ -338,12 +338,7 @@ def _csv_rows(place: str) -> Iterator[dict[str, Any]]:
 
 
 def _parquet_rows(place: str) -> Iterator[dict[str, Any]]:
-    table, errors = parquet()
-    content = _content(place)
-    try:
-        yield from table.read_table(io.BytesIO(content)).to_pylist()
-    except errors as error:
-        raise InputError(f"{place} cannot be read", why=str(error), fix="write it as Parquet again") from None
+    yield from _from_parquet(place, lambda table, file: table.read_table(file).to_pylist())
 
 
 def parquet_fields(place: str) -> dict[str, Any]:
@@ -354,10 +349,14 @@ def parquet_fields(place: str) -> dict[str, Any]:
     """
     if path_of(place).suffix.lower() != ".parquet":
         return {}
+    return {field.name: field for field in _from_parquet(place, lambda table, file: table.read_schema(file))}
+
+
+def _from_parquet(place: str, read: Callable[[Any, io.BytesIO], Any]) -> Any:
     table, errors = parquet()
     content = _content(place)
     try:
-        return {field.name: field for field in table.read_schema(io.BytesIO(content))}
+        return read(table, io.BytesIO(content))
     except errors as error:
         raise InputError(f"{place} cannot be read", why=str(error), fix="write it as Parquet again") from None
 
