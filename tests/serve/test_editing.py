@@ -226,13 +226,13 @@ def test_frames_are_named_by_their_number_in_the_whole_video(clip: Clip) -> None
 
 @pytest.fixture
 def both_ways(monkeypatch: pytest.MonkeyPatch) -> Track:
-    """A track of two stretches, in a session that gives masks at once, and hears of no stop by itself."""
+    """A track of two stretches, in a session that gives masks at once."""
     info = SimpleNamespace(numbers=range(14))
 
     def stream(direction: str, *, start: int, limit: int) -> list[FrameMask]:
         return [mask_of(start + (at if direction == "forward" else -at), SUBJECT) for at in range(limit)]
 
-    session = SimpleNamespace(source=SimpleNamespace(info=info), stream=stream, cancel=lambda: None)
+    session = SimpleNamespace(source=SimpleNamespace(info=info), stream=stream)
     networks = SimpleNamespace(session=lambda *_, **__: session)
     monkeypatch.setattr("covos.serve.networks.Networks.of", lambda _: networks)
     monkeypatch.setattr("covos.serve.tasks.FrameMask", SimpleNamespace(of=lambda mask: mask))

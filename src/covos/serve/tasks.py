@@ -219,16 +219,19 @@ class Track:
         numbers = session.source.info.numbers
         here.tell(Progress(done=0, total=len(wanted)))
         done: set[int] = set()  # both ways begin with the same frame
-        for direction, start, limit in self.parts:
-            if here.stop.is_set():  # each pass of a session begins as if nobody had cancelled one
+
+        def refuse_stopped() -> None:
+            if here.stop.is_set():
                 raise CancelledError("the track was stopped", why="you asked for that", fix="begin it again")
+
+        for direction, start, limit in self.parts:
+            refuse_stopped()
             for result in session.stream(direction, start=numbers[start], limit=limit):
                 mask = FrameMask.of(result)
                 done.add(mask.index)
                 here.tell(mask)
                 here.tell(Progress(done=len(done), total=len(wanted)))
-                if here.stop.is_set():
-                    session.cancel()
+                refuse_stopped()  # before the next frame is computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,7 +199,7 @@ class Uploads:
         """Delete what nobody goes on with, also if its record is damaged; none is read for it."""
         for folder in self._root.glob(f"{_NAME}*"):
             with suppress(OSError):
-                if (folder / _DATA).stat().st_mtime + KEPT < time.time():
+                if (folder / _DATA).stat().st_mtime + KEPT < time.time() and has_only(folder, {_RECORD, _DATA}):
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _every(self) -> Iterator[Upload]:
