@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, get_args
+from typing import Any, ClassVar, Final, cast, get_args
 
 from numpy.typing import NDArray
 
@@ -160,8 +160,7 @@ class VideoFormat(Format):
 
     @property
     def _sound(self) -> SoundChoice | None:
-        said = self.parsed(self._value)[1].get("sound")
-        return next((each for each in get_args(SoundChoice) if each == said), None)
+        return cast("SoundChoice | None", self.parsed(self._value)[1].get("sound"))  # `check_video` has refused others
 
     @property
     def _is_deep(self) -> bool:
