@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from batch_tables import table
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
 from covos.fleet import cluster
@@ -288,8 +288,7 @@ def test_a_lost_connection_leaves_the_table_and_says_how_to_go_on(
     assert "the connection to the cluster auto is lost" in said
     assert "1 of 3 clips done, 1 begun; the same command goes on from there" in said
     assert "Traceback" not in said
-    with (tmp_path / "out" / "batch.csv").open() as file:
-        rows = {row["name"]: row["status"] for row in csv.DictReader(file)}
+    rows = {name: row["status"] for name, row in table(tmp_path / "out" / "batch.csv").items()}
     assert list(rows) == ["a", "b", "c"]
     assert rows["a"] == "done"
     assert sorted(rows.values()) == ["begun", "done", "waiting"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 import os
 import signal
@@ -13,6 +12,7 @@ import pytest
 from fsspec.registry import known_implementations
 
 import covos
+from batch_tables import table
 from checked_output import check_output
 from covos.cli import main
 from covos.cli.batch import _Display
@@ -22,11 +22,6 @@ from covos.fleet.processes import Processes
 from covos.fleet.work import Row, Settings, errands
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-
-
-def table(file: Path) -> dict[str, dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        return {row["name"]: row for row in csv.DictReader(lines)}
 
 
 def test_good_bad_and_damaged_clips_each_have_a_row(make_clip, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

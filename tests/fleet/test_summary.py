@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 import covos
+from batch_tables import table
 from covos.cli import main
 from covos.core.errors import InputError
 from covos.fleet.clips import read_clips
@@ -22,11 +22,6 @@ from covos.fleet.places import exists
 from covos.fleet.summary import COLUMNS, EVERY, Summary
 from covos.fleet.work import Row, Settings, errands
 from covos.media.range import Range
-
-
-def table(file: Path) -> dict[str, dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        return {row["name"]: row for row in csv.DictReader(lines)}
 
 
 @pytest.mark.parametrize("letter", ["a", "é"])
@@ -189,11 +184,11 @@ def test_its_own_results_are_replaced_where_the_command_is_another(make_clip, tm
 
 
 def test_the_mark_of_a_batch_may_lie_at_a_url_and_says_if_it_is_damaged(tmp_path: Path) -> None:
-    for table in (str(tmp_path / "t.csv"), f"file://{tmp_path}/far/t.csv"):
-        mark = Own(table)
+    for place in (str(tmp_path / "t.csv"), f"file://{tmp_path}/far/t.csv"):
+        mark = Own(place)
         assert mark.names() == frozenset()
         mark.write({"b", "day/a"})
-        assert Own(table).names() == {"b", "day/a"}
+        assert Own(place).names() == {"b", "day/a"}
         mark.drop({"a"})
         assert mark.names() == {"b", "day/a"}
         mark.drop({"b", "day/a"})
